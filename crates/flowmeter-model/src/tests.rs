@@ -1,0 +1,69 @@
+//! Unit tests of the vocabulary.
+
+use crate::*;
+
+#[test]
+fn ids_are_validated_at_the_boundary() {
+    let id = TraceId::parse("4bf92f3577b34da6a3ce929d0e0e4736").unwrap();
+    assert_eq!(id.to_string(), "4bf92f3577b34da6a3ce929d0e0e4736");
+    assert!(TraceId::parse("00000000000000000000000000000000").is_err());
+    assert!(TraceId::parse("4BF92F3577B34DA6A3CE929D0E0E4736").is_err());
+    assert!(TraceId::parse("+bf92f3577b34da6a3ce929d0e0e4736").is_err());
+    assert!(SpanId::parse("00f067aa0ba902b7").is_ok());
+    assert!(SpanId::parse("00f067aa0ba902b").is_err());
+    assert_eq!(SpanId::parse("x").unwrap_err().to_string(), "`x` is no span id: 16 hex digits, not all zero, are wanted");
+}
+
+#[test]
+fn equal_seeds_give_equal_ids() {
+    let mut one = IdSource::from_seed(7);
+    let mut two = IdSource::from_seed(7);
+    assert_eq!(one.trace_id(), two.trace_id());
+    assert_eq!(one.span_id(), two.span_id());
+    assert_ne!(one.span_id(), one.span_id());
+}
+
+#[test]
+fn money_shows_every_place_that_counts() {
+    assert_eq!(UsdNanos(26_197_700).to_string(), "$0.0261977");
+    assert_eq!(UsdNanos(0).to_string(), "$0.00");
+    assert_eq!(UsdNanos(1).to_string(), "$0.000000001");
+    assert_eq!(UsdNanos(-1_500_000_000).to_string(), "-$1.50");
+    assert_eq!(UsdNanos(i64::MIN).to_string(), "-$9223372036.854775808");
+    assert!(UsdNanos::from_usd(f64::NAN).is_err());
+    assert!(UsdNanos::from_usd(1e10).is_err());
+}
+
+#[test]
+fn money_survives_json() {
+    arbtest::arbtest(|u| {
+        let nanos = UsdNanos(i64::from(u.arbitrary::<i32>()?) * 1_000_003);
+        let text = serde_json::to_string(&nanos).unwrap();
+        assert_eq!(serde_json::from_str::<UsdNanos>(&text).unwrap(), nanos);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_sum_never_hides_what_it_could_not_price() {
+    let mut total = CostTotal::default();
+    assert_eq!(total.amount(), Some(UsdNanos::ZERO));
+    total.add("mystery", &Cost::unpriced());
+    assert_eq!(total.amount(), None);
+    assert_eq!(total.display(), "unpriced (1 call)");
+    total.add("gpt-4o", &Cost::known(CostStatus::Priced, UsdNanos(8_900_000), None));
+    assert_eq!(total.status(), CostStatus::Partial);
+    assert_eq!(total.display(), "≥ $0.0089 (+1 unpriced)");
+    assert!(total.unpriced_models.contains("mystery"));
+}
+
+#[test]
+fn attributes_keep_order_and_types_through_json() {
+    let mut attributes = Attributes::new();
+    attributes.set("b", 1_i64);
+    attributes.set("a", "x");
+    attributes.set("b", 2.5);
+    let text = serde_json::to_string(&attributes).unwrap();
+    assert_eq!(text, r#"{"b":2.5,"a":"x"}"#);
+    assert_eq!(serde_json::from_str::<Attributes>(&text).unwrap(), attributes);
+}
