@@ -1,1 +1,26 @@
-//! Under construction in this commit series.
+//! From what a provider says it used to what that costs.
+//!
+//! [`extract_usage`] and [`UsageStream`] bring every provider's usage block into the one canonical form
+//! of [`TokenUsage`](flowmeter_model::TokenUsage); [`PriceBook`] turns usage into a
+//! [`Cost`](flowmeter_model::Cost) that can say why it is what it is.
+//!
+//! This crate never does I/O (the text of `pricing.json` is handed in), never asks for the time (the
+//! call's start is handed in), never panics on what a provider or a user wrote, and never turns an
+//! unknown price into zero.
+
+mod bill;
+mod book;
+mod bundled;
+mod decimal;
+mod estimate;
+mod host;
+mod model_name;
+mod overrides;
+mod stream;
+mod usage;
+
+pub use book::{PriceBook, PricedCall};
+pub use estimate::estimate_tokens;
+pub use overrides::{OverrideRates, Overrides, PricingFileError};
+pub use stream::UsageStream;
+pub use usage::extract_usage;

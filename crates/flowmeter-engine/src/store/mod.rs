@@ -1,0 +1,263 @@
+//! The shared store: keyed values on two levels, namespace and key, with a journal of writes.
+//!
+//! Capture costs as much as the node writes and never as much as the store holds: nothing is copied,
+//! nothing is compared. The store never serialises a value.
+
+mod edit;
+mod journal;
+mod path;
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use rustc_hash::FxHashMap;
+use serde_json::Value;
+use smol_str::SmolStr;
+
+pub use journal::{Journal, Mutation};
+pub use path::{InvalidStorePath, PathSegment, StorePath};
+
+/// The index of the root namespace in [`Contents::spaces`].
+const ROOT: u32 = 0;
+
+struct Space {
+    name: SmolStr,
+    values: FxHashMap<SmolStr, Arc<Value>>,
+}
+
+struct Contents {
+    spaces: Vec<Space>,
+    space_by_name: FxHashMap<SmolStr, u32>,
+    journals: journal::Journals,
+}
+
+impl Contents {
+    fn space_index(&mut self, name: &str) -> u32 {
+        if name.is_empty() {
+            return ROOT;
+        }
+        if let Some(index) = self.space_by_name.get(name) {
+            return *index;
+        }
+        let index = u32::try_from(self.spaces.len()).unwrap_or(u32::MAX);
+        let name = SmolStr::new(name);
+        self.spaces.push(Space { name: name.clone(), values: FxHashMap::default() });
+        self.space_by_name.insert(name, index);
+        index
+    }
+}
+
+/// The keyed values that the nodes of a run read and write.
+///
+/// A store may lie over another view: reads that find nothing here go there, writes stay here. That is how
+/// batch items see the run's values and yet cannot overwrite each other's.
+pub struct SharedStore {
+    contents: Mutex<Contents>,
+    beneath: Option<StoreView>,
+}
+
+impl SharedStore {
+    /// An empty store.
+    #[must_use]
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self::with_beneath(None))
+    }
+
+    /// An empty store over `beneath`.
+    #[must_use]
+    pub fn over(beneath: &StoreView) -> Arc<Self> {
+        Arc::new(Self::with_beneath(Some(StoreView { journal: None, ..beneath.clone() })))
+    }
+
+    fn with_beneath(beneath: Option<StoreView>) -> Self {
+        Self {
+            contents: Mutex::new(Contents {
+                spaces: vec![Space { name: SmolStr::default(), values: FxHashMap::default() }],
+                space_by_name: FxHashMap::default(),
+                journals: journal::Journals::default(),
+            }),
+            beneath,
+        }
+    }
+
+    /// The view of the root namespace.
+    #[must_use]
+    pub fn root(self: &Arc<Self>) -> StoreView {
+        StoreView { store: Arc::clone(self), space: ROOT, journal: None }
+    }
+}
+
+/// The store as one node sees it: writes go to its own namespace, reads look there and then in the root.
+#[derive(Clone)]
+pub struct StoreView {
+    store: Arc<SharedStore>,
+    space: u32,
+    journal: Option<journal::JournalIndex>,
+}
+
+/// `__x__` belongs to the engine and its wrappers and lives in the root, whoever writes it.
+fn is_reserved(key: &str) -> bool {
+    key.len() > 4 && key.starts_with("__") && key.ends_with("__")
+}
+
+impl StoreView {
+    /// The same store seen from another namespace; the empty name is the root.
+    #[must_use]
+    pub fn in_namespace(&self, name: &str) -> Self {
+        let space = self.store.contents.lock().space_index(name);
+        Self { store: Arc::clone(&self.store), space, journal: self.journal }
+    }
+
+    /// The name of the namespace; empty for the root.
+    #[must_use]
+    pub fn namespace(&self) -> SmolStr {
+        self.store.contents.lock().spaces[self.space as usize].name.clone()
+    }
+
+    /// This view with a journal attached: every write through it, or through views made from it, is noted.
+    #[must_use]
+    pub fn journaled(&self) -> (Self, Journal) {
+        let index = self.store.contents.lock().journals.open();
+        let view = Self { store: Arc::clone(&self.store), space: self.space, journal: Some(index) };
+        (view, Journal::new(Arc::clone(&self.store), index))
+    }
+
+    /// An empty store over this view, seen from the same namespace: what a batch item runs in.
+    #[must_use]
+    pub fn overlay(&self) -> Self {
+        let namespace = self.namespace();
+        SharedStore::over(self).root().in_namespace(&namespace)
+    }
+
+    /// Writes `value` under `key` and returns the value before.
+    pub fn set(&self, key: &str, value: impl Into<Arc<Value>>) {
+        self.write(key, Some(value.into()));
+    }
+
+    /// Removes `key`.
+    pub fn remove(&self, key: &str) {
+        self.write(key, None);
+    }
+
+    fn write(&self, key: &str, after: Option<Arc<Value>>) {
+        let space = if is_reserved(key) { ROOT } else { self.space };
+        let before;
+        {
+            let mut contents = self.store.contents.lock();
+            let Contents { spaces, journals, .. } = &mut *contents;
+            let Space { name, values } = &mut spaces[space as usize];
+            match self.journal {
+                None => {
+                    before = match after {
+                        Some(value) => match values.get_mut(key) {
+                            Some(slot) => Some(std::mem::replace(slot, value)),
+                            None => values.insert(SmolStr::new(key), value),
+                        },
+                        None => values.remove(key),
+                    };
+                }
+                Some(index) => {
+                    let (key, previous) = match &after {
+                        Some(value) => match values.get_mut(key) {
+                            Some(slot) => (SmolStr::new(key), Some(std::mem::replace(slot, Arc::clone(value)))),
+                            None => {
+                                let key = SmolStr::new(key);
+                                values.insert(key.clone(), Arc::clone(value));
+                                (key, None)
+                            }
+                        },
+                        None => (SmolStr::new(key), values.remove(key)),
+                    };
+                    journals.note(index, name, key, None, previous, after);
+                    before = None;
+                }
+            }
+        }
+        // A large value takes long to free: not while others wait for the lock.
+        drop(before);
+    }
+
+    /// The value of `key` in this namespace, else in the root, else in the store beneath.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<Arc<Value>> {
+        {
+            let contents = self.store.contents.lock();
+            if let Some(value) = contents.spaces[self.space as usize].values.get(key) {
+                return Some(Arc::clone(value));
+            }
+            if self.space != ROOT
+                && let Some(value) = contents.spaces[ROOT as usize].values.get(key)
+            {
+                return Some(Arc::clone(value));
+            }
+        }
+        self.store.beneath.as_ref().and_then(|beneath| beneath.get(key))
+    }
+
+    /// The value of `key` in exactly this namespace (the empty name is the root), else in the store beneath.
+    #[must_use]
+    pub fn get_in(&self, namespace: &str, key: &str) -> Option<Arc<Value>> {
+        let here = {
+            let contents = self.store.contents.lock();
+            let space = if namespace.is_empty() { Some(ROOT) } else { contents.space_by_name.get(namespace).copied() };
+            space.and_then(|space| contents.spaces[space as usize].values.get(key).cloned())
+        };
+        here.or_else(|| self.store.beneath.as_ref().and_then(|beneath| beneath.get_in(namespace, key)))
+    }
+
+    /// Whether anything was ever written in this namespace, here or beneath.
+    #[must_use]
+    pub fn has_namespace(&self, namespace: &str) -> bool {
+        self.store.contents.lock().space_by_name.contains_key(namespace)
+            || self.store.beneath.as_ref().is_some_and(|beneath| beneath.has_namespace(namespace))
+    }
+
+    /// All values of one namespace, sorted by key; what lies above hides what lies beneath.
+    #[must_use]
+    pub fn entries(&self, namespace: &str) -> Vec<(SmolStr, Arc<Value>)> {
+        let mut found: std::collections::BTreeMap<SmolStr, Arc<Value>> =
+            self.store.beneath.as_ref().map(|beneath| beneath.entries(namespace).into_iter().collect()).unwrap_or_default();
+        let contents = self.store.contents.lock();
+        let space = if namespace.is_empty() { Some(ROOT) } else { contents.space_by_name.get(namespace).copied() };
+        if let Some(space) = space {
+            let values = &contents.spaces[space as usize].values;
+            found.extend(values.iter().map(|(key, value)| (key.clone(), Arc::clone(value))));
+        }
+        found.into_iter().collect()
+    }
+
+    /// Writes `value` deep inside a value: `set_path("reply.items[0].name", …)`. Missing objects on the way are
+    /// made; an array grows by one at most. The journal keeps only the part that was replaced, not the whole.
+    ///
+    /// # Errors
+    /// [`InvalidStorePath`] when the path is malformed, or leads through something that is neither object nor
+    /// array.
+    pub fn set_path(&self, path: &str, value: impl Into<Arc<Value>>) -> Result<(), InvalidStorePath> {
+        let parsed = StorePath::parse(path)?;
+        let value = value.into();
+        if parsed.rest().is_empty() {
+            self.write(parsed.key(), Some(value));
+            return Ok(());
+        }
+        let space = if is_reserved(parsed.key()) { ROOT } else { self.space };
+        // Copy-on-write over a value that lies beneath: it is brought up here first.
+        let beneath = match self.store.contents.lock().spaces[space as usize].values.get(parsed.key()) {
+            Some(_) => None,
+            None => self.get(parsed.key()),
+        };
+        let mut contents = self.store.contents.lock();
+        let Contents { spaces, journals, .. } = &mut *contents;
+        let Space { name, values } = &mut spaces[space as usize];
+        let slot = values
+            .entry(SmolStr::new(parsed.key()))
+            .or_insert_with(|| beneath.unwrap_or_else(|| Arc::new(Value::Object(serde_json::Map::new()))));
+        let inner = Value::clone(&value);
+        let before = edit::replace_at(Arc::make_mut(slot), parsed.rest(), inner)
+            .map_err(|problem| InvalidStorePath::new(path, problem))?;
+        if let Some(index) = self.journal {
+            let deep = path[parsed.key().len()..].to_owned();
+            journals.note(index, name, SmolStr::new(parsed.key()), Some(deep.into()), before.map(Arc::new), Some(value));
+        }
+        Ok(())
+    }
+}

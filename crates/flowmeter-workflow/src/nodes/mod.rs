@@ -1,0 +1,117 @@
+//! The node types of workflow files: one table that describes, checks and makes them.
+//!
+//! Validation, `flowmeter nodes`, the JSON Schema and the engine all read this table; nothing about a node
+//! type is written down twice.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use flowmeter_engine::{Node, RetryPolicy};
+use smol_str::SmolStr;
+
+use crate::chat::ChatModel;
+
+/// The type of a parameter, input or output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ValueType {
+    /// A text.
+    String,
+    /// Any number.
+    Number,
+    /// A whole number.
+    Integer,
+    /// True or false.
+    Boolean,
+    /// A list.
+    Array,
+    /// Named members.
+    Object,
+    /// Anything.
+    Any,
+}
+
+impl ValueType {
+    /// The name as in workflow files.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::String => "string",
+            Self::Number => "number",
+            Self::Integer => "integer",
+            Self::Boolean => "boolean",
+            Self::Array => "array",
+            Self::Object => "object",
+            Self::Any => "any",
+        }
+    }
+}
+
+/// A parameter of a node type.
+#[derive(Clone, Copy, Debug)]
+pub struct ParamSpec {
+    /// Its name.
+    pub name: &'static str,
+    /// What it takes; `Any` where several types are welcome.
+    pub value_type: ValueType,
+    /// Whether a node without it is invalid.
+    pub required: bool,
+    /// The default as it would be written in a file.
+    pub default: Option<&'static str>,
+    /// One sentence, with the unit where there is one.
+    pub description: &'static str,
+}
+
+/// A value that a node type writes under its namespace.
+#[derive(Clone, Copy, Debug)]
+pub struct OutputSpec {
+    /// Its key.
+    pub name: &'static str,
+    /// What it holds.
+    pub value_type: ValueType,
+    /// One sentence.
+    pub description: &'static str,
+}
+
+/// A node type.
+pub struct NodeType {
+    /// The `type` of workflow files.
+    pub name: &'static str,
+    /// One sentence.
+    pub summary: &'static str,
+    /// Its parameters. A type with [`NodeType::free_params`] takes others too.
+    pub params: &'static [ParamSpec],
+    /// Whether parameters beyond the listed ones are welcome.
+    pub free_params: bool,
+    /// What it writes.
+    pub outputs: &'static [OutputSpec],
+    /// Whether it may write keys beyond the listed ones (a nested workflow's outputs).
+    pub free_outputs: bool,
+    /// Actions it may return beside `default`.
+    pub actions: &'static [&'static str],
+    /// Attempts where the file does not say.
+    pub default_retry: fn() -> RetryPolicy,
+    /// Makes a node; the parameters come later, resolved, by `NodeContext::params`.
+    pub make: fn(&NodeSetting<'_>) -> Box<dyn Node>,
+}
+
+/// What a node is made with.
+pub struct NodeSetting<'a> {
+    /// Its id.
+    pub id: &'a str,
+    /// Attempts, from the file or the type's default.
+    pub retry: RetryPolicy,
+    /// What nodes share.
+    pub services: &'a Arc<Services>,
+}
+
+/// What all nodes of a run share.
+pub struct Services {
+    /// The model behind `llm` nodes.
+    pub chat: Arc<dyn ChatModel>,
+    /// The model of `llm` nodes that name none.
+    pub default_model: Option<SmolStr>,
+    /// The folder of the workflow file: relative paths of nested workflows start here.
+    pub workflow_folder: PathBuf,
+    /// Makes the HTTP client when the first node needs it.
+    pub http: crate::http_client::HttpClient,
+}
