@@ -20,7 +20,11 @@ impl Action {
     /// The action with this name; the empty name is `default`.
     #[must_use]
     pub fn named(name: &str) -> Self {
-        if name.is_empty() { Self::default() } else { Self(SmolStr::new(name)) }
+        if name.is_empty() {
+            Self::default()
+        } else {
+            Self(SmolStr::new(name))
+        }
     }
 
     /// The name.

@@ -124,7 +124,11 @@ impl<N: Node, I: BatchItems> Batch<N, I> {
     /// # Errors
     /// [`InvalidBatchPolicy`].
     pub fn new(node: N, items: I, policy: BatchPolicy) -> Result<Self, InvalidBatchPolicy> {
-        Ok(Self { node, items, policy: policy.check()? })
+        Ok(Self {
+            node,
+            items,
+            policy: policy.check()?,
+        })
     }
 
     async fn run_item(
@@ -140,7 +144,12 @@ impl<N: Node, I: BatchItems> Batch<N, I> {
         outcome
     }
 
-    async fn attempt_item(&self, cx: &NodeContext, index: usize, item: &Arc<Value>) -> Result<Value, NodeError> {
+    async fn attempt_item(
+        &self,
+        cx: &NodeContext,
+        index: usize,
+        item: &Arc<Value>,
+    ) -> Result<Value, NodeError> {
         let attempts_max = self.policy.attempts_max;
         let mut number = 1;
         loop {
@@ -192,7 +201,9 @@ impl<N: Node, I: BatchItems> Node for Batch<N, I> {
                     Err(error) if self.policy.error_handling == BatchErrorHandling::FailFast => {
                         let message = format!("item {} of {count} failed: {error}", index + 1);
                         let error_type = error.error_type().to_owned();
-                        return Err(NodeError::permanent(message).with_type(error_type).with_source(error));
+                        return Err(NodeError::permanent(message)
+                            .with_type(error_type)
+                            .with_source(error));
                     }
                     result => results[index] = Some(result),
                 }

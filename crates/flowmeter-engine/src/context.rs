@@ -69,7 +69,11 @@ impl Variables {
     /// These variables and one more.
     #[must_use]
     pub fn with(&self, name: impl Into<SmolStr>, value: impl Into<Arc<Value>>) -> Self {
-        Self(Some(Arc::new(VariableLink { name: name.into(), value: value.into(), outer: self.clone() })))
+        Self(Some(Arc::new(VariableLink {
+            name: name.into(),
+            value: value.into(),
+            outer: self.clone(),
+        })))
     }
 
     /// The innermost variable of this name.
@@ -119,37 +123,55 @@ impl NodeContext {
     /// The same with another view of the store.
     #[must_use]
     pub fn with_store(&self, store: StoreView) -> Self {
-        Self { store, ..self.clone() }
+        Self {
+            store,
+            ..self.clone()
+        }
     }
 
     /// The same inside another scope.
     #[must_use]
     pub fn with_scope(&self, scope: Arc<dyn Scope>) -> Self {
-        Self { scope: Some(scope), ..self.clone() }
+        Self {
+            scope: Some(scope),
+            ..self.clone()
+        }
     }
 
     /// The same with another cancellation.
     #[must_use]
     pub fn with_cancellation(&self, cancellation: CancellationToken) -> Self {
-        Self { cancellation, ..self.clone() }
+        Self {
+            cancellation,
+            ..self.clone()
+        }
     }
 
     /// The same with other variables.
     #[must_use]
     pub fn with_variables(&self, variables: Variables) -> Self {
-        Self { variables, ..self.clone() }
+        Self {
+            variables,
+            ..self.clone()
+        }
     }
 
     /// The same with these parameters for the node.
     #[must_use]
     pub fn with_params(&self, params: Arc<Value>) -> Self {
-        Self { params, ..self.clone() }
+        Self {
+            params,
+            ..self.clone()
+        }
     }
 
     /// The same for attempt `number`.
     #[must_use]
     pub fn with_attempt(&self, number: u32) -> Self {
-        Self { attempt: number, ..self.clone() }
+        Self {
+            attempt: number,
+            ..self.clone()
+        }
     }
 
     /// The shared store as this node sees it.
@@ -207,8 +229,14 @@ impl NodeContext {
     #[must_use]
     pub fn enter(&self, step: Step<'_>) -> EnteredStep {
         match self.scope.as_ref().and_then(|scope| scope.enter(step)) {
-            Some(scope) => EnteredStep { cx: self.with_scope(Arc::clone(&scope)), entered: Some(scope) },
-            None => EnteredStep { cx: self.clone(), entered: None },
+            Some(scope) => EnteredStep {
+                cx: self.with_scope(Arc::clone(&scope)),
+                entered: Some(scope),
+            },
+            None => EnteredStep {
+                cx: self.clone(),
+                entered: None,
+            },
         }
     }
 }

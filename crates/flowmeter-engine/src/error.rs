@@ -36,7 +36,13 @@ pub struct NodeError {
 
 impl NodeError {
     fn with_kind(kind: ErrorKind, error_type: &'static str, message: impl Into<String>) -> Self {
-        Self { kind, error_type: SmolStr::new_static(error_type), message: message.into(), node_id: None, source: None }
+        Self {
+            kind,
+            error_type: SmolStr::new_static(error_type),
+            message: message.into(),
+            node_id: None,
+            source: None,
+        }
     }
 
     /// The node's work failed; it may be tried again.
@@ -171,6 +177,8 @@ impl fmt::Debug for NodeError {
 
 impl StdError for NodeError {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.source.as_deref().map(|source| source as &(dyn StdError + 'static))
+        self.source
+            .as_deref()
+            .map(|source| source as &(dyn StdError + 'static))
     }
 }

@@ -115,10 +115,17 @@ impl FlowBuilder {
             if index_of.insert(id.clone(), index).is_some() {
                 return Err(InvalidFlow::DuplicateNode(id.to_string()));
             }
-            members.push(Member { id, node, edges: Vec::new() });
+            members.push(Member {
+                id,
+                node,
+                edges: Vec::new(),
+            });
         }
         let find = |id: &SmolStr| {
-            index_of.get(id).copied().ok_or_else(|| InvalidFlow::UnknownNode(id.to_string()))
+            index_of
+                .get(id)
+                .copied()
+                .ok_or_else(|| InvalidFlow::UnknownNode(id.to_string()))
         };
         let start = self.start.as_ref().map_or(Ok(0), find)?;
         for (from, action, to) in &self.edges {
@@ -127,10 +134,18 @@ impl FlowBuilder {
             match edges.iter_mut().find(|edge| edge.action == *action) {
                 Some(edge) if edge.targets.contains(&to) => {}
                 Some(edge) => edge.targets.push(to),
-                None => edges.push(Edge { action: action.clone(), targets: vec![to], join: None }),
+                None => edges.push(Edge {
+                    action: action.clone(),
+                    targets: vec![to],
+                    join: None,
+                }),
             }
         }
-        let mut flow = Flow { name: self.name, members, start };
+        let mut flow = Flow {
+            name: self.name,
+            members,
+            start,
+        };
         flow.find_joins();
         Ok(flow)
     }
@@ -140,7 +155,12 @@ impl Flow {
     /// Begins a flow of this name.
     #[must_use]
     pub fn builder(name: impl Into<SmolStr>) -> FlowBuilder {
-        FlowBuilder { name: name.into(), nodes: Vec::new(), edges: Vec::new(), start: None }
+        FlowBuilder {
+            name: name.into(),
+            nodes: Vec::new(),
+            edges: Vec::new(),
+            start: None,
+        }
     }
 
     /// Its name.
@@ -158,9 +178,13 @@ impl Flow {
     pub fn edges(&self) -> impl Iterator<Item = (&str, &Action, &str)> {
         self.members.iter().flat_map(move |member| {
             member.edges.iter().flat_map(move |edge| {
-                edge.targets
-                    .iter()
-                    .map(move |target| (member.id.as_str(), &edge.action, self.members[*target].id.as_str()))
+                edge.targets.iter().map(move |target| {
+                    (
+                        member.id.as_str(),
+                        &edge.action,
+                        self.members[*target].id.as_str(),
+                    )
+                })
             })
         })
     }
@@ -181,7 +205,10 @@ impl Flow {
 
     /// The node that all branches reach, with the fewest steps in all.
     fn nearest_common(&self, branches: &[usize]) -> Option<usize> {
-        let distances: Vec<Vec<Option<u32>>> = branches.iter().map(|branch| self.distances_from(*branch)).collect();
+        let distances: Vec<Vec<Option<u32>>> = branches
+            .iter()
+            .map(|branch| self.distances_from(*branch))
+            .collect();
         (0..self.members.len())
             .filter_map(|node| {
                 let steps: Option<Vec<u32>> = distances.iter().map(|distance| distance[node]).collect();
@@ -212,7 +239,10 @@ impl Flow {
     pub async fn run_to_end(&self, cx: &NodeContext) -> Result<FlowEnd, NodeError> {
         let visits: Vec<AtomicU32> = self.members.iter().map(|_| AtomicU32::new(0)).collect();
         let chain = self.run_chain(cx, self.start, None, &visits).await?;
-        Ok(FlowEnd { action: chain.action, last_node: self.members[chain.last].id.clone() })
+        Ok(FlowEnd {
+            action: chain.action,
+            last_node: self.members[chain.last].id.clone(),
+        })
     }
 
     fn run_chain<'a>(
@@ -224,10 +254,17 @@ impl Flow {
     ) -> Pin<Box<dyn Future<Output = Result<ChainEnd, NodeError>> + Send + 'a>> {
         Box::pin(async move {
             let mut current = start;
-            let mut end = ChainEnd { action: Action::default(), last: start, reached_stop: false };
+            let mut end = ChainEnd {
+                action: Action::default(),
+                last: start,
+                reached_stop: false,
+            };
             loop {
                 if Some(current) == stop {
-                    return Ok(ChainEnd { reached_stop: true, ..end });
+                    return Ok(ChainEnd {
+                        reached_stop: true,
+                        ..end
+                    });
                 }
                 end.action = self.visit(cx, current, visits).await?;
                 end.last = current;
@@ -240,7 +277,10 @@ impl Flow {
                 }
                 // An inner fork must not run past the point where the outer branches meet.
                 let meet = edge.join.or(stop);
-                let branches = edge.targets.iter().map(|target| self.run_chain(cx, *target, meet, visits));
+                let branches = edge
+                    .targets
+                    .iter()
+                    .map(|target| self.run_chain(cx, *target, meet, visits));
                 let ends = try_join_all(branches).await?;
                 match (meet, ends.iter().any(|end| end.reached_stop)) {
                     (Some(meet), true) => current = meet,
@@ -262,7 +302,11 @@ impl Flow {
             );
             return Err(NodeError::visit_limit(message).in_node(&member.id));
         }
-        member.node.run(cx).await.map_err(|error| error.in_node(&member.id))
+        member
+            .node
+            .run(cx)
+            .await
+            .map_err(|error| error.in_node(&member.id))
     }
 
     fn edge_for(&self, index: usize, action: &Action) -> Result<Option<&Edge>, NodeError> {

@@ -24,7 +24,8 @@ pub trait LoopCondition: Send + Sync + 'static {
     ///
     /// # Errors
     /// When the condition cannot be evaluated; the loop fails with it.
-    fn decide(&self, round_cx: &NodeContext, number: u32, action: &Action) -> Result<LoopDecision, NodeError>;
+    fn decide(&self, round_cx: &NodeContext, number: u32, action: &Action)
+    -> Result<LoopDecision, NodeError>;
 }
 
 /// Runs a node in rounds.
@@ -38,7 +39,11 @@ impl<N: Node, C: LoopCondition> Loop<N, C> {
     /// A loop of `node`, at most `iterations_max` rounds (at least one).
     #[must_use]
     pub fn new(node: N, condition: C, iterations_max: u32) -> Self {
-        Self { node, condition, iterations_max: iterations_max.max(1) }
+        Self {
+            node,
+            condition,
+            iterations_max: iterations_max.max(1),
+        }
     }
 }
 
@@ -50,7 +55,10 @@ impl<N: Node, C: LoopCondition> Node for Loop<N, C> {
             if cx.cancellation().is_cancelled() {
                 return Err(NodeError::cancelled());
             }
-            let step = cx.enter(Step::Iteration { number, iterations_max: self.iterations_max });
+            let step = cx.enter(Step::Iteration {
+                number,
+                iterations_max: self.iterations_max,
+            });
             let round_cx = self.condition.round_context(&step.cx, number)?;
             let outcome = self.node.run(&round_cx).await;
             step.leave(&outcome);

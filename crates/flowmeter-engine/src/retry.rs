@@ -36,7 +36,11 @@ impl RetryPolicy {
     /// One attempt, no second.
     #[must_use]
     pub fn once() -> Self {
-        Self { attempts_max: 1, wait: Duration::ZERO, backoff: Backoff::Fixed }
+        Self {
+            attempts_max: 1,
+            wait: Duration::ZERO,
+            backoff: Backoff::Fixed,
+        }
     }
 
     /// At most `attempts_max` attempts in total, `wait` between them.
@@ -45,7 +49,11 @@ impl RetryPolicy {
     /// [`InvalidRetryPolicy`] unless there are 1 to 10 attempts.
     pub fn new(attempts_max: u32, wait: Duration, backoff: Backoff) -> Result<Self, InvalidRetryPolicy> {
         if (1..=10).contains(&attempts_max) {
-            Ok(Self { attempts_max, wait, backoff })
+            Ok(Self {
+                attempts_max,
+                wait,
+                backoff,
+            })
         } else {
             Err(InvalidRetryPolicy(attempts_max))
         }
@@ -62,9 +70,10 @@ impl RetryPolicy {
     pub fn wait_after(&self, number: u32) -> Duration {
         match self.backoff {
             Backoff::Fixed => self.wait,
-            Backoff::Exponential => {
-                self.wait.saturating_mul(2_u32.saturating_pow(number.saturating_sub(1))).min(WAIT_MAX.max(self.wait))
-            }
+            Backoff::Exponential => self
+                .wait
+                .saturating_mul(2_u32.saturating_pow(number.saturating_sub(1)))
+                .min(WAIT_MAX.max(self.wait)),
         }
     }
 }

@@ -54,7 +54,10 @@ mod counter {
     }
 
     #[inline]
-    #[allow(unsafe_code, reason = "the counter has no safe name; fastrace's lead of 80 ns a span needs it")]
+    #[allow(
+        unsafe_code,
+        reason = "the counter has no safe name; fastrace's lead of 80 ns a span needs it"
+    )]
     fn read_counter() -> u64 {
         // SAFETY: RDTSC exists on every x86_64 processor, touches no memory and has no precondition; where an
         // operating system forbids it to programs, it also does not list it as a clock source.
@@ -66,7 +69,8 @@ mod counter {
         if SOURCE.load(Ordering::Relaxed) == UNDECIDED {
             let sources = "/sys/devices/system/clocksource/clocksource0/available_clocksource";
             let trusted = invariant_bit()
-                || std::fs::read_to_string(sources).is_ok_and(|list| list.split_whitespace().any(|name| name == "tsc"));
+                || std::fs::read_to_string(sources)
+                    .is_ok_and(|list| list.split_whitespace().any(|name| name == "tsc"));
             SOURCE.store(if trusted { COUNTER } else { MONOTONIC }, Ordering::Relaxed);
             if trusted {
                 return read_counter();
@@ -127,29 +131,30 @@ impl TickClock {
     #[must_use]
     pub fn anchored_at(unix_ns: u64) -> Self {
         let anchor_instant = Instant::now();
-        Self { anchor_ticks: Ticks::now().to_raw(), anchor_instant, anchor_unix_ns: unix_ns, ns_per_tick: 0.0 }
+        Self {
+            anchor_ticks: Ticks::now().to_raw(),
+            anchor_instant,
+            anchor_unix_ns: unix_ns,
+            ns_per_tick: 0.0,
+        }
     }
 
     /// Takes the second pair of readings. The longer after the anchor, the more exact.
-    #[expect(clippy::cast_precision_loss, reason = "a run of 104 days fits a double's 53 bits of nanoseconds")]
     pub fn refresh(&mut self) {
         while self.anchor_instant.elapsed() < BASELINE_MIN {
             std::thread::yield_now();
         }
         let elapsed_ns = self.anchor_instant.elapsed().as_nanos() as f64;
         let ticks = Ticks::now().to_raw().wrapping_sub(self.anchor_ticks);
-        self.ns_per_tick = if ticks == 0 { 1.0 } else { elapsed_ns / ticks as f64 };
+        self.ns_per_tick = if ticks == 0 {
+            1.0
+        } else {
+            elapsed_ns / ticks as f64
+        };
     }
 
     /// The wall-clock time of a reading, in nanoseconds since the Unix epoch.
     #[must_use]
-    #[expect(
-        clippy::cast_precision_loss,
-        clippy::cast_possible_truncation,
-        clippy::cast_possible_wrap,
-        clippy::cast_sign_loss,
-        reason = "differences of ticks, far below 2^53"
-    )]
     pub fn unix_ns(&self, at: Ticks) -> u64 {
         let ticks = at.0.wrapping_sub(self.anchor_ticks) as i64;
         let since_anchor = (ticks as f64 * self.ns_per_tick).round() as i64;

@@ -85,13 +85,21 @@ impl Cost {
     #[must_use]
     pub fn known(status: CostStatus, amount: UsdNanos, explanation: Option<Arc<CostExplanation>>) -> Self {
         debug_assert!(status != CostStatus::Unpriced, "an unpriced cost has no amount");
-        Self { status, amount: Some(amount), explanation }
+        Self {
+            status,
+            amount: Some(amount),
+            explanation,
+        }
     }
 
     /// No price is known.
     #[must_use]
     pub fn unpriced() -> Self {
-        Self { status: CostStatus::Unpriced, amount: None, explanation: None }
+        Self {
+            status: CostStatus::Unpriced,
+            amount: None,
+            explanation: None,
+        }
     }
 
     /// Nothing was billed: the provider refused the call, or an answer came from our own cache.

@@ -34,14 +34,12 @@ impl UsdNanos {
         if !nanos.is_finite() || nanos.abs() >= 9.2e18 {
             return Err(InvalidUsd(usd));
         }
-        #[expect(clippy::cast_possible_truncation, reason = "the range was checked above")]
         Ok(Self(nanos as i64))
     }
 
     /// The amount in dollars, for output only: never compute with it.
     #[must_use]
     pub fn to_usd(self) -> f64 {
-        #[expect(clippy::cast_precision_loss, reason = "exact below 9 million dollars")]
         let nanos = self.0 as f64;
         nanos / 1e9
     }

@@ -163,7 +163,10 @@ impl Attributes {
     /// The value of `key`.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&AttributeValue> {
-        self.0.iter().find(|(present, _)| present == key).map(|(_, value)| value)
+        self.0
+            .iter()
+            .find(|(present, _)| present == key)
+            .map(|(_, value)| value)
     }
 
     /// The text of `key`, if it is a text.

@@ -11,7 +11,10 @@ fn ids_are_validated_at_the_boundary() {
     assert!(TraceId::parse("+bf92f3577b34da6a3ce929d0e0e4736").is_err());
     assert!(SpanId::parse("00f067aa0ba902b7").is_ok());
     assert!(SpanId::parse("00f067aa0ba902b").is_err());
-    assert_eq!(SpanId::parse("x").unwrap_err().to_string(), "`x` is no span id: 16 hex digits, not all zero, are wanted");
+    assert_eq!(
+        SpanId::parse("x").unwrap_err().to_string(),
+        "`x` is no span id: 16 hex digits, not all zero, are wanted"
+    );
 }
 
 #[test]
@@ -51,7 +54,10 @@ fn a_sum_never_hides_what_it_could_not_price() {
     total.add("mystery", &Cost::unpriced());
     assert_eq!(total.amount(), None);
     assert_eq!(total.display(), "unpriced (1 call)");
-    total.add("gpt-4o", &Cost::known(CostStatus::Priced, UsdNanos(8_900_000), None));
+    total.add(
+        "gpt-4o",
+        &Cost::known(CostStatus::Priced, UsdNanos(8_900_000), None),
+    );
     assert_eq!(total.status(), CostStatus::Partial);
     assert_eq!(total.display(), "≥ $0.0089 (+1 unpriced)");
     assert!(total.unpriced_models.contains("mystery"));

@@ -34,13 +34,19 @@ impl Figure {
     /// A count the provider gave.
     #[must_use]
     pub fn provider(tokens: u64) -> Self {
-        Self { tokens, source: FigureSource::Provider }
+        Self {
+            tokens,
+            source: FigureSource::Provider,
+        }
     }
 
     /// A count estimated from the text's length.
     #[must_use]
     pub fn estimate(tokens: u64) -> Self {
-        Self { tokens, source: FigureSource::Estimate }
+        Self {
+            tokens,
+            source: FigureSource::Estimate,
+        }
     }
 }
 

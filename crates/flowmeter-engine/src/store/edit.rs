@@ -7,7 +7,11 @@ use serde_json::{Map, Value};
 use super::PathSegment;
 
 /// Puts `value` at `path` inside `root` and returns what was there.
-pub(super) fn replace_at(root: &mut Value, path: &[PathSegment], value: Value) -> Result<Option<Value>, String> {
+pub(super) fn replace_at(
+    root: &mut Value,
+    path: &[PathSegment],
+    value: Value,
+) -> Result<Option<Value>, String> {
     let mut place = root;
     let Some((last, way)) = path.split_last() else {
         return Ok(Some(std::mem::replace(place, value)));
@@ -28,7 +32,10 @@ pub(super) fn replace_at(root: &mut Value, path: &[PathSegment], value: Value) -
                 elements.push(value);
                 Ok(None)
             } else {
-                Err(format!("index {index} is beyond the array's {} elements", elements.len()))
+                Err(format!(
+                    "index {index} is beyond the array's {} elements",
+                    elements.len()
+                ))
             }
         }
         (PathSegment::Name(name), other) => Err(format!("`{name}` is looked for in {}", kind_of(other))),
@@ -50,7 +57,9 @@ fn step_into<'a>(place: &'a mut Value, segment: &PathSegment) -> Result<&'a mut 
         PathSegment::Index(index) => match place {
             Value::Array(elements) => {
                 let count = elements.len();
-                elements.get_mut(*index).ok_or_else(|| format!("index {index} is beyond the array's {count} elements"))
+                elements
+                    .get_mut(*index)
+                    .ok_or_else(|| format!("index {index} is beyond the array's {count} elements"))
             }
             other => Err(format!("[{index}] is looked for in {}", kind_of(other))),
         },

@@ -85,7 +85,14 @@ impl Journals {
         if slot.capacity() == 0 {
             slot.reserve_exact(WRITES_TYPICAL);
         }
-        slot.push(Mutation { namespace: namespace.clone(), key, deep, before, after, at: Ticks::now() });
+        slot.push(Mutation {
+            namespace: namespace.clone(),
+            key,
+            deep,
+            before,
+            after,
+            at: Ticks::now(),
+        });
     }
 
     fn close(&mut self, index: JournalIndex) -> Vec<Mutation> {
@@ -102,7 +109,10 @@ pub struct Journal {
 
 impl Journal {
     pub(super) fn new(store: Arc<SharedStore>, index: JournalIndex) -> Self {
-        Self { store: Some(store), index }
+        Self {
+            store: Some(store),
+            index,
+        }
     }
 
     /// Detaches the journal and returns its writes, oldest first. Views that still carry it must not write any

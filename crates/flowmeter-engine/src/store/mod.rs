@@ -41,7 +41,10 @@ impl Contents {
         }
         let index = u32::try_from(self.spaces.len()).unwrap_or(u32::MAX);
         let name = SmolStr::new(name);
-        self.spaces.push(Space { name: name.clone(), values: FxHashMap::default() });
+        self.spaces.push(Space {
+            name: name.clone(),
+            values: FxHashMap::default(),
+        });
         self.space_by_name.insert(name, index);
         index
     }
@@ -66,13 +69,19 @@ impl SharedStore {
     /// An empty store over `beneath`.
     #[must_use]
     pub fn over(beneath: &StoreView) -> Arc<Self> {
-        Arc::new(Self::with_beneath(Some(StoreView { journal: None, ..beneath.clone() })))
+        Arc::new(Self::with_beneath(Some(StoreView {
+            journal: None,
+            ..beneath.clone()
+        })))
     }
 
     fn with_beneath(beneath: Option<StoreView>) -> Self {
         Self {
             contents: Mutex::new(Contents {
-                spaces: vec![Space { name: SmolStr::default(), values: FxHashMap::default() }],
+                spaces: vec![Space {
+                    name: SmolStr::default(),
+                    values: FxHashMap::default(),
+                }],
                 space_by_name: FxHashMap::default(),
                 journals: journal::Journals::default(),
             }),
@@ -83,7 +92,11 @@ impl SharedStore {
     /// The view of the root namespace.
     #[must_use]
     pub fn root(self: &Arc<Self>) -> StoreView {
-        StoreView { store: Arc::clone(self), space: ROOT, journal: None }
+        StoreView {
+            store: Arc::clone(self),
+            space: ROOT,
+            journal: None,
+        }
     }
 }
 
@@ -105,20 +118,30 @@ impl StoreView {
     #[must_use]
     pub fn in_namespace(&self, name: &str) -> Self {
         let space = self.store.contents.lock().space_index(name);
-        Self { store: Arc::clone(&self.store), space, journal: self.journal }
+        Self {
+            store: Arc::clone(&self.store),
+            space,
+            journal: self.journal,
+        }
     }
 
     /// The name of the namespace; empty for the root.
     #[must_use]
     pub fn namespace(&self) -> SmolStr {
-        self.store.contents.lock().spaces[self.space as usize].name.clone()
+        self.store.contents.lock().spaces[self.space as usize]
+            .name
+            .clone()
     }
 
     /// This view with a journal attached: every write through it, or through views made from it, is noted.
     #[must_use]
     pub fn journaled(&self) -> (Self, Journal) {
         let index = self.store.contents.lock().journals.open();
-        let view = Self { store: Arc::clone(&self.store), space: self.space, journal: Some(index) };
+        let view = Self {
+            store: Arc::clone(&self.store),
+            space: self.space,
+            journal: Some(index),
+        };
         (view, Journal::new(Arc::clone(&self.store), index))
     }
 
@@ -159,7 +182,10 @@ impl StoreView {
                 Some(index) => {
                     let (key, previous) = match &after {
                         Some(value) => match values.get_mut(key) {
-                            Some(slot) => (SmolStr::new(key), Some(std::mem::replace(slot, Arc::clone(value)))),
+                            Some(slot) => (
+                                SmolStr::new(key),
+                                Some(std::mem::replace(slot, Arc::clone(value))),
+                            ),
                             None => {
                                 let key = SmolStr::new(key);
                                 values.insert(key.clone(), Arc::clone(value));
@@ -199,26 +225,47 @@ impl StoreView {
     pub fn get_in(&self, namespace: &str, key: &str) -> Option<Arc<Value>> {
         let here = {
             let contents = self.store.contents.lock();
-            let space = if namespace.is_empty() { Some(ROOT) } else { contents.space_by_name.get(namespace).copied() };
+            let space = if namespace.is_empty() {
+                Some(ROOT)
+            } else {
+                contents.space_by_name.get(namespace).copied()
+            };
             space.and_then(|space| contents.spaces[space as usize].values.get(key).cloned())
         };
-        here.or_else(|| self.store.beneath.as_ref().and_then(|beneath| beneath.get_in(namespace, key)))
+        here.or_else(|| {
+            self.store
+                .beneath
+                .as_ref()
+                .and_then(|beneath| beneath.get_in(namespace, key))
+        })
     }
 
     /// Whether anything was ever written in this namespace, here or beneath.
     #[must_use]
     pub fn has_namespace(&self, namespace: &str) -> bool {
         self.store.contents.lock().space_by_name.contains_key(namespace)
-            || self.store.beneath.as_ref().is_some_and(|beneath| beneath.has_namespace(namespace))
+            || self
+                .store
+                .beneath
+                .as_ref()
+                .is_some_and(|beneath| beneath.has_namespace(namespace))
     }
 
     /// All values of one namespace, sorted by key; what lies above hides what lies beneath.
     #[must_use]
     pub fn entries(&self, namespace: &str) -> Vec<(SmolStr, Arc<Value>)> {
-        let mut found: std::collections::BTreeMap<SmolStr, Arc<Value>> =
-            self.store.beneath.as_ref().map(|beneath| beneath.entries(namespace).into_iter().collect()).unwrap_or_default();
+        let mut found: std::collections::BTreeMap<SmolStr, Arc<Value>> = self
+            .store
+            .beneath
+            .as_ref()
+            .map(|beneath| beneath.entries(namespace).into_iter().collect())
+            .unwrap_or_default();
         let contents = self.store.contents.lock();
-        let space = if namespace.is_empty() { Some(ROOT) } else { contents.space_by_name.get(namespace).copied() };
+        let space = if namespace.is_empty() {
+            Some(ROOT)
+        } else {
+            contents.space_by_name.get(namespace).copied()
+        };
         if let Some(space) = space {
             let values = &contents.spaces[space as usize].values;
             found.extend(values.iter().map(|(key, value)| (key.clone(), Arc::clone(value))));
@@ -239,9 +286,16 @@ impl StoreView {
             self.write(parsed.key(), Some(value));
             return Ok(());
         }
-        let space = if is_reserved(parsed.key()) { ROOT } else { self.space };
+        let space = if is_reserved(parsed.key()) {
+            ROOT
+        } else {
+            self.space
+        };
         // Copy-on-write over a value that lies beneath: it is brought up here first.
-        let beneath = match self.store.contents.lock().spaces[space as usize].values.get(parsed.key()) {
+        let beneath = match self.store.contents.lock().spaces[space as usize]
+            .values
+            .get(parsed.key())
+        {
             Some(_) => None,
             None => self.get(parsed.key()),
         };
@@ -256,7 +310,14 @@ impl StoreView {
             .map_err(|problem| InvalidStorePath::new(path, problem))?;
         if let Some(index) = self.journal {
             let deep = path[parsed.key().len()..].to_owned();
-            journals.note(index, name, SmolStr::new(parsed.key()), Some(deep.into()), before.map(Arc::new), Some(value));
+            journals.note(
+                index,
+                name,
+                SmolStr::new(parsed.key()),
+                Some(deep.into()),
+                before.map(Arc::new),
+                Some(value),
+            );
         }
         Ok(())
     }

@@ -30,7 +30,10 @@ pub struct InvalidStorePath {
 
 impl InvalidStorePath {
     pub(super) fn new(path: &str, problem: impl Into<String>) -> Self {
-        Self { path: path.to_owned(), problem: problem.into() }
+        Self {
+            path: path.to_owned(),
+            problem: problem.into(),
+        }
     }
 }
 
@@ -65,10 +68,16 @@ impl StorePath {
                 brackets = after;
             }
             if !brackets.is_empty() {
-                return Err(InvalidStorePath::new(path, format!("`{brackets}` follows a bracket")));
+                return Err(InvalidStorePath::new(
+                    path,
+                    format!("`{brackets}` follows a bracket"),
+                ));
             }
         }
-        Ok(Self { key: key.unwrap_or_default(), rest })
+        Ok(Self {
+            key: key.unwrap_or_default(),
+            rest,
+        })
     }
 
     /// The key in the namespace.
