@@ -1,0 +1,31 @@
+//! Which commands the steps run, and how a failing step ends the run.
+
+use anyhow::bail;
+
+use super::{Course, test_steps};
+
+#[test]
+fn the_large_run_is_the_last_one_with_either_runner() {
+    let with = test_steps(true);
+    assert_eq!(with[0].shown(), "cargo test --workspace --doc");
+    assert_eq!(with[1].shown(), "cargo nextest run --workspace");
+    let without = test_steps(false);
+    assert_eq!(without[0].shown(), "cargo test --workspace --doc");
+    assert_eq!(without[1].shown(), "cargo test --workspace --tests");
+}
+
+#[test]
+fn a_failing_step_is_named_and_not_counted_as_done() {
+    let mut course = Course::default();
+    course.step("first", || Ok(())).expect("the first step passes");
+    let error = course
+        .step("second", || bail!("broken"))
+        .expect_err("the second step fails");
+    assert!(
+        format!("{error:#}").starts_with("ci stopped at `second` after "),
+        "{error:#}"
+    );
+    assert!(format!("{error:#}").ends_with(": broken"), "{error:#}");
+    assert_eq!(course.done.len(), 1);
+    assert!(course.table().starts_with("  first "), "{}", course.table());
+}

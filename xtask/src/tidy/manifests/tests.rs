@@ -1,0 +1,46 @@
+//! A crate that does not take the lints over is found, and so is a root that does not forbid.
+
+use super::check;
+use crate::workspace::Member;
+
+const ROOT: &str = "[workspace.lints.rust]\nunsafe_code = \"forbid\"\n";
+
+fn member(manifest: &str) -> Member {
+    Member {
+        manifest: manifest.to_owned(),
+        ..Member::named("flowmeter")
+    }
+}
+
+#[test]
+fn both_ways_to_inherit_the_lints_pass() {
+    for manifest in ["[lints]\nworkspace = true\n", "lints.workspace = true\n"] {
+        assert_eq!(check(ROOT, &[member(manifest)]), []);
+    }
+    let with_priority = "[workspace.lints.rust]\nunsafe_code = { level = \"forbid\", priority = 1 }\n";
+    assert_eq!(check(with_priority, &[]), []);
+}
+
+#[test]
+fn a_crate_with_lints_of_its_own_or_none_is_found() {
+    for manifest in [
+        "",
+        "[lints]\nworkspace = false\n",
+        "[lints.rust]\nunsafe_code = \"allow\"\n",
+        "not toml",
+    ] {
+        let findings = check(ROOT, &[member(manifest)]);
+        assert_eq!(findings.len(), 1, "{manifest:?}");
+        assert_eq!(
+            findings[0].to_string(),
+            "crates/flowmeter/Cargo.toml:1: crate `flowmeter` must have `[lints] workspace = true`"
+        );
+    }
+}
+
+#[test]
+fn a_root_that_does_not_forbid_is_found() {
+    for root in ["", "[workspace.lints.rust]\nunsafe_code = \"deny\"\n"] {
+        assert_eq!(check(root, &[]).len(), 1, "{root:?}");
+    }
+}
