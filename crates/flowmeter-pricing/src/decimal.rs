@@ -24,18 +24,35 @@ pub(crate) struct Scaled {
 pub(crate) fn scale(text: &str, shift: i32) -> Result<Scaled, DecimalFault> {
     let (negative, unsigned) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
     let (significand, exponent) = match unsigned.split_once(['e', 'E']) {
-        // An exponent too long for an i32 is absurd in either direction; the digits decide below.
-        Some((digits, exponent)) => (digits, exponent.parse::<i32>().map_err(|_| DecimalFault::TooLarge)?),
+        Some((digits, exponent)) => {
+            let exponent_digits = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
+            if exponent_digits.is_empty() || !exponent_digits.bytes().all(|byte| byte.is_ascii_digit()) {
+                return Err(DecimalFault::NotANumber);
+            }
+            // An exponent that does not fit is beyond any price in either direction.
+            (
+                digits,
+                exponent.parse::<i32>().map_err(|_| DecimalFault::TooLarge)?,
+            )
+        }
         None => (unsigned, 0),
     };
     let (whole, fraction) = significand.split_once('.').unwrap_or((significand, ""));
-    if whole.is_empty() || !whole.bytes().chain(fraction.bytes()).all(|byte| byte.is_ascii_digit()) {
+    if whole.is_empty()
+        || !whole
+            .bytes()
+            .chain(fraction.bytes())
+            .all(|byte| byte.is_ascii_digit())
+    {
         return Err(DecimalFault::NotANumber);
     }
     let digits: String = [whole, fraction].concat();
     let digits = digits.trim_start_matches('0');
     if digits.is_empty() {
-        return Ok(Scaled { nanos: 0, exact: true });
+        return Ok(Scaled {
+            nanos: 0,
+            exact: true,
+        });
     }
     if negative {
         return Err(DecimalFault::Negative);
@@ -49,7 +66,10 @@ pub(crate) fn scale(text: &str, shift: i32) -> Result<Scaled, DecimalFault> {
         return Err(DecimalFault::TooLarge);
     }
     if kept < 0 {
-        return Ok(Scaled { nanos: 0, exact: false });
+        return Ok(Scaled {
+            nanos: 0,
+            exact: false,
+        });
     }
     let kept = usize::try_from(kept).map_err(|_| DecimalFault::TooLarge)?;
     let (head, tail) = digits.split_at(kept.min(digits.len()));

@@ -17,16 +17,50 @@ pub(crate) enum Host {
 
 /// Every spelling in use for a provider whose id in the price book differs from it.
 const SPELLINGS: &[(&str, &[&str])] = &[
-    ("google", &[
-        "google", "gemini", "vertex", "vertex_ai", "vertexai", "gcp", "gcp.gemini", "gcp.vertex_ai", "gcp.gen_ai",
-        "google_genai", "google-genai", "google_ai", "google_vertexai",
-    ]),
+    (
+        "google",
+        &[
+            "google",
+            "gemini",
+            "vertex",
+            "vertex_ai",
+            "vertexai",
+            "gcp",
+            "gcp.gemini",
+            "gcp.vertex_ai",
+            "gcp.gen_ai",
+            "google_genai",
+            "google-genai",
+            "google_ai",
+            "google_vertexai",
+        ],
+    ),
     ("x-ai", &["x-ai", "xai", "x_ai", "x.ai", "grok"]),
-    ("aws", &["aws", "bedrock", "aws.bedrock", "aws_bedrock", "amazon_bedrock", "amazon-bedrock", "amazon"]),
-    ("azure", &[
-        "azure", "azure.ai.openai", "azure.ai.inference", "az.ai.openai", "az.ai.inference", "azure_openai",
-        "azure-openai", "azure_ai",
-    ]),
+    (
+        "aws",
+        &[
+            "aws",
+            "bedrock",
+            "aws.bedrock",
+            "aws_bedrock",
+            "amazon_bedrock",
+            "amazon-bedrock",
+            "amazon",
+        ],
+    ),
+    (
+        "azure",
+        &[
+            "azure",
+            "azure.ai.openai",
+            "azure.ai.inference",
+            "az.ai.openai",
+            "az.ai.inference",
+            "azure_openai",
+            "azure-openai",
+            "azure_ai",
+        ],
+    ),
     ("openai", &["openai"]),
     ("anthropic", &["anthropic"]),
     ("mistral", &["mistral", "mistral_ai", "mistralai"]),
@@ -35,7 +69,10 @@ const SPELLINGS: &[(&str, &[&str])] = &[
     ("groq", &["groq"]),
     ("perplexity", &["perplexity"]),
     ("openrouter", &["openrouter"]),
-    ("together", &["together", "together_ai", "together-ai", "togetherai"]),
+    (
+        "together",
+        &["together", "together_ai", "together-ai", "togetherai"],
+    ),
     ("moonshotai", &["moonshotai", "moonshot", "moonshot_ai"]),
     ("fireworks", &["fireworks", "fireworks_ai", "fireworks-ai"]),
     ("zhipuai", &["zhipuai", "zhipu", "bigmodel"]),
@@ -43,7 +80,15 @@ const SPELLINGS: &[(&str, &[&str])] = &[
     ("cerebras", &["cerebras"]),
 ];
 
-const LOCAL: &[&str] = &["ollama", "llama.cpp", "llamacpp", "llama_cpp", "lmstudio", "lm_studio", "local"];
+const LOCAL: &[&str] = &[
+    "ollama",
+    "llama.cpp",
+    "llamacpp",
+    "llama_cpp",
+    "lmstudio",
+    "lm_studio",
+    "local",
+];
 
 /// Makers whose models nobody else may host at a price of his own, so the model's name alone tells the
 /// price, whatever gateway the call went through.
@@ -70,10 +115,16 @@ pub(crate) fn host(hint: &str) -> Host {
 
 /// The price book's id for a provider's name in lower case.
 pub(crate) fn known_id(name: &str) -> Option<&'static str> {
-    SPELLINGS.iter().find(|(_, spellings)| spellings.contains(&name)).map(|(id, _)| *id)
+    SPELLINGS
+        .iter()
+        .find(|(_, spellings)| spellings.contains(&name))
+        .map(|(id, _)| *id)
 }
 
 /// Every spelling that a user may have put before the slash of an override's key.
 pub(crate) fn spellings(id: &str) -> &'static [&'static str] {
-    SPELLINGS.iter().find(|(candidate, _)| *candidate == id).map_or(&[], |(_, spellings)| spellings)
+    SPELLINGS
+        .iter()
+        .find(|(candidate, _)| *candidate == id)
+        .map_or(&[], |(_, spellings)| spellings)
 }

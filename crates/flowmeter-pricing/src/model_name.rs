@@ -6,7 +6,9 @@
 use crate::host::known_id;
 
 /// Bedrock's inference profiles: who serves the call, hence at which price.
-const REGIONS: &[&str] = &["us", "eu", "apac", "global", "us-gov", "jp", "au", "in", "ca", "sa"];
+const REGIONS: &[&str] = &[
+    "us", "eu", "apac", "global", "us-gov", "jp", "au", "in", "ca", "sa",
+];
 
 /// A name without the path in front of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +26,9 @@ pub(crate) fn unprefixed(name: &str) -> Option<Unprefixed<'_>> {
         return some_name(Some("aws"), last);
     }
     if let Some((before, last)) = name.rsplit_once("/models/") {
-        let publisher = before.strip_prefix("publishers/").or_else(|| Some(before.rsplit_once("/publishers/")?.1));
+        let publisher = before
+            .strip_prefix("publishers/")
+            .or_else(|| Some(before.rsplit_once("/publishers/")?.1));
         return publisher.and_then(|_| some_name(Some("google"), last));
     }
     if let Some(rest) = name.strip_prefix("models/") {
@@ -41,11 +45,31 @@ fn some_name<'a>(provider: Option<&'static str>, name: &'a str) -> Option<Unpref
 /// `us.anthropic.claude-…` or `anthropic.claude-…` without region and vendor; `None` for any other name.
 pub(crate) fn without_region(name: &str) -> Option<&str> {
     const VENDORS: &[&str] = &[
-        "anthropic", "amazon", "meta", "mistral", "cohere", "ai21", "deepseek", "openai", "qwen", "stability",
-        "writer", "twelvelabs", "luma", "google", "minimax", "moonshot", "nvidia", "zai",
+        "anthropic",
+        "amazon",
+        "meta",
+        "mistral",
+        "cohere",
+        "ai21",
+        "deepseek",
+        "openai",
+        "qwen",
+        "stability",
+        "writer",
+        "twelvelabs",
+        "luma",
+        "google",
+        "minimax",
+        "moonshot",
+        "nvidia",
+        "zai",
     ];
     let (first, rest) = name.split_once('.')?;
-    let (vendor, model) = if REGIONS.contains(&first) { rest.split_once('.')? } else { (first, rest) };
+    let (vendor, model) = if REGIONS.contains(&first) {
+        rest.split_once('.')?
+    } else {
+        (first, rest)
+    };
     (VENDORS.contains(&vendor) && !model.is_empty()).then_some(model)
 }
 
@@ -53,8 +77,11 @@ pub(crate) fn without_region(name: &str) -> Option<&str> {
 pub(crate) fn is_prefix_only(front: &str) -> bool {
     let path_ends = front.rfind('/').map_or(0, |at| at + 1);
     let dotted = &front[path_ends..];
-    dotted.is_empty() || (dotted.ends_with('.') && without_region(&format!("{dotted}x")) == Some("x"))
-        || dotted.strip_suffix('.').is_some_and(|region| REGIONS.contains(&region))
+    dotted.is_empty()
+        || (dotted.ends_with('.') && without_region(&format!("{dotted}x")) == Some("x"))
+        || dotted
+            .strip_suffix('.')
+            .is_some_and(|region| REGIONS.contains(&region))
 }
 
 /// The base in `ft:base:organisation::id`.
@@ -85,7 +112,9 @@ pub(crate) fn stem(name: &str) -> &str {
 }
 
 fn strip_loose_version(name: &str) -> Option<&str> {
-    let worded = ["-preview", "-exp", "-experimental", "-beta"].into_iter().find_map(|word| name.strip_suffix(word));
+    let worded = ["-preview", "-exp", "-experimental", "-beta"]
+        .into_iter()
+        .find_map(|word| name.strip_suffix(word));
     let stem = worded
         .or_else(|| strip_digits(name, 4))
         .or_else(|| strip_month_and(name, 2))
@@ -120,7 +149,11 @@ fn strip_dashed_date(name: &str) -> Option<&str> {
     let without_day = strip_digits(name, 2)?;
     let without_month = strip_digits(without_day, 2)?;
     let stem = strip_digits(without_month, 4)?;
-    let date = [&without_month[stem.len() + 1..], &without_day[without_month.len() + 1..], &name[without_day.len() + 1..]];
+    let date = [
+        &without_month[stem.len() + 1..],
+        &without_day[without_month.len() + 1..],
+        &name[without_day.len() + 1..],
+    ];
     is_compact_date(&date.concat()).then_some(stem)
 }
 
@@ -143,7 +176,9 @@ fn is_compact_date(date: &str) -> bool {
 }
 
 fn is_between(digits: &str, low: u32, high: u32) -> bool {
-    digits.parse::<u32>().is_ok_and(|number| (low..=high).contains(&number))
+    digits
+        .parse::<u32>()
+        .is_ok_and(|number| (low..=high).contains(&number))
 }
 
 #[cfg(test)]

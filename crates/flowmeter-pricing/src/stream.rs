@@ -47,7 +47,9 @@ impl UsageStream {
         }
         let data = data.trim_start();
         let data = data.strip_prefix("data:").unwrap_or(data);
-        let Ok(frame) = serde_json::from_str::<Value>(data) else { return };
+        let Ok(frame) = serde_json::from_str::<Value>(data) else {
+            return;
+        };
         if let Some(found) = find(&frame, self.speaker) {
             self.keep(found);
         }
@@ -56,7 +58,9 @@ impl UsageStream {
     /// The usage as far as the stream has told it.
     #[must_use]
     pub fn usage(&self) -> TokenUsage {
-        let Some(kept) = &self.kept else { return TokenUsage::default() };
+        let Some(kept) = &self.kept else {
+            return TokenUsage::default();
+        };
         let mut usage = read(kept.shape, &kept.block, self.speaker);
         complete(&mut usage, self.service_tier.clone(), self.searches);
         usage
@@ -66,18 +70,30 @@ impl UsageStream {
     fn may_have_usage(&self, data: &str) -> bool {
         let bytes = data.as_bytes();
         let told = self.usage_key.find_iter(bytes).any(|at| {
-            let value = data[at + "\"usage".len()..].strip_prefix('"').map(str::trim_start);
+            let value = data[at + "\"usage".len()..]
+                .strip_prefix('"')
+                .map(str::trim_start);
             let value = value.and_then(|rest| rest.strip_prefix(':')).map(str::trim_start);
             !value.is_some_and(|value| value.starts_with("null"))
         });
-        told || [&b"eval_count\""[..], b"invocationMetrics\"", b"TokenCount\"", b"-token-count\""]
-            .into_iter()
-            .any(|needle| memmem::find(bytes, needle).is_some())
+        told || [
+            &b"eval_count\""[..],
+            b"invocationMetrics\"",
+            b"TokenCount\"",
+            b"-token-count\"",
+        ]
+        .into_iter()
+        .any(|needle| memmem::find(bytes, needle).is_some())
     }
 
     fn keep(&mut self, found: Found<'_>) {
         let metrics = found.shape == Shape::InvocationMetrics;
-        if metrics && self.kept.as_ref().is_some_and(|kept| kept.shape != Shape::InvocationMetrics) {
+        if metrics
+            && self
+                .kept
+                .as_ref()
+                .is_some_and(|kept| kept.shape != Shape::InvocationMetrics)
+        {
             // The model's native counts are finer than Bedrock's own, which repeat them at the end.
             return;
         }
@@ -88,7 +104,12 @@ impl UsageStream {
             Some(kept) if kept.shape == Shape::Anthropic && speaks_anthropic(found.shape) => {
                 overwrite(&mut kept.block, found.block);
             }
-            kept => *kept = Some(Kept { shape: found.shape, block: found.block.clone() }),
+            kept => {
+                *kept = Some(Kept {
+                    shape: found.shape,
+                    block: found.block.clone(),
+                });
+            }
         }
     }
 }

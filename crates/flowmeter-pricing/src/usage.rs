@@ -71,9 +71,15 @@ pub(crate) struct Found<'a> {
 #[must_use]
 pub fn extract_usage(provider_hint: Option<&str>, body: &Value) -> TokenUsage {
     let speaker = Speaker::of(provider_hint);
-    let Some(found) = find(body, speaker) else { return TokenUsage::default() };
+    let Some(found) = find(body, speaker) else {
+        return TokenUsage::default();
+    };
     let mut usage = read(found.shape, found.block, speaker);
-    complete(&mut usage, service_tier(found.around), hosted_searches(found.around));
+    complete(
+        &mut usage,
+        service_tier(found.around),
+        hosted_searches(found.around),
+    );
     usage
 }
 
@@ -122,7 +128,10 @@ pub(crate) fn hosted_searches(around: &Block) -> Option<u64> {
 /// Finds the usage block: the model's native one first, Bedrock's own metrics only in its absence.
 pub(crate) fn find(body: &Value, speaker: Speaker) -> Option<Found<'_>> {
     if let Value::Array(chunks) = body {
-        return chunks.iter().rev().find_map(|chunk| find_in(chunk.as_object()?, speaker));
+        return chunks
+            .iter()
+            .rev()
+            .find_map(|chunk| find_in(chunk.as_object()?, speaker));
     }
     find_in(body.as_object()?, speaker)
 }
@@ -132,7 +141,9 @@ fn find_in(body: &Block, speaker: Speaker) -> Option<Found<'_>> {
     let inner = AROUND.iter().filter_map(|key| object(body, key));
     for around in std::iter::once(body).chain(inner) {
         for key in ["usage", "usageMetadata", "usage_metadata"] {
-            let Some(block) = object(around, key) else { continue };
+            let Some(block) = object(around, key) else {
+                continue;
+            };
             // A tier or an event type may stand either beside the block or one level further out.
             if let Some(shape) = shape_of(block, body, around, speaker) {
                 return Some(Found { shape, block, around });
@@ -140,35 +151,60 @@ fn find_in(body: &Block, speaker: Speaker) -> Option<Found<'_>> {
         }
     }
     if let Some(block) = object(body, "meta").filter(|meta| meta.contains_key("billed_units")) {
-        return Some(Found { shape: Shape::Cohere, block, around: body });
+        return Some(Found {
+            shape: Shape::Cohere,
+            block,
+            around: body,
+        });
     }
     if let Some(block) = object(body, "amazon-bedrock-invocationMetrics") {
-        return Some(Found { shape: Shape::InvocationMetrics, block, around: body });
+        return Some(Found {
+            shape: Shape::InvocationMetrics,
+            block,
+            around: body,
+        });
     }
     if has_any(body, &bedrock::HEADERS) {
-        return Some(Found { shape: Shape::Headers, block: body, around: body });
+        return Some(Found {
+            shape: Shape::Headers,
+            block: body,
+            around: body,
+        });
     }
-    shape_of(body, body, body, speaker).map(|shape| Found { shape, block: body, around: body })
+    shape_of(body, body, body, speaker).map(|shape| Found {
+        shape,
+        block: body,
+        around: body,
+    })
 }
 
 /// Tells the shape by its keys; the words around it and the hint decide only between two APIs that use
 /// the same keys with different meanings.
 fn shape_of(block: &Block, body: &Block, around: &Block, speaker: Speaker) -> Option<Shape> {
-    const ANTHROPIC_ONLY: [&str; 4] =
-        ["cache_creation_input_tokens", "cache_read_input_tokens", "cache_creation", "inference_geo"];
+    const ANTHROPIC_ONLY: [&str; 4] = [
+        "cache_creation_input_tokens",
+        "cache_read_input_tokens",
+        "cache_creation",
+        "inference_geo",
+    ];
     if has_any(block, &["billed_units"]) || object(block, "tokens").is_some() {
         return Some(Shape::Cohere);
     }
-    if has_any(block, &["prompt_tokens", "completion_tokens", "prompt_cache_hit_tokens"]) {
+    if has_any(
+        block,
+        &["prompt_tokens", "completion_tokens", "prompt_cache_hit_tokens"],
+    ) {
         return Some(Shape::Chat);
     }
     if has_any(block, &["input_tokens", "output_tokens"]) {
         let named = |object: &Block| {
-            object.get("type").and_then(Value::as_str).is_some_and(|kind| {
-                matches!(kind, "message" | "message_start" | "message_delta")
-            })
+            object
+                .get("type")
+                .and_then(Value::as_str)
+                .is_some_and(|kind| matches!(kind, "message" | "message_start" | "message_delta"))
         };
-        let thinking = object(block, "output_tokens_details").is_some_and(|details| details.contains_key("thinking_tokens"));
+        let thinking = object(block, "output_tokens_details")
+            .is_some_and(|details| details.contains_key("thinking_tokens"));
         let anthropic = has_any(block, &ANTHROPIC_ONLY) || thinking || named(around) || named(body);
         let openai = has_any(block, &["input_tokens_details", "total_tokens"]);
         return Some(if anthropic || (speaker == Speaker::Anthropic && !openai) {
@@ -177,7 +213,15 @@ fn shape_of(block: &Block, body: &Block, around: &Block, speaker: Speaker) -> Op
             Shape::Responses
         });
     }
-    if has_any(block, &["promptTokenCount", "candidatesTokenCount", "totalTokenCount", "prompt_token_count"]) {
+    if has_any(
+        block,
+        &[
+            "promptTokenCount",
+            "candidatesTokenCount",
+            "totalTokenCount",
+            "prompt_token_count",
+        ],
+    ) {
         return Some(Shape::Gemini);
     }
     if has_any(block, &["inputTokens", "outputTokens"]) {

@@ -19,10 +19,34 @@ fn published_prices_are_exact() {
 
 #[test]
 fn places_below_a_nano_are_rounded_and_said_so() {
-    assert_eq!(scale("0.0000000005", 9), Ok(Scaled { nanos: 1, exact: false }));
-    assert_eq!(scale("0.0000000004", 9), Ok(Scaled { nanos: 0, exact: false }));
-    assert_eq!(scale("1e-40", 9), Ok(Scaled { nanos: 0, exact: false }));
-    assert_eq!(scale("1.50000000000", 9), Ok(Scaled { nanos: 1_500_000_000, exact: true }));
+    assert_eq!(
+        scale("0.0000000005", 9),
+        Ok(Scaled {
+            nanos: 1,
+            exact: false
+        })
+    );
+    assert_eq!(
+        scale("0.0000000004", 9),
+        Ok(Scaled {
+            nanos: 0,
+            exact: false
+        })
+    );
+    assert_eq!(
+        scale("1e-40", 9),
+        Ok(Scaled {
+            nanos: 0,
+            exact: false
+        })
+    );
+    assert_eq!(
+        scale("1.50000000000", 9),
+        Ok(Scaled {
+            nanos: 1_500_000_000,
+            exact: true
+        })
+    );
 }
 
 #[test]

@@ -20,7 +20,13 @@ pub(super) fn converse(block: &Block) -> TokenUsage {
     let written = count(block, "cacheWriteInputTokens").or_else(|| count(block, "cacheWriteInputTokenCount"));
     let read = count(block, "cacheReadInputTokens").or_else(|| count(block, "cacheReadInputTokenCount"));
     let hour = hour_writes(block).map(|hour| hour.min(written.unwrap_or(hour)));
-    exclusive(count(block, "inputTokens"), count(block, "outputTokens"), read, written.or(hour), hour)
+    exclusive(
+        count(block, "inputTokens"),
+        count(block, "outputTokens"),
+        read,
+        written.or(hour),
+        hour,
+    )
 }
 
 /// `amazon-bedrock-invocationMetrics`.
@@ -43,9 +49,14 @@ pub(super) fn headers(block: &Block) -> TokenUsage {
 fn hour_writes(block: &Block) -> Option<u64> {
     let details = block.get("cacheDetails")?.as_array()?;
     let hours = details.iter().filter_map(Value::as_object).filter(|detail| {
-        detail.get("ttl").and_then(Value::as_str).is_some_and(|ttl| ttl.eq_ignore_ascii_case("1h"))
+        detail
+            .get("ttl")
+            .and_then(Value::as_str)
+            .is_some_and(|ttl| ttl.eq_ignore_ascii_case("1h"))
     });
-    hours.filter_map(|detail| count(detail, "inputTokens")).reduce(u64::saturating_add)
+    hours
+        .filter_map(|detail| count(detail, "inputTokens"))
+        .reduce(u64::saturating_add)
 }
 
 fn exclusive(

@@ -13,7 +13,11 @@ pub(super) fn number(value: &Value) -> Option<u64> {
     match value {
         Value::Number(number) => number.as_u64().or_else(|| {
             let float = number.as_f64()?;
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range is checked")]
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "the range is checked"
+            )]
             (float.is_finite() && (0.0..1e18).contains(&float)).then(|| float.round() as u64)
         }),
         Value::String(text) => text.trim().parse().ok(),
@@ -38,12 +42,18 @@ pub(super) fn nested(block: &Block, outer: &str, inner: &str) -> Option<u64> {
 
 /// The text under `key`, unless empty.
 pub(super) fn text(block: &Block, key: &str) -> Option<String> {
-    block.get(key)?.as_str().filter(|text| !text.is_empty()).map(str::to_owned)
+    block
+        .get(key)?
+        .as_str()
+        .filter(|text| !text.is_empty())
+        .map(str::to_owned)
 }
 
 /// Dollars under `key`; a negative amount is no cost.
 pub(super) fn dollars(block: &Block, key: &str) -> Option<UsdNanos> {
-    UsdNanos::from_usd(block.get(key)?.as_f64()?).ok().filter(|cost| cost.0 >= 0)
+    UsdNanos::from_usd(block.get(key)?.as_f64()?)
+        .ok()
+        .filter(|cost| cost.0 >= 0)
 }
 
 /// Whether the block has any of these keys, null included: the key itself tells the shape.

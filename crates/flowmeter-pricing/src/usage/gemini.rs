@@ -13,8 +13,8 @@ pub(super) fn generate_content(block: &Block) -> TokenUsage {
     let tool_prompt = either("toolUsePromptTokenCount", "tool_use_prompt_token_count");
     let input = plus(either("promptTokenCount", "prompt_token_count"), [tool_prompt]);
     let thoughts = either("thoughtsTokenCount", "thoughts_token_count");
-    let candidates =
-        either("candidatesTokenCount", "candidates_token_count").or_else(|| count(block, "responseTokenCount"));
+    let candidates = either("candidatesTokenCount", "candidates_token_count")
+        .or_else(|| count(block, "responseTokenCount"));
     let total = either("totalTokenCount", "total_token_count");
     // Counts of zero are left out of the block; a total equal to the input proves that output is one.
     let nothing_said = (total.is_some() && total == input).then_some(0);
@@ -34,9 +34,13 @@ pub(super) fn generate_content(block: &Block) -> TokenUsage {
 fn modality(block: &Block, key: &str, wanted: &str) -> Option<u64> {
     let parts = block.get(key)?.as_array()?;
     let matching = parts.iter().filter_map(Value::as_object).filter(|part| {
-        part.get("modality").and_then(Value::as_str).is_some_and(|name| name.eq_ignore_ascii_case(wanted))
+        part.get("modality")
+            .and_then(Value::as_str)
+            .is_some_and(|name| name.eq_ignore_ascii_case(wanted))
     });
-    matching.filter_map(|part| count(part, "tokenCount")).reduce(u64::saturating_add)
+    matching
+        .filter_map(|part| count(part, "tokenCount"))
+        .reduce(u64::saturating_add)
 }
 
 fn tier(traffic: &str) -> Option<String> {

@@ -17,19 +17,28 @@ pub(super) fn chat(block: &Block, speaker: Speaker) -> TokenUsage {
     let completion_part = |key| completion_details.and_then(|details| count(details, key));
 
     let hits = count(block, "prompt_cache_hit_tokens");
-    let prompt = count(block, "prompt_tokens").or_else(|| plus(hits, [Some(count(block, "prompt_cache_miss_tokens")?)]));
+    let prompt = count(block, "prompt_tokens")
+        .or_else(|| plus(hits, [Some(count(block, "prompt_cache_miss_tokens")?)]));
     let completion = count(block, "completion_tokens");
     let reasoning = completion_part("reasoning_tokens").or_else(|| count(block, "reasoning_tokens"));
 
     let perplexity = speaker == Speaker::Perplexity
         || (speaker == Speaker::Unknown && has_any(block, &["citation_tokens", "num_search_queries"]));
-    let citations = if perplexity { count(block, "citation_tokens") } else { None };
+    let citations = if perplexity {
+        count(block, "citation_tokens")
+    } else {
+        None
+    };
     let apart = perplexity || leaves_reasoning_out(block, speaker, prompt, completion, reasoning);
     let output = plus(completion, [if apart { reasoning } else { None }, citations]);
 
     TokenUsage {
         input: figure(prompt),
-        cache_read: figure(prompt_part("cached_tokens").or(hits).or_else(|| count(block, "cached_tokens"))),
+        cache_read: figure(
+            prompt_part("cached_tokens")
+                .or(hits)
+                .or_else(|| count(block, "cached_tokens")),
+        ),
         cache_write_5m: figure(prompt_part("cache_write_tokens")),
         input_audio: figure(prompt_part("audio_tokens")),
         input_image: figure(prompt_part("image_tokens")),
@@ -97,6 +106,11 @@ fn reported_cost(block: &Block) -> Option<UsdNanos> {
     }
     let cost = dollars(block, "cost")?;
     let own_key = block.get("is_byok").and_then(serde_json::Value::as_bool) == Some(true);
-    let upstream = object(block, "cost_details").and_then(|details| dollars(details, "upstream_inference_cost"));
-    Some(if own_key { cost + upstream.unwrap_or_default() } else { cost })
+    let upstream =
+        object(block, "cost_details").and_then(|details| dollars(details, "upstream_inference_cost"));
+    Some(if own_key {
+        cost + upstream.unwrap_or_default()
+    } else {
+        cost
+    })
 }

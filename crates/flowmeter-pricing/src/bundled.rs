@@ -1,0 +1,188 @@
+//! The bundled price book, `genai-prices`: which of its entries is meant, and at which rates.
+//!
+//! Never takes the book's word for a match: many of its rules say "starts with" or "contains", so a match
+//! counts only where the rule's literal covers the whole name up to a version suffix. The book gives
+//! prices as floats of dollars; rates are recovered from it exactly, and all arithmetic is ours.
+
+mod rates;
+
+use genai_prices::{Calculator, PriceCalculation, PriceRequest, Usage};
+use smol_str::{SmolStr, format_smolstr};
+
+use crate::host::{CLOSED_MAKERS, Host, fold, host};
+use crate::model_name::{fine_tuned_base, is_prefix_only, stem, strip_version, unprefixed, without_region};
+
+pub(crate) use rates::{Terms, rate_card, web_search_rate};
+
+/// The book's name and release, as an explanation shows it.
+pub(crate) const SOURCE: &str = "genai-prices 0.2.1";
+
+/// Longer names belong to no model; looking for one would only cost time.
+const LONGEST_NAME: usize = 200;
+
+/// An entry of the book that a call's model means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct BookMatch {
+    /// The provider's id in the book.
+    pub(crate) provider: String,
+    /// The spelling under which the book finds the entry.
+    pub(crate) name: String,
+    /// `provider/model`, as the book calls it.
+    pub(crate) key: SmolStr,
+    /// The rule that led there.
+    pub(crate) rule: &'static str,
+    /// What the user should know about this match.
+    pub(crate) warning: Option<String>,
+}
+
+/// Finds the entry for `model` as served by the provider that the hint names.
+pub(crate) fn find(book: &Calculator, hint: Option<&str>, model: &str) -> Option<BookMatch> {
+    let name = fold(model);
+    if name.is_empty() || name.len() > LONGEST_NAME {
+        return None;
+    }
+    let served_by = match hint.map(host) {
+        Some(Host::Local) => return None,
+        Some(Host::Known(id)) => Some(id.to_owned()),
+        Some(Host::Other) => book
+            .find_provider(hint, None)
+            .ok()
+            .flatten()
+            .map(|provider| provider.id().to_owned()),
+        None => None,
+    };
+    if let Some(provider) = served_by {
+        let found = find_at(book, &provider, &name);
+        // OpenAI's client is what most gateways speak, so that name alone proves little.
+        return if provider == "openai" {
+            found.or_else(|| find_by_name(book, hint, &name))
+        } else {
+            found
+        };
+    }
+    find_by_name(book, hint, &name)
+}
+
+/// The name at one provider: as it is, without its prefix, without version suffixes.
+fn find_at(book: &Calculator, provider: &str, name: &str) -> Option<BookMatch> {
+    let accept = |name: &str, rule| accept(book, provider, name, rule);
+    if let Some(found) = accept(name, "exact model") {
+        return Some(found);
+    }
+    let short = unprefixed(name).map(|found| found.name);
+    if let Some(found) = short.and_then(|short| accept(short, "prefix stripped")) {
+        return Some(found);
+    }
+    if fine_tuned_base(name).is_some() {
+        return None;
+    }
+    for start in [Some(name), short].into_iter().flatten() {
+        let mut name = start;
+        while let Some(shorter) = strip_version(name) {
+            name = shorter;
+            if let Some(found) = accept(name, "version suffix stripped") {
+                return Some(found);
+            }
+        }
+    }
+    None
+}
+
+/// The name where the provider is not known: by what the name itself says about its maker.
+fn find_by_name(book: &Calculator, hint: Option<&str>, name: &str) -> Option<BookMatch> {
+    let prefixed = unprefixed(name);
+    let bare = prefixed.map_or(name, |found| found.name);
+    if without_region(bare).is_some() {
+        return find_at(book, "aws", bare);
+    }
+    let named = prefixed.and_then(|found| found.provider);
+    let maker = match named {
+        Some(provider) => provider.to_owned(),
+        None if bare.starts_with("ft:") => "openai".to_owned(),
+        None => maker_of(book, bare)?,
+    };
+    // Whoever hosts an open model sets his own price, and this host's is not in the book.
+    if hint.is_some() && !CLOSED_MAKERS.contains(&maker.as_str()) {
+        return None;
+    }
+    let mut found = find_at(book, &maker, bare)?;
+    if let Some(hint) = hint {
+        found.warning = Some(format!(
+            "provider `{}` is not in the price book: priced as from `{maker}`",
+            hint.trim()
+        ));
+    }
+    Some(found)
+}
+
+/// The provider whose models are named like this, versions aside.
+fn maker_of(book: &Calculator, name: &str) -> Option<String> {
+    let mut name = name;
+    loop {
+        if let Some(found) = look_up(book, None, name) {
+            return Some(found.provider_id);
+        }
+        name = strip_version(name)?;
+    }
+}
+
+fn look_up(book: &Calculator, provider: Option<&str>, name: &str) -> Option<PriceCalculation> {
+    if name.is_empty() {
+        return None;
+    }
+    let nothing = Usage::new();
+    let mut request = PriceRequest::new(name, &nothing);
+    if let Some(provider) = provider {
+        request = request.with_provider_id(provider);
+    }
+    book.calculate(&request).ok()
+}
+
+/// The book's match for a name, if the rule behind it means this model and not a family of names.
+fn accept(book: &Calculator, provider: &str, name: &str, rule: &'static str) -> Option<BookMatch> {
+    let found = look_up(book, Some(provider), name)?;
+    if found.model_id != name && !is_literal(book, provider, name, &found) {
+        return None;
+    }
+    Some(BookMatch {
+        provider: found.provider_id.clone(),
+        name: name.to_owned(),
+        key: format_smolstr!("{}/{}", found.provider_id, found.model_id),
+        rule: if fine_tuned_base(name).is_some() {
+            "fine-tuned entry"
+        } else {
+            rule
+        },
+        warning: None,
+    })
+}
+
+/// Whether the literal of the rule that matched is the whole name, but for a version behind it and a path
+/// or region before it. The rules themselves are not public, so the literal is found by shortening the
+/// name for as long as the same entry still answers.
+fn is_literal(book: &Calculator, provider: &str, name: &str, found: &PriceCalculation) -> bool {
+    let same_entry = |part: &str| {
+        look_up(book, Some(provider), part)
+            .is_some_and(|other| other.model_id == found.model_id && other.provider_id == found.provider_id)
+    };
+    let ends = name.char_indices().rev().map(|(at, _)| at);
+    let end = ends
+        .take_while(|&at| same_entry(&name[..at]))
+        .last()
+        .unwrap_or(name.len());
+    let starts = name[..end].char_indices().skip(1).map(|(at, _)| at);
+    let start = starts
+        .take_while(|&at| same_entry(&name[at..end]))
+        .last()
+        .unwrap_or(0);
+    let needed = match fine_tuned_base(name) {
+        // The literal must itself name the fine-tunes, and all of the base but its version.
+        Some(base) if name[start..end].starts_with("ft:") => "ft:".len() + stem(base).len(),
+        Some(_) => return false,
+        None => stem(name).len(),
+    };
+    end >= needed && is_prefix_only(&name[..start])
+}
+
+#[cfg(test)]
+mod tests;

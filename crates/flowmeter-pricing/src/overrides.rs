@@ -1,0 +1,173 @@
+//! The user's own prices: `pricing.json`, and how a call's model finds its entry there.
+//!
+//! Never reads the file itself, never guesses a unit, and never matches a name by its beginning.
+
+mod parse;
+
+use rustc_hash::FxHashMap;
+
+use crate::bill::RateCard;
+use crate::host::{Host, fold, host, known_id, spellings};
+use crate::model_name::{fine_tuned_base, strip_version, unprefixed, without_region};
+
+pub use parse::PricingFileError;
+
+/// The rates of one model in nano-dollars per million tokens. What is `None` falls back: a cache rate to
+/// the input rate (the one-hour write to `cache_write` first), reasoning to the output rate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OverrideRates {
+    /// Input tokens that were neither read from nor written to a cache.
+    pub input: Option<i64>,
+    /// Output tokens.
+    pub output: Option<i64>,
+    /// Input tokens read from the provider's cache.
+    pub cache_read: Option<i64>,
+    /// Input tokens written to the provider's cache.
+    pub cache_write: Option<i64>,
+    /// Input tokens written to the provider's cache for one hour.
+    pub cache_write_1h: Option<i64>,
+    /// Output tokens spent on reasoning.
+    pub reasoning: Option<i64>,
+}
+
+impl OverrideRates {
+    /// The rate per kind of token with the fallbacks applied. Searches have no rate in a price file.
+    pub(crate) fn card(&self) -> RateCard {
+        let cache_write = self.cache_write.or(self.input);
+        RateCard {
+            input: self.input,
+            cache_read: self.cache_read.or(self.input),
+            cache_write_5m: cache_write,
+            cache_write_1h: self.cache_write_1h.or(cache_write),
+            input_audio: self.input,
+            input_image: self.input,
+            output: self.output,
+            reasoning: self.reasoning.or(self.output),
+            output_audio: self.output,
+            web_search: None,
+            request: None,
+        }
+    }
+}
+
+/// A set of the user's own prices, by model or by `provider/model`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Overrides {
+    rates: FxHashMap<String, OverrideRates>,
+}
+
+/// The entry that a call's model found.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OverrideMatch<'a> {
+    pub(crate) key: &'a str,
+    pub(crate) rule: &'static str,
+    pub(crate) rates: &'a OverrideRates,
+}
+
+impl Overrides {
+    /// Reads the text of a price file. The second part of the result are warnings: entries that can be
+    /// read but look wrong.
+    ///
+    /// # Errors
+    /// [`PricingFileError`] with the line and column of what is wrong and what to write instead.
+    pub fn parse(text: &str) -> Result<(Self, Vec<String>), PricingFileError> {
+        parse::parse(text)
+    }
+
+    /// Sets the rates of `model`, which may be `provider/model`; case does not matter. Says what stood
+    /// there before.
+    pub fn insert(&mut self, model: &str, rates: OverrideRates) -> Option<OverrideRates> {
+        self.rates.insert(fold(model).into_owned(), rates)
+    }
+
+    /// Whether there is no entry.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rates.is_empty()
+    }
+
+    /// How many models have rates here.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.rates.len()
+    }
+
+    /// The rates under exactly this key.
+    #[must_use]
+    pub fn get(&self, model: &str) -> Option<&OverrideRates> {
+        self.rates.get(&*fold(model))
+    }
+
+    /// Looks a model up: exact names first, then without prefix, region and version suffix.
+    pub(crate) fn find(&self, provider: Option<&str>, model: &str) -> Option<OverrideMatch<'_>> {
+        if self.rates.is_empty() {
+            return None;
+        }
+        let model = fold(model);
+        let provider = provider.map(fold);
+        let mut bases = vec![(&*model, "exact")];
+        if let Some(base) = fine_tuned_base(&model) {
+            // `ft:base` prices every fine-tune of a base; the base's own entry never does.
+            let tuned = &model[..base.len() + "ft:".len()];
+            bases.push((tuned, "fine-tuned base"));
+        } else {
+            let short = unprefixed(&model).map(|found| found.name);
+            bases.extend(short.map(|name| (name, "prefix stripped")));
+            let regionless = without_region(short.unwrap_or(&model));
+            bases.extend(regionless.map(|name| (name, "region stripped")));
+        }
+        for (name, rule) in &bases {
+            if let Some(found) = self.find_exact(provider.as_deref(), name, rule) {
+                return Some(found);
+            }
+        }
+        let strippable = if model.starts_with("ft:") {
+            &bases[1..]
+        } else {
+            &bases[..]
+        };
+        for (name, _) in strippable {
+            let mut name = *name;
+            while let Some(shorter) = strip_version(name) {
+                name = shorter;
+                if let Some(found) = self.find_exact(provider.as_deref(), name, "version suffix stripped") {
+                    return Some(found);
+                }
+            }
+        }
+        None
+    }
+
+    /// `provider/model` under every spelling of the provider, then the model alone.
+    fn find_exact(
+        &self,
+        provider: Option<&str>,
+        name: &str,
+        rule: &'static str,
+    ) -> Option<OverrideMatch<'_>> {
+        let known = provider.and_then(|provider| match host(provider) {
+            Host::Known(id) => Some(id),
+            Host::Local | Host::Other => known_id(provider),
+        });
+        let others = known.map_or(&[][..], spellings);
+        let qualified_rule = if rule == "exact" {
+            "exact provider/model"
+        } else {
+            rule
+        };
+        let plain_rule = if rule == "exact" { "exact model" } else { rule };
+        provider
+            .into_iter()
+            .chain(others.iter().copied())
+            .find_map(|prefix| self.entry(&format!("{prefix}/{name}"), qualified_rule))
+            .or_else(|| self.entry(name, plain_rule))
+    }
+
+    fn entry(&self, key: &str, rule: &'static str) -> Option<OverrideMatch<'_>> {
+        let (key, rates) = self.rates.get_key_value(key)?;
+        Some(OverrideMatch { key, rule, rates })
+    }
+}
+
+#[cfg(test)]
+mod tests;
