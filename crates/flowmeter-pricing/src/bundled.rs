@@ -141,9 +141,15 @@ fn look_up(book: &Calculator, provider: Option<&str>, name: &str) -> Option<Pric
 /// The book's match for a name, if the rule behind it means this model and not a family of names.
 fn accept(book: &Calculator, provider: &str, name: &str, rule: &'static str) -> Option<BookMatch> {
     let found = look_up(book, Some(provider), name)?;
-    if found.model_id != name && !is_literal(book, provider, name, &found) {
-        return None;
-    }
+    let rule = if found.model_id == name {
+        rule
+    } else {
+        match literal_in(book, provider, name, &found)? {
+            Literal::Whole => rule,
+            Literal::BehindPrefix => "prefix stripped",
+            Literal::BeforeVersion => "version suffix stripped",
+        }
+    };
     Some(BookMatch {
         provider: found.provider_id.clone(),
         name: name.to_owned(),
@@ -157,10 +163,17 @@ fn accept(book: &Calculator, provider: &str, name: &str, rule: &'static str) -> 
     })
 }
 
-/// Whether the literal of the rule that matched is the whole name, but for a version behind it and a path
-/// or region before it. The rules themselves are not public, so the literal is found by shortening the
+/// How much of a name the literal of the book's rule is.
+enum Literal {
+    Whole,
+    BehindPrefix,
+    BeforeVersion,
+}
+
+/// The literal of the rule that matched, if it is the whole name but for a version behind it and a path or
+/// region before it; `None` if anything else is left over. The rules themselves are not public, so the literal is found by shortening the
 /// name for as long as the same entry still answers.
-fn is_literal(book: &Calculator, provider: &str, name: &str, found: &PriceCalculation) -> bool {
+fn literal_in(book: &Calculator, provider: &str, name: &str, found: &PriceCalculation) -> Option<Literal> {
     let same_entry = |part: &str| {
         look_up(book, Some(provider), part)
             .is_some_and(|other| other.model_id == found.model_id && other.provider_id == found.provider_id)
@@ -178,10 +191,17 @@ fn is_literal(book: &Calculator, provider: &str, name: &str, found: &PriceCalcul
     let needed = match fine_tuned_base(name) {
         // The literal must itself name the fine-tunes, and all of the base but its version.
         Some(base) if name[start..end].starts_with("ft:") => "ft:".len() + stem(base).len(),
-        Some(_) => return false,
+        Some(_) => return None,
         None => stem(name).len(),
     };
-    end >= needed && is_prefix_only(&name[..start])
+    if end < needed || !is_prefix_only(&name[..start]) {
+        return None;
+    }
+    Some(match (start, end) {
+        (_, end) if end < name.len() => Literal::BeforeVersion,
+        (0, _) => Literal::Whole,
+        _ => Literal::BehindPrefix,
+    })
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! being parsed. Counts in a stream are cumulative: they are overwritten and never added.
 
 use flowmeter_model::TokenUsage;
-use memchr::memmem::{self, Finder};
+use memchr::memmem::Finder;
 use serde_json::Value;
 
 use crate::usage::fields::Block;
@@ -15,6 +15,8 @@ use crate::usage::{Found, Shape, Speaker, complete, find, hosted_searches, read,
 pub struct UsageStream {
     speaker: Speaker,
     usage_key: Finder<'static>,
+    /// Keys of the two dialects whose counts stand under no `usage`: Ollama's, and Bedrock's own.
+    bare_keys: [Finder<'static>; 2],
     kept: Option<Kept>,
     service_tier: Option<String>,
     searches: Option<u64>,
@@ -33,6 +35,7 @@ impl UsageStream {
         Self {
             speaker: Speaker::of(provider_hint),
             usage_key: Finder::new("\"usage"),
+            bare_keys: [Finder::new("eval_count\""), Finder::new("invocationMetrics\"")],
             kept: None,
             service_tier: None,
             searches: None,
@@ -76,14 +79,7 @@ impl UsageStream {
             let value = value.and_then(|rest| rest.strip_prefix(':')).map(str::trim_start);
             !value.is_some_and(|value| value.starts_with("null"))
         });
-        told || [
-            &b"eval_count\""[..],
-            b"invocationMetrics\"",
-            b"TokenCount\"",
-            b"-token-count\"",
-        ]
-        .into_iter()
-        .any(|needle| memmem::find(bytes, needle).is_some())
+        told || self.bare_keys.iter().any(|key| key.find(bytes).is_some())
     }
 
     fn keep(&mut self, found: Found<'_>) {

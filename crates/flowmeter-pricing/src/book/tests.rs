@@ -73,7 +73,7 @@ fn the_golden_case_is_exact() {
     assert_eq!(cost.amount, Some(UsdNanos(26_197_700)));
     expect![[r#"
         priced $0.0261977
-        anthropic/claude-sonnet-4-5 | genai-prices 0.2.1 | exact model
+        anthropic/claude-sonnet-4-5 | genai-prices 0.2.1 | version suffix stripped
           input 176 x 3000000000 = 0.000528
           cache_read 1024 x 300000000 = 0.0003072
           cache_write_5m 150 x 3750000000 = 0.0005625
@@ -413,4 +413,68 @@ fn prices_agree_with_the_book_and_grow_with_use() {
         Ok(())
     })
     .budget_ms(1_500);
+}
+
+#[test]
+fn what_the_book_has_no_prices_for_is_not_free_but_free_models_are() {
+    let book = PriceBook::bundled();
+    let usage = TokenUsage {
+        cache_read: Some(Figure::provider(2)),
+        reasoning: Some(Figure::provider(2)),
+        ..tokens(9, 9)
+    };
+    assert_eq!(
+        book.price(&call(Some("openai"), "whisper-1", &usage)),
+        Cost::unpriced()
+    );
+    let free = book.price(&call(
+        Some("openrouter"),
+        "deepseek/deepseek-chat-v3-0324:free",
+        &usage,
+    ));
+    assert_eq!(
+        (free.status, free.amount),
+        (CostStatus::Priced, Some(UsdNanos::ZERO))
+    );
+}
+
+#[test]
+fn every_entry_of_the_book_is_priced_as_the_book_prices_it() {
+    let (book, calculator) = (PriceBook::bundled(), Calculator::bundled());
+    let usage = TokenUsage {
+        cache_read: Some(Figure::provider(100)),
+        cache_write_5m: Some(Figure::provider(50)),
+        cache_write_1h: Some(Figure::provider(25)),
+        reasoning: Some(Figure::provider(20)),
+        ..tokens(300_000, 500)
+    };
+    let theirs = genai_prices::Usage::from([
+        ("input_tokens", 300_000.0),
+        ("cache_read_tokens", 100.0),
+        ("cache_write_tokens", 75.0),
+        ("cache_write_1h_tokens", 25.0),
+        ("output_tokens", 500.0),
+        ("output_reasoning_tokens", 20.0),
+    ]);
+    let start = std::time::UNIX_EPOCH + std::time::Duration::from_nanos(NOVEMBER_2026.0);
+    let mut compared = 0;
+    for provider in calculator.providers() {
+        for model in provider.models() {
+            let cost = book.price(&call(Some(provider.id()), model.id(), &usage));
+            let Some(amount) = cost.amount else { continue };
+            let request = genai_prices::PriceRequest::new(model.id(), &theirs)
+                .with_provider_id(provider.id())
+                .with_timestamp(start);
+            let total = calculator.calculate(&request).unwrap().total_price;
+            let off = (total * 1e9 - amount.to_usd() * 1e9).abs();
+            assert!(
+                off <= 1.0,
+                "{}/{}: {total} against {amount}",
+                provider.id(),
+                model.id()
+            );
+            compared += 1;
+        }
+    }
+    assert!(compared > 1_900, "{compared}");
 }

@@ -83,6 +83,11 @@ impl Inquiry<'_> {
         self.ask(&[(UsageKey::CACHE_READ_TOKENS, 1.0)]).is_none()
     }
 
+    /// Whether the name itself says that nothing is charged. For such entries the book has no prices.
+    fn is_free(&self) -> bool {
+        self.found.name.ends_with(":free")
+    }
+
     /// What one request costs, in nanos per thousand.
     fn request_rate(&self) -> Option<i64> {
         nanos(self.ask(&[])?.total_price * 1_000.0).filter(|rate| *rate > 0)
@@ -132,39 +137,33 @@ pub(crate) fn rate_card(
     }
 
     let parts = Parts::of(usage);
-    let input =
-        nanos(both.input_price * MILLION / inquiry.size).filter(|rate| *rate > 0 || inquiry.prices_input());
-    let output = nanos(both.output_price).filter(|rate| *rate > 0 || inquiry.prices_output());
-    let asked = |used: u64, ask: &dyn Fn() -> Option<i64>| if used > 0 { ask() } else { None };
+    let input = nanos(both.input_price * MILLION / inquiry.size)
+        .filter(|rate| *rate > 0 || inquiry.prices_input() || inquiry.is_free());
+    let output =
+        nanos(both.output_price).filter(|rate| *rate > 0 || inquiry.prices_output() || inquiry.is_free());
+    // A part has a rate only where its whole has one, and is asked for only where it was used.
+    let of_input = |used: u64, kind: UsageKey, also: Option<UsageKey>| {
+        let asked = input.filter(|_| used > 0);
+        asked.and_then(|_| inquiry.input_rate(kind, also))
+    };
+    let of_output = |used: u64, kind: UsageKey| {
+        let asked = output.filter(|_| used > 0);
+        asked.and_then(|_| inquiry.output_rate(kind))
+    };
+    let searched = usage.web_searches.is_some_and(|searches| searches > 0);
     let has_request_fee = both.total_price - both.input_price - both.output_price > 1e-7;
+    let write = UsageKey::CACHE_WRITE_TOKENS;
     let card = RateCard {
         input,
-        cache_read: asked(parts.cache_read, &|| {
-            inquiry.input_rate(UsageKey::CACHE_READ_TOKENS, None)
-        }),
-        cache_write_5m: asked(parts.cache_write_5m, &|| {
-            inquiry.input_rate(UsageKey::CACHE_WRITE_TOKENS, None)
-        }),
-        cache_write_1h: asked(parts.cache_write_1h, &|| {
-            inquiry.input_rate(
-                UsageKey::CACHE_WRITE_TOKENS,
-                Some(UsageKey::CACHE_WRITE_1H_TOKENS),
-            )
-        }),
-        input_audio: asked(parts.input_audio, &|| {
-            inquiry.input_rate(UsageKey::INPUT_AUDIO_TOKENS, None)
-        }),
-        input_image: asked(parts.input_image, &|| {
-            inquiry.input_rate(UsageKey::INPUT_IMAGE_TOKENS, None)
-        }),
+        cache_read: of_input(parts.cache_read, UsageKey::CACHE_READ_TOKENS, None),
+        cache_write_5m: of_input(parts.cache_write_5m, write.clone(), None),
+        cache_write_1h: of_input(parts.cache_write_1h, write, Some(UsageKey::CACHE_WRITE_1H_TOKENS)),
+        input_audio: of_input(parts.input_audio, UsageKey::INPUT_AUDIO_TOKENS, None),
+        input_image: of_input(parts.input_image, UsageKey::INPUT_IMAGE_TOKENS, None),
         output,
-        reasoning: asked(parts.reasoning, &|| {
-            output.and_then(|_| inquiry.output_rate(UsageKey::OUTPUT_REASONING_TOKENS))
-        }),
-        output_audio: asked(parts.output_audio, &|| {
-            output.and_then(|_| inquiry.output_rate(UsageKey::OUTPUT_AUDIO_TOKENS))
-        }),
-        web_search: asked(usage.web_searches.unwrap_or(0), &|| inquiry.search_rate()),
+        reasoning: of_output(parts.reasoning, UsageKey::OUTPUT_REASONING_TOKENS),
+        output_audio: of_output(parts.output_audio, UsageKey::OUTPUT_AUDIO_TOKENS),
+        web_search: if searched { inquiry.search_rate() } else { None },
         request: if has_request_fee {
             inquiry.request_rate()
         } else {
