@@ -1,1 +1,57 @@
-//! Under construction in this commit series.
+//! flowmeter: meter LLM workflows. What did a run do, what did it cost, where did the time go?
+//!
+//! Wrap a node in [`Traced`], run its flow in the context of a [`RunMeter`], and ask for the report:
+//!
+//! ```
+//! use flowmeter::{NodeDescription, RunMeter, Traced};
+//! use flowmeter_engine::{Action, Flow, Node, NodeContext, NodeError, SharedStore, async_trait};
+//! use serde_json::{Value, json};
+//!
+//! struct Greet;
+//! #[async_trait]
+//! impl Node for Greet {
+//!     async fn post(&self, cx: &NodeContext, _: Value, _: Value) -> Result<Action, NodeError> {
+//!         cx.store().set("greeting", json!("hello"));
+//!         Ok(Action::default())
+//!     }
+//! }
+//!
+//! # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
+//! let greet = Traced::new(Greet, NodeDescription::node("greet", "greet"));
+//! let flow = Flow::builder("hello").node("greet", greet).build().unwrap();
+//! let meter = RunMeter::builder("hello").start().unwrap();
+//! let outcome = flow.run_to_end(&meter.context(SharedStore::new().root())).await;
+//! let report = meter.finish(outcome.as_ref());
+//! assert_eq!(report.metrics.nodes_executed, 1);
+//! # });
+//! ```
+//!
+//! Never prints, never reads the environment and never fails the run that it meters.
+
+#![forbid(unsafe_code)]
+
+mod capture;
+mod current;
+mod details;
+mod formats;
+mod genai;
+mod llm;
+mod meter;
+mod metrics;
+mod pipeline;
+mod recorder;
+mod scope;
+mod trace_file;
+mod traced;
+
+pub use capture::{CaptureLevel, CaptureLimits, InvalidRedaction, Redactor, is_secret_name};
+pub use current::{CurrentSpan, current};
+pub use formats::{HumanStyle, format_duration, write_human};
+pub use llm::{LlmCall, LlmFailure, LlmRequest, LlmResponse};
+pub use meter::{ProgressHandle, RunMeter, RunMeterBuilder, RunReport, StartError};
+pub use metrics::{BatchProgress, LlmTotals, NodeMetrics, Progress, RunMetrics, milliseconds};
+pub use recorder::{
+    DropCounts, RecordKind, RecordRef, RecordedValue, Recorder, RecorderConfig, RecordingSpan,
+};
+pub use trace_file::{FORMAT, ReadError, TraceDocument, TraceFileError, read_trace};
+pub use traced::{NodeDescription, Traced};

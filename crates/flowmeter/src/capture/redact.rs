@@ -1,0 +1,162 @@
+//! Secrets, and how they are found: by the name of their key, by a well-known pattern, by being the value of
+//! an environment variable whose name says secret, or by a pattern of the user's.
+//!
+//! Never guesses from entropy: what is masked can be explained. The known cost: prose such as
+//! `password: hunter2` is masked as well.
+
+use std::borrow::Cow;
+use std::sync::{Arc, LazyLock};
+
+use regex::{Captures, Regex};
+use thiserror::Error;
+
+/// What stands in place of a secret.
+pub(crate) const MASK: &str = "[REDACTED]";
+
+/// Environment values shorter than this would mask half of every text.
+const ENVIRONMENT_SECRET_BYTES_MIN: usize = 6;
+
+/// Why a pattern of the user's cannot be used.
+#[derive(Debug, Error)]
+#[error("the redaction pattern `{pattern}` is no regular expression")]
+pub struct InvalidRedaction {
+    /// The pattern.
+    pub pattern: String,
+    /// What is wrong with it.
+    #[source]
+    pub source: regex::Error,
+}
+
+/// Finds and masks secrets.
+#[derive(Clone, Debug, Default)]
+pub struct Redactor {
+    /// Values of environment variables and patterns of the user's.
+    own: Option<Arc<Regex>>,
+}
+
+/// The pattern's group `keep` stays, so that a reader still sees what kind of secret it was.
+static WELL_KNOWN: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    let kinds = [
+        // A private key, also one whose end was cut off.
+        r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z0-9 ]*PRIVATE KEY-----|\z)",
+        // OpenAI, Anthropic, OpenRouter, Stripe and all others that begin alike.
+        r"\b(?:sk|pk|rk)[-_][A-Za-z0-9_-]{10,}",
+        r"\b(?:ghp|gho|ghu|ghs|ghr)_[A-Za-z0-9]{16,}|\bgithub_pat_[A-Za-z0-9_]{16,}|\bglpat-[A-Za-z0-9_-]{12,}",
+        r"\b(?:AKIA|ASIA|AGPA|AIDA|AROA)[A-Z0-9]{12,}",
+        r"\bAIza[A-Za-z0-9_-]{30,}|\bya29\.[A-Za-z0-9_-]{16,}",
+        r"\bxox[abeoprs]-[A-Za-z0-9-]{10,}|\bhf_[A-Za-z0-9]{16,}|\bgsk_[A-Za-z0-9]{16,}|\bnpm_[A-Za-z0-9]{20,}",
+        // A JSON Web Token, also one whose tail was cut off.
+        r"\beyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*){1,2}",
+        r"(?i:\b(?P<bearer>bearer|basic)\s+)[A-Za-z0-9._~+/=-]{8,}",
+        // user:password@ in an address.
+        r"(?P<scheme>[a-zA-Z][a-zA-Z0-9+.-]*://)[^\s/@:]+:[^\s/@]+@",
+        // name=value and "name": "value" in commands, queries and JSON texts.
+        concat!(
+            r#"(?i:(?P<name>\b[a-z0-9_-]*(?:api[_-]?key|access[_-]?key|private[_-]?key|auth[_-]?token|access[_-]?token"#,
+            r#"|refresh[_-]?token|session[_-]?token|client[_-]?secret|secret|password|passwd|\btoken|authorization|cookie)"#,
+            r#"\\?["']?\s*[:=]\s*)\\?["']?)(?:(?i:bearer|basic|token)\s+)?[^\s"'&,;}\\]{4,}"#
+        ),
+    ];
+    Regex::new(&kinds.join("|")).ok()
+});
+
+impl Redactor {
+    /// A redactor that also masks these values (of environment variables) and what these patterns match.
+    ///
+    /// # Errors
+    /// [`InvalidRedaction`] names the pattern that is no regular expression.
+    pub fn new(secret_values: &[String], patterns: &[String]) -> Result<Self, InvalidRedaction> {
+        for pattern in patterns {
+            Regex::new(pattern).map_err(|source| InvalidRedaction {
+                pattern: pattern.clone(),
+                source,
+            })?;
+        }
+        let mut values: Vec<&String> = secret_values
+            .iter()
+            .filter(|value| value.len() >= ENVIRONMENT_SECRET_BYTES_MIN)
+            .collect();
+        // The longest first: a secret may begin with another one.
+        values.sort_by_key(|value| std::cmp::Reverse(value.len()));
+        let alternatives: Vec<String> = values
+            .into_iter()
+            .map(|value| regex::escape(value))
+            .chain(patterns.iter().map(|pattern| format!("(?:{pattern})")))
+            .collect();
+        if alternatives.is_empty() {
+            return Ok(Self::default());
+        }
+        let joined = alternatives.join("|");
+        let own = Regex::new(&joined).map_err(|source| InvalidRedaction {
+            pattern: joined,
+            source,
+        })?;
+        Ok(Self {
+            own: Some(Arc::new(own)),
+        })
+    }
+
+    /// Whether the value under this key is a secret whatever it holds.
+    pub(crate) fn masks_name(&self, name: &str) -> bool {
+        is_secret_name(name)
+    }
+
+    /// The text with every secret masked; borrowed when there is none.
+    pub(crate) fn mask<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        let once = match &self.own {
+            Some(own) => own.replace_all(text, MASK),
+            None => Cow::Borrowed(text),
+        };
+        let Some(well_known) = WELL_KNOWN.as_ref() else {
+            return once;
+        };
+        if !well_known.is_match(&once) {
+            return once;
+        }
+        let masked = well_known.replace_all(&once, |found: &Captures<'_>| {
+            if let Some(bearer) = found.name("bearer") {
+                format!("{} {MASK}", bearer.as_str())
+            } else if let Some(scheme) = found.name("scheme") {
+                format!("{}{MASK}@", scheme.as_str())
+            } else if let Some(name) = found.name("name") {
+                format!("{}{MASK}", name.as_str())
+            } else {
+                MASK.to_owned()
+            }
+        });
+        Cow::Owned(masked.into_owned())
+    }
+}
+
+/// Whether a key or an environment variable of this name holds a secret.
+///
+/// ```
+/// assert!(flowmeter::is_secret_name("X-Api-Key"));
+/// assert!(flowmeter::is_secret_name("auth_token"));
+/// assert!(!flowmeter::is_secret_name("max_tokens"));
+/// ```
+#[must_use]
+pub fn is_secret_name(name: &str) -> bool {
+    const PARTS: [&str; 11] = [
+        "apikey",
+        "accesskey",
+        "privatekey",
+        "secret",
+        "password",
+        "passwd",
+        "passphrase",
+        "authorization",
+        "credential",
+        "cookie",
+        "signingkey",
+    ];
+    let plain: String = name
+        .chars()
+        .filter(char::is_ascii_alphanumeric)
+        .map(|c| c.to_ascii_lowercase())
+        .collect();
+    plain.ends_with("token")
+        || plain == "auth"
+        || plain == "pwd"
+        || PARTS.iter().any(|part| plain.contains(part))
+}

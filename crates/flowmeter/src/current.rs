@@ -1,0 +1,94 @@
+//! The span that a node is running in, for what the node itself wants to say.
+//!
+//! A no-op where nothing is metered: a node never has to ask.
+
+use std::sync::Arc;
+
+use flowmeter_engine::{NodeContext, Ticks};
+use flowmeter_model::{AttributeValue, LogLevel, SpanError};
+use serde_json::Value;
+use smol_str::SmolStr;
+
+use crate::details::LogDraft;
+use crate::llm::{LlmCall, LlmRequest};
+use crate::scope::SpanScope;
+
+/// The span around the running node, attempt or batch item.
+#[derive(Clone, Copy)]
+pub struct CurrentSpan<'a> {
+    scope: Option<&'a SpanScope>,
+}
+
+/// The span that `cx` belongs to.
+#[must_use]
+pub fn current(cx: &NodeContext) -> CurrentSpan<'_> {
+    CurrentSpan {
+        scope: SpanScope::of(cx),
+    }
+}
+
+impl CurrentSpan<'_> {
+    /// Whether spans are kept. Where they are not, there is no need to prepare content for them.
+    #[must_use]
+    pub fn is_recording(&self) -> bool {
+        self.scope.is_some_and(|scope| scope.run.keeps_spans)
+    }
+
+    /// Sets an attribute.
+    pub fn set(&self, key: impl Into<SmolStr>, value: impl Into<AttributeValue>) {
+        if let Some(scope) = self.scope {
+            scope.with_details(|details| details.attributes.set(key, value));
+        }
+    }
+
+    /// Writes a log line into the span.
+    pub fn log(&self, level: LogLevel, message: impl Into<String>) {
+        if let Some(scope) = self.scope.filter(|scope| scope.run.keeps_spans) {
+            let draft = LogDraft {
+                span_id: Some(scope.span_id),
+                at: Ticks::now(),
+                level,
+                message: message.into(),
+                target: None,
+            };
+            scope.run.log(draft);
+        }
+    }
+
+    /// Notes the node's parameters with every template resolved.
+    pub fn record_params(&self, params: &Arc<Value>) {
+        if let Some(scope) = self.scope.filter(|scope| scope.run.keeps_content) {
+            scope.run.add_weight(params);
+            scope.with_details(|details| details.params = Some(Arc::clone(params)));
+        }
+    }
+
+    /// Notes what a template became.
+    pub fn record_template(&self, template: &str, value: &Arc<Value>) {
+        if let Some(scope) = self.scope.filter(|scope| scope.run.keeps_content) {
+            scope.with_details(|details| {
+                details
+                    .templates
+                    .push((SmolStr::new(template), Arc::clone(value)))
+            });
+        }
+    }
+
+    /// Says why the node failed, where it returns the action `error` instead of an error.
+    pub fn record_error(&self, error_type: impl Into<SmolStr>, message: impl Into<String>) {
+        if let Some(scope) = self.scope {
+            let error = SpanError {
+                error_type: error_type.into(),
+                message: message.into(),
+                chain: Vec::new(),
+            };
+            scope.with_details(|details| details.error = Some(error));
+        }
+    }
+
+    /// Begins an LLM call inside this span. It counts from now on, however it ends.
+    #[must_use]
+    pub fn llm_call(&self, request: LlmRequest) -> LlmCall {
+        LlmCall::begin(self.scope, request)
+    }
+}

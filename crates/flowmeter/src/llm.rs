@@ -1,0 +1,356 @@
+//! LLM calls: each request to a model is a span, a count, a usage and a cost, however it ends.
+//!
+//! Counted at the source: an answered call, a failed one that may have been billed, and one that was dropped
+//! half-way. Never sends anything itself.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use flowmeter_engine::Ticks;
+use flowmeter_model::{
+    Attributes, Clock, Cost, Figure, FigureSource, SpanError, SpanKind, SpanStatus, SystemClock, TimestampNs,
+    TokenUsage,
+};
+use flowmeter_pricing::PricedCall;
+use serde_json::{Value, json};
+use smol_str::{SmolStr, format_smolstr};
+
+use crate::details::SpanDetails;
+use crate::genai;
+use crate::meter::RunShared;
+use crate::metrics::LlmCallMetrics;
+use crate::scope::SpanScope;
+
+/// What is known of an LLM call before it is sent.
+#[derive(Clone, Debug, Default)]
+pub struct LlmRequest {
+    /// `chat`, `embeddings`, … (OpenTelemetry: `gen_ai.operation.name`).
+    pub operation: SmolStr,
+    /// `openai`, `anthropic`, … (OpenTelemetry: `gen_ai.provider.name`).
+    pub provider: SmolStr,
+    /// The model that is asked for.
+    pub model: SmolStr,
+    /// Host.
+    pub server_address: Option<SmolStr>,
+    /// Port.
+    pub server_port: Option<u16>,
+    /// Whether the answer is streamed.
+    pub stream: bool,
+    /// `gen_ai.request.*`.
+    pub parameters: Attributes,
+    /// `[{role, parts: [{type, content}]}]`.
+    pub messages: Arc<Value>,
+    /// Length of all that is sent, in UTF-8 bytes: the base of an estimate where nobody counts.
+    pub input_text_bytes: u64,
+}
+
+/// What came back.
+#[derive(Clone, Debug, Default)]
+pub struct LlmResponse {
+    /// The model that says it answered.
+    pub model: Option<SmolStr>,
+    /// The provider's id of the answer.
+    pub response_id: Option<SmolStr>,
+    /// The text, or the parsed object of a structured answer.
+    pub text: Arc<Value>,
+    /// `stop`, `length`, ….
+    pub finish_reasons: Vec<SmolStr>,
+    /// What it used.
+    pub usage: TokenUsage,
+    /// The provider's usage block as it came.
+    pub raw_usage: Option<Arc<Value>>,
+}
+
+/// Why nothing came back, or not all of it.
+#[derive(Clone, Debug, Default)]
+pub struct LlmFailure {
+    /// `http_429`, `timeout`, ….
+    pub error_type: SmolStr,
+    /// What happened.
+    pub message: String,
+    /// What the provider said it used before it failed.
+    pub usage: TokenUsage,
+    /// What came before a stream broke off.
+    pub partial_text: String,
+    /// Whether the provider took the request up, so that it may bill it.
+    pub may_be_billed: bool,
+}
+
+struct Metered {
+    run: Arc<RunShared>,
+    span: Arc<SpanScope>,
+    sent_at: TimestampNs,
+}
+
+/// An LLM call that is under way. Dropping it counts it as cancelled, with its usage estimated.
+pub struct LlmCall {
+    metered: Option<Metered>,
+    request: LlmRequest,
+    began: Ticks,
+    first_token: Option<Ticks>,
+    output_text_bytes: u64,
+}
+
+struct Ended {
+    status: SpanStatus,
+    usage: TokenUsage,
+    model: Option<SmolStr>,
+    response_id: Option<SmolStr>,
+    finish_reasons: Vec<SmolStr>,
+    response: Option<Arc<Value>>,
+    raw_usage: Option<Arc<Value>>,
+    error: Option<SpanError>,
+    billed: bool,
+}
+
+impl LlmCall {
+    pub(crate) fn begin(scope: Option<&SpanScope>, request: LlmRequest) -> Self {
+        let metered = scope.map(|scope| {
+            let run = Arc::clone(&scope.run);
+            // The price book takes long to decode and the model takes longer to answer.
+            run.prices.warm_up();
+            let operation = format_smolstr!("{} {}", request.operation, request.model);
+            Metered {
+                span: scope.open_inside(SpanKind::LlmCall, operation, None),
+                run,
+                sent_at: SystemClock.now(),
+            }
+        });
+        Self {
+            metered,
+            request,
+            began: Ticks::now(),
+            first_token: None,
+            output_text_bytes: 0,
+        }
+    }
+
+    /// The first piece of the answer is here. Later calls do nothing.
+    pub fn first_token(&mut self) {
+        self.first_token.get_or_insert_with(Ticks::now);
+    }
+
+    /// A piece of the answer is here.
+    pub fn text(&mut self, piece: &str) {
+        self.first_token();
+        self.output_text_bytes += piece.len() as u64;
+    }
+
+    /// The answer is complete. Returns what it cost.
+    pub fn succeed(mut self, response: LlmResponse) -> Cost {
+        if self.output_text_bytes == 0 {
+            self.output_text_bytes = match &*response.text {
+                Value::String(text) => text.len() as u64,
+                other => other.to_string().len() as u64,
+            };
+        }
+        self.finish(Ended {
+            status: SpanStatus::Ok,
+            usage: response.usage,
+            model: response.model,
+            response_id: response.response_id,
+            finish_reasons: response.finish_reasons,
+            response: Some(response.text),
+            raw_usage: response.raw_usage,
+            error: None,
+            billed: true,
+        })
+    }
+
+    /// There is no answer, or only part of one. Returns what it cost all the same.
+    pub fn fail(mut self, failure: LlmFailure) -> Cost {
+        self.output_text_bytes = self.output_text_bytes.max(failure.partial_text.len() as u64);
+        let error = SpanError {
+            error_type: failure.error_type,
+            message: failure.message,
+            chain: Vec::new(),
+        };
+        let billed = failure.may_be_billed || failure.usage.is_known();
+        self.finish(Ended {
+            status: SpanStatus::Error,
+            usage: failure.usage,
+            model: None,
+            response_id: None,
+            finish_reasons: Vec::new(),
+            response: (!failure.partial_text.is_empty())
+                .then(|| Arc::new(Value::String(failure.partial_text))),
+            raw_usage: None,
+            error: Some(error),
+            billed,
+        })
+    }
+
+    fn finish(&mut self, mut ended: Ended) -> Cost {
+        let Some(metered) = self.metered.take() else {
+            return Cost::unpriced();
+        };
+        if ended.billed {
+            self.estimate_missing(&mut ended);
+        }
+        let cost = if ended.billed {
+            metered.run.prices.price(&PricedCall {
+                provider: Some(&self.request.provider),
+                request_model: &self.request.model,
+                response_model: ended.model.as_deref(),
+                usage: &ended.usage,
+                start: metered.sent_at,
+                service_tier: ended.usage.service_tier.as_deref(),
+            })
+        } else {
+            Cost::not_billed()
+        };
+        let model = ended.model.as_ref().unwrap_or(&self.request.model);
+        metered.run.collector.llm_call_ended(&LlmCallMetrics {
+            node_path: &metered.span.node_path,
+            model,
+            failed: ended.status != SpanStatus::Ok,
+            usage: &ended.usage,
+            cost: &cost,
+        });
+        let status = ended.status;
+        metered
+            .span
+            .end(status, |details| self.describe(&metered, ended, &cost, details));
+        cost
+    }
+
+    /// Fills in what nobody counted. A stream that broke off may have counted less than it had sent.
+    fn estimate_missing(&self, ended: &mut Ended) {
+        if ended.usage.reported_cost.is_some() && ended.status == SpanStatus::Ok {
+            return;
+        }
+        let estimate = |bytes: u64| Figure::estimate(bytes.div_ceil(4));
+        if ended.usage.input.is_none() && self.request.input_text_bytes > 0 {
+            ended.usage.input = Some(estimate(self.request.input_text_bytes));
+        }
+        let seen = estimate(self.output_text_bytes);
+        match ended.usage.output {
+            None if self.request.operation != "embeddings" => ended.usage.output = Some(seen),
+            Some(counted) if ended.status != SpanStatus::Ok && counted.tokens < seen.tokens => {
+                ended.usage.output = Some(seen);
+            }
+            _ => {}
+        }
+    }
+
+    fn describe(&self, metered: &Metered, ended: Ended, cost: &Cost, details: &mut SpanDetails) {
+        let request = &self.request;
+        let attributes = &mut details.attributes;
+        attributes.set(genai::OPERATION_NAME, request.operation.clone());
+        attributes.set(genai::PROVIDER_NAME, request.provider.clone());
+        attributes.set(genai::REQUEST_MODEL, request.model.clone());
+        for (key, value) in request.parameters.iter() {
+            attributes.set(key.clone(), value.clone());
+        }
+        if request.stream {
+            attributes.set(genai::REQUEST_STREAM, true);
+        }
+        if let Some(model) = &ended.model {
+            attributes.set(genai::RESPONSE_MODEL, model.clone());
+        }
+        if let Some(id) = &ended.response_id {
+            attributes.set(genai::RESPONSE_ID, id.clone());
+        }
+        if !ended.finish_reasons.is_empty() {
+            let reasons: Vec<&str> = ended.finish_reasons.iter().map(SmolStr::as_str).collect();
+            attributes.set(genai::FINISH_REASONS, json!(reasons));
+        }
+        if let Some(first) = self.first_token.filter(|_| request.stream) {
+            let waited: Duration = metered.run.duration_between(self.began, first);
+            attributes.set(genai::TIME_TO_FIRST_CHUNK, waited.as_secs_f64());
+        }
+        if let Some(address) = &request.server_address {
+            attributes.set(genai::SERVER_ADDRESS, address.clone());
+        }
+        if let Some(port) = request.server_port {
+            attributes.set(genai::SERVER_PORT, u32::from(port));
+        }
+        if let Some(error) = &ended.error {
+            attributes.set(genai::ERROR_TYPE, error.error_type.clone());
+        }
+        describe_usage(&ended.usage, details);
+        if let Some(raw) = ended.raw_usage {
+            details.attributes.set(genai::USAGE_RAW, Arc::clone(&raw));
+            details.raw_usage = Some(raw);
+        }
+        describe_cost(cost, details);
+        details.usage = Some(ended.usage);
+        details.cost = Some(cost.clone());
+        details.error = ended.error;
+        if metered.run.keeps_content {
+            details.messages = Some(Arc::clone(&request.messages));
+            details.response = ended.response;
+        }
+    }
+}
+
+fn describe_usage(usage: &TokenUsage, details: &mut SpanDetails) {
+    let attributes = &mut details.attributes;
+    let write = match (usage.cache_write_5m, usage.cache_write_1h) {
+        (None, None) => None,
+        (five, hour) => Some(five.map_or(0, |f| f.tokens) + hour.map_or(0, |f| f.tokens)),
+    };
+    let figures = [
+        (genai::INPUT_TOKENS, usage.input.map(|figure| figure.tokens)),
+        (genai::OUTPUT_TOKENS, usage.output.map(|figure| figure.tokens)),
+        (
+            genai::CACHE_READ_TOKENS,
+            usage.cache_read.map(|figure| figure.tokens),
+        ),
+        (genai::CACHE_WRITE_TOKENS, write),
+        (
+            genai::REASONING_TOKENS,
+            usage.reasoning.map(|figure| figure.tokens),
+        ),
+    ];
+    for (key, tokens) in figures {
+        if let Some(tokens) = tokens {
+            attributes.set(key, tokens);
+        }
+    }
+    let estimated: Vec<&str> = [("input", usage.input), ("output", usage.output)]
+        .into_iter()
+        .filter(|(_, figure)| figure.is_some_and(|figure| figure.source == FigureSource::Estimate))
+        .map(|(name, _)| name)
+        .collect();
+    if !estimated.is_empty() {
+        attributes.set(genai::USAGE_ESTIMATED, json!(estimated));
+    }
+}
+
+fn describe_cost(cost: &Cost, details: &mut SpanDetails) {
+    let attributes = &mut details.attributes;
+    if let Some(amount) = cost.amount {
+        attributes.set(genai::COST_USD, amount.to_usd());
+    }
+    attributes.set(genai::COST_STATUS, cost.status.as_str());
+    if let Some(explanation) = &cost.explanation {
+        attributes.set(genai::COST_MATCHED, explanation.matched.clone());
+        attributes.set(genai::COST_SOURCE, explanation.source.clone());
+        attributes.set(genai::COST_RULE, explanation.rule.clone());
+        if !explanation.lines.is_empty() {
+            attributes.set(genai::COST_LINES, json!(explanation.lines));
+        }
+        if !explanation.warnings.is_empty() {
+            attributes.set(genai::COST_WARNINGS, json!(explanation.warnings));
+        }
+    }
+}
+
+impl Drop for LlmCall {
+    fn drop(&mut self) {
+        if self.metered.is_some() {
+            self.finish(Ended {
+                status: SpanStatus::Cancelled,
+                usage: TokenUsage::default(),
+                model: None,
+                response_id: None,
+                finish_reasons: Vec::new(),
+                response: None,
+                raw_usage: None,
+                error: None,
+                billed: true,
+            });
+        }
+    }
+}

@@ -1,0 +1,392 @@
+//! The meter of one run: what is built before it starts, handed to it while it goes on, and asked afterwards.
+//!
+//! Never fails the run: what cannot be written is reported with the result.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use flowmeter_engine::{NodeContext, NodeError, Scope, StoreView, TickClock, Ticks};
+use flowmeter_model::{IdSource, SpanKind, SpanStatus, TimestampNs, TraceId};
+use flowmeter_pricing::PriceBook;
+use parking_lot::Mutex;
+use serde_json::Value;
+use smol_str::SmolStr;
+use thiserror::Error;
+
+use crate::capture::{Capture, CaptureLevel, CaptureLimits, Redactor};
+use crate::details::{LogDraft, SpanDetails};
+use crate::metrics::{MetricsCollector, Progress, RunMetrics};
+use crate::pipeline::{Pipeline, PipelineHandle};
+use crate::recorder::{DropCounts, Payload, RecordKind, Recorder, RecorderConfig, SpanParts};
+use crate::scope::{SpanOpening, SpanScope, status_of};
+use crate::trace_file::{TraceFile, TraceFileError, TraceHeader};
+
+/// Payloads waiting above which a node waits for the pipeline before it starts.
+const PAYLOADS_WAITING_MAX: usize = 6_000;
+/// Bytes of captured values waiting above which a node waits.
+const WEIGHT_WAITING_BYTES_MAX: usize = 64 << 20;
+/// The longest such wait: telemetry may slow a run down, not hold it up.
+const RELIEF_MAX: Duration = Duration::from_secs(1);
+
+/// What the run, its scopes and its pipeline share.
+pub(crate) struct RunShared {
+    pub(crate) recorder: Recorder,
+    pub(crate) collector: MetricsCollector,
+    pub(crate) prices: Arc<PriceBook>,
+    pub(crate) keeps_spans: bool,
+    pub(crate) keeps_content: bool,
+    clock: Mutex<TickClock>,
+    /// Bytes of captured values on their way to the pipeline.
+    pub(crate) weight: AtomicUsize,
+}
+
+impl RunShared {
+    pub(crate) fn log(&self, draft: LogDraft) {
+        let parts = SpanParts {
+            kind: RecordKind::Log,
+            span_id: draft.span_id.unwrap_or_else(|| self.recorder.next_span_id()),
+            parent_span_id: None,
+            start: draft.at,
+            end: draft.at,
+            tag: 0,
+            name: "",
+        };
+        self.recorder
+            .append_span(&parts, Some(Payload::Log(Box::new(draft))));
+    }
+
+    pub(crate) fn duration_between(&self, from: Ticks, to: Ticks) -> Duration {
+        let mut clock = self.clock.lock();
+        clock.refresh();
+        Duration::from_nanos(clock.duration_ns(from, to))
+    }
+
+    pub(crate) fn clock(&self) -> TickClock {
+        let mut clock = self.clock.lock();
+        clock.refresh();
+        clock.clone()
+    }
+
+    /// Counts a captured value that could keep much memory alive.
+    pub(crate) fn add_weight(&self, value: &Value) {
+        let bytes = weight_of(value);
+        if bytes > 0 {
+            self.weight.fetch_add(bytes, Ordering::Relaxed);
+        }
+    }
+
+    /// Lets the pipeline catch up when much is waiting: values that wait are values that cannot be freed.
+    pub(crate) async fn relieve_pressure(&self) {
+        if !self.keeps_spans || !self.is_pressed() {
+            return;
+        }
+        let began = Instant::now();
+        while self.is_pressed() && began.elapsed() < RELIEF_MAX {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    fn is_pressed(&self) -> bool {
+        self.recorder.payloads_waiting() > PAYLOADS_WAITING_MAX
+            || self.weight.load(Ordering::Relaxed) > WEIGHT_WAITING_BYTES_MAX
+    }
+}
+
+/// Bytes that a captured value keeps alive, as far as one look tells; small ones do not count.
+pub(crate) fn weight_of(value: &Value) -> usize {
+    const SMALL_BYTES: usize = 4096;
+    let bytes = match value {
+        Value::String(text) => text.len(),
+        Value::Array(elements) => elements.len() * 64,
+        Value::Object(members) => members
+            .values()
+            .map(|member| match member {
+                Value::String(text) => text.len(),
+                Value::Array(elements) => elements.len() * 64,
+                Value::Object(members) => members.len() * 64,
+                _ => 8,
+            })
+            .sum(),
+        _ => 0,
+    };
+    if bytes > SMALL_BYTES { bytes } else { 0 }
+}
+
+/// Why a meter cannot be started.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The pipeline's thread could not be made.
+    #[error("the telemetry thread could not be started")]
+    Thread(#[source] std::io::Error),
+}
+
+/// Settings of a [`RunMeter`]; every one has a default.
+pub struct RunMeterBuilder {
+    workflow: SmolStr,
+    capture: CaptureLevel,
+    limits: CaptureLimits,
+    redactor: Redactor,
+    trace_file: Option<PathBuf>,
+    prices: Option<Arc<PriceBook>>,
+    id_seed: Option<u64>,
+    follows_running: bool,
+    resource: Vec<(SmolStr, String)>,
+}
+
+impl RunMeterBuilder {
+    /// How much content is captured. Default [`CaptureLevel::Limited`].
+    #[must_use]
+    pub fn capture(mut self, level: CaptureLevel) -> Self {
+        self.capture = level;
+        self
+    }
+
+    /// Where content is cut.
+    #[must_use]
+    pub fn limits(mut self, limits: CaptureLimits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// What is masked beyond the well-known.
+    #[must_use]
+    pub fn redactor(mut self, redactor: Redactor) -> Self {
+        self.redactor = redactor;
+        self
+    }
+
+    /// Where the trace is written. Default: nowhere.
+    #[must_use]
+    pub fn trace_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.trace_file = Some(path.into());
+        self
+    }
+
+    /// The price book. Default: the bundled one.
+    #[must_use]
+    pub fn prices(mut self, prices: Arc<PriceBook>) -> Self {
+        self.prices = Some(prices);
+        self
+    }
+
+    /// Seed of the ids. Default: from the operating system.
+    #[must_use]
+    pub fn id_seed(mut self, seed: u64) -> Self {
+        self.id_seed = Some(seed);
+        self
+    }
+
+    /// Keeps account of what is running just now, for [`RunMeter::progress`]. Default: off.
+    #[must_use]
+    pub fn follow_progress(mut self, follow: bool) -> Self {
+        self.follows_running = follow;
+        self
+    }
+
+    /// Adds an attribute of the run as a whole, such as `workflow.file`.
+    #[must_use]
+    pub fn resource(mut self, key: impl Into<SmolStr>, value: impl Into<String>) -> Self {
+        self.resource.push((key.into(), value.into()));
+        self
+    }
+
+    /// Starts the meter: the run begins now.
+    ///
+    /// # Errors
+    /// [`StartError`] when there is no thread to be had. A trace file that cannot be written is no reason: it is
+    /// reported by [`RunMeter::finish`].
+    pub fn start(self) -> Result<RunMeter, StartError> {
+        let seed = self.id_seed.unwrap_or_else(|| {
+            getrandom::u64().unwrap_or_else(|_| Ticks::now().to_raw() ^ u64::from(std::process::id()))
+        });
+        let trace_id = IdSource::from_seed(seed).trace_id();
+        let keeps_spans = self.capture != CaptureLevel::Off;
+        let capture = Capture::new(self.capture, self.limits, self.redactor);
+        let keeps_content = capture.keeps_content();
+        let config = RecorderConfig {
+            id_seed: seed ^ 0x7370_616e,
+            ..RecorderConfig::default()
+        };
+        let recorder = if keeps_spans {
+            Recorder::new(config)
+        } else {
+            Recorder::disabled()
+        };
+        let clock = TickClock::new();
+        let started = TimestampNs(clock.unix_ns(Ticks::now()));
+        let shared = Arc::new(RunShared {
+            recorder,
+            collector: MetricsCollector::new(self.follows_running),
+            prices: self.prices.unwrap_or_else(|| Arc::new(PriceBook::bundled())),
+            keeps_spans,
+            keeps_content,
+            clock: Mutex::new(clock),
+            weight: AtomicUsize::new(0),
+        });
+        let mut details = Box::<SpanDetails>::default();
+        details.attributes.set("workflow.name", self.workflow.clone());
+        for (key, value) in &self.resource {
+            details.attributes.set(key.clone(), value.clone());
+        }
+        let opening = SpanOpening {
+            kind: SpanKind::Run,
+            operation: SmolStr::new_static("workflow.start"),
+            node_path: SmolStr::default(),
+            details: Some(details),
+        };
+        let root = SpanScope::open(&shared, None, opening);
+        let header = TraceHeader::new(trace_id, self.workflow.clone(), started);
+        let pipeline = if keeps_spans {
+            let file = self.trace_file.map(|path| TraceFile::create(path, &header));
+            Some(
+                Pipeline::new(Arc::clone(&shared), capture, trace_id, file)
+                    .spawn()
+                    .map_err(StartError::Thread)?,
+            )
+        } else {
+            None
+        };
+        Ok(RunMeter {
+            shared,
+            root,
+            pipeline,
+            trace_id,
+            began: Instant::now(),
+            finished: false,
+        })
+    }
+}
+
+/// The meter of one run.
+pub struct RunMeter {
+    shared: Arc<RunShared>,
+    root: Arc<SpanScope>,
+    pipeline: Option<PipelineHandle>,
+    trace_id: TraceId,
+    began: Instant,
+    finished: bool,
+}
+
+/// What a run came to.
+#[derive(Debug)]
+pub struct RunReport {
+    /// The run.
+    pub trace_id: TraceId,
+    /// Its metrics.
+    pub metrics: RunMetrics,
+    /// Where the trace was written, if it was.
+    pub trace_file: Option<PathBuf>,
+    /// What the trace file failed with; the run itself is not touched by it.
+    pub export_errors: Vec<TraceFileError>,
+    /// What was lost, by reason.
+    pub dropped: DropCounts,
+}
+
+impl RunMeter {
+    /// Begins the settings of a meter for a run of the workflow with this name.
+    #[must_use]
+    pub fn builder(workflow: impl Into<SmolStr>) -> RunMeterBuilder {
+        RunMeterBuilder {
+            workflow: workflow.into(),
+            capture: CaptureLevel::default(),
+            limits: CaptureLimits::default(),
+            redactor: Redactor::default(),
+            trace_file: None,
+            prices: None,
+            id_seed: None,
+            follows_running: false,
+            resource: Vec::new(),
+        }
+    }
+
+    /// The context in which the run's flow is to run.
+    #[must_use]
+    pub fn context(&self, store: StoreView) -> NodeContext {
+        let scope: Arc<dyn Scope> = Arc::<SpanScope>::clone(&self.root);
+        NodeContext::new(store).with_scope(scope)
+    }
+
+    /// The run's id.
+    #[must_use]
+    pub fn trace_id(&self) -> TraceId {
+        self.trace_id
+    }
+
+    /// Where the run is just now. Nodes that run are listed only with [`RunMeterBuilder::follow_progress`].
+    #[must_use]
+    pub fn progress(&self) -> Progress {
+        self.shared.collector.progress()
+    }
+
+    /// A handle for [`RunMeter::progress`] that may outlive a borrow of the meter.
+    #[must_use]
+    pub fn progress_handle(&self) -> ProgressHandle {
+        ProgressHandle {
+            shared: Arc::clone(&self.shared),
+        }
+    }
+
+    /// The recorder, for spans outside any node.
+    #[must_use]
+    pub fn recorder(&self) -> &Recorder {
+        &self.shared.recorder
+    }
+
+    /// Ends the run: writes what is still waiting and closes the trace file.
+    #[must_use]
+    pub fn finish<T>(mut self, outcome: Result<&T, &NodeError>) -> RunReport {
+        let (status, error) = status_of(outcome);
+        self.close(status, error)
+    }
+
+    fn close(&mut self, status: SpanStatus, error: Option<flowmeter_model::SpanError>) -> RunReport {
+        self.finished = true;
+        let duration_ns = u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        let run_error = error.clone();
+        self.root.end(status, |details| details.error = error);
+        let metrics = self.shared.collector.snapshot(&self.shared.clock(), duration_ns);
+        let mut report = RunReport {
+            trace_id: self.trace_id,
+            metrics,
+            trace_file: None,
+            export_errors: Vec::new(),
+            dropped: DropCounts::default(),
+        };
+        if let Some(pipeline) = self.pipeline.take() {
+            let ending = pipeline.finish(crate::trace_file::TraceEnding {
+                status,
+                error: run_error,
+                metrics: report.metrics.clone(),
+            });
+            report.trace_file = ending.trace_file;
+            report.export_errors = ending.errors;
+        }
+        report.dropped = self.shared.recorder.dropped();
+        report
+    }
+}
+
+impl Drop for RunMeter {
+    fn drop(&mut self) {
+        // A panic, or a caller that forgot: what was recorded is written all the same.
+        if !self.finished {
+            let _ = self.close(SpanStatus::Cancelled, None);
+        }
+    }
+}
+
+/// Reads a run's progress from another task.
+#[derive(Clone)]
+pub struct ProgressHandle {
+    shared: Arc<RunShared>,
+}
+
+impl ProgressHandle {
+    /// Where the run is just now.
+    #[must_use]
+    pub fn progress(&self) -> Progress {
+        self.shared.collector.progress()
+    }
+}

@@ -1,0 +1,233 @@
+//! The span around a running step, handed down through the node's context.
+//!
+//! Parents come from here and from nowhere else: no shared stack, so parallel branches, batch items, retries
+//! and nested workflows nest correctly whatever thread they run on.
+
+use std::any::Any;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use flowmeter_engine::{NodeContext, NodeError, Scope, Step, Ticks};
+use flowmeter_model::{SpanError, SpanId, SpanKind, SpanStatus};
+use parking_lot::Mutex;
+use smol_str::SmolStr;
+
+use crate::details::{SpanDetails, tag_of};
+use crate::meter::RunShared;
+use crate::recorder::{Payload, RecordKind, SpanParts};
+
+/// The span around a running step.
+pub(crate) struct SpanScope {
+    pub(crate) run: Arc<RunShared>,
+    pub(crate) span_id: SpanId,
+    parent_span_id: Option<SpanId>,
+    pub(crate) kind: SpanKind,
+    operation: SmolStr,
+    start: Ticks,
+    /// `outer/inner` of the node it belongs to; empty outside any node.
+    pub(crate) node_path: SmolStr,
+    /// Items of the batch that this scope is one of.
+    batch_count: usize,
+    attempts: AtomicU32,
+    details: Mutex<Option<Box<SpanDetails>>>,
+    ended: AtomicBool,
+}
+
+/// What a new span is.
+pub(crate) struct SpanOpening {
+    pub(crate) kind: SpanKind,
+    pub(crate) operation: SmolStr,
+    pub(crate) node_path: SmolStr,
+    pub(crate) details: Option<Box<SpanDetails>>,
+}
+
+impl SpanScope {
+    /// The scope that a context carries, if it is one of ours.
+    #[inline]
+    pub(crate) fn of(cx: &NodeContext) -> Option<&Self> {
+        cx.scope().and_then(|scope| scope.as_any().downcast_ref::<Self>())
+    }
+
+    pub(crate) fn open(run: &Arc<RunShared>, parent: Option<SpanId>, opening: SpanOpening) -> Arc<Self> {
+        let start = Ticks::now();
+        let span_id = run.recorder.next_span_id();
+        let SpanOpening {
+            kind,
+            operation,
+            node_path,
+            details,
+        } = opening;
+        if run.keeps_spans {
+            let parts = SpanParts {
+                kind: RecordKind::Start,
+                span_id,
+                parent_span_id: parent,
+                start,
+                end: start,
+                tag: tag_of(kind, SpanStatus::Ok),
+                name: &operation,
+            };
+            // The node's id makes an unfinished span readable.
+            let payload = details
+                .as_ref()
+                .filter(|_| kind == SpanKind::Node || kind == SpanKind::Run)
+                .map(|details| {
+                    Payload::Details(Box::new(SpanDetails {
+                        attributes: details.attributes.clone(),
+                        ..SpanDetails::default()
+                    }))
+                });
+            run.recorder.append_span(&parts, payload);
+        }
+        Arc::new(Self {
+            run: Arc::clone(run),
+            span_id,
+            parent_span_id: parent,
+            kind,
+            operation,
+            start,
+            node_path,
+            batch_count: 0,
+            attempts: AtomicU32::new(0),
+            details: Mutex::new(details),
+            ended: AtomicBool::new(false),
+        })
+    }
+
+    /// A span inside this one, of the same node.
+    pub(crate) fn open_inside(
+        &self,
+        kind: SpanKind,
+        operation: SmolStr,
+        details: Option<Box<SpanDetails>>,
+    ) -> Arc<Self> {
+        let opening = SpanOpening {
+            kind,
+            operation,
+            node_path: self.node_path.clone(),
+            details,
+        };
+        Self::open(&self.run, Some(self.span_id), opening)
+    }
+
+    /// Changes the details; nothing happens when no spans are kept.
+    pub(crate) fn with_details(&self, change: impl FnOnce(&mut SpanDetails)) {
+        if self.run.keeps_spans {
+            change(self.details.lock().get_or_insert_default());
+        }
+    }
+
+    pub(crate) fn start(&self) -> Ticks {
+        self.start
+    }
+
+    /// How often the node's `exec` was attempted: once where nobody said otherwise.
+    pub(crate) fn attempts(&self) -> u32 {
+        self.attempts.load(Ordering::Relaxed).max(1)
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
+    }
+
+    /// Ends the span; later calls do nothing.
+    pub(crate) fn end(&self, status: SpanStatus, finish: impl FnOnce(&mut SpanDetails)) {
+        if self.has_ended() || self.ended.swap(true, Ordering::AcqRel) || !self.run.keeps_spans {
+            return;
+        }
+        let mut details = self.details.lock().take().unwrap_or_default();
+        finish(&mut details);
+        let parts = SpanParts {
+            kind: RecordKind::End,
+            span_id: self.span_id,
+            parent_span_id: self.parent_span_id,
+            start: self.start,
+            end: Ticks::now(),
+            tag: tag_of(self.kind, status),
+            name: &self.operation,
+        };
+        self.run
+            .recorder
+            .append_span(&parts, Some(Payload::Details(details)));
+    }
+}
+
+/// How an outcome shows in a span.
+pub(crate) fn status_of<T>(outcome: Result<T, &NodeError>) -> (SpanStatus, Option<SpanError>) {
+    match outcome {
+        Ok(_) => (SpanStatus::Ok, None),
+        Err(error) => {
+            let status = if error.is_cancelled() {
+                SpanStatus::Cancelled
+            } else {
+                SpanStatus::Error
+            };
+            let error = SpanError {
+                error_type: SmolStr::new(error.error_type()),
+                message: error.message().to_owned(),
+                chain: error.chain(),
+            };
+            (status, Some(error))
+        }
+    }
+}
+
+impl Scope for SpanScope {
+    fn enter(&self, step: Step<'_>) -> Option<Arc<dyn Scope>> {
+        if let Step::Attempt { .. } = step {
+            self.attempts.fetch_add(1, Ordering::Relaxed);
+        }
+        if !self.run.keeps_spans {
+            // Attempts of an item still belong to the node; nothing else is to be seen.
+            return None;
+        }
+        let mut details = Box::<SpanDetails>::default();
+        let (kind, operation, batch_count) = match step {
+            Step::Attempt { number, attempts_max } => {
+                details.attributes.set("attempt.number", number);
+                details.attributes.set("attempt.max", attempts_max);
+                (SpanKind::Attempt, SmolStr::new_static("attempt"), 0)
+            }
+            Step::BatchItem { index, count, item } => {
+                details.attributes.set("batch.index", index as u64);
+                details.attributes.set("batch.count", count as u64);
+                details.params = Some(Arc::clone(item));
+                (SpanKind::BatchItem, SmolStr::new_static("batch.item"), count)
+            }
+            Step::Iteration {
+                number,
+                iterations_max,
+            } => {
+                details.attributes.set("loop.iteration", number);
+                details.attributes.set("loop.max", iterations_max);
+                (SpanKind::Iteration, SmolStr::new_static("loop.iteration"), 0)
+            }
+        };
+        let mut inside = self.open_inside(kind, operation, Some(details));
+        if let Some(inside) = Arc::get_mut(&mut inside) {
+            inside.batch_count = batch_count;
+        }
+        Some(inside)
+    }
+
+    fn leave(&self, outcome: Result<(), &NodeError>) {
+        let (status, error) = status_of(outcome);
+        if self.kind == SpanKind::BatchItem {
+            self.run
+                .collector
+                .batch_item_ended(self.batch_count, status != SpanStatus::Ok);
+        }
+        self.end(status, |details| details.error = error);
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+impl Drop for SpanScope {
+    fn drop(&mut self) {
+        // The step was dropped half-way: a branch beside it failed, or the run was stopped.
+        self.end(SpanStatus::Cancelled, |_| ());
+    }
+}

@@ -1,0 +1,234 @@
+//! Reads a trace in either form: the document of a run that ended, or the lines of one that did not.
+//!
+//! A line that was cut off by a kill is left out and counted; nothing else is lost because of it.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use flowmeter_model::{LogRecord, Span, SpanError, SpanId, SpanStatus, TimestampNs, TraceId};
+use serde::Deserialize;
+use serde_json::Value;
+use thiserror::Error;
+
+use super::wire::{FORMAT, HeaderLine, LOG_PREFIX, LogWire, OPEN_PREFIX, OpenLine, SpanWire};
+
+/// A trace as it was read.
+#[derive(Debug)]
+pub struct TraceDocument {
+    /// The run's id as written; other tools' ids may have another form.
+    pub trace_id: String,
+    /// The workflow's name, where it was given.
+    pub workflow: Option<String>,
+    /// When the run began.
+    pub started: Option<TimestampNs>,
+    /// How it ended; `None` when nobody saw it end.
+    pub status: Option<SpanStatus>,
+    /// Why it failed.
+    pub error: Option<SpanError>,
+    /// Every span that ended, and those that were named while they ran.
+    pub spans: Vec<Span>,
+    /// Every log line.
+    pub logs: Vec<LogRecord>,
+    /// The metrics as written; `None` when the run did not end.
+    pub metrics: Option<Value>,
+    /// The process that writes it, when the run has not ended.
+    pub pid: Option<u32>,
+    /// Lines that could not be read.
+    pub broken_lines: usize,
+}
+
+impl TraceDocument {
+    /// Whether the file says that the run ended.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.metrics.is_some()
+    }
+}
+
+/// Why a file is no trace.
+#[derive(Debug, Error)]
+pub enum ReadError {
+    /// It cannot be read.
+    #[error("{} cannot be read", path.display())]
+    Open {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// It is something else.
+    #[error("{} is no trace: {problem}", path.display())]
+    NoTrace {
+        /// Where.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+}
+
+#[derive(Deserialize)]
+struct DocumentWire {
+    #[serde(default)]
+    format: Option<String>,
+    trace_id: String,
+    #[serde(default)]
+    workflow: Option<String>,
+    #[serde(default)]
+    start_time: Option<TimestampNs>,
+    #[serde(default)]
+    status: Option<SpanStatus>,
+    #[serde(default)]
+    error: Option<SpanError>,
+    spans: Vec<Value>,
+    #[serde(default)]
+    logs: Vec<LogWire<'static>>,
+    #[serde(default)]
+    metrics: Value,
+}
+
+/// Reads the trace at `path`.
+///
+/// # Errors
+/// [`ReadError`] when there is no such file, or when it is no trace.
+pub fn read_trace(path: &Path) -> Result<TraceDocument, ReadError> {
+    let open = |source| ReadError::Open {
+        path: path.to_owned(),
+        source,
+    };
+    let no_trace = |problem: String| ReadError::NoTrace {
+        path: path.to_owned(),
+        problem,
+    };
+    let mut reader = BufReader::new(File::open(path).map_err(open)?);
+    let mut first = Vec::new();
+    (&mut reader)
+        .take(1 << 20)
+        .read_until(b'\n', &mut first)
+        .map_err(open)?;
+    if first.iter().all(u8::is_ascii_whitespace) {
+        return Err(no_trace("it is empty".to_owned()));
+    }
+    if let Ok(header) = serde_json::from_slice::<HeaderLine<'static>>(&first) {
+        check_format(&header.format).map_err(no_trace)?;
+        return read_lines(reader, &header).map_err(open);
+    }
+    reader.seek(SeekFrom::Start(0)).map_err(open)?;
+    let mut text = String::new();
+    reader
+        .read_to_string(&mut text)
+        .map_err(|source| match source.kind() {
+            io::ErrorKind::InvalidData => no_trace("it is not UTF-8 text".to_owned()),
+            _ => open(source),
+        })?;
+    let document: DocumentWire = serde_json::from_str(&text).map_err(|error| no_trace(error.to_string()))?;
+    if let Some(format) = &document.format {
+        check_format(format).map_err(no_trace)?;
+    }
+    document.into_trace().map_err(no_trace)
+}
+
+fn check_format(format: &str) -> Result<(), String> {
+    if format == FORMAT {
+        return Ok(());
+    }
+    match format.strip_prefix("flowmeter.trace/") {
+        Some(version) => Err(format!(
+            "its format version is {version}, and this program reads version 1; use a newer one"
+        )),
+        None => Err(format!("its format is `{format}`, not `{FORMAT}`")),
+    }
+}
+
+impl DocumentWire {
+    fn into_trace(self) -> Result<TraceDocument, String> {
+        let trace_id = TraceId::parse(&self.trace_id).ok();
+        let mut foreign_ids = ForeignIds::default();
+        let mut spans = Vec::with_capacity(self.spans.len());
+        for (index, mut value) in self.spans.into_iter().enumerate() {
+            foreign_ids.adapt(&mut value);
+            let wire: SpanWire<'static> =
+                serde_json::from_value(value).map_err(|error| format!("span {}: {error}", index + 1))?;
+            spans.push(wire.into_span(trace_id.unwrap_or_else(placeholder_trace)));
+        }
+        Ok(TraceDocument {
+            trace_id: self.trace_id,
+            workflow: self.workflow,
+            started: self.start_time,
+            status: self.status,
+            error: self.error,
+            spans,
+            logs: self.logs.into_iter().map(LogWire::into_record).collect(),
+            metrics: Some(self.metrics),
+            pid: None,
+            broken_lines: 0,
+        })
+    }
+}
+
+/// Spans carry their trace's id; where that is no W3C id, any valid one does, for nothing reads it.
+fn placeholder_trace() -> TraceId {
+    flowmeter_model::IdSource::from_seed(0).trace_id()
+}
+
+/// Gives span ids of other forms (`span1`) ids of ours, the same one each time.
+#[derive(Default)]
+struct ForeignIds {
+    given: HashMap<String, SpanId>,
+}
+
+impl ForeignIds {
+    fn adapt(&mut self, span: &mut Value) {
+        for field in ["span_id", "parent_span_id"] {
+            let Some(Value::String(id)) = span.get_mut(field) else {
+                continue;
+            };
+            if SpanId::parse(id).is_err() {
+                let next = self.given.len() as u64 + 1;
+                if let Some(fresh) = SpanId::from_u64(next) {
+                    *id = self.given.entry(id.clone()).or_insert(fresh).to_string();
+                }
+            }
+        }
+    }
+}
+
+fn read_lines(mut reader: impl BufRead, header: &HeaderLine<'_>) -> io::Result<TraceDocument> {
+    let mut trace = TraceDocument {
+        trace_id: header.trace_id.to_string(),
+        workflow: Some(header.workflow.to_string()),
+        started: Some(header.start_time),
+        status: None,
+        error: None,
+        spans: Vec::new(),
+        logs: Vec::new(),
+        metrics: None,
+        pid: Some(header.pid),
+        broken_lines: 0,
+    };
+    let mut open: Vec<Span> = Vec::new();
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        if reader.read_until(b'\n', &mut line)? == 0 {
+            break;
+        }
+        let taken = if line.starts_with(LOG_PREFIX) {
+            serde_json::from_slice::<LogWire<'static>>(&line).map(|log| trace.logs.push(log.into_record()))
+        } else if line.starts_with(OPEN_PREFIX) {
+            serde_json::from_slice::<OpenLine<'static>>(&line)
+                .map(|line| open.push(line.open.into_span(header.trace_id)))
+        } else {
+            serde_json::from_slice::<SpanWire<'static>>(&line)
+                .map(|span| trace.spans.push(span.into_span(header.trace_id)))
+        };
+        trace.broken_lines += usize::from(taken.is_err());
+    }
+    let ended: std::collections::HashSet<SpanId> = trace.spans.iter().map(|span| span.span_id).collect();
+    trace
+        .spans
+        .extend(open.into_iter().filter(|span| !ended.contains(&span.span_id)));
+    Ok(trace)
+}

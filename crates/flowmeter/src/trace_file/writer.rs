@@ -1,0 +1,187 @@
+//! Writes a trace: a line for each span and log as it ends, and at the end the document in their place.
+//!
+//! Never holds more than a buffer: the document is copied from the lines.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufRead, BufReader, BufWriter, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use flowmeter_model::{LogRecord, Span};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::wire::{FORMAT, HeaderLine, LOG_PREFIX, LogWire, OpenLine, SPAN_PREFIX, SpanWire};
+use super::{TraceEnding, TraceFileError, TraceHeader};
+use crate::metrics::milliseconds;
+use crate::recorder::DropCounts;
+
+const BUFFER_BYTES: usize = 64 * 1024;
+
+/// A trace that is being written.
+pub(crate) struct TraceFile {
+    path: PathBuf,
+    header: TraceHeader,
+    lines: BufWriter<File>,
+}
+
+impl TraceFile {
+    /// Makes the file, and its folder if need be, and writes the header.
+    pub(crate) fn create(path: PathBuf, header: &TraceHeader) -> Result<Self, TraceFileError> {
+        let create = |path: &Path| {
+            if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+                fs::create_dir_all(folder)?;
+            }
+            let mut options = OpenOptions::new();
+            options.read(true).write(true).create(true).truncate(true);
+            // Prompts and values are nobody else's business.
+            #[cfg(unix)]
+            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+            options.open(path)
+        };
+        let file = create(&path).map_err(|source| TraceFileError::Create {
+            path: path.clone(),
+            source,
+        })?;
+        let mut file = Self {
+            path,
+            header: header.clone(),
+            lines: BufWriter::with_capacity(BUFFER_BYTES, file),
+        };
+        let line = HeaderLine {
+            format: FORMAT.into(),
+            trace_id: header.trace_id,
+            workflow: header.workflow.as_str().into(),
+            start_time: header.started,
+            pid: std::process::id(),
+        };
+        file.write_line(&line)?;
+        file.flush()?;
+        Ok(file)
+    }
+
+    fn failed(&self, source: io::Error) -> TraceFileError {
+        TraceFileError::Write {
+            path: self.path.clone(),
+            source,
+        }
+    }
+
+    fn write_line(&mut self, line: &impl Serialize) -> Result<(), TraceFileError> {
+        serde_json::to_writer(&mut self.lines, line)
+            .map_err(io::Error::from)
+            .and_then(|()| self.lines.write_all(b"\n"))
+            .map_err(|source| self.failed(source))
+    }
+
+    pub(crate) fn write_span(&mut self, span: &Span) -> Result<(), TraceFileError> {
+        self.write_line(&SpanWire::of(span))
+    }
+
+    pub(crate) fn write_open_span(&mut self, span: &Span) -> Result<(), TraceFileError> {
+        self.write_line(&OpenLine {
+            open: SpanWire::of(span),
+        })
+    }
+
+    pub(crate) fn write_log(&mut self, record: &LogRecord) -> Result<(), TraceFileError> {
+        self.write_line(&LogWire::of(record))
+    }
+
+    /// Hands what was written to the operating system: a kill of the process loses none of it.
+    pub(crate) fn flush(&mut self) -> Result<(), TraceFileError> {
+        self.lines.flush().map_err(|source| self.failed(source))
+    }
+
+    /// Replaces the lines by the document, in one step.
+    pub(crate) fn finish(
+        mut self,
+        ending: &TraceEnding,
+        dropped: DropCounts,
+    ) -> Result<PathBuf, TraceFileError> {
+        self.flush()?;
+        let path = self.path.clone();
+        let mut beside = path.clone().into_os_string();
+        beside.push(format!(".{}.partial", std::process::id()));
+        let beside = PathBuf::from(beside);
+        let replaced = self
+            .write_document(&beside, ending, dropped)
+            .and_then(|()| fs::rename(&beside, &path));
+        replaced.map_err(|source| {
+            let _ = fs::remove_file(&beside);
+            TraceFileError::Complete {
+                path: path.clone(),
+                source,
+            }
+        })?;
+        Ok(path)
+    }
+
+    fn write_document(self, target: &Path, ending: &TraceEnding, dropped: DropCounts) -> io::Result<()> {
+        let mut lines = self.lines.into_inner().map_err(io::IntoInnerError::into_error)?;
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let mut document = BufWriter::with_capacity(BUFFER_BYTES, options.open(target)?);
+        let header = &self.header;
+        write!(
+            document,
+            "{{\"format\":{},\"trace_id\":\"{}\",\"workflow\":{},\"start_time\":{},\"status\":\"{}\"",
+            json!(FORMAT),
+            header.trace_id,
+            json!(header.workflow.as_str()),
+            header.started.0,
+            ending.status.as_str()
+        )?;
+        if let Some(error) = &ending.error {
+            write!(document, ",\"error\":{}", json!(error))?;
+        }
+        document.write_all(b",\"spans\":[")?;
+        copy_lines(&mut lines, SPAN_PREFIX, &mut document)?;
+        document.write_all(b"],\"logs\":[")?;
+        copy_lines(&mut lines, LOG_PREFIX, &mut document)?;
+        write!(document, "],\"metrics\":{}}}", metrics_of(ending, dropped))?;
+        document.write_all(b"\n")?;
+        document.flush()
+    }
+}
+
+fn metrics_of(ending: &TraceEnding, dropped: DropCounts) -> Value {
+    let metrics = &ending.metrics;
+    let mut value = json!({
+        "total_duration_ms": milliseconds(metrics.duration_ns),
+        "node_count": metrics.nodes_executed,
+        "success_rate": metrics.success_rate(),
+    });
+    if let (Some(value), Value::Object(run)) = (value.as_object_mut(), metrics.to_json()) {
+        value.extend(run);
+        if dropped.total() > 0 {
+            let counts = json!({
+                "journal_full": dropped.journal_full,
+                "payloads_full": dropped.payloads_full,
+                "too_large": dropped.too_large,
+            });
+            value.insert("dropped".to_owned(), counts);
+        }
+    }
+    value
+}
+
+/// Copies the lines that begin with `prefix`, joined by commas.
+fn copy_lines(lines: &mut File, prefix: &[u8], document: &mut impl Write) -> io::Result<()> {
+    lines.seek(SeekFrom::Start(0))?;
+    let mut reader = BufReader::with_capacity(BUFFER_BYTES, lines);
+    let mut line = Vec::new();
+    let mut first = true;
+    loop {
+        line.clear();
+        if reader.read_until(b'\n', &mut line)? == 0 {
+            return Ok(());
+        }
+        if line.starts_with(prefix) {
+            document.write_all(if first { b"\n" } else { b",\n" })?;
+            first = false;
+            document.write_all(line.strip_suffix(b"\n").unwrap_or(&line))?;
+        }
+    }
+}

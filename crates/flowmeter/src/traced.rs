@@ -1,0 +1,222 @@
+//! The wrapper that meters a node: outermost, around any node, the user's own included.
+//!
+//! Passes the call straight through when nothing is metered. Nothing it records can make the run fail.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use flowmeter_engine::{Action, Journal, Node, NodeContext, NodeError, RetryPolicy, Ticks};
+use flowmeter_model::{SpanError, SpanKind, SpanStatus};
+use serde_json::Value;
+use smol_str::{SmolStr, format_smolstr};
+
+use crate::details::SpanDetails;
+use crate::scope::{SpanOpening, SpanScope, status_of};
+
+/// What a traced node is.
+#[derive(Clone, Debug)]
+pub struct NodeDescription {
+    /// Its id in the flow.
+    pub id: SmolStr,
+    /// Its type, such as `shell`.
+    pub node_type: SmolStr,
+    /// Its parameters as written, templates unresolved.
+    pub config: Arc<Value>,
+    /// [`SpanKind::Node`], or [`SpanKind::Workflow`] for the flow inside a nested workflow.
+    pub kind: SpanKind,
+}
+
+impl NodeDescription {
+    /// A plain node without parameters.
+    #[must_use]
+    pub fn node(id: impl Into<SmolStr>, node_type: impl Into<SmolStr>) -> Self {
+        Self {
+            id: id.into(),
+            node_type: node_type.into(),
+            config: Arc::new(Value::Null),
+            kind: SpanKind::Node,
+        }
+    }
+}
+
+/// A node with a span around it.
+pub struct Traced<N> {
+    node: N,
+    description: NodeDescription,
+    operation: SmolStr,
+}
+
+impl<N: Node> Traced<N> {
+    /// Wraps `node`.
+    #[must_use]
+    pub fn new(node: N, description: NodeDescription) -> Self {
+        let operation = match description.kind {
+            SpanKind::Workflow => format_smolstr!("workflow.{}", description.id),
+            _ => format_smolstr!("node.{}", description.node_type),
+        };
+        Self {
+            node,
+            description,
+            operation,
+        }
+    }
+
+    async fn run_metered(&self, scope: &SpanScope, cx: &NodeContext) -> Result<Action, NodeError> {
+        let run = &scope.run;
+        run.relieve_pressure().await;
+        let description = &self.description;
+        let is_node = description.kind == SpanKind::Node;
+        let node_path = match (is_node, scope.node_path.is_empty()) {
+            (false, _) => scope.node_path.clone(),
+            (true, true) => description.id.clone(),
+            (true, false) => format_smolstr!("{}/{}", scope.node_path, description.id),
+        };
+        let details = run.keeps_spans.then(|| {
+            let mut details = Box::<SpanDetails>::default();
+            if is_node {
+                details.attributes.set("node.id", description.id.clone());
+                details.attributes.set("node.type", description.node_type.clone());
+                details.config = Some(Arc::clone(&description.config));
+            } else {
+                details.attributes.set("workflow.name", description.id.clone());
+            }
+            details
+        });
+        let opening = SpanOpening {
+            kind: description.kind,
+            operation: self.operation.clone(),
+            node_path,
+            details,
+        };
+        let span = SpanScope::open(run, Some(scope.span_id), opening);
+        if is_node {
+            run.collector.node_started(span.span_id, &span.node_path);
+        }
+        let inner: Arc<dyn flowmeter_engine::Scope> = Arc::<SpanScope>::clone(&span);
+        let (inside, journal) = if run.keeps_content && is_node {
+            let (view, journal) = cx.store().journaled();
+            (cx.with_store(view).with_scope(inner), Some(journal))
+        } else {
+            (cx.with_scope(inner), None)
+        };
+        let ending = Ending {
+            span,
+            journal,
+            node_type: &description.node_type,
+            is_node,
+        };
+        let outcome = self.node.run(&inside).await;
+        // The context holds the journal's view: it goes first, so that nobody writes to a closed journal.
+        drop(inside);
+        let (status, error) = match &outcome {
+            // An action `error` is how node types fail where a workflow may go on.
+            Ok(action) if is_node && *action == Action::error() => {
+                let message = format!("returned the action `{action}`");
+                (
+                    SpanStatus::Error,
+                    Some(SpanError {
+                        error_type: "action_error".into(),
+                        message,
+                        chain: Vec::new(),
+                    }),
+                )
+            }
+            outcome => status_of(outcome.as_ref()),
+        };
+        ending.finish(status, error);
+        outcome
+    }
+}
+
+/// Ends a node's span once, also when the node is dropped half-way.
+struct Ending<'a> {
+    span: Arc<SpanScope>,
+    journal: Option<Journal>,
+    node_type: &'a SmolStr,
+    is_node: bool,
+}
+
+impl Ending<'_> {
+    fn finish(mut self, status: SpanStatus, error: Option<SpanError>) {
+        self.end(status, error);
+    }
+
+    fn end(&mut self, status: SpanStatus, error: Option<SpanError>) {
+        let span = &self.span;
+        if self.is_node {
+            let ticks = Ticks::now().to_raw().wrapping_sub(span.start().to_raw());
+            let attempts = u64::from(span.attempts());
+            span.run.collector.node_ended(
+                span.span_id,
+                &span.node_path,
+                self.node_type,
+                ticks,
+                attempts,
+                status,
+            );
+        }
+        let mutations = self.journal.take().map(Journal::finish).unwrap_or_default();
+        let attempts = span.attempts();
+        span.end(status, |details| {
+            if self.is_node {
+                details.attributes.set("node.attempts", attempts);
+            }
+            details.mutations = mutations;
+            if details.error.is_none() {
+                details.error = error;
+            }
+        });
+    }
+}
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        if self.journal.is_some() || !self.span.has_ended() {
+            self.end(SpanStatus::Cancelled, None);
+        }
+    }
+}
+
+type RunFuture<'a> = Pin<Box<dyn Future<Output = Result<Action, NodeError>> + Send + 'a>>;
+
+#[async_trait]
+impl<N: Node> Node for Traced<N> {
+    async fn prep(&self, cx: &NodeContext) -> Result<Value, NodeError> {
+        self.node.prep(cx).await
+    }
+
+    async fn exec(&self, cx: &NodeContext, prepared: &Value) -> Result<Value, NodeError> {
+        self.node.exec(cx, prepared).await
+    }
+
+    async fn exec_fallback(
+        &self,
+        cx: &NodeContext,
+        prepared: &Value,
+        error: NodeError,
+    ) -> Result<Value, NodeError> {
+        self.node.exec_fallback(cx, prepared, error).await
+    }
+
+    async fn post(&self, cx: &NodeContext, prepared: Value, result: Value) -> Result<Action, NodeError> {
+        self.node.post(cx, prepared, result).await
+    }
+
+    fn retry_policy(&self) -> RetryPolicy {
+        self.node.retry_policy()
+    }
+
+    // Written by hand: without a meter the inner node's own future is handed on, with no box around it.
+    fn run<'life0, 'life1, 'async_trait>(&'life0 self, cx: &'life1 NodeContext) -> RunFuture<'async_trait>
+    where
+        'life0: 'async_trait,
+        'life1: 'async_trait,
+        Self: 'async_trait,
+    {
+        match SpanScope::of(cx) {
+            None => self.node.run(cx),
+            Some(scope) => Box::pin(self.run_metered(scope, cx)),
+        }
+    }
+}
