@@ -165,7 +165,9 @@ impl<N: Node, I: BatchItems> Batch<N, I> {
                 Err(error) if error.is_retryable() && number < attempts_max => {
                     let wait = self.policy.retry_wait;
                     cx.until_cancelled(async {
-                        tokio::time::sleep(wait).await;
+                        if !wait.is_zero() {
+                            tokio::time::sleep(wait).await;
+                        }
                         Ok(())
                     })
                     .await?;

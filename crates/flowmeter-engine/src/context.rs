@@ -99,7 +99,8 @@ impl Variables {
 #[derive(Clone)]
 pub struct NodeContext {
     store: StoreView,
-    cancellation: CancellationToken,
+    /// Shared: cloning the token itself takes a lock.
+    cancellation: Arc<CancellationToken>,
     scope: Option<Arc<dyn Scope>>,
     variables: Variables,
     params: Arc<Value>,
@@ -112,7 +113,7 @@ impl NodeContext {
     pub fn new(store: StoreView) -> Self {
         Self {
             store,
-            cancellation: CancellationToken::new(),
+            cancellation: Arc::new(CancellationToken::new()),
             scope: None,
             variables: Variables::default(),
             params: Arc::new(Value::Null),
@@ -138,11 +139,24 @@ impl NodeContext {
         }
     }
 
+    /// The same inside another scope and with another view of the store.
+    #[must_use]
+    pub fn inside(&self, scope: Arc<dyn Scope>, store: StoreView) -> Self {
+        Self {
+            store,
+            cancellation: Arc::clone(&self.cancellation),
+            scope: Some(scope),
+            variables: self.variables.clone(),
+            params: Arc::clone(&self.params),
+            attempt: self.attempt,
+        }
+    }
+
     /// The same with another cancellation.
     #[must_use]
     pub fn with_cancellation(&self, cancellation: CancellationToken) -> Self {
         Self {
-            cancellation,
+            cancellation: Arc::new(cancellation),
             ..self.clone()
         }
     }
@@ -210,7 +224,8 @@ impl NodeContext {
         self.attempt
     }
 
-    /// Waits for `work` unless the run is cancelled first; `work` is dropped then.
+    /// Waits for `work` unless the run is cancelled first; `work` is dropped then. Work that is complete counts,
+    /// also when the run is cancelled at the same moment.
     ///
     /// # Errors
     /// [`NodeError::cancelled`] or whatever `work` fails with.
@@ -218,10 +233,13 @@ impl NodeContext {
         &self,
         work: impl Future<Output = Result<T, NodeError>>,
     ) -> Result<T, NodeError> {
+        if self.cancellation.is_cancelled() {
+            return Err(NodeError::cancelled());
+        }
         tokio::select! {
             biased;
-            () = self.cancellation.cancelled() => Err(NodeError::cancelled()),
             outcome = work => outcome,
+            () = self.cancellation.cancelled() => Err(NodeError::cancelled()),
         }
     }
 

@@ -39,8 +39,12 @@ pub async fn drive<N: Node + ?Sized>(node: &N, cx: &NodeContext) -> Result<Actio
                 number += 1;
             }
             Err(error) if error.is_cancelled() => return Err(error),
-            Err(error) => break node.exec_fallback(cx, &prepared, error).await?,
+            Err(error) => {
+                break cx
+                    .until_cancelled(node.exec_fallback(cx, &prepared, error))
+                    .await?;
+            }
         }
     };
-    node.post(cx, prepared, result).await
+    cx.until_cancelled(node.post(cx, prepared, result)).await
 }

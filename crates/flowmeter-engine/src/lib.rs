@@ -50,7 +50,9 @@ pub use flow::{Flow, FlowBuilder, FlowEnd, InvalidFlow, VISITS_MAX};
 pub use looping::{Loop, LoopCondition, LoopDecision};
 pub use node::Node;
 pub use retry::{Backoff, InvalidRetryPolicy, RetryPolicy};
-pub use store::{InvalidStorePath, Journal, Mutation, PathSegment, SharedStore, StorePath, StoreView};
+pub use store::{
+    InvalidStorePath, Journal, Mutation, PathSegment, SharedStore, StorePath, StoreView, Writes,
+};
 
 pub use ticks::{TickClock, Ticks};
 

@@ -59,7 +59,14 @@ impl<N: Node, C: LoopCondition> Node for Loop<N, C> {
                 number,
                 iterations_max: self.iterations_max,
             });
-            let round_cx = self.condition.round_context(&step.cx, number)?;
+            let round_cx = match self.condition.round_context(&step.cx, number) {
+                Ok(round_cx) => round_cx,
+                Err(error) => {
+                    let outcome = Err(error);
+                    step.leave(&outcome);
+                    return outcome;
+                }
+            };
             let outcome = self.node.run(&round_cx).await;
             step.leave(&outcome);
             let action = outcome?;

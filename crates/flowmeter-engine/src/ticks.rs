@@ -104,6 +104,25 @@ fn monotonic_ns() -> u64 {
     u64::try_from(since_first.as_nanos()).unwrap_or(u64::MAX)
 }
 
+/// Both clocks at one moment. A thread that is put aside between the readings would make them disagree, so the
+/// closest of a few pairs counts.
+fn read_pair() -> (u64, Instant) {
+    let pair = || {
+        let before = Ticks::now().to_raw();
+        let instant = Instant::now();
+        let apart = Ticks::now().to_raw().wrapping_sub(before);
+        (apart, before.wrapping_add(apart / 2), instant)
+    };
+    let mut best = pair();
+    for _ in 0..2 {
+        let next = pair();
+        if next.0 < best.0 {
+            best = next;
+        }
+    }
+    (best.1, best.2)
+}
+
 /// Below this baseline the rate would follow from noise; conversion waits until it is reached.
 const BASELINE_MIN: Duration = Duration::from_micros(200);
 
@@ -130,9 +149,9 @@ impl TickClock {
     /// A clock that says that it is `unix_ns` now: tests give a date of their own.
     #[must_use]
     pub fn anchored_at(unix_ns: u64) -> Self {
-        let anchor_instant = Instant::now();
+        let (anchor_ticks, anchor_instant) = read_pair();
         Self {
-            anchor_ticks: Ticks::now().to_raw(),
+            anchor_ticks,
             anchor_instant,
             anchor_unix_ns: unix_ns,
             ns_per_tick: 0.0,
@@ -144,8 +163,9 @@ impl TickClock {
         while self.anchor_instant.elapsed() < BASELINE_MIN {
             std::thread::yield_now();
         }
-        let elapsed_ns = self.anchor_instant.elapsed().as_nanos() as f64;
-        let ticks = Ticks::now().to_raw().wrapping_sub(self.anchor_ticks);
+        let (ticks, instant) = read_pair();
+        let elapsed_ns = instant.duration_since(self.anchor_instant).as_nanos() as f64;
+        let ticks = ticks.wrapping_sub(self.anchor_ticks);
         self.ns_per_tick = if ticks == 0 {
             1.0
         } else {

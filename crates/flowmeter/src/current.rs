@@ -69,7 +69,7 @@ impl CurrentSpan<'_> {
             scope.with_details(|details| {
                 details
                     .templates
-                    .push((SmolStr::new(template), Arc::clone(value)))
+                    .push((SmolStr::new(template), Arc::clone(value)));
             });
         }
     }

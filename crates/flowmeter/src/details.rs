@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use flowmeter_engine::{Mutation, Ticks};
+use flowmeter_engine::{Ticks, Writes};
 use flowmeter_model::{Attributes, Cost, LogLevel, SpanError, SpanId, SpanKind, SpanStatus, TokenUsage};
 use serde_json::Value;
 use smol_str::SmolStr;
@@ -16,7 +16,7 @@ pub(crate) struct SpanDetails {
     pub(crate) config: Option<Arc<Value>>,
     pub(crate) params: Option<Arc<Value>>,
     pub(crate) templates: Vec<(SmolStr, Arc<Value>)>,
-    pub(crate) mutations: Vec<Mutation>,
+    pub(crate) mutations: Writes,
     pub(crate) error: Option<SpanError>,
     pub(crate) usage: Option<TokenUsage>,
     pub(crate) cost: Option<Cost>,

@@ -52,6 +52,7 @@ impl RunShared {
             end: draft.at,
             tag: 0,
             name: "",
+            attributes: &[],
         };
         self.recorder
             .append_span(&parts, Some(Payload::Log(Box::new(draft))));
@@ -234,6 +235,7 @@ impl RunMeterBuilder {
             kind: SpanKind::Run,
             operation: SmolStr::new_static("workflow.start"),
             node_path: SmolStr::default(),
+            attributes: &[("workflow.name", self.workflow.as_str().into())],
             details: Some(details),
         };
         let root = SpanScope::open(&shared, None, opening);

@@ -155,7 +155,7 @@ impl MetricsCollector {
         }
         counters.nodes_executed += 1;
         counters.nodes_failed += u64::from(status != SpanStatus::Ok);
-        let node = node_entry(&mut counters, path);
+        let node = node_entry(&mut counters.nodes, path);
         if node.node_type.is_empty() {
             node.node_type = node_type.clone();
         }
@@ -173,7 +173,7 @@ impl MetricsCollector {
             .entry(SmolStr::new(call.model))
             .or_default()
             .add(call);
-        node_entry(&mut counters, call.node_path).llm.add(call);
+        node_entry(&mut counters.nodes, call.node_path).llm.add(call);
     }
 
     pub(crate) fn batch_item_ended(&self, count: usize, failed: bool) {
@@ -227,10 +227,11 @@ impl MetricsCollector {
     }
 }
 
-fn node_entry<'a>(counters: &'a mut Counters, path: &str) -> &'a mut NodeCounters {
-    let order = counters.nodes.len();
-    if !counters.nodes.contains_key(path) {
-        counters.nodes.insert(
+/// The counters of the node at `path`; their order is the order of first use.
+fn node_entry<'a>(nodes: &'a mut FxHashMap<SmolStr, NodeCounters>, path: &str) -> &'a mut NodeCounters {
+    if !nodes.contains_key(path) {
+        let order = nodes.len();
+        nodes.insert(
             SmolStr::new(path),
             NodeCounters {
                 order,
@@ -238,7 +239,7 @@ fn node_entry<'a>(counters: &'a mut Counters, path: &str) -> &'a mut NodeCounter
             },
         );
     }
-    counters.nodes.entry(SmolStr::new(path)).or_default()
+    nodes.entry(SmolStr::new(path)).or_default()
 }
 
 /// Where a run is just now.
@@ -352,8 +353,8 @@ impl RunMetrics {
         if self.nodes_executed == 0 {
             return 1.0;
         }
-        let rate = (self.nodes_executed - self.nodes_failed) as f64 / self.nodes_executed as f64;
-        rate
+
+        (self.nodes_executed - self.nodes_failed) as f64 / self.nodes_executed as f64
     }
 
     /// The `metrics` object of the agreed run result: `workflow` and `total`, with `by_model` and `nodes` beside.

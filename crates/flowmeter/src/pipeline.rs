@@ -182,7 +182,7 @@ impl Pipeline {
 
     fn take(&mut self, record: &RecordRef<'_>, payload: Option<Payload>) {
         match (record.kind(), payload) {
-            (RecordKind::Start, payload) => self.take_start(record, payload),
+            (RecordKind::Start, _) => self.take_start(record),
             (RecordKind::End, payload) => self.take_end(record, payload),
             (RecordKind::Log, Some(Payload::Log(draft))) => self.take_log(*draft),
             (RecordKind::Log, _) => {}
@@ -205,16 +205,14 @@ impl Pipeline {
         ))
     }
 
-    fn take_start(&mut self, record: &RecordRef<'_>, payload: Option<Payload>) {
+    fn take_start(&mut self, record: &RecordRef<'_>) {
         let Some(mut span) = self.begin(record) else {
             return;
         };
         if self.early_ends.remove(&span.span_id) {
             return;
         }
-        if let Some(Payload::Details(details)) = payload {
-            span.attributes = details.attributes;
-        }
+        read_attributes(record, &mut span);
         self.open.insert(
             span.span_id,
             OpenSpan {
@@ -234,15 +232,7 @@ impl Pipeline {
         }
         span.end = Some(self.time(record.end()));
         span.status = Some(status);
-        record.attributes(|key, value| {
-            let value: AttributeValue = match value {
-                RecordedValue::I64(number) => number.into(),
-                RecordedValue::F64(number) => number.into(),
-                RecordedValue::Bool(flag) => flag.into(),
-                RecordedValue::Str(text) => text.into(),
-            };
-            span.attributes.set(key, value);
-        });
+        read_attributes(record, &mut span);
         match payload {
             Some(Payload::Details(details)) => self.add_details(&mut span, *details),
             _ if kind != SpanKind::Custom => span.attributes.set("flowmeter.details_dropped", true),
@@ -289,11 +279,8 @@ impl Pipeline {
         span.usage = details.usage;
         span.cost = details.cost;
         if !self.capture.keeps_content() {
-            let paths: Vec<String> = details
-                .mutations
-                .iter()
-                .map(flowmeter_engine::Mutation::path)
-                .collect();
+            let writes = details.mutations.resolve();
+            let paths: Vec<String> = writes.iter().map(flowmeter_engine::Mutation::path).collect();
             if !paths.is_empty() {
                 span.attributes.set("node.writes", json!(paths));
             }
@@ -317,7 +304,7 @@ impl Pipeline {
                 value,
             });
         }
-        for mutation in details.mutations {
+        for mutation in details.mutations.resolve() {
             let copy = |value: &Value| {
                 self.capture
                     .value(Some(mutation.key()), value, ContentKind::StoreValue)
@@ -392,6 +379,18 @@ impl Pipeline {
             }
         }
     }
+}
+
+fn read_attributes(record: &RecordRef<'_>, span: &mut Span) {
+    record.attributes(|key, value| {
+        let value: AttributeValue = match value {
+            RecordedValue::I64(number) => number.into(),
+            RecordedValue::F64(number) => number.into(),
+            RecordedValue::Bool(flag) => flag.into(),
+            RecordedValue::Str(text) => text.into(),
+        };
+        span.attributes.set(key, value);
+    });
 }
 
 /// The last name in a template: what its value is called.

@@ -14,7 +14,7 @@ use smol_str::SmolStr;
 
 use crate::details::{SpanDetails, tag_of};
 use crate::meter::RunShared;
-use crate::recorder::{Payload, RecordKind, SpanParts};
+use crate::recorder::{Payload, RecordKind, RecordedValue, SpanParts};
 
 /// The span around a running step.
 pub(crate) struct SpanScope {
@@ -34,10 +34,12 @@ pub(crate) struct SpanScope {
 }
 
 /// What a new span is.
-pub(crate) struct SpanOpening {
+pub(crate) struct SpanOpening<'a> {
     pub(crate) kind: SpanKind,
     pub(crate) operation: SmolStr,
     pub(crate) node_path: SmolStr,
+    /// What makes the span readable before it has ended.
+    pub(crate) attributes: &'a [(&'static str, RecordedValue<'a>)],
     pub(crate) details: Option<Box<SpanDetails>>,
 }
 
@@ -48,13 +50,14 @@ impl SpanScope {
         cx.scope().and_then(|scope| scope.as_any().downcast_ref::<Self>())
     }
 
-    pub(crate) fn open(run: &Arc<RunShared>, parent: Option<SpanId>, opening: SpanOpening) -> Arc<Self> {
+    pub(crate) fn open(run: &Arc<RunShared>, parent: Option<SpanId>, opening: SpanOpening<'_>) -> Arc<Self> {
         let start = Ticks::now();
         let span_id = run.recorder.next_span_id();
         let SpanOpening {
             kind,
             operation,
             node_path,
+            attributes,
             details,
         } = opening;
         if run.keeps_spans {
@@ -66,18 +69,9 @@ impl SpanScope {
                 end: start,
                 tag: tag_of(kind, SpanStatus::Ok),
                 name: &operation,
+                attributes,
             };
-            // The node's id makes an unfinished span readable.
-            let payload = details
-                .as_ref()
-                .filter(|_| kind == SpanKind::Node || kind == SpanKind::Run)
-                .map(|details| {
-                    Payload::Details(Box::new(SpanDetails {
-                        attributes: details.attributes.clone(),
-                        ..SpanDetails::default()
-                    }))
-                });
-            run.recorder.append_span(&parts, payload);
+            run.recorder.append_span(&parts, None);
         }
         Arc::new(Self {
             run: Arc::clone(run),
@@ -101,10 +95,12 @@ impl SpanScope {
         operation: SmolStr,
         details: Option<Box<SpanDetails>>,
     ) -> Arc<Self> {
+        let node_path = self.node_path.clone();
         let opening = SpanOpening {
             kind,
             operation,
-            node_path: self.node_path.clone(),
+            node_path,
+            attributes: &[],
             details,
         };
         Self::open(&self.run, Some(self.span_id), opening)
@@ -132,6 +128,16 @@ impl SpanScope {
 
     /// Ends the span; later calls do nothing.
     pub(crate) fn end(&self, status: SpanStatus, finish: impl FnOnce(&mut SpanDetails)) {
+        self.end_with(status, &[], finish);
+    }
+
+    /// Ends the span with short attributes that need no room of their own.
+    pub(crate) fn end_with(
+        &self,
+        status: SpanStatus,
+        attributes: &[(&'static str, RecordedValue<'_>)],
+        finish: impl FnOnce(&mut SpanDetails),
+    ) {
         if self.has_ended() || self.ended.swap(true, Ordering::AcqRel) || !self.run.keeps_spans {
             return;
         }
@@ -145,6 +151,7 @@ impl SpanScope {
             end: Ticks::now(),
             tag: tag_of(self.kind, status),
             name: &self.operation,
+            attributes,
         };
         self.run
             .recorder

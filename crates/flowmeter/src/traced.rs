@@ -12,6 +12,7 @@ use serde_json::Value;
 use smol_str::{SmolStr, format_smolstr};
 
 use crate::details::SpanDetails;
+use crate::recorder::RecordedValue;
 use crate::scope::{SpanOpening, SpanScope, status_of};
 
 /// What a traced node is.
@@ -36,6 +37,21 @@ impl NodeDescription {
             node_type: node_type.into(),
             config: Arc::new(Value::Null),
             kind: SpanKind::Node,
+        }
+    }
+}
+
+impl NodeDescription {
+    /// What makes the span readable: id and type of a node, the name of a workflow twice.
+    fn attributes(&self) -> [(&'static str, RecordedValue<'_>); 2] {
+        if self.kind == SpanKind::Node {
+            [
+                ("node.id", self.id.as_str().into()),
+                ("node.type", self.node_type.as_str().into()),
+            ]
+        } else {
+            let name = ("workflow.name", self.id.as_str().into());
+            [name, name]
         }
     }
 }
@@ -73,20 +89,18 @@ impl<N: Node> Traced<N> {
             (true, false) => format_smolstr!("{}/{}", scope.node_path, description.id),
         };
         let details = run.keeps_spans.then(|| {
-            let mut details = Box::<SpanDetails>::default();
-            if is_node {
-                details.attributes.set("node.id", description.id.clone());
-                details.attributes.set("node.type", description.node_type.clone());
-                details.config = Some(Arc::clone(&description.config));
-            } else {
-                details.attributes.set("workflow.name", description.id.clone());
-            }
-            details
+            let config = is_node.then(|| Arc::clone(&description.config));
+            Box::new(SpanDetails {
+                config,
+                ..SpanDetails::default()
+            })
         });
+        let attributes = description.attributes();
         let opening = SpanOpening {
             kind: description.kind,
             operation: self.operation.clone(),
             node_path,
+            attributes: &attributes,
             details,
         };
         let span = SpanScope::open(run, Some(scope.span_id), opening);
@@ -96,14 +110,14 @@ impl<N: Node> Traced<N> {
         let inner: Arc<dyn flowmeter_engine::Scope> = Arc::<SpanScope>::clone(&span);
         let (inside, journal) = if run.keeps_content && is_node {
             let (view, journal) = cx.store().journaled();
-            (cx.with_store(view).with_scope(inner), Some(journal))
+            (cx.inside(inner, view), Some(journal))
         } else {
             (cx.with_scope(inner), None)
         };
         let ending = Ending {
             span,
             journal,
-            node_type: &description.node_type,
+            description,
             is_node,
         };
         let outcome = self.node.run(&inside).await;
@@ -133,7 +147,7 @@ impl<N: Node> Traced<N> {
 struct Ending<'a> {
     span: Arc<SpanScope>,
     journal: Option<Journal>,
-    node_type: &'a SmolStr,
+    description: &'a NodeDescription,
     is_node: bool,
 }
 
@@ -144,24 +158,32 @@ impl Ending<'_> {
 
     fn end(&mut self, status: SpanStatus, error: Option<SpanError>) {
         let span = &self.span;
+        let attempts = span.attempts();
         if self.is_node {
             let ticks = Ticks::now().to_raw().wrapping_sub(span.start().to_raw());
-            let attempts = u64::from(span.attempts());
+            let node_type = &self.description.node_type;
             span.run.collector.node_ended(
                 span.span_id,
                 &span.node_path,
-                self.node_type,
+                node_type,
                 ticks,
-                attempts,
+                u64::from(attempts),
                 status,
             );
         }
         let mutations = self.journal.take().map(Journal::finish).unwrap_or_default();
-        let attempts = span.attempts();
-        span.end(status, |details| {
-            if self.is_node {
-                details.attributes.set("node.attempts", attempts);
-            }
+        let [first, second] = self.description.attributes();
+        let with_attempts = [
+            first,
+            second,
+            ("node.attempts", RecordedValue::I64(i64::from(attempts))),
+        ];
+        let attributes = if self.is_node {
+            &with_attempts[..]
+        } else {
+            &with_attempts[..1]
+        };
+        span.end_with(status, attributes, |details| {
             details.mutations = mutations;
             if details.error.is_none() {
                 details.error = error;

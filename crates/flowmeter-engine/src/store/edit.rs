@@ -1,68 +1,65 @@
 //! Edits one part deep inside a JSON value.
 //!
-//! Moves the old part out instead of copying it.
+//! Moves the old part out instead of copying it, and changes nothing when the path leads nowhere.
 
 use serde_json::{Map, Value};
 
 use super::PathSegment;
 
-/// Puts `value` at `path` inside `root` and returns what was there.
-pub(super) fn replace_at(
-    root: &mut Value,
-    path: &[PathSegment],
-    value: Value,
-) -> Result<Option<Value>, String> {
+/// Whether [`replace_at`] can follow `path` inside `root`; says where it cannot.
+pub(super) fn check(root: Option<&Value>, path: &[PathSegment]) -> Result<(), String> {
     let mut place = root;
-    let Some((last, way)) = path.split_last() else {
-        return Ok(Some(std::mem::replace(place, value)));
-    };
-    for segment in way {
-        place = step_into(place, segment)?;
-    }
-    match (last, place) {
-        (PathSegment::Name(name), Value::Object(members)) => Ok(members.insert(name.clone(), value)),
-        (PathSegment::Name(name), place @ Value::Null) => {
-            *place = Value::Object(Map::from_iter([(name.clone(), value)]));
-            Ok(None)
-        }
-        (PathSegment::Index(index), Value::Array(elements)) => {
-            if *index < elements.len() {
-                Ok(Some(std::mem::replace(&mut elements[*index], value)))
-            } else if *index == elements.len() {
-                elements.push(value);
-                Ok(None)
-            } else {
-                Err(format!(
-                    "index {index} is beyond the array's {} elements",
-                    elements.len()
-                ))
+    for (depth, segment) in path.iter().enumerate() {
+        place = match (segment, place) {
+            // Objects are made on the way, arrays are not.
+            (PathSegment::Name(_), None | Some(Value::Null)) => None,
+            (PathSegment::Name(name), Some(Value::Object(members))) => members.get(name),
+            (PathSegment::Index(index), Some(Value::Array(elements))) => {
+                let appends = depth + 1 == path.len() && *index == elements.len();
+                if *index >= elements.len() && !appends {
+                    return Err(format!(
+                        "index {index} is beyond the array's {} elements",
+                        elements.len()
+                    ));
+                }
+                elements.get(*index)
             }
-        }
-        (PathSegment::Name(name), other) => Err(format!("`{name}` is looked for in {}", kind_of(other))),
-        (PathSegment::Index(index), other) => Err(format!("[{index}] is looked for in {}", kind_of(other))),
+            (PathSegment::Name(name), Some(other)) => {
+                return Err(format!("`{name}` is looked for in {}", kind_of(other)));
+            }
+            (PathSegment::Index(index), other) => {
+                let kind = other.map_or("nothing", kind_of);
+                return Err(format!("[{index}] is looked for in {kind}"));
+            }
+        };
     }
+    Ok(())
 }
 
-fn step_into<'a>(place: &'a mut Value, segment: &PathSegment) -> Result<&'a mut Value, String> {
-    match segment {
+/// Puts `value` at `path`, which [`check`] has found to lead somewhere, and returns what was there.
+pub(super) fn replace_at(root: &mut Value, path: &[PathSegment], value: Value) -> Option<Value> {
+    let Some((first, rest)) = path.split_first() else {
+        return Some(std::mem::replace(root, value));
+    };
+    match first {
         PathSegment::Name(name) => {
-            if place.is_null() {
-                *place = Value::Object(Map::new());
+            if root.is_null() {
+                *root = Value::Object(Map::new());
             }
-            match place {
-                Value::Object(members) => Ok(members.entry(name.clone()).or_insert(Value::Null)),
-                other => Err(format!("`{name}` is looked for in {}", kind_of(other))),
+            let members = root.as_object_mut()?;
+            if rest.is_empty() {
+                return members.insert(name.clone(), value);
             }
+            replace_at(members.entry(name.clone()).or_insert(Value::Null), rest, value)
         }
-        PathSegment::Index(index) => match place {
-            Value::Array(elements) => {
-                let count = elements.len();
-                elements
-                    .get_mut(*index)
-                    .ok_or_else(|| format!("index {index} is beyond the array's {count} elements"))
+        PathSegment::Index(index) => {
+            let elements = root.as_array_mut()?;
+            if *index == elements.len() {
+                elements.push(value);
+                return None;
             }
-            other => Err(format!("[{index}] is looked for in {}", kind_of(other))),
-        },
+            replace_at(elements.get_mut(*index)?, rest, value)
+        }
     }
 }
 

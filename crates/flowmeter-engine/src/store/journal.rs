@@ -1,25 +1,24 @@
 //! The journal: which writes went through a view, each with the value before and after.
 //!
-//! Lives under the store's own lock, so that a write takes one lock and not two. Never copies a value: it
-//! keeps the `Arc`s that the store let go of and took in.
+//! Lives under the store's own lock, so that a write takes one lock and not two, and notes the number of a
+//! key's slot instead of its name. Never copies a value: it keeps the `Arc`s that the store let go of and took
+//! in.
 
 use std::sync::Arc;
 
-use crate::Ticks;
 use serde_json::Value;
+use smallvec::SmallVec;
 use smol_str::SmolStr;
 
-use super::SharedStore;
-
-/// Writes that fit without growing: most nodes write fewer keys than this.
-const WRITES_TYPICAL: usize = 4;
+use super::{SharedStore, Slot};
+use crate::Ticks;
 
 /// One write: where, what was there, what is there now, and when.
 #[derive(Clone, Debug)]
 pub struct Mutation {
     namespace: SmolStr,
     key: SmolStr,
-    deep: Option<Box<str>>,
+    deep: Option<Arc<str>>,
     /// The value before; `None` when there was none.
     pub before: Option<Arc<Value>>,
     /// The value after; `None` when the key was removed.
@@ -53,51 +52,100 @@ impl Mutation {
     }
 }
 
+/// A write as it is noted: the name of its slot is looked up when somebody wants to see it.
+pub(super) struct Note {
+    pub(super) slot: Slot,
+    pub(super) deep: Option<Arc<str>>,
+    pub(super) before: Option<Arc<Value>>,
+    pub(super) after: Option<Arc<Value>>,
+    pub(super) at: Ticks,
+}
+
+/// Most nodes write no more keys than this; then no allocation is made.
+type Notes = SmallVec<[Note; 4]>;
+
 pub(super) type JournalIndex = u32;
 
-/// All journals of a store: slots that are used again once their journal is closed.
+/// All journals of a store: places that are used again once their journal is closed.
 #[derive(Default)]
 pub(super) struct Journals {
-    slots: Vec<Vec<Mutation>>,
+    places: Vec<Notes>,
     free: Vec<JournalIndex>,
 }
 
 impl Journals {
+    #[inline]
     pub(super) fn open(&mut self) -> JournalIndex {
         if let Some(index) = self.free.pop() {
             return index;
         }
-        self.slots.push(Vec::new());
-        u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
+        self.places.push(Notes::new());
+        u32::try_from(self.places.len() - 1).unwrap_or(u32::MAX)
     }
 
     #[inline]
-    pub(super) fn note(
-        &mut self,
-        index: JournalIndex,
-        namespace: &SmolStr,
-        key: SmolStr,
-        deep: Option<Box<str>>,
-        before: Option<Arc<Value>>,
-        after: Option<Arc<Value>>,
-    ) {
-        let slot = &mut self.slots[index as usize];
-        if slot.capacity() == 0 {
-            slot.reserve_exact(WRITES_TYPICAL);
+    pub(super) fn note(&mut self, index: JournalIndex, note: Note) {
+        if let Some(notes) = self.places.get_mut(index as usize) {
+            notes.push(note);
         }
-        slot.push(Mutation {
-            namespace: namespace.clone(),
-            key,
-            deep,
-            before,
-            after,
-            at: Ticks::now(),
-        });
     }
 
-    fn close(&mut self, index: JournalIndex) -> Vec<Mutation> {
+    #[inline]
+    fn close(&mut self, index: JournalIndex) -> Notes {
         self.free.push(index);
-        std::mem::take(&mut self.slots[index as usize])
+        self.places
+            .get_mut(index as usize)
+            .map(std::mem::take)
+            .unwrap_or_default()
+    }
+}
+
+/// The writes of a closed journal, oldest first.
+#[derive(Default)]
+pub struct Writes {
+    store: Option<Arc<SharedStore>>,
+    notes: Notes,
+}
+
+impl Writes {
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.notes.len()
+    }
+
+    /// Whether nothing was written.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.notes.is_empty()
+    }
+
+    /// The values after, without looking up any name.
+    pub fn values(&self) -> impl Iterator<Item = &Arc<Value>> {
+        self.notes.iter().filter_map(|note| note.after.as_ref())
+    }
+
+    /// Looks up the names of the keys. Not for a hot path: it takes the store's lock.
+    #[must_use]
+    pub fn resolve(self) -> Vec<Mutation> {
+        let Some(store) = self.store else {
+            return Vec::new();
+        };
+        let contents = store.contents.lock();
+        self.notes
+            .into_iter()
+            .map(|note| {
+                let (namespace, key) = contents.name_of(note.slot);
+                Mutation {
+                    namespace,
+                    key,
+                    deep: note.deep,
+                    before: note.before,
+                    after: note.after,
+                    at: note.at,
+                }
+            })
+            .collect()
     }
 }
 
@@ -115,13 +163,18 @@ impl Journal {
         }
     }
 
-    /// Detaches the journal and returns its writes, oldest first. Views that still carry it must not write any
-    /// more: their writes would be noted in a later journal.
+    /// Detaches the journal and returns its writes. Views that still carry it must not write any more: their
+    /// writes would be noted in a later journal.
+    #[inline]
     #[must_use]
-    pub fn finish(mut self) -> Vec<Mutation> {
-        match self.store.take() {
-            Some(store) => store.contents.lock().journals.close(self.index),
-            None => Vec::new(),
+    pub fn finish(mut self) -> Writes {
+        let Some(store) = self.store.take() else {
+            return Writes::default();
+        };
+        let notes = store.contents.lock().journals.close(self.index);
+        Writes {
+            store: Some(store),
+            notes,
         }
     }
 }

@@ -14,20 +14,30 @@ use rustc_hash::FxHashMap;
 use serde_json::Value;
 use smol_str::SmolStr;
 
-pub use journal::{Journal, Mutation};
+use crate::Ticks;
+
+use journal::Note;
+pub use journal::{Journal, Mutation, Writes};
 pub use path::{InvalidStorePath, PathSegment, StorePath};
 
 /// The index of the root namespace in [`Contents::spaces`].
 const ROOT: u32 = 0;
 
+/// The place of a key in [`Contents::values`]; never given to another key.
+type Slot = u32;
+
 struct Space {
     name: SmolStr,
-    values: FxHashMap<SmolStr, Arc<Value>>,
+    slots: FxHashMap<SmolStr, Slot>,
 }
 
 struct Contents {
     spaces: Vec<Space>,
     space_by_name: FxHashMap<SmolStr, u32>,
+    /// `None` where the key was removed.
+    values: Vec<Option<Arc<Value>>>,
+    /// Space and key of each slot.
+    names: Vec<(u32, SmolStr)>,
     journals: journal::Journals,
 }
 
@@ -43,10 +53,48 @@ impl Contents {
         let name = SmolStr::new(name);
         self.spaces.push(Space {
             name: name.clone(),
-            values: FxHashMap::default(),
+            slots: FxHashMap::default(),
         });
         self.space_by_name.insert(name, index);
         index
+    }
+
+    #[inline]
+    fn slot(&mut self, space: u32, key: &str) -> Slot {
+        match self.spaces[space as usize].slots.get(key) {
+            Some(slot) => *slot,
+            None => self.add_slot(space, key),
+        }
+    }
+
+    #[cold]
+    fn add_slot(&mut self, space: u32, key: &str) -> Slot {
+        let slot = Slot::try_from(self.values.len()).unwrap_or(Slot::MAX);
+        let key = SmolStr::new(key);
+        self.values.push(None);
+        self.names.push((space, key.clone()));
+        self.spaces[space as usize].slots.insert(key, slot);
+        slot
+    }
+
+    fn value(&self, space: u32, key: &str) -> Option<&Arc<Value>> {
+        let slot = *self.spaces[space as usize].slots.get(key)?;
+        self.values[slot as usize].as_ref()
+    }
+
+    fn find_space(&self, name: &str) -> Option<u32> {
+        if name.is_empty() {
+            Some(ROOT)
+        } else {
+            self.space_by_name.get(name).copied()
+        }
+    }
+
+    fn name_of(&self, slot: Slot) -> (SmolStr, SmolStr) {
+        self.names
+            .get(slot as usize)
+            .map(|(space, key)| (self.spaces[*space as usize].name.clone(), key.clone()))
+            .unwrap_or_default()
     }
 }
 
@@ -80,9 +128,11 @@ impl SharedStore {
             contents: Mutex::new(Contents {
                 spaces: vec![Space {
                     name: SmolStr::default(),
-                    values: FxHashMap::default(),
+                    slots: FxHashMap::default(),
                 }],
                 space_by_name: FxHashMap::default(),
+                values: Vec::new(),
+                names: Vec::new(),
                 journals: journal::Journals::default(),
             }),
             beneath,
@@ -134,6 +184,7 @@ impl StoreView {
     }
 
     /// This view with a journal attached: every write through it, or through views made from it, is noted.
+    #[inline]
     #[must_use]
     pub fn journaled(&self) -> (Self, Journal) {
         let index = self.store.contents.lock().journals.open();
@@ -152,7 +203,8 @@ impl StoreView {
         SharedStore::over(self).root().in_namespace(&namespace)
     }
 
-    /// Writes `value` under `key` and returns the value before.
+    /// Writes `value` under `key`.
+    #[inline]
     pub fn set(&self, key: &str, value: impl Into<Arc<Value>>) {
         self.write(key, Some(value.into()));
     }
@@ -162,45 +214,36 @@ impl StoreView {
         self.write(key, None);
     }
 
+    #[inline]
     fn write(&self, key: &str, after: Option<Arc<Value>>) {
         let space = if is_reserved(key) { ROOT } else { self.space };
-        let before;
-        {
-            let mut contents = self.store.contents.lock();
-            let Contents { spaces, journals, .. } = &mut *contents;
-            let Space { name, values } = &mut spaces[space as usize];
-            match self.journal {
-                None => {
-                    before = match after {
-                        Some(value) => match values.get_mut(key) {
-                            Some(slot) => Some(std::mem::replace(slot, value)),
-                            None => values.insert(SmolStr::new(key), value),
-                        },
-                        None => values.remove(key),
-                    };
-                }
-                Some(index) => {
-                    let (key, previous) = match &after {
-                        Some(value) => match values.get_mut(key) {
-                            Some(slot) => (
-                                SmolStr::new(key),
-                                Some(std::mem::replace(slot, Arc::clone(value))),
-                            ),
-                            None => {
-                                let key = SmolStr::new(key);
-                                values.insert(key.clone(), Arc::clone(value));
-                                (key, None)
-                            }
-                        },
-                        None => (SmolStr::new(key), values.remove(key)),
-                    };
-                    journals.note(index, name, key, None, previous, after);
-                    before = None;
-                }
+        let mut contents = self.store.contents.lock();
+        let slot = contents.slot(space, key);
+        let Contents { values, journals, .. } = &mut *contents;
+        let Some(place) = values.get_mut(slot as usize) else {
+            return;
+        };
+        match self.journal {
+            None => {
+                let before = std::mem::replace(place, after);
+                // A large value takes long to free: not while others wait for the lock.
+                drop(contents);
+                drop(before);
+            }
+            Some(index) => {
+                let before = std::mem::replace(place, after.clone());
+                journals.note(
+                    index,
+                    Note {
+                        slot,
+                        deep: None,
+                        before,
+                        after,
+                        at: Ticks::now(),
+                    },
+                );
             }
         }
-        // A large value takes long to free: not while others wait for the lock.
-        drop(before);
     }
 
     /// The value of `key` in this namespace, else in the root, else in the store beneath.
@@ -208,12 +251,10 @@ impl StoreView {
     pub fn get(&self, key: &str) -> Option<Arc<Value>> {
         {
             let contents = self.store.contents.lock();
-            if let Some(value) = contents.spaces[self.space as usize].values.get(key) {
-                return Some(Arc::clone(value));
-            }
-            if self.space != ROOT
-                && let Some(value) = contents.spaces[ROOT as usize].values.get(key)
-            {
+            let found = contents
+                .value(self.space, key)
+                .or_else(|| contents.value(ROOT, key));
+            if let Some(value) = found {
                 return Some(Arc::clone(value));
             }
         }
@@ -225,12 +266,9 @@ impl StoreView {
     pub fn get_in(&self, namespace: &str, key: &str) -> Option<Arc<Value>> {
         let here = {
             let contents = self.store.contents.lock();
-            let space = if namespace.is_empty() {
-                Some(ROOT)
-            } else {
-                contents.space_by_name.get(namespace).copied()
-            };
-            space.and_then(|space| contents.spaces[space as usize].values.get(key).cloned())
+            contents
+                .find_space(namespace)
+                .and_then(|space| contents.value(space, key).cloned())
         };
         here.or_else(|| {
             self.store
@@ -261,14 +299,12 @@ impl StoreView {
             .map(|beneath| beneath.entries(namespace).into_iter().collect())
             .unwrap_or_default();
         let contents = self.store.contents.lock();
-        let space = if namespace.is_empty() {
-            Some(ROOT)
-        } else {
-            contents.space_by_name.get(namespace).copied()
-        };
-        if let Some(space) = space {
-            let values = &contents.spaces[space as usize].values;
-            found.extend(values.iter().map(|(key, value)| (key.clone(), Arc::clone(value))));
+        if let Some(space) = contents.find_space(namespace) {
+            for (key, slot) in &contents.spaces[space as usize].slots {
+                if let Some(value) = &contents.values[*slot as usize] {
+                    found.insert(key.clone(), Arc::clone(value));
+                }
+            }
         }
         found.into_iter().collect()
     }
@@ -292,31 +328,37 @@ impl StoreView {
             self.space
         };
         // Copy-on-write over a value that lies beneath: it is brought up here first.
-        let beneath = match self.store.contents.lock().spaces[space as usize]
-            .values
-            .get(parsed.key())
-        {
-            Some(_) => None,
-            None => self.get(parsed.key()),
-        };
+        let beneath = self.store.beneath.as_ref().and_then(|beneath| {
+            let namespace = if space == ROOT {
+                SmolStr::default()
+            } else {
+                self.namespace()
+            };
+            beneath.get_in(&namespace, parsed.key())
+        });
         let mut contents = self.store.contents.lock();
-        let Contents { spaces, journals, .. } = &mut *contents;
-        let Space { name, values } = &mut spaces[space as usize];
-        let slot = values
-            .entry(SmolStr::new(parsed.key()))
-            .or_insert_with(|| beneath.unwrap_or_else(|| Arc::new(Value::Object(serde_json::Map::new()))));
-        let inner = Value::clone(&value);
-        let before = edit::replace_at(Arc::make_mut(slot), parsed.rest(), inner)
+        let slot = contents.slot(space, parsed.key());
+        let Contents { values, journals, .. } = &mut *contents;
+        let Some(place) = values.get_mut(slot as usize) else {
+            return Ok(());
+        };
+        let current = place.as_ref().or(beneath.as_ref());
+        edit::check(current.map(|value| &**value), parsed.rest())
             .map_err(|problem| InvalidStorePath::new(path, problem))?;
+        let whole = place.get_or_insert_with(|| beneath.unwrap_or_else(|| Arc::new(Value::Null)));
+        let before = edit::replace_at(Arc::make_mut(whole), parsed.rest(), Value::clone(&value));
         if let Some(index) = self.journal {
-            let deep = path[parsed.key().len()..].to_owned();
+            let deep = Some(Arc::from(&path[parsed.key().len()..]));
+            let before = before.map(Arc::new);
             journals.note(
                 index,
-                name,
-                SmolStr::new(parsed.key()),
-                Some(deep.into()),
-                before.map(Arc::new),
-                Some(value),
+                Note {
+                    slot,
+                    deep,
+                    before,
+                    after: Some(value),
+                    at: Ticks::now(),
+                },
             );
         }
         Ok(())

@@ -12,21 +12,12 @@ use time::OffsetDateTime;
 use crate::trace_file::TraceDocument;
 
 /// How the tree is to look.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct HumanStyle {
     /// Whether escape codes for colour are written.
     pub colour: bool,
     /// The offset of the times shown, in seconds east of UTC.
     pub utc_offset_seconds: i32,
-}
-
-impl Default for HumanStyle {
-    fn default() -> Self {
-        Self {
-            colour: false,
-            utc_offset_seconds: 0,
-        }
-    }
 }
 
 /// A duration as people read it: `45.2ms`, `3.20s`, `2m 05s`.

@@ -11,7 +11,7 @@ use flowmeter_model::{IdSource, SpanId};
 use parking_lot::Mutex;
 
 use super::chunk::{CHUNK_WORDS, Chunk};
-use super::record::{RecordDraft, RecordRef};
+use super::record::{RecordRef, RecordWords};
 use super::{DropCounts, RecorderConfig};
 use crate::details::{LogDraft, SpanDetails};
 
@@ -49,6 +49,9 @@ pub(super) struct Lane {
     current: Arc<Chunk>,
     position: usize,
     ids: IdSource,
+    /// Records that were put together and copied: ready for the next spans.
+    #[expect(clippy::vec_box, reason = "a guard holds the box, so that it stays small")]
+    spare: Vec<Box<RecordWords>>,
     chunks_max: usize,
     payloads_max: usize,
 }
@@ -75,6 +78,7 @@ impl Lane {
             current,
             position: 0,
             ids,
+            spare: Vec::new(),
             chunks_max: config.chunks_per_thread_max.max(2),
             payloads_max: config.payloads_per_thread_max,
         };
@@ -91,15 +95,31 @@ impl Lane {
         Arc::strong_count(&self.shared) == 1
     }
 
+    /// An empty record to put together.
+    #[inline]
+    pub(super) fn take_spare(&mut self) -> Box<RecordWords> {
+        self.spare.pop().unwrap_or_else(|| Box::new(RecordWords::new()))
+    }
+
+    /// Gives a record back.
+    #[inline]
+    pub(super) fn give_spare(&mut self, words: Box<RecordWords>) {
+        // As many as spans are open at a time; a burst of them is not kept for ever.
+        if self.spare.len() < 64 {
+            self.spare.push(words);
+        }
+    }
+
     /// Writes a record. Returns whether the reader had better be woken.
     #[inline]
-    pub(super) fn append(&mut self, draft: &RecordDraft<'_>, payload: Option<Payload>) -> bool {
-        let Some(words) = draft.words().filter(|words| *words <= CHUNK_WORDS) else {
-            self.shared.too_large.fetch_add(1, Ordering::Relaxed);
-            return false;
-        };
+    pub(super) fn append(&mut self, record: &RecordWords, payload: Option<Payload>) -> bool {
+        let words = record.len();
         let mut wake = false;
         if self.position + words > CHUNK_WORDS {
+            if words > CHUNK_WORDS {
+                self.shared.too_large.fetch_add(1, Ordering::Relaxed);
+                return false;
+            }
             match self.next_chunk() {
                 Some(half_full) => wake = half_full,
                 None => {
@@ -114,7 +134,7 @@ impl Lane {
             Some(payload) => self.push_payload(payload, &mut wake),
         };
         if let Some(room) = self.current.room(self.position, words) {
-            draft.write(room, has_payload);
+            record.copy_to(room, has_payload);
             self.position += words;
             self.current.publish(self.position);
         }
@@ -156,7 +176,7 @@ impl Lane {
         drop(queue);
         self.current = fresh;
         self.position = 0;
-        Some(sealed % (self.chunks_max / 4).max(1) == 0)
+        Some(sealed.is_multiple_of((self.chunks_max / 4).max(1)))
     }
 }
 

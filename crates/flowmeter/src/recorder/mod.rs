@@ -22,7 +22,6 @@ pub use record::{RecordKind, RecordRef, RecordedValue};
 pub use span::RecordingSpan;
 
 use lane::{Lane, LaneShared};
-use record::RecordDraft;
 
 /// Bounds of a [`Recorder`]. The defaults hold a burst of about 10,000 spans a thread.
 #[derive(Clone, Debug)]
@@ -140,7 +139,7 @@ impl Recorder {
         if self.is_enabled() {
             RecordingSpan::begin(self, name, parent)
         } else {
-            RecordingSpan::inert()
+            RecordingSpan::inert(self)
         }
     }
 
@@ -150,30 +149,27 @@ impl Recorder {
         self.with_lane(Lane::next_span_id)
     }
 
-    /// Appends a record, with a payload where there is one.
-    #[inline]
-    pub(crate) fn append(&self, draft: &RecordDraft<'_>, payload: Option<Payload>) {
-        self.with_lane(|lane| {
-            if lane.append(draft, payload) {
-                self.wake();
-            }
-        });
-    }
-
-    /// Appends a record from its parts: for the layers above, which know no drafts.
+    /// Appends a record from its parts, with a payload where there is one: for the layers above.
     pub(crate) fn append_span(&self, parts: &SpanParts<'_>, payload: Option<Payload>) {
-        let draft = RecordDraft {
-            kind: parts.kind,
-            span_id: parts.span_id.to_u64(),
-            parent_span_id: parts.parent_span_id.map_or(0, SpanId::to_u64),
-            start: parts.start.to_raw(),
-            end: parts.end.to_raw(),
-            tag: parts.tag,
-            name: parts.name,
-            attributes: &[],
-            more: &[],
-        };
-        self.append(&draft, payload);
+        let wake = self.with_lane(|lane| {
+            let mut words = lane.take_spare();
+            words.set_span_id(parts.span_id.to_u64());
+            words.begin(
+                parts.parent_span_id.map_or(0, SpanId::to_u64),
+                parts.start.to_raw(),
+                parts.name,
+            );
+            for (key, value) in parts.attributes {
+                words.attribute(key, *value);
+            }
+            words.complete(parts.kind, parts.tag, parts.end.to_raw());
+            let wake = lane.append(&words, payload);
+            lane.give_spare(words);
+            wake
+        });
+        if wake {
+            self.wake();
+        }
     }
 
     fn wake(&self) {
@@ -267,6 +263,7 @@ pub(crate) struct SpanParts<'a> {
     /// A small number whose meaning is the layer's own: span kind and status.
     pub(crate) tag: u8,
     pub(crate) name: &'a str,
+    pub(crate) attributes: &'a [(&'static str, RecordedValue<'a>)],
 }
 
 #[cfg(test)]

@@ -53,24 +53,10 @@ impl<'a> From<&'a str> for RecordedValue<'a> {
     }
 }
 
-pub(super) type Attribute<'a> = (&'static str, RecordedValue<'a>);
-
-/// A record about to be written.
-pub(crate) struct RecordDraft<'a> {
-    pub(super) kind: RecordKind,
-    pub(super) span_id: u64,
-    pub(super) parent_span_id: u64,
-    pub(super) start: u64,
-    pub(super) end: u64,
-    pub(super) tag: u8,
-    pub(super) name: &'a str,
-    pub(super) attributes: &'a [Option<Attribute<'a>>],
-    /// Attributes beyond the ones a guard holds in place.
-    pub(super) more: &'a [Attribute<'a>],
-}
-
 /// Header, span id, parent id, start, end.
 const FIXED_WORDS: usize = 5;
+/// Words held without an allocation: the fixed ones, a name and about ten attributes.
+const IN_PLACE_WORDS: usize = 48;
 const PAYLOAD_FLAG: u64 = 1 << 63;
 
 const VALUE_I64: u64 = 0;
@@ -78,91 +64,81 @@ const VALUE_F64: u64 = 1;
 const VALUE_BOOL: u64 = 2;
 const VALUE_STR: u64 = 3;
 
+/// Attributes of one record; further ones are left out, which its span says.
+pub(super) const ATTRIBUTES_MAX: u64 = 255;
+/// Texts above this length would not fit the lengths' fields.
+const NAME_BYTES_MAX: usize = 0xffff;
+const TEXT_BYTES_MAX: usize = 0xff_ffff;
+
 #[inline]
 const fn text_words(bytes: usize) -> usize {
     bytes.div_ceil(8)
 }
 
+/// The longest part of `text` that has at most `bytes_max` bytes.
 #[inline]
-fn attribute_words((key, value): &Attribute<'_>) -> usize {
-    1 + text_words(key.len())
-        + match value {
-            RecordedValue::Str(text) => text_words(text.len()),
-            _ => 1,
-        }
-}
-
-/// Texts above this length would not fit a record; they travel as payloads.
-const TEXT_BYTES_MAX: usize = 0xff_ffff;
-const KEY_BYTES_MAX: usize = 0xffff;
-
-impl RecordDraft<'_> {
-    /// Words the record takes; `None` when it cannot be written at all.
-    #[inline]
-    pub(super) fn words(&self) -> Option<usize> {
-        let mut words = FIXED_WORDS + text_words(self.name.len());
-        let mut fits = self.name.len() <= KEY_BYTES_MAX;
-        for attribute in self.attributes.iter().flatten().chain(self.more) {
-            words += attribute_words(attribute);
-            fits &= attribute.0.len() <= KEY_BYTES_MAX;
-            if let RecordedValue::Str(text) = attribute.1 {
-                fits &= text.len() <= TEXT_BYTES_MAX;
-            }
-        }
-        fits.then_some(words)
-    }
-
-    /// Writes the record to `room`, which has exactly [`RecordDraft::words`] words.
-    #[inline]
-    pub(super) fn write(&self, room: &[AtomicU64], has_payload: bool) {
-        let count = self.attributes.iter().flatten().count() + self.more.len();
-        let kind = match self.kind {
-            RecordKind::Start => 0,
-            RecordKind::End => 1,
-            RecordKind::Log => 2,
-        };
-        let header = kind
-            | (u64::from(self.tag) << 2)
-            | ((self.name.len() as u64) << 10)
-            | (((count as u64) & 0xff) << 26)
-            | ((room.len() as u64) << 34)
-            | if has_payload { PAYLOAD_FLAG } else { 0 };
-        let mut writer = Writer { room, position: 0 };
-        writer.word(header);
-        writer.word(self.span_id);
-        writer.word(self.parent_span_id);
-        writer.word(self.start);
-        writer.word(self.end);
-        writer.text(self.name);
-        for (key, value) in self.attributes.iter().flatten().chain(self.more) {
-            let (value_kind, length, word) = match value {
-                RecordedValue::I64(number) => (VALUE_I64, 0, number.cast_unsigned()),
-                RecordedValue::F64(number) => (VALUE_F64, 0, number.to_bits()),
-                RecordedValue::Bool(flag) => (VALUE_BOOL, 0, u64::from(*flag)),
-                RecordedValue::Str(text) => (VALUE_STR, text.len() as u64, 0),
-            };
-            writer.word(value_kind | ((key.len() as u64) << 8) | (length << 24));
-            writer.text(key);
-            match value {
-                RecordedValue::Str(text) => writer.text(text),
-                _ => writer.word(word),
-            }
-        }
+fn at_most(text: &str, bytes_max: usize) -> &str {
+    if text.len() <= bytes_max {
+        text
+    } else {
+        &text[..text.floor_char_boundary(bytes_max)]
     }
 }
 
-struct Writer<'a> {
-    room: &'a [AtomicU64],
-    position: usize,
+/// A record that is being put together: words in their final order, reused from record to record.
+pub(super) struct RecordWords {
+    in_place: [u64; IN_PLACE_WORDS],
+    /// Words in use, in place and beyond.
+    length: usize,
+    beyond: Vec<u64>,
+    attributes: u64,
 }
 
-impl Writer<'_> {
+impl RecordWords {
+    pub(super) fn new() -> Self {
+        Self {
+            in_place: [0; IN_PLACE_WORDS],
+            length: 0,
+            beyond: Vec::new(),
+            attributes: 0,
+        }
+    }
+
+    #[inline]
+    pub(super) fn set_span_id(&mut self, span_id: u64) {
+        self.in_place[1] = span_id;
+    }
+
+    #[inline]
+    pub(super) fn span_id(&self) -> u64 {
+        self.in_place[1]
+    }
+
+    /// Begins a record; the header is written by [`RecordWords::complete`].
+    #[inline]
+    pub(super) fn begin(&mut self, parent_span_id: u64, start: u64, name: &str) {
+        let name = at_most(name, NAME_BYTES_MAX);
+        self.beyond.clear();
+        self.attributes = 0;
+        self.in_place[0] = (name.len() as u64) << 10;
+        self.in_place[2] = parent_span_id;
+        self.in_place[3] = start;
+        self.length = FIXED_WORDS;
+        self.text(name);
+    }
+
     #[inline]
     fn word(&mut self, word: u64) {
-        if let Some(slot) = self.room.get(self.position) {
-            slot.store(word, Ordering::Relaxed);
+        match self.in_place.get_mut(self.length) {
+            Some(slot) => *slot = word,
+            None => self.push_beyond(word),
         }
-        self.position += 1;
+        self.length += 1;
+    }
+
+    #[cold]
+    fn push_beyond(&mut self, word: u64) {
+        self.beyond.push(word);
     }
 
     #[inline]
@@ -177,6 +153,68 @@ impl Writer<'_> {
                 last |= u64::from(*byte) << (8 * place);
             }
             self.word(last);
+        }
+    }
+
+    /// Adds an attribute, unless there are too many.
+    #[inline]
+    pub(super) fn attribute(&mut self, key: &str, value: RecordedValue<'_>) {
+        if self.attributes == ATTRIBUTES_MAX {
+            return;
+        }
+        self.attributes += 1;
+        let key = at_most(key, NAME_BYTES_MAX);
+        let key_field = (key.len() as u64) << 8;
+        let (kind, word) = match value {
+            RecordedValue::I64(number) => (VALUE_I64, number.cast_unsigned()),
+            RecordedValue::F64(number) => (VALUE_F64, number.to_bits()),
+            RecordedValue::Bool(flag) => (VALUE_BOOL, u64::from(flag)),
+            RecordedValue::Str(text) => {
+                let text = at_most(text, TEXT_BYTES_MAX);
+                self.word(VALUE_STR | key_field | ((text.len() as u64) << 24));
+                self.text(key);
+                self.text(text);
+                return;
+            }
+        };
+        self.word(kind | key_field);
+        self.text(key);
+        self.word(word);
+    }
+
+    /// Writes the header and the end: the record is ready to be copied.
+    #[inline]
+    pub(super) fn complete(&mut self, kind: RecordKind, tag: u8, end: u64) {
+        let kind = match kind {
+            RecordKind::Start => 0,
+            RecordKind::End => 1,
+            RecordKind::Log => 2,
+        };
+        self.in_place[0] |=
+            kind | (u64::from(tag) << 2) | (self.attributes << 26) | ((self.length as u64) << 34);
+        self.in_place[4] = end;
+    }
+
+    /// Words of the record.
+    #[inline]
+    pub(super) fn len(&self) -> usize {
+        self.length
+    }
+
+    /// Copies the record to `room`, which has as many words.
+    #[inline]
+    pub(super) fn copy_to(&self, room: &[AtomicU64], has_payload: bool) {
+        let in_place = self.in_place.iter().take(self.length);
+        for (slot, word) in room.iter().zip(in_place) {
+            slot.store(*word, Ordering::Relaxed);
+        }
+        if self.length > IN_PLACE_WORDS {
+            for (slot, word) in room.iter().skip(IN_PLACE_WORDS).zip(&self.beyond) {
+                slot.store(*word, Ordering::Relaxed);
+            }
+        }
+        if has_payload && let Some(header) = room.first() {
+            header.store(self.in_place[0] | PAYLOAD_FLAG, Ordering::Relaxed);
         }
     }
 }
