@@ -53,5 +53,7 @@ pub use metrics::{BatchProgress, LlmTotals, NodeMetrics, Progress, RunMetrics, m
 pub use recorder::{
     DropCounts, RecordKind, RecordRef, RecordedValue, Recorder, RecorderConfig, RecordingSpan,
 };
-pub use trace_file::{FORMAT, ReadError, TraceDocument, TraceFileError, read_trace};
+pub use trace_file::{
+    FORMAT, KeepTrace, ReadError, TraceDocument, TraceFileError, read_trace, write_trace_json,
+};
 pub use traced::{NodeDescription, Traced};

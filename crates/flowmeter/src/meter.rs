@@ -21,7 +21,7 @@ use crate::metrics::{MetricsCollector, Progress, RunMetrics};
 use crate::pipeline::{Pipeline, PipelineHandle};
 use crate::recorder::{DropCounts, Payload, RecordKind, Recorder, RecorderConfig, SpanParts};
 use crate::scope::{SpanOpening, SpanScope, status_of};
-use crate::trace_file::{TraceFile, TraceFileError, TraceHeader};
+use crate::trace_file::{KeepTrace, TraceFile, TraceFileError, TraceHeader, TracePlace};
 
 /// Payloads waiting above which a node waits for the pipeline before it starts.
 const PAYLOADS_WAITING_MAX: usize = 6_000;
@@ -129,7 +129,8 @@ pub struct RunMeterBuilder {
     capture: CaptureLevel,
     limits: CaptureLimits,
     redactor: Redactor,
-    trace_file: Option<PathBuf>,
+    trace_file: Option<TracePlace>,
+    keep_trace: KeepTrace,
     prices: Option<Arc<PriceBook>>,
     id_seed: Option<u64>,
     follows_running: bool,
@@ -161,7 +162,21 @@ impl RunMeterBuilder {
     /// Where the trace is written. Default: nowhere.
     #[must_use]
     pub fn trace_file(mut self, path: impl Into<PathBuf>) -> Self {
-        self.trace_file = Some(path.into());
+        self.trace_file = Some(TracePlace::File(path.into()));
+        self
+    }
+
+    /// Writes the trace into this folder, under a name made of the time, the workflow and the trace id.
+    #[must_use]
+    pub fn trace_file_in(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.trace_file = Some(TracePlace::Folder(folder.into()));
+        self
+    }
+
+    /// Which traces stay when the run has ended. Default [`KeepTrace::Always`].
+    #[must_use]
+    pub fn keep_trace(mut self, keep: KeepTrace) -> Self {
+        self.keep_trace = keep;
         self
     }
 
@@ -241,7 +256,9 @@ impl RunMeterBuilder {
         let root = SpanScope::open(&shared, None, opening);
         let header = TraceHeader::new(trace_id, self.workflow.clone(), started);
         let pipeline = if keeps_spans {
-            let file = self.trace_file.map(|path| TraceFile::create(path, &header));
+            let file = self
+                .trace_file
+                .map(|place| TraceFile::create(place.path(&header), &header, self.keep_trace));
             Some(
                 Pipeline::new(Arc::clone(&shared), capture, trace_id, file)
                     .spawn()
@@ -278,7 +295,7 @@ pub struct RunReport {
     pub trace_id: TraceId,
     /// Its metrics.
     pub metrics: RunMetrics,
-    /// Where the trace was written, if it was.
+    /// Where the trace is, if one was written and kept.
     pub trace_file: Option<PathBuf>,
     /// What the trace file failed with; the run itself is not touched by it.
     pub export_errors: Vec<TraceFileError>,
@@ -296,6 +313,7 @@ impl RunMeter {
             limits: CaptureLimits::default(),
             redactor: Redactor::default(),
             trace_file: None,
+            keep_trace: KeepTrace::default(),
             prices: None,
             id_seed: None,
             follows_running: false,

@@ -170,7 +170,7 @@ impl Pipeline {
         if let (Some(file), Some(mut ending)) = (self.file.take(), ending) {
             ending.error = ending.error.map(|error| self.capture.error(error));
             match file.finish(&ending, self.shared.recorder.dropped()) {
-                Ok(path) => trace_file = Some(path),
+                Ok(path) => trace_file = path,
                 Err(error) => self.errors.push(error),
             }
         }

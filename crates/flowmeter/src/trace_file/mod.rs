@@ -3,6 +3,7 @@
 //! A kill loses nothing that was flushed; the end replaces the file in one step. Reading accepts both forms.
 //! Never keeps a trace in memory: the document is streamed from the lines.
 
+mod place;
 mod reader;
 mod wire;
 mod writer;
@@ -13,9 +14,12 @@ use flowmeter_model::{SpanError, SpanStatus, TimestampNs, TraceId};
 use smol_str::SmolStr;
 use thiserror::Error;
 
+pub use place::KeepTrace;
+pub(crate) use place::TracePlace;
 pub use reader::{ReadError, TraceDocument, read_trace};
 pub use wire::FORMAT;
 pub(crate) use writer::TraceFile;
+pub use writer::write_trace_json;
 
 use crate::metrics::RunMetrics;
 

@@ -6,12 +6,12 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use flowmeter_model::{LogRecord, Span};
+use flowmeter_model::{LogRecord, Span, SpanKind, SpanStatus};
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::wire::{FORMAT, HeaderLine, LOG_PREFIX, LogWire, OpenLine, SPAN_PREFIX, SpanWire};
-use super::{TraceEnding, TraceFileError, TraceHeader};
+use super::{KeepTrace, TraceDocument, TraceEnding, TraceFileError, TraceHeader};
 use crate::metrics::milliseconds;
 use crate::recorder::DropCounts;
 
@@ -21,12 +21,17 @@ const BUFFER_BYTES: usize = 64 * 1024;
 pub(crate) struct TraceFile {
     path: PathBuf,
     header: TraceHeader,
+    keep: KeepTrace,
     lines: BufWriter<File>,
 }
 
 impl TraceFile {
     /// Makes the file, and its folder if need be, and writes the header.
-    pub(crate) fn create(path: PathBuf, header: &TraceHeader) -> Result<Self, TraceFileError> {
+    pub(crate) fn create(
+        path: PathBuf,
+        header: &TraceHeader,
+        keep: KeepTrace,
+    ) -> Result<Self, TraceFileError> {
         let create = |path: &Path| {
             if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
                 fs::create_dir_all(folder)?;
@@ -45,6 +50,7 @@ impl TraceFile {
         let mut file = Self {
             path,
             header: header.clone(),
+            keep,
             lines: BufWriter::with_capacity(BUFFER_BYTES, file),
         };
         let line = HeaderLine {
@@ -92,14 +98,20 @@ impl TraceFile {
         self.lines.flush().map_err(|source| self.failed(source))
     }
 
-    /// Replaces the lines by the document, in one step.
+    /// Replaces the lines by the document, in one step; says where it is. A trace that is not to be kept goes.
     pub(crate) fn finish(
         mut self,
         ending: &TraceEnding,
         dropped: DropCounts,
-    ) -> Result<PathBuf, TraceFileError> {
-        self.flush()?;
+    ) -> Result<Option<PathBuf>, TraceFileError> {
         let path = self.path.clone();
+        if self.keep == KeepTrace::UnlessOk && ending.status == SpanStatus::Ok {
+            return match fs::remove_file(&path) {
+                Err(source) if source.kind() != io::ErrorKind::NotFound => Err(self.failed(source)),
+                _ => Ok(None),
+            };
+        }
+        self.flush()?;
         let mut beside = path.clone().into_os_string();
         beside.push(format!(".{}.partial", std::process::id()));
         let beside = PathBuf::from(beside);
@@ -113,7 +125,7 @@ impl TraceFile {
                 source,
             }
         })?;
-        Ok(path)
+        Ok(Some(path))
     }
 
     fn write_document(self, target: &Path, ending: &TraceEnding, dropped: DropCounts) -> io::Result<()> {
@@ -165,6 +177,71 @@ fn metrics_of(ending: &TraceEnding, dropped: DropCounts) -> Value {
         }
     }
     value
+}
+
+/// Writes `trace` as the agreed JSON document. One of a run that did not finish says so: its `status` is
+/// `unfinished`, and its metrics count what had ended.
+///
+/// # Errors
+/// Whatever `output` fails with.
+pub fn write_trace_json(trace: &TraceDocument, output: &mut dyn Write) -> io::Result<()> {
+    let spans: Vec<SpanWire<'_>> = trace.spans.iter().map(SpanWire::of).collect();
+    let logs: Vec<LogWire<'_>> = trace.logs.iter().map(LogWire::of).collect();
+    let status = trace.status.map_or("unfinished", SpanStatus::as_str);
+    let document = DocumentOut {
+        format: FORMAT,
+        trace_id: &trace.trace_id,
+        workflow: trace.workflow.as_deref(),
+        start_time: trace.started.map(|started| started.0),
+        status: if trace.is_finished() && trace.status.is_none() {
+            None
+        } else {
+            Some(status)
+        },
+        error: trace.error.as_ref(),
+        spans,
+        logs,
+        metrics: trace.metrics.clone().unwrap_or_else(|| metrics_so_far(trace)),
+    };
+    serde_json::to_writer_pretty(&mut *output, &document)?;
+    output.write_all(b"\n")
+}
+
+#[derive(Serialize)]
+struct DocumentOut<'a> {
+    format: &'static str,
+    trace_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    workflow: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    start_time: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a flowmeter_model::SpanError>,
+    spans: Vec<SpanWire<'a>>,
+    logs: Vec<LogWire<'a>>,
+    metrics: Value,
+}
+
+/// The metrics of a run that nobody saw end.
+fn metrics_so_far(trace: &TraceDocument) -> Value {
+    let ended = || trace.spans.iter().filter(|span| span.end.is_some());
+    let nodes = || ended().filter(|span| span.kind == SpanKind::Node);
+    let (count, well) = (
+        nodes().count(),
+        nodes().filter(|span| span.status == Some(SpanStatus::Ok)).count(),
+    );
+    let first = trace
+        .started
+        .or_else(|| trace.spans.iter().map(|span| span.start).min());
+    let last = ended().filter_map(|span| span.end).max();
+    let duration_ns = first.zip(last).map_or(0, |(first, last)| last.since(first));
+    json!({
+        "total_duration_ms": milliseconds(duration_ns),
+        "node_count": count,
+        "success_rate": if count == 0 { 1.0 } else { well as f64 / count as f64 },
+    })
 }
 
 /// Copies the lines that begin with `prefix`, joined by commas.
