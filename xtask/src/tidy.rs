@@ -106,6 +106,7 @@ fn findings(workspace: &Workspace) -> Result<Vec<Finding>> {
     findings.extend(knowledge::check_code(&sources));
     findings.extend(knowledge::check_llm_client(&workspace.members, &sources));
     findings.extend(manifests::check(&root_manifest, &workspace.members));
+    findings.extend(manifests::check_unsafe(&sources));
     findings.extend(lock::check_count(&packages));
     findings.extend(lock::check_banned(&packages, built_packages)?);
     findings.extend(pages::check(page));

@@ -3,6 +3,8 @@
 //! Pure types with validation at the boundary. This crate never does I/O, never reads the
 //! environment and never asks for the time by itself: clocks and randomness are handed in.
 
+#![forbid(unsafe_code)]
+
 mod clock;
 mod cost;
 mod event;

@@ -1,17 +1,51 @@
-//! Rules about the manifests: unsafe code is forbidden once, and every crate takes the lints over.
+//! Rules about the manifests and about unsafe code: the workspace denies it, every crate takes the lints over
+//! and forbids it again, and the few files that a benchmark has bought it for are named here.
 //!
 //! Never reads the lints' results; clippy and rustc enforce them.
 
 use toml::{Table, Value};
 
 use super::Finding;
+use super::rust::lines_with;
+use super::source::SourceFile;
 use crate::workspace::Member;
 
-/// The root forbids unsafe code, and every member inherits its lints.
+/// Files that may contain unsafe code, each small and with a safety comment per block. Their crates cannot
+/// forbid it as a whole.
+const UNSAFE_FILES: &[&str] = &["crates/flowmeter-engine/src/ticks.rs"];
+
+/// Unsafe code stands only in the files named above, and every other crate forbids it.
+pub(super) fn check_unsafe(sources: &[SourceFile]) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let unsafe_crate = |name: &str| {
+        UNSAFE_FILES
+            .iter()
+            .any(|file| file.starts_with(&format!("crates/{name}/")))
+    };
+    for file in sources {
+        if !UNSAFE_FILES.contains(&file.path.as_str()) {
+            for line in lines_with(&file.lexed.code, "allow(unsafe_code") {
+                let message = "unsafe code belongs to the files listed in xtask/src/tidy/manifests.rs";
+                findings.push(Finding::error(&file.path, line, message));
+            }
+        }
+        let is_library = file.path.ends_with("/src/lib.rs");
+        if is_library && !unsafe_crate(file.crate_name()) && !file.text.contains("#![forbid(unsafe_code)]") {
+            findings.push(Finding::error(
+                &file.path,
+                1,
+                "the crate must have `#![forbid(unsafe_code)]`",
+            ));
+        }
+    }
+    findings
+}
+
+/// The root denies unsafe code, and every member inherits its lints.
 pub(super) fn check(root_manifest: &str, members: &[Member]) -> Vec<Finding> {
     let mut findings = Vec::new();
-    if lint_level(root_manifest, "unsafe_code").as_deref() != Some("forbid") {
-        let message = "`[workspace.lints.rust]` must have `unsafe_code = \"forbid\"`";
+    if lint_level(root_manifest, "unsafe_code").as_deref() != Some("deny") {
+        let message = "`[workspace.lints.rust]` must have `unsafe_code = \"deny\"`";
         findings.push(Finding::error("Cargo.toml", 1, message));
     }
     for member in members.iter().filter(|member| !inherits_lints(&member.manifest)) {

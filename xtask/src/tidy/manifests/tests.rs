@@ -1,9 +1,10 @@
-//! A crate that does not take the lints over is found, and so is a root that does not forbid.
+//! A crate that does not take the lints over is found, and so is unsafe code where none belongs.
 
-use super::check;
+use super::super::source::SourceFile;
+use super::{check, check_unsafe};
 use crate::workspace::Member;
 
-const ROOT: &str = "[workspace.lints.rust]\nunsafe_code = \"forbid\"\n";
+const ROOT: &str = "[workspace.lints.rust]\nunsafe_code = \"deny\"\n";
 
 fn member(manifest: &str) -> Member {
     Member {
@@ -17,7 +18,7 @@ fn both_ways_to_inherit_the_lints_pass() {
     for manifest in ["[lints]\nworkspace = true\n", "lints.workspace = true\n"] {
         assert_eq!(check(ROOT, &[member(manifest)]), []);
     }
-    let with_priority = "[workspace.lints.rust]\nunsafe_code = { level = \"forbid\", priority = 1 }\n";
+    let with_priority = "[workspace.lints.rust]\nunsafe_code = { level = \"deny\", priority = 1 }\n";
     assert_eq!(check(with_priority, &[]), []);
 }
 
@@ -39,8 +40,21 @@ fn a_crate_with_lints_of_its_own_or_none_is_found() {
 }
 
 #[test]
-fn a_root_that_does_not_forbid_is_found() {
-    for root in ["", "[workspace.lints.rust]\nunsafe_code = \"deny\"\n"] {
+fn a_root_that_does_not_deny_is_found() {
+    for root in ["", "[workspace.lints.rust]\nunsafe_code = \"warn\"\n"] {
         assert_eq!(check(root, &[]).len(), 1, "{root:?}");
     }
+}
+
+#[test]
+fn unsafe_code_is_found_where_none_belongs() {
+    let allowing = "//! x\n#[allow(unsafe_code)]\nfn f() {}\n";
+    let elsewhere = SourceFile::new("crates/flowmeter/src/meter.rs", allowing);
+    assert_eq!(check_unsafe(&[elsewhere]).len(), 1);
+    let listed = SourceFile::new("crates/flowmeter-engine/src/ticks.rs", allowing);
+    assert_eq!(check_unsafe(&[listed]), []);
+    let library = SourceFile::new("crates/flowmeter/src/lib.rs", "//! x\n");
+    assert_eq!(check_unsafe(&[library]).len(), 1);
+    let forbidding = SourceFile::new("crates/flowmeter/src/lib.rs", "//! x\n#![forbid(unsafe_code)]\n");
+    assert_eq!(check_unsafe(&[forbidding]), []);
 }
