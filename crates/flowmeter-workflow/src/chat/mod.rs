@@ -2,6 +2,11 @@
 //!
 //! The client library is named in one file, behind [`ChatModel`].
 
+mod frames;
+mod genai_model;
+mod problem;
+mod route;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +15,10 @@ use flowmeter_model::TokenUsage;
 use serde_json::Value;
 use smol_str::SmolStr;
 use thiserror::Error;
+
+pub use genai_model::GenaiModel;
+pub(crate) use problem::{provider_message, root_cause, status_is_passing};
+pub use route::EnvLookup;
 
 /// One request to a model.
 #[derive(Clone, Debug, Default)]
@@ -26,8 +35,17 @@ pub struct ChatRequest {
     pub temperature: Option<f64>,
     /// The longest answer, in tokens.
     pub max_tokens: Option<u32>,
-    /// The JSON Schema that the answer must follow.
+    /// The JSON Schema that the answer must follow. The model is asked for it; checking is the caller's work.
     pub output_schema: Option<Value>,
+    /// How much a reasoning model may think: `none`, `minimal`, `low`, `medium`, `high`, `xhigh` or a number of
+    /// tokens.
+    pub reasoning_effort: Option<SmolStr>,
+    /// More members for the body of the request, as the provider names them.
+    pub model_options: Option<Value>,
+    /// Whether the answer is to come piece by piece; only then is the time to the first token known.
+    pub stream: bool,
+    /// The longest that the whole answer may take.
+    pub timeout: Option<Duration>,
 }
 
 /// Where a request goes: known before it is sent.
@@ -58,7 +76,7 @@ pub struct ChatReply {
     pub usage: TokenUsage,
     /// The provider's usage block as it came, for whoever wants to check.
     pub raw_usage: Option<Arc<Value>>,
-    /// Request sent to first token.
+    /// Request sent to first token; reasoning counts as a token. Unknown unless the answer was streamed.
     pub time_to_first_token: Option<Duration>,
 }
 
@@ -73,7 +91,7 @@ pub struct ChatError {
     /// Whether another attempt makes sense.
     pub retryable: bool,
     /// Usage that the provider reported before it failed.
-    pub usage: TokenUsage,
+    pub usage: Box<TokenUsage>,
     /// The text that came before a stream broke off.
     pub partial_text: String,
     /// Whether the provider took the request up, so that it may have been billed.
@@ -82,6 +100,9 @@ pub struct ChatError {
     #[source]
     pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
+
+/// What sees each piece of an answer as it comes.
+pub type OnText<'a> = &'a (dyn Fn(&str) + Send + Sync);
 
 /// Something that answers chat requests.
 #[async_trait]
@@ -92,9 +113,10 @@ pub trait ChatModel: Send + Sync + 'static {
     /// When the name leads nowhere, or a key is missing.
     fn target(&self, model: &str) -> Result<ChatTarget, ChatError>;
 
-    /// Sends a request; `on_text` sees each piece of the answer as it comes.
+    /// Sends a request; `on_text` sees each piece of the answer as it comes. An empty piece marks the first
+    /// token of reasoning, whose text is not part of the answer.
     ///
     /// # Errors
     /// [`ChatError`].
-    async fn chat(&self, request: &ChatRequest, on_text: &(dyn Fn(&str) + Send + Sync)) -> Result<ChatReply, ChatError>;
+    async fn chat(&self, request: &ChatRequest, on_text: OnText<'_>) -> Result<ChatReply, ChatError>;
 }

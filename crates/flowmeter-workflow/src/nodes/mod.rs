@@ -3,6 +3,21 @@
 //! Validation, `flowmeter nodes`, the JSON Schema and the engine all read this table; nothing about a node
 //! type is written down twice.
 
+mod code;
+mod copy_file;
+mod delete_file;
+mod echo;
+mod files;
+mod http;
+mod leaf;
+mod llm;
+mod params;
+mod process;
+mod read_file;
+mod shell;
+pub(crate) mod workflow;
+mod write_file;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -88,6 +103,8 @@ pub struct NodeType {
     pub free_outputs: bool,
     /// Actions it may return beside `default`.
     pub actions: &'static [&'static str],
+    /// Whether it may return actions beyond the listed ones (`code` names its own).
+    pub free_actions: bool,
     /// Attempts where the file does not say.
     pub default_retry: fn() -> RetryPolicy,
     /// Makes a node; the parameters come later, resolved, by `NodeContext::params`.
@@ -115,3 +132,66 @@ pub struct Services {
     /// Makes the HTTP client when the first node needs it.
     pub http: crate::http_client::HttpClient,
 }
+
+/// The output in which every node type tells what went wrong, when it returns the action `error`.
+pub const ERROR_OUTPUT: &str = "error";
+
+/// All node types, in the order in which they are shown.
+#[must_use]
+pub fn node_types() -> &'static [NodeType] {
+    static TYPES: &[NodeType] = &[
+        shell::TYPE,
+        code::TYPE,
+        http::TYPE,
+        llm::TYPE,
+        read_file::TYPE,
+        write_file::TYPE,
+        copy_file::COPY,
+        copy_file::MOVE,
+        delete_file::TYPE,
+        workflow::TYPE,
+        echo::TYPE,
+    ];
+    TYPES
+}
+
+/// The node type of this name.
+#[must_use]
+pub fn find(name: &str) -> Option<&'static NodeType> {
+    node_types().iter().find(|node_type| node_type.name == name)
+}
+
+/// A required parameter of a node type.
+const fn required(name: &'static str, value_type: ValueType, description: &'static str) -> ParamSpec {
+    ParamSpec { name, value_type, required: true, default: None, description }
+}
+
+/// An optional parameter without a default.
+const fn optional(name: &'static str, value_type: ValueType, description: &'static str) -> ParamSpec {
+    ParamSpec { name, value_type, required: false, default: None, description }
+}
+
+/// An optional parameter with a default.
+const fn defaulting(
+    name: &'static str,
+    value_type: ValueType,
+    default: &'static str,
+    description: &'static str,
+) -> ParamSpec {
+    ParamSpec { name, value_type, required: false, default: Some(default), description }
+}
+
+/// An output of a node type.
+const fn output(name: &'static str, value_type: ValueType, description: &'static str) -> OutputSpec {
+    OutputSpec { name, value_type, description }
+}
+
+/// The output that all types have in common.
+const ERROR: OutputSpec = output(
+    ERROR_OUTPUT,
+    ValueType::String,
+    "what went wrong; only written with the action `error`",
+);
+
+#[cfg(test)]
+mod tests;
