@@ -64,39 +64,60 @@ pub(super) struct Note {
 /// Most nodes write no more keys than this; then no allocation is made.
 type Notes = SmallVec<[Note; 4]>;
 
-pub(super) type JournalIndex = u32;
+/// Names one journal for as long as its store lives: places are used again, their rounds are counted.
+#[derive(Clone, Copy)]
+pub(super) struct JournalKey {
+    place: u32,
+    round: u32,
+}
+
+#[derive(Default)]
+struct Place {
+    round: u32,
+    notes: Notes,
+}
 
 /// All journals of a store: places that are used again once their journal is closed.
 #[derive(Default)]
 pub(super) struct Journals {
-    places: Vec<Notes>,
-    free: Vec<JournalIndex>,
+    places: Vec<Place>,
+    free: Vec<u32>,
 }
 
 impl Journals {
     #[inline]
-    pub(super) fn open(&mut self) -> JournalIndex {
-        if let Some(index) = self.free.pop() {
-            return index;
+    pub(super) fn open(&mut self) -> JournalKey {
+        let place = match self.free.pop() {
+            Some(place) => place,
+            None => {
+                self.places.push(Place::default());
+                u32::try_from(self.places.len() - 1).unwrap_or(u32::MAX)
+            }
+        };
+        let round = self.places.get(place as usize).map_or(0, |place| place.round);
+        JournalKey { place, round }
+    }
+
+    /// A view may outlive its journal: what is written through it then is noted nowhere.
+    #[inline]
+    pub(super) fn note(&mut self, key: JournalKey, note: Note) {
+        if let Some(place) = self.places.get_mut(key.place as usize)
+            && place.round == key.round
+        {
+            place.notes.push(note);
         }
-        self.places.push(Notes::new());
-        u32::try_from(self.places.len() - 1).unwrap_or(u32::MAX)
     }
 
     #[inline]
-    pub(super) fn note(&mut self, index: JournalIndex, note: Note) {
-        if let Some(notes) = self.places.get_mut(index as usize) {
-            notes.push(note);
+    fn close(&mut self, key: JournalKey) -> Notes {
+        self.free.push(key.place);
+        match self.places.get_mut(key.place as usize) {
+            Some(place) => {
+                place.round = place.round.wrapping_add(1);
+                std::mem::take(&mut place.notes)
+            }
+            None => Notes::new(),
         }
-    }
-
-    #[inline]
-    fn close(&mut self, index: JournalIndex) -> Notes {
-        self.free.push(index);
-        self.places
-            .get_mut(index as usize)
-            .map(std::mem::take)
-            .unwrap_or_default()
     }
 }
 
@@ -152,26 +173,26 @@ impl Writes {
 /// The handle of an attached journal; dropping it detaches the journal and forgets what it noted.
 pub struct Journal {
     store: Option<Arc<SharedStore>>,
-    index: JournalIndex,
+    key: JournalKey,
 }
 
 impl Journal {
-    pub(super) fn new(store: Arc<SharedStore>, index: JournalIndex) -> Self {
+    pub(super) fn new(store: Arc<SharedStore>, key: JournalKey) -> Self {
         Self {
             store: Some(store),
-            index,
+            key,
         }
     }
 
-    /// Detaches the journal and returns its writes. Views that still carry it must not write any more: their
-    /// writes would be noted in a later journal.
+    /// Detaches the journal and returns its writes. What is written later through a view that still carries it
+    /// counts, and is noted nowhere.
     #[inline]
     #[must_use]
     pub fn finish(mut self) -> Writes {
         let Some(store) = self.store.take() else {
             return Writes::default();
         };
-        let notes = store.contents.lock().journals.close(self.index);
+        let notes = store.contents.lock().journals.close(self.key);
         Writes {
             store: Some(store),
             notes,
@@ -182,7 +203,7 @@ impl Journal {
 impl Drop for Journal {
     fn drop(&mut self) {
         if let Some(store) = self.store.take() {
-            let forgotten = store.contents.lock().journals.close(self.index);
+            let forgotten = store.contents.lock().journals.close(self.key);
             drop(forgotten);
         }
     }

@@ -155,7 +155,7 @@ impl SharedStore {
 pub struct StoreView {
     store: Arc<SharedStore>,
     space: u32,
-    journal: Option<journal::JournalIndex>,
+    journal: Option<journal::JournalKey>,
 }
 
 /// `__x__` belongs to the engine and its wrappers and lives in the root, whoever writes it.
@@ -258,7 +258,18 @@ impl StoreView {
                 return Some(Arc::clone(value));
             }
         }
-        self.store.beneath.as_ref().and_then(|beneath| beneath.get(key))
+        self.get_beneath(key)
+    }
+
+    /// The same namespace of the store beneath, else its root: the view beneath may look at another one.
+    fn get_beneath(&self, key: &str) -> Option<Arc<Value>> {
+        let beneath = self.store.beneath.as_ref()?;
+        let own = if self.space == ROOT {
+            None
+        } else {
+            beneath.get_in(&self.namespace(), key)
+        };
+        own.or_else(|| beneath.get_in("", key))
     }
 
     /// The value of `key` in exactly this namespace (the empty name is the root), else in the store beneath.
@@ -281,12 +292,19 @@ impl StoreView {
     /// Whether anything was ever written in this namespace, here or beneath.
     #[must_use]
     pub fn has_namespace(&self, namespace: &str) -> bool {
-        self.store.contents.lock().space_by_name.contains_key(namespace)
+        self.was_written(namespace)
             || self
                 .store
                 .beneath
                 .as_ref()
                 .is_some_and(|beneath| beneath.has_namespace(namespace))
+    }
+
+    fn was_written(&self, namespace: &str) -> bool {
+        let contents = self.store.contents.lock();
+        contents
+            .find_space(namespace)
+            .is_some_and(|space| !contents.spaces[space as usize].slots.is_empty())
     }
 
     /// All values of one namespace, sorted by key; what lies above hides what lies beneath.
