@@ -1,1 +1,37 @@
-//! Under construction in this commit series.
+//! Workflow files for flowmeter: parsed, validated, compiled to flows, run.
+//!
+//! [`Workflow::load`] reads a file, reports everything that is wrong with it at once ([`InvalidWorkflow`]),
+//! and makes it ready to run; [`Workflow::run`] runs it on the engine, metered. Never prints, never reads the
+//! environment: what comes from there is handed in.
+
+mod batch_items;
+pub mod chat;
+mod compile;
+mod document;
+pub mod http_client;
+mod inputs;
+mod loop_condition;
+mod names;
+pub mod nodes;
+mod outputs;
+mod problem;
+mod run;
+mod schema;
+pub mod scripted_model;
+mod template;
+mod validate;
+mod wrappers;
+
+pub use document::{
+    BatchEntry, EdgeEntry, InputEntry, LoopEntry, NodeEntry, OutputEntry, ResolutionMode, RetryEntry,
+    WorkflowDocument,
+};
+pub use inputs::{InputSources, InvalidInputs, prepare_inputs, value_of_text};
+pub use names::nearest as nearest_name;
+pub use names::nearest_name;
+pub use outputs::{Outputs, UnknownOutput, text_of};
+pub use problem::{InvalidWorkflow, Problem, Severity};
+pub use run::{LoadError, LoadOptions, Workflow, WorkflowEnd};
+pub use schema::json_schema;
+pub use template::{InvalidTemplate, Template, render_value};
+pub use validate::{CheckedWorkflow, check_file, check_text};

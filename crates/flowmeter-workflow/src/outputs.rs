@@ -1,0 +1,240 @@
+//! What a workflow gives when it has run.
+//!
+//! Never prints.
+
+use std::sync::Arc;
+
+use flowmeter_engine::{NodeContext, NodeError, StoreView};
+use serde_json::{Map, Value};
+use smol_str::SmolStr;
+use thiserror::Error;
+
+use crate::document::WorkflowDocument;
+use crate::names;
+use crate::template::{NodeNames, ParamTemplates, Resolver, kind_of, spaced_json};
+
+/// Keys that hold a result, the most telling one first.
+pub(crate) const RESULT_KEYS: [&str; 7] = ["result", "response", "output", "text", "data", "stdout", "echo"];
+
+/// An output that was asked for and is not there.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("there is no output `{name}`; {help}")]
+pub struct UnknownOutput {
+    /// The name that was asked for.
+    pub name: String,
+    /// The nearest name and what there is.
+    pub help: String,
+}
+
+/// The outputs of one run.
+#[derive(Clone, Debug)]
+pub struct Outputs {
+    pub(crate) declared: Vec<(SmolStr, Arc<Value>)>,
+    pub(crate) printed: Option<usize>,
+    pub(crate) first: Option<Arc<Value>>,
+    pub(crate) store: Vec<(SmolStr, Vec<(SmolStr, Arc<Value>)>)>,
+}
+
+/// A declared output, ready to be resolved.
+pub(crate) struct DeclaredOutput {
+    pub(crate) name: SmolStr,
+    pub(crate) value_type: crate::nodes::ValueType,
+    pub(crate) source: Option<ParamTemplates>,
+    pub(crate) stdout: bool,
+}
+
+/// Reads the outputs from the store after a run.
+///
+/// # Errors
+/// A declared output whose source leads nowhere, or whose value is of another type.
+pub(crate) fn collect(
+    document: &WorkflowDocument,
+    declared: &[DeclaredOutput],
+    node_names: &NodeNames,
+    cx: &NodeContext,
+    last_node: &str,
+) -> Result<Outputs, NodeError> {
+    let order = newest_first(document, last_node);
+    let mut found = Vec::with_capacity(declared.len());
+    for output in declared {
+        found.push((output.name.clone(), resolve(output, node_names, cx, &order)?));
+    }
+    let mut store = vec![(SmolStr::default(), cx.store().entries(""))];
+    for id in &order {
+        let entries = cx.store().entries(id);
+        if !entries.is_empty() {
+            store.push((SmolStr::clone(id), entries));
+        }
+    }
+    Ok(Outputs {
+        declared: found,
+        printed: declared
+            .iter()
+            .position(|output| output.stdout)
+            .or((!declared.is_empty()).then_some(0)),
+        first: first_result(document, cx.store(), &order),
+        store,
+    })
+}
+
+/// The last node first, then the others from the end of the file.
+fn newest_first<'a>(document: &'a WorkflowDocument, last_node: &str) -> Vec<&'a SmolStr> {
+    let last = document.nodes.iter().filter(|node| node.id == last_node);
+    let others = document.nodes.iter().rev().filter(|node| node.id != last_node);
+    last.chain(others).map(|node| &node.id).collect()
+}
+
+fn first_result(document: &WorkflowDocument, store: &StoreView, order: &[&SmolStr]) -> Option<Arc<Value>> {
+    if !document.enable_namespacing {
+        return first_of(store, "");
+    }
+    order.iter().find_map(|id| first_of(store, id))
+}
+
+fn first_of(store: &StoreView, namespace: &str) -> Option<Arc<Value>> {
+    RESULT_KEYS
+        .iter()
+        .filter_map(|key| store.get_in(namespace, key))
+        .find(|value| !value.is_null() && value.as_str() != Some(""))
+}
+
+fn resolve(
+    output: &DeclaredOutput,
+    node_names: &NodeNames,
+    cx: &NodeContext,
+    order: &[&SmolStr],
+) -> Result<Arc<Value>, NodeError> {
+    let in_output = |error: NodeError| {
+        NodeError::permanent(format!("output `{}`: {error}", output.name))
+            .with_type(error.error_type().to_owned())
+    };
+    let value = match &output.source {
+        Some(source) => {
+            let resolver = Resolver {
+                cx,
+                names: node_names,
+                own_id: "",
+            };
+            source.resolve(&resolver).map_err(in_output)?
+        }
+        // Without a source the output is what a node, or an input, of that name holds.
+        None => order
+            .iter()
+            .map(|id| id.as_str())
+            .chain([""])
+            .find_map(|namespace| cx.store().get_in(namespace, &output.name))
+            .unwrap_or_default(),
+    };
+    if value.is_null() {
+        return Ok(value);
+    }
+    match crate::inputs::coerce(&value, output.value_type) {
+        Some(same) if same == *value => Ok(value),
+        Some(coerced) => Ok(Arc::new(coerced)),
+        None => {
+            let message = format!(
+                "it is declared as {}, but its value is of type {}",
+                output.value_type.as_str(),
+                kind_of(&value)
+            );
+            Err(in_output(
+                NodeError::permanent(message).with_type("invalid_output"),
+            ))
+        }
+    }
+}
+
+impl Outputs {
+    /// The declared outputs, in the order of the file.
+    #[must_use]
+    pub fn declared(&self) -> &[(SmolStr, Arc<Value>)] {
+        &self.declared
+    }
+
+    /// The `result` of JSON output: the declared outputs as an object, else the first result there is.
+    #[must_use]
+    pub fn result(&self) -> Arc<Value> {
+        if self.declared.is_empty() {
+            return self.first.clone().unwrap_or_default();
+        }
+        let object: Map<String, Value> = self
+            .declared
+            .iter()
+            .map(|(name, value)| (name.to_string(), Value::clone(value)))
+            .collect();
+        Arc::new(Value::Object(object))
+    }
+
+    /// The one value that text output prints: the declared output chosen with `stdout`, else the first declared
+    /// one, else the first result there is.
+    #[must_use]
+    pub fn printed(&self) -> Option<&Arc<Value>> {
+        match self.printed {
+            Some(index) => self.declared.get(index).map(|(_, value)| value),
+            None => self.first.as_ref(),
+        }
+    }
+
+    /// The output of this name: declared, at the root of the store, `node.key`, a key that a node wrote (the
+    /// last node's first), or all that one node wrote.
+    ///
+    /// # Errors
+    /// [`UnknownOutput`] with the nearest name.
+    pub fn named(&self, name: &str) -> Result<Arc<Value>, UnknownOutput> {
+        if let Some((_, value)) = self.declared.iter().find(|(declared, _)| declared == name) {
+            return Ok(Arc::clone(value));
+        }
+        let entry = |entries: &[(SmolStr, Arc<Value>)], key: &str| {
+            entries
+                .iter()
+                .find(|(found, _)| found == key)
+                .map(|(_, value)| Arc::clone(value))
+        };
+        if let Some(value) = self.store.iter().find_map(|(_, entries)| entry(entries, name)) {
+            return Ok(value);
+        }
+        if let Some((id, key)) = name.split_once('.')
+            && let Some((_, entries)) = self.store.iter().find(|(found, _)| found == id)
+            && let Some(value) = entry(entries, key)
+        {
+            return Ok(value);
+        }
+        if let Some((_, entries)) = self
+            .store
+            .iter()
+            .find(|(found, _)| found == name && !name.is_empty())
+        {
+            let object: Map<String, Value> = entries
+                .iter()
+                .map(|(key, value)| (key.to_string(), Value::clone(value)))
+                .collect();
+            return Ok(Arc::new(Value::Object(object)));
+        }
+        let mut known: Vec<&str> = self
+            .declared
+            .iter()
+            .map(|(declared, _)| declared.as_str())
+            .collect();
+        for (_, entries) in &self.store {
+            for (key, _) in entries {
+                if !known.contains(&key.as_str()) {
+                    known.push(key);
+                }
+            }
+        }
+        let help = names::suggestion(name, &known, "available").unwrap_or_else(|| "there is none".to_owned());
+        Err(UnknownOutput {
+            name: name.to_owned(),
+            help,
+        })
+    }
+}
+
+/// A value as text output prints it: a text as it is, anything else as JSON.
+#[must_use]
+pub fn text_of(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => spaced_json(other),
+    }
+}
