@@ -8,6 +8,8 @@
 //! call's start is handed in), never panics on what a provider or a user wrote, and never turns an
 //! unknown price into zero.
 
+#![forbid(unsafe_code)]
+
 mod bill;
 mod book;
 mod bundled;

@@ -58,7 +58,6 @@ impl CurrentSpan<'_> {
     /// Notes the node's parameters with every template resolved.
     pub fn record_params(&self, params: &Arc<Value>) {
         if let Some(scope) = self.scope.filter(|scope| scope.run.keeps_content) {
-            scope.run.add_weight(params);
             scope.with_details(|details| details.params = Some(Arc::clone(params)));
         }
     }

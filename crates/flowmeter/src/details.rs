@@ -3,6 +3,8 @@
 //! Never serialised here: the pipeline turns it into a span, limits and masks it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use flowmeter_engine::{Ticks, Writes};
 use flowmeter_model::{Attributes, Cost, LogLevel, SpanError, SpanId, SpanKind, SpanStatus, TokenUsage};
@@ -14,7 +16,7 @@ use smol_str::SmolStr;
 pub(crate) struct SpanDetails {
     pub(crate) attributes: Attributes,
     pub(crate) config: Option<Arc<Value>>,
-    pub(crate) params: Option<Arc<Value>>,
+    pub(crate) params: Option<Weighted>,
     pub(crate) templates: Vec<(SmolStr, Arc<Value>)>,
     pub(crate) mutations: Writes,
     pub(crate) error: Option<SpanError>,
@@ -25,6 +27,101 @@ pub(crate) struct SpanDetails {
     /// What came back.
     pub(crate) response: Option<Arc<Value>>,
     pub(crate) raw_usage: Option<Arc<Value>>,
+    pub(crate) weight: Weight,
+}
+
+/// Bytes of captured values that only telemetry keeps alive; given back when the details are dropped, wherever
+/// that happens.
+#[derive(Default)]
+pub(crate) struct Weight {
+    waiting: Option<Arc<AtomicUsize>>,
+    bytes: usize,
+}
+
+impl SpanDetails {
+    /// Counts what is large and would be free by now if it did not wait for the pipeline. Called when the span
+    /// has ended: while it is open, its parameters are needed anyway.
+    pub(crate) fn weigh(&mut self, waiting: &Arc<AtomicUsize>) {
+        let values = self.params.iter().chain(self.mutations.values_before());
+        for value in values {
+            self.weight.add(waiting, value);
+        }
+    }
+}
+
+impl Weight {
+    /// Counts `value` in `waiting` if it is large.
+    fn add(&mut self, waiting: &Arc<AtomicUsize>, value: &Value) {
+        let bytes = bytes_of(value);
+        if bytes > SMALL_BYTES {
+            waiting.fetch_add(bytes, Ordering::Relaxed);
+            self.waiting.get_or_insert_with(|| Arc::clone(waiting));
+            self.bytes += bytes;
+        }
+    }
+}
+
+impl Drop for Weight {
+    fn drop(&mut self) {
+        if let Some(waiting) = &self.waiting {
+            waiting.fetch_sub(self.bytes, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Values up to this size are not worth counting.
+const SMALL_BYTES: usize = 4096;
+
+/// Bytes that a value keeps alive, as far as one look tells.
+fn bytes_of(value: &Value) -> usize {
+    const BRANCH_BYTES: usize = 64;
+    let at_a_glance = |value: &Value| match value {
+        Value::String(text) => text.len(),
+        Value::Array(elements) => elements.len() * BRANCH_BYTES,
+        Value::Object(members) => members.len() * BRANCH_BYTES,
+        _ => 0,
+    };
+    match value {
+        Value::Object(members) => members
+            .values()
+            .map(|member| at_a_glance(member) + BRANCH_BYTES)
+            .sum(),
+        other => at_a_glance(other),
+    }
+}
+
+/// A captured value whose weight counts for as long as it waits, however it is let go of.
+pub(crate) struct Weighted {
+    value: Arc<Value>,
+    bytes: usize,
+    total: Arc<AtomicUsize>,
+}
+
+impl Weighted {
+    /// Adds the value's weight to `total` until it is dropped.
+    pub(crate) fn new(value: &Arc<Value>, total: &Arc<AtomicUsize>) -> Self {
+        let bytes = weight_of(value);
+        if bytes > 0 {
+            total.fetch_add(bytes, Ordering::Relaxed);
+        }
+        Self {
+            value: Arc::clone(value),
+            bytes,
+            total: Arc::clone(total),
+        }
+    }
+
+    pub(crate) fn value(&self) -> &Value {
+        &self.value
+    }
+}
+
+impl Drop for Weighted {
+    fn drop(&mut self) {
+        if self.bytes > 0 {
+            self.total.fetch_sub(self.bytes, Ordering::Relaxed);
+        }
+    }
 }
 
 /// A log line on its way to the pipeline.

@@ -11,7 +11,6 @@ use flowmeter_engine::{NodeContext, NodeError, Scope, StoreView, TickClock, Tick
 use flowmeter_model::{IdSource, SpanKind, SpanStatus, TimestampNs, TraceId};
 use flowmeter_pricing::PriceBook;
 use parking_lot::Mutex;
-use serde_json::Value;
 use smol_str::SmolStr;
 use thiserror::Error;
 
@@ -39,7 +38,7 @@ pub(crate) struct RunShared {
     pub(crate) keeps_content: bool,
     clock: Mutex<TickClock>,
     /// Bytes of captured values on their way to the pipeline.
-    pub(crate) weight: AtomicUsize,
+    pub(crate) weight: Arc<AtomicUsize>,
 }
 
 impl RunShared {
@@ -70,14 +69,6 @@ impl RunShared {
         clock.clone()
     }
 
-    /// Counts a captured value that could keep much memory alive.
-    pub(crate) fn add_weight(&self, value: &Value) {
-        let bytes = weight_of(value);
-        if bytes > 0 {
-            self.weight.fetch_add(bytes, Ordering::Relaxed);
-        }
-    }
-
     /// Lets the pipeline catch up when much is waiting: values that wait are values that cannot be freed.
     pub(crate) async fn relieve_pressure(&self) {
         if !self.keeps_spans || !self.is_pressed() {
@@ -93,26 +84,6 @@ impl RunShared {
         self.recorder.payloads_waiting() > PAYLOADS_WAITING_MAX
             || self.weight.load(Ordering::Relaxed) > WEIGHT_WAITING_BYTES_MAX
     }
-}
-
-/// Bytes that a captured value keeps alive, as far as one look tells; small ones do not count.
-pub(crate) fn weight_of(value: &Value) -> usize {
-    const SMALL_BYTES: usize = 4096;
-    let bytes = match value {
-        Value::String(text) => text.len(),
-        Value::Array(elements) => elements.len() * 64,
-        Value::Object(members) => members
-            .values()
-            .map(|member| match member {
-                Value::String(text) => text.len(),
-                Value::Array(elements) => elements.len() * 64,
-                Value::Object(members) => members.len() * 64,
-                _ => 8,
-            })
-            .sum(),
-        _ => 0,
-    };
-    if bytes > SMALL_BYTES { bytes } else { 0 }
 }
 
 /// Why a meter cannot be started.
@@ -239,7 +210,7 @@ impl RunMeterBuilder {
             keeps_spans,
             keeps_content,
             clock: Mutex::new(clock),
-            weight: AtomicUsize::new(0),
+            weight: Arc::default(),
         });
         let mut details = Box::<SpanDetails>::default();
         details.attributes.set("workflow.name", self.workflow.clone());

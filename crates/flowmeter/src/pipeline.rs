@@ -22,7 +22,7 @@ use smol_str::SmolStr;
 use crate::capture::{Capture, ContentKind};
 use crate::details::{LogDraft, SpanDetails, kind_and_status};
 use crate::genai;
-use crate::meter::{RunShared, weight_of};
+use crate::meter::RunShared;
 use crate::recorder::{Payload, RecordKind, RecordRef, RecordedValue};
 use crate::trace_file::{TraceEnding, TraceFile, TraceFileError};
 
@@ -293,7 +293,6 @@ impl Pipeline {
             );
         }
         if let Some(params) = details.params {
-            self.lighten(&params);
             span.params = Some(self.capture.value(None, &params, ContentKind::StoreValue));
         }
         for (template, value) in details.templates {
@@ -328,14 +327,6 @@ impl Pipeline {
                 genai::OUTPUT_MESSAGES,
                 json!([{ "role": "assistant", "parts": [part] }]),
             );
-        }
-    }
-
-    /// Gives back the weight that [`RunShared::add_weight`] counted.
-    fn lighten(&self, value: &Value) {
-        let bytes = weight_of(value);
-        if bytes > 0 {
-            self.shared.weight.fetch_sub(bytes, Ordering::Relaxed);
         }
     }
 

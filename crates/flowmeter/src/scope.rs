@@ -143,6 +143,7 @@ impl SpanScope {
         }
         let mut details = self.details.lock().take().unwrap_or_default();
         finish(&mut details);
+        details.weigh(&self.run.weight);
         let parts = SpanParts {
             kind: RecordKind::End,
             span_id: self.span_id,

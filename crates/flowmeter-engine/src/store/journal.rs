@@ -141,9 +141,9 @@ impl Writes {
         self.notes.is_empty()
     }
 
-    /// The values after, without looking up any name.
-    pub fn values(&self) -> impl Iterator<Item = &Arc<Value>> {
-        self.notes.iter().filter_map(|note| note.after.as_ref())
+    /// The values that were there before, without looking up any name: what only the journal keeps alive.
+    pub fn values_before(&self) -> impl Iterator<Item = &Arc<Value>> {
+        self.notes.iter().filter_map(|note| note.before.as_ref())
     }
 
     /// Looks up the names of the keys. Not for a hot path: it takes the store's lock.
