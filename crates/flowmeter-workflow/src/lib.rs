@@ -27,7 +27,6 @@ pub use document::{
     WorkflowDocument,
 };
 pub use inputs::{InputSources, InvalidInputs, prepare_inputs, value_of_text};
-pub use names::nearest as nearest_name;
 pub use names::nearest_name;
 pub use outputs::{Outputs, UnknownOutput, text_of};
 pub use problem::{InvalidWorkflow, Problem, Severity};

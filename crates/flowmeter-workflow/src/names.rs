@@ -7,7 +7,7 @@ const LISTED_MAX: usize = 12;
 
 /// The candidate that `wanted` is probably a misspelling of.
 #[must_use]
-pub fn nearest<'a>(wanted: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest_name<'a>(wanted: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let wanted_lower = wanted.to_lowercase();
     let length = wanted_lower.chars().count();
     // A third of the letters may differ; of short names one, but not the only one.
