@@ -4,7 +4,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use flowmeter_engine::{Ticks, Writes};
 use flowmeter_model::{Attributes, Cost, LogLevel, SpanError, SpanId, SpanKind, SpanStatus, TokenUsage};
@@ -16,7 +15,7 @@ use smol_str::SmolStr;
 pub(crate) struct SpanDetails {
     pub(crate) attributes: Attributes,
     pub(crate) config: Option<Arc<Value>>,
-    pub(crate) params: Option<Weighted>,
+    pub(crate) params: Option<Arc<Value>>,
     pub(crate) templates: Vec<(SmolStr, Arc<Value>)>,
     pub(crate) mutations: Writes,
     pub(crate) error: Option<SpanError>,
@@ -87,40 +86,6 @@ fn bytes_of(value: &Value) -> usize {
             .map(|member| at_a_glance(member) + BRANCH_BYTES)
             .sum(),
         other => at_a_glance(other),
-    }
-}
-
-/// A captured value whose weight counts for as long as it waits, however it is let go of.
-pub(crate) struct Weighted {
-    value: Arc<Value>,
-    bytes: usize,
-    total: Arc<AtomicUsize>,
-}
-
-impl Weighted {
-    /// Adds the value's weight to `total` until it is dropped.
-    pub(crate) fn new(value: &Arc<Value>, total: &Arc<AtomicUsize>) -> Self {
-        let bytes = weight_of(value);
-        if bytes > 0 {
-            total.fetch_add(bytes, Ordering::Relaxed);
-        }
-        Self {
-            value: Arc::clone(value),
-            bytes,
-            total: Arc::clone(total),
-        }
-    }
-
-    pub(crate) fn value(&self) -> &Value {
-        &self.value
-    }
-}
-
-impl Drop for Weighted {
-    fn drop(&mut self) {
-        if self.bytes > 0 {
-            self.total.fetch_sub(self.bytes, Ordering::Relaxed);
-        }
     }
 }
 
