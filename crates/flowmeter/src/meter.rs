@@ -19,7 +19,7 @@ use crate::details::{LogDraft, SpanDetails};
 use crate::metrics::{MetricsCollector, Progress, RunMetrics};
 use crate::pipeline::{Pipeline, PipelineHandle};
 use crate::recorder::{DropCounts, Payload, RecordKind, Recorder, RecorderConfig, SpanParts};
-use crate::scope::{SpanOpening, SpanScope, status_of};
+use crate::scope::{SpanOpening, SpanScope, status_of, unseen_end};
 use crate::trace_file::{KeepTrace, TraceFile, TraceFileError, TraceHeader, TracePlace};
 
 /// Payloads waiting above which a node waits for the pipeline before it starts.
@@ -363,7 +363,8 @@ impl Drop for RunMeter {
     fn drop(&mut self) {
         // A panic, or a caller that forgot: what was recorded is written all the same.
         if !self.finished {
-            let _ = self.close(SpanStatus::Cancelled, None);
+            let (status, error) = unseen_end("the run");
+            let _ = self.close(status, error);
         }
     }
 }

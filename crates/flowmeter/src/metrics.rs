@@ -132,6 +132,10 @@ impl MetricsCollector {
         }
     }
 
+    pub(crate) fn follows_running(&self) -> bool {
+        self.follows_running
+    }
+
     pub(crate) fn node_started(&self, span_id: SpanId, path: &SmolStr) {
         if self.follows_running {
             let mut counters = self.counters.lock();

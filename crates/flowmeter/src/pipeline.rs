@@ -19,7 +19,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use serde_json::{Value, json};
 use smol_str::SmolStr;
 
-use crate::capture::{Capture, ContentKind};
+use crate::capture::{Capture, ContentKind, is_secret_name};
 use crate::details::{LogDraft, SpanDetails, kind_and_status};
 use crate::genai;
 use crate::meter::RunShared;
@@ -139,7 +139,8 @@ impl Pipeline {
             let stopping = signals.stop.load(Ordering::Acquire);
             self.clock.refresh();
             let count = recorder.drain_with_payloads(|record, payload| self.take(&record, payload));
-            if stopping && count == 0 {
+            if stopping {
+                // Whatever was recorded before the run ended has been read; who still records now is too late.
                 break;
             }
             if flushed.elapsed() >= FLUSH_INTERVAL {
@@ -147,7 +148,7 @@ impl Pipeline {
                 self.write(TraceFile::flush);
                 flushed = Instant::now();
             }
-            if count == 0 && !stopping {
+            if count == 0 {
                 std::thread::park_timeout(PAUSE);
             }
         }
@@ -238,37 +239,8 @@ impl Pipeline {
             _ if kind != SpanKind::Custom => span.attributes.set("flowmeter.details_dropped", true),
             _ => {}
         }
-        self.mask_attributes(&mut span);
+        mask_attributes(&self.capture, &mut span);
         self.write(|file| file.write_span(&span));
-    }
-
-    fn mask_attributes(&self, span: &mut Span) {
-        for (key, value) in span.attributes.iter_mut() {
-            match value {
-                AttributeValue::Str(text) => {
-                    let masked = match self.capture.value(
-                        Some(key),
-                        &Value::String(text.to_string()),
-                        ContentKind::StoreValue,
-                    ) {
-                        Value::String(masked) => masked,
-                        other => other.to_string(),
-                    };
-                    if masked != text.as_str() {
-                        *text = SmolStr::from(masked);
-                    }
-                }
-                AttributeValue::Json(json) => {
-                    let kind = match key.as_str() {
-                        genai::INPUT_MESSAGES => ContentKind::Prompt,
-                        genai::OUTPUT_MESSAGES => ContentKind::Response,
-                        _ => ContentKind::StoreValue,
-                    };
-                    *value = AttributeValue::from(self.capture.value(None, json, kind));
-                }
-                AttributeValue::Bool(_) | AttributeValue::I64(_) | AttributeValue::F64(_) => {}
-            }
-        }
     }
 
     fn add_details(&mut self, span: &mut Span, details: SpanDetails) {
@@ -296,20 +268,21 @@ impl Pipeline {
             span.params = Some(self.capture.value(None, &params, ContentKind::StoreValue));
         }
         for (template, value) in details.templates {
-            let name = secret_part(&template);
+            let name = telling_part(&template);
             let value = self.capture.value(name, &value, ContentKind::StoreValue);
             span.templates.push(TemplateResolution {
-                template: template.to_string(),
+                template: self.capture.text(&template),
                 value,
             });
         }
         for mutation in details.mutations.resolve() {
-            let copy = |value: &Value| {
-                self.capture
-                    .value(Some(mutation.key()), value, ContentKind::StoreValue)
-            };
+            let path = mutation.path();
+            // The name of the node says nothing of its values.
+            let inside = path.strip_prefix(mutation.namespace()).unwrap_or(&path);
+            let name = telling_part(inside);
+            let copy = |value: &Value| self.capture.value(name, value, ContentKind::StoreValue);
             span.mutations.push(MutationRecord {
-                path: mutation.path(),
+                path: self.capture.text(&path),
                 before: mutation.before.as_deref().map(copy),
                 after: mutation.after.as_deref().map(copy),
                 time: self.time(mutation.at),
@@ -358,11 +331,7 @@ impl Pipeline {
         for open_span in open.values_mut().filter(|open_span| !open_span.written) {
             open_span.written = true;
             let mut span = open_span.span.clone();
-            for (_, value) in span.attributes.iter_mut() {
-                if let AttributeValue::Str(text) = value {
-                    *text = SmolStr::from(capture.text(text));
-                }
-            }
+            mask_attributes(capture, &mut span);
             if let Err(error) = file.write_open_span(&span) {
                 errors.push(error);
                 self.file = None;
@@ -384,7 +353,43 @@ fn read_attributes(record: &RecordRef<'_>, span: &mut Span) {
     });
 }
 
-/// The last name in a template: what its value is called.
-fn secret_part(template: &str) -> Option<&str> {
-    template.trim_end_matches('}').rsplit(['.', '{', '[']).next()
+/// Cuts and masks what the attributes hold.
+fn mask_attributes(capture: &Capture, span: &mut Span) {
+    for (key, value) in span.attributes.iter_mut() {
+        match value {
+            AttributeValue::Str(text) => {
+                let masked = match capture.value(
+                    Some(key),
+                    &Value::String(text.to_string()),
+                    ContentKind::StoreValue,
+                ) {
+                    Value::String(masked) => masked,
+                    other => other.to_string(),
+                };
+                if masked != text.as_str() {
+                    *text = SmolStr::from(masked);
+                }
+            }
+            AttributeValue::Json(json) => {
+                let kind = match key.as_str() {
+                    genai::INPUT_MESSAGES => ContentKind::Prompt,
+                    genai::OUTPUT_MESSAGES => ContentKind::Response,
+                    _ => ContentKind::StoreValue,
+                };
+                *value = AttributeValue::from(capture.value(Some(key), json, kind));
+            }
+            AttributeValue::Bool(_) | AttributeValue::I64(_) | AttributeValue::F64(_) => {}
+        }
+    }
+}
+
+/// The name in a template or path that says most about the value: one that means a secret, else the last.
+fn telling_part(path: &str) -> Option<&str> {
+    let parts = || {
+        path.split(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '-')))
+            .filter(|part| !part.is_empty())
+    };
+    parts()
+        .find(|part| is_secret_name(part))
+        .or_else(|| parts().next_back())
 }

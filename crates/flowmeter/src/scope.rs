@@ -4,8 +4,8 @@
 //! and nested workflows nest correctly whatever thread they run on.
 
 use std::any::Any;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use flowmeter_engine::{NodeContext, NodeError, Scope, Step, Ticks};
 use flowmeter_model::{SpanError, SpanId, SpanKind, SpanStatus};
@@ -28,7 +28,8 @@ pub(crate) struct SpanScope {
     pub(crate) node_path: SmolStr,
     /// Items of the batch that this scope is one of.
     batch_count: usize,
-    attempts: AtomicU32,
+    /// Counted for the node as a whole: shared with the steps inside it once there are any.
+    attempts: OnceLock<Arc<AtomicU32>>,
     details: Mutex<Option<Box<SpanDetails>>>,
     ended: AtomicBool,
 }
@@ -82,7 +83,7 @@ impl SpanScope {
             start,
             node_path,
             batch_count: 0,
-            attempts: AtomicU32::new(0),
+            attempts: OnceLock::new(),
             details: Mutex::new(details),
             ended: AtomicBool::new(false),
         })
@@ -119,7 +120,9 @@ impl SpanScope {
 
     /// How often the node's `exec` was attempted: once where nobody said otherwise.
     pub(crate) fn attempts(&self) -> u32 {
-        self.attempts.load(Ordering::Relaxed).max(1)
+        self.attempts
+            .get()
+            .map_or(1, |attempts| attempts.load(Ordering::Relaxed).max(1))
     }
 
     pub(crate) fn has_ended(&self) -> bool {
@@ -160,6 +163,20 @@ impl SpanScope {
     }
 }
 
+/// How the end of something shows that was dropped half-way: a branch beside it failed or the run was stopped,
+/// unless the thread is panicking.
+pub(crate) fn unseen_end(what: &str) -> (SpanStatus, Option<SpanError>) {
+    if !std::thread::panicking() {
+        return (SpanStatus::Cancelled, None);
+    }
+    let error = SpanError {
+        error_type: SmolStr::new_static("panic"),
+        message: format!("{what} panicked"),
+        chain: Vec::new(),
+    };
+    (SpanStatus::Error, Some(error))
+}
+
 /// How an outcome shows in a span.
 pub(crate) fn status_of<T>(outcome: Result<T, &NodeError>) -> (SpanStatus, Option<SpanError>) {
     match outcome {
@@ -182,11 +199,13 @@ pub(crate) fn status_of<T>(outcome: Result<T, &NodeError>) -> (SpanStatus, Optio
 
 impl Scope for SpanScope {
     fn enter(&self, step: Step<'_>) -> Option<Arc<dyn Scope>> {
+        let attempts = self.attempts.get_or_init(Arc::default);
         if let Step::Attempt { .. } = step {
-            self.attempts.fetch_add(1, Ordering::Relaxed);
+            attempts.fetch_add(1, Ordering::Relaxed);
         }
-        if !self.run.keeps_spans {
-            // Attempts of an item still belong to the node; nothing else is to be seen.
+        // Without spans only the items of a batch are to be seen, by somebody who follows its progress.
+        let is_followed = matches!(step, Step::BatchItem { .. }) && self.run.collector.follows_running();
+        if !self.run.keeps_spans && !is_followed {
             return None;
         }
         let mut details = Box::<SpanDetails>::default();
@@ -199,7 +218,9 @@ impl Scope for SpanScope {
             Step::BatchItem { index, count, item } => {
                 details.attributes.set("batch.index", index as u64);
                 details.attributes.set("batch.count", count as u64);
-                details.params = Some(Arc::clone(item));
+                if self.run.keeps_content {
+                    details.params = Some(Arc::clone(item));
+                }
                 (SpanKind::BatchItem, SmolStr::new_static("batch.item"), count)
             }
             Step::Iteration {
@@ -214,6 +235,7 @@ impl Scope for SpanScope {
         let mut inside = self.open_inside(kind, operation, Some(details));
         if let Some(inside) = Arc::get_mut(&mut inside) {
             inside.batch_count = batch_count;
+            inside.attempts = OnceLock::from(Arc::clone(attempts));
         }
         Some(inside)
     }
@@ -235,7 +257,13 @@ impl Scope for SpanScope {
 
 impl Drop for SpanScope {
     fn drop(&mut self) {
-        // The step was dropped half-way: a branch beside it failed, or the run was stopped.
-        self.end(SpanStatus::Cancelled, |_| ());
+        if !self.has_ended() {
+            let (status, error) = unseen_end("the step");
+            self.end(status, |details| {
+                if details.error.is_none() {
+                    details.error = error;
+                }
+            });
+        }
     }
 }

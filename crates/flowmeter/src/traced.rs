@@ -13,7 +13,7 @@ use smol_str::{SmolStr, format_smolstr};
 
 use crate::details::SpanDetails;
 use crate::recorder::RecordedValue;
-use crate::scope::{SpanOpening, SpanScope, status_of};
+use crate::scope::{SpanOpening, SpanScope, status_of, unseen_end};
 
 /// What a traced node is.
 #[derive(Clone, Debug)]
@@ -108,7 +108,7 @@ impl<N: Node> Traced<N> {
             run.collector.node_started(span.span_id, &span.node_path);
         }
         let inner: Arc<dyn flowmeter_engine::Scope> = Arc::<SpanScope>::clone(&span);
-        let (inside, journal) = if run.keeps_content && is_node {
+        let (inside, journal) = if run.keeps_spans && is_node {
             let (view, journal) = cx.store().journaled();
             (cx.inside(inner, view), Some(journal))
         } else {
@@ -160,7 +160,7 @@ impl Ending<'_> {
         let span = &self.span;
         let attempts = span.attempts();
         if self.is_node {
-            let ticks = Ticks::now().to_raw().wrapping_sub(span.start().to_raw());
+            let ticks = Ticks::now().to_raw().saturating_sub(span.start().to_raw());
             let node_type = &self.description.node_type;
             span.run.collector.node_ended(
                 span.span_id,
@@ -195,7 +195,8 @@ impl Ending<'_> {
 impl Drop for Ending<'_> {
     fn drop(&mut self) {
         if self.journal.is_some() || !self.span.has_ended() {
-            self.end(SpanStatus::Cancelled, None);
+            let (status, error) = unseen_end("the node");
+            self.end(status, error);
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! The shape is agreed (arrows, brackets, summary lines); usage, cost and errors are added beside it.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::io::{self, Write};
 
@@ -122,7 +123,12 @@ impl Tree<'_> {
             SpanKind::Run => format!(" [{}]", self.local_time(span.start)),
             _ => label_of(span),
         };
-        writeln!(output, "{indent}{arrow} {}{label}", span.operation)
+        writeln!(
+            output,
+            "{indent}{arrow} {}{}",
+            printable(&span.operation),
+            printable(&label)
+        )
     }
 
     fn close(&self, span: &Span, depth: usize, output: &mut dyn Write) -> io::Result<()> {
@@ -143,8 +149,8 @@ impl Tree<'_> {
             }
         }
         let name = match span.kind {
-            SpanKind::Run => "workflow.end",
-            _ => &span.operation,
+            SpanKind::Run => Cow::Borrowed("workflow.end"),
+            _ => printable(&span.operation),
         };
         let arrow = self.paint("←", Style::new().cyan());
         let Some(duration_ns) = span.duration_ns() else {
@@ -249,10 +255,21 @@ fn spend_of(span: &Span) -> String {
     }
 }
 
+/// The text without control characters: what a model or a command said must not steer the reader's terminal.
+fn printable(text: &str) -> Cow<'_, str> {
+    let steers = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
+    if text.contains(steers) {
+        Cow::Owned(text.replace("\r\n", "\n").replace(steers, "\u{fffd}"))
+    } else {
+        Cow::Borrowed(text)
+    }
+}
+
 /// A message of several lines, the later ones indented, long ones cut: the file has them whole.
 fn first_lines(message: &str, indent: &str) -> String {
     const LINES_MAX: usize = 12;
-    let lines: Vec<&str> = message.trim_end().lines().collect();
+    let message = printable(message.trim_end());
+    let lines: Vec<&str> = message.lines().collect();
     let mut shown = lines
         .iter()
         .take(LINES_MAX)

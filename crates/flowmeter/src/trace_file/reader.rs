@@ -84,7 +84,7 @@ struct DocumentWire {
     error: Option<SpanError>,
     spans: Vec<Value>,
     #[serde(default)]
-    logs: Vec<LogWire<'static>>,
+    logs: Vec<Value>,
     #[serde(default)]
     metrics: Value,
 }
@@ -153,6 +153,13 @@ impl DocumentWire {
                 serde_json::from_value(value).map_err(|error| format!("span {}: {error}", index + 1))?;
             spans.push(wire.into_span(trace_id.unwrap_or_else(placeholder_trace)));
         }
+        let mut logs = Vec::with_capacity(self.logs.len());
+        for (index, mut value) in self.logs.into_iter().enumerate() {
+            foreign_ids.adapt(&mut value);
+            let wire: LogWire<'static> =
+                serde_json::from_value(value).map_err(|error| format!("log {}: {error}", index + 1))?;
+            logs.push(wire.into_record());
+        }
         Ok(TraceDocument {
             trace_id: self.trace_id,
             workflow: self.workflow,
@@ -160,7 +167,7 @@ impl DocumentWire {
             status: self.status,
             error: self.error,
             spans,
-            logs: self.logs.into_iter().map(LogWire::into_record).collect(),
+            logs,
             metrics: Some(self.metrics),
             pid: None,
             broken_lines: 0,
@@ -173,16 +180,16 @@ fn placeholder_trace() -> TraceId {
     flowmeter_model::IdSource::from_seed(0).trace_id()
 }
 
-/// Gives span ids of other forms (`span1`) ids of ours, the same one each time.
+/// Gives span ids of other forms (`span1`) ids of ours, the same one each time, in spans and logs alike.
 #[derive(Default)]
 struct ForeignIds {
     given: HashMap<String, SpanId>,
 }
 
 impl ForeignIds {
-    fn adapt(&mut self, span: &mut Value) {
+    fn adapt(&mut self, item: &mut Value) {
         for field in ["span_id", "parent_span_id"] {
-            let Some(Value::String(id)) = span.get_mut(field) else {
+            let Some(Value::String(id)) = item.get_mut(field) else {
                 continue;
             };
             if SpanId::parse(id).is_err() {
