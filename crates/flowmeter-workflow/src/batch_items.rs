@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use smol_str::SmolStr;
 
 use crate::document::BatchEntry;
+use crate::nodes::OutputSpec;
 use crate::template::{NodeNames, ParamTemplates, Resolver, kind_of, parse_container};
 use crate::wrappers::failure_of;
 
@@ -30,6 +31,8 @@ pub(crate) struct FileBatch {
     pub(crate) names: Arc<NodeNames>,
     /// Where the node writes; empty for the root.
     pub(crate) namespace: SmolStr,
+    /// What its type writes.
+    pub(crate) outputs: &'static [OutputSpec],
 }
 
 impl BatchItems for FileBatch {
@@ -78,11 +81,18 @@ impl BatchItems for FileBatch {
             .get("__index__")
             .map(|index| Value::clone(index));
         result.insert("original_index".to_owned(), index.unwrap_or(Value::Null));
-        if !self.namespace.is_empty() {
-            for (key, value) in item_cx.store().entries(&self.namespace) {
-                let value = Arc::try_unwrap(value).unwrap_or_else(|shared| Value::clone(&shared));
-                result.insert(key.to_string(), value);
-            }
+        let entries = if self.namespace.is_empty() {
+            // At the root the inputs lie beside the outputs: only what the type declares is the item's.
+            self.outputs
+                .iter()
+                .filter_map(|output| Some((output.name.into(), item_cx.store().get_in("", output.name)?)))
+                .collect()
+        } else {
+            item_cx.store().entries(&self.namespace)
+        };
+        for (key, value) in entries {
+            let value = Arc::try_unwrap(value).unwrap_or_else(|shared| Value::clone(&shared));
+            result.insert(key.to_string(), value);
         }
         Ok(Value::Object(result))
     }

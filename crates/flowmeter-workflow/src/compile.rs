@@ -196,6 +196,7 @@ impl Parts<'_> {
                 items: templates(batch.items.clone())?,
                 names: Arc::clone(self.names),
                 namespace: self.namespace(),
+                outputs: find(&entry.node_type).map_or(&[], |node_type| node_type.outputs),
             };
             let policy = BatchPolicy {
                 error_handling: if batch.continue_on_error {

@@ -10,15 +10,18 @@ use crate::names;
 use crate::nodes::ValueType;
 use crate::template::{kind_of, render_value};
 
+/// Looks up what an input of this name is worth.
+pub type InputLookup<'a, T> = &'a dyn Fn(&str) -> Option<T>;
+
 /// Where inputs come from that the command line does not give and that have no default.
 #[derive(Default)]
 pub struct InputSources<'a> {
     /// The text that was piped in; `None` where nothing was.
     pub stdin: Option<String>,
     /// Looks a name up in the environment.
-    pub environment: Option<&'a dyn Fn(&str) -> Option<String>>,
+    pub environment: Option<InputLookup<'a, String>>,
     /// Looks a name up in the settings.
-    pub settings: Option<&'a dyn Fn(&str) -> Option<Value>>,
+    pub settings: Option<InputLookup<'a, Value>>,
 }
 
 /// Why a workflow's inputs cannot be used. All that is wrong is said at once.
@@ -47,8 +50,11 @@ pub fn prepare_inputs(
         };
         given.insert(name.clone(), value);
     }
-    if let Some(text) = sources.stdin {
-        match document.inputs.iter().find(|input| input.stdin) {
+    let piped = sources.stdin.as_deref().map(strip_newline);
+    let stdin_input = document.inputs.iter().find(|input| input.stdin);
+    // Whoever is started with an empty pipe has not meant to give anything.
+    if let Some(text) = piped.filter(|text| !text.is_empty()) {
+        match stdin_input {
             Some(input) if given.contains_key(input.name.as_str()) => {
                 problems.push(format!(
                     "input `{}` is given twice: on the command line and by standard input",
@@ -56,12 +62,7 @@ pub fn prepare_inputs(
                 ));
             }
             Some(input) => {
-                let text = strip_newline(&text);
-                let value = match input.value_type {
-                    ValueType::String | ValueType::Any => Value::String(text.to_owned()),
-                    other => value_of_text_for(text, other),
-                };
-                given.insert(input.name.to_string(), value);
+                given.insert(input.name.to_string(), value_of_pipe(text, input.value_type));
             }
             None => problems.push(no_stdin_input(document)),
         }
@@ -70,14 +71,15 @@ pub fn prepare_inputs(
         if given.contains_key(input.name.as_str()) || input.default.is_some() {
             continue;
         }
-        let upper = input.name.to_uppercase().replace('-', "_");
         let from_environment = sources
             .environment
-            .and_then(|look_up| look_up(&input.name).or_else(|| look_up(&upper)))
+            .and_then(|look_up| look_up(&input.name))
             .map(|text| value_of_text_for(&text, input.value_type));
         let found = from_environment.or_else(|| sources.settings.and_then(|look_up| look_up(&input.name)));
         if let Some(value) = found {
             given.insert(input.name.to_string(), value);
+        } else if let Some(text) = piped.filter(|_| input.stdin) {
+            given.insert(input.name.to_string(), value_of_pipe(text, input.value_type));
         }
     }
     match complete_inputs(document, given) {
@@ -196,6 +198,14 @@ fn value_of_text_for(text: &str, value_type: ValueType) -> Value {
         Value::String(text.to_owned())
     } else {
         value_of_text(text)
+    }
+}
+
+/// What was piped in is a text unless the input says otherwise.
+fn value_of_pipe(text: &str, value_type: ValueType) -> Value {
+    match value_type {
+        ValueType::String | ValueType::Any => Value::String(text.to_owned()),
+        other => value_of_text_for(text, other),
     }
 }
 

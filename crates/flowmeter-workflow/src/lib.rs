@@ -26,7 +26,7 @@ pub use document::{
     BatchEntry, EdgeEntry, InputEntry, LoopEntry, NodeEntry, OutputEntry, ResolutionMode, RetryEntry,
     WorkflowDocument,
 };
-pub use inputs::{InputSources, InvalidInputs, prepare_inputs, value_of_text};
+pub use inputs::{InputLookup, InputSources, InvalidInputs, prepare_inputs, value_of_text};
 pub use names::nearest_name;
 pub use outputs::{Outputs, UnknownOutput, text_of};
 pub use problem::{InvalidWorkflow, Problem, Severity};

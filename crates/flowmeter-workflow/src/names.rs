@@ -62,7 +62,7 @@ pub(crate) fn list<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
 }
 
 /// `did you mean …?` where a name is near, and what there is.
-pub(crate) fn suggestion<'a>(wanted: &str, candidates: &[&'a str], what: &str) -> Option<String> {
+pub(crate) fn suggestion(wanted: &str, candidates: &[&str], what: &str) -> Option<String> {
     let near = nearest_name(wanted, candidates.iter().copied()).map(|near| format!("did you mean `{near}`?"));
     let all = (!candidates.is_empty()).then(|| format!("{what}: {}", list(candidates.iter().copied())));
     match (near, all) {

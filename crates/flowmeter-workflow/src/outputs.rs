@@ -26,13 +26,16 @@ pub struct UnknownOutput {
     pub help: String,
 }
 
+/// Keys and values that one namespace holds.
+type Entries = Vec<(SmolStr, Arc<Value>)>;
+
 /// The outputs of one run.
 #[derive(Clone, Debug)]
 pub struct Outputs {
-    pub(crate) declared: Vec<(SmolStr, Arc<Value>)>,
+    pub(crate) declared: Entries,
     pub(crate) printed: Option<usize>,
     pub(crate) first: Option<Arc<Value>>,
-    pub(crate) store: Vec<(SmolStr, Vec<(SmolStr, Arc<Value>)>)>,
+    pub(crate) store: Vec<(SmolStr, Entries)>,
 }
 
 /// A declared output, ready to be resolved.

@@ -103,8 +103,8 @@ fn load(
             None
         }
         Err(LoadError::Unreadable { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
-            let message = format!("there is no workflow file `{}`", path.display());
-            findings.add(Severity::Error, at, Anchor::Value, message, near_files(&path));
+            let (message, help) = missing(&path, checker.saved_workflows.as_deref());
+            findings.add(Severity::Error, at, Anchor::Value, message, help);
             None
         }
         Err(error) => {
@@ -117,19 +117,36 @@ fn load(
     }
 }
 
-/// The other workflow files of the folder, the nearest name first.
-fn near_files(path: &Path) -> Option<String> {
-    let folder = path.parent()?;
-    let wanted = path.file_name()?.to_string_lossy().into_owned();
-    let mut found: Vec<String> = std::fs::read_dir(folder)
-        .ok()?
+/// That there is no such file, and what other workflow files its folder has, the nearest name first.
+fn missing(path: &Path, saved_workflows: Option<&Path>) -> (String, Option<String>) {
+    let is_saved = saved_workflows.is_some_and(|saved| path.parent() == Some(saved));
+    let shown = |name: &str| {
+        if is_saved {
+            name.trim_end_matches(".json").to_owned()
+        } else {
+            name.to_owned()
+        }
+    };
+    let wanted = path.file_name().unwrap_or_default().to_string_lossy();
+    let entries = path.parent().and_then(|folder| std::fs::read_dir(folder).ok());
+    let mut found: Vec<String> = entries
+        .into_iter()
+        .flatten()
         .filter_map(Result::ok)
         .map(|entry| entry.file_name().to_string_lossy().into_owned())
         .filter(|name| name.ends_with(".json"))
+        .map(|name| shown(&name))
         .collect();
     found.sort();
-    let names: Vec<&str> = found.iter().map(String::as_str).collect();
-    names::suggestion(&wanted, &names, "in that folder")
+    let found: Vec<&str> = found.iter().map(String::as_str).collect();
+    let wanted = shown(&wanted);
+    if is_saved {
+        let help = names::suggestion(&wanted, &found, "saved workflows");
+        (format!("there is no saved workflow `{wanted}`"), help)
+    } else {
+        let help = names::suggestion(&wanted, &found, "in that folder");
+        (format!("there is no workflow file `{}`", path.display()), help)
+    }
 }
 
 fn report_invalid(

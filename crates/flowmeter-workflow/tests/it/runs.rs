@@ -378,7 +378,7 @@ fn inputs_of(document: &Value, args: &[(&str, &str)], stdin: Option<&str>) -> Re
         .iter()
         .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
         .collect();
-    let environment = |name: &str| (name == "TOKEN").then(|| "from environment".to_owned());
+    let environment = |name: &str| (name == "token").then(|| "from environment".to_owned());
     let settings = |name: &str| (name == "level").then(|| json!(4));
     let sources = InputSources {
         stdin: stdin.map(str::to_owned),
@@ -455,4 +455,44 @@ fn unreadable_files_are_not_invalid_ones() {
         .err()
         .unwrap();
     assert!(matches!(error, LoadError::Unreadable { .. }));
+}
+
+#[tokio::test]
+async fn every_node_is_metered_with_its_parameters_and_templates() {
+    let folder = tempfile::tempdir().unwrap();
+    let trace_path = folder.path().join("trace.json");
+    let child = json!({"inputs": {"x": {}}, "nodes": [echo("e", json!("child ${x}"))]});
+    std::fs::write(folder.path().join("child.json"), child.to_string()).unwrap();
+    let document = json!({
+        "nodes": [
+            echo("a", json!("first")),
+            {"id": "each", "type": "workflow", "params": {"workflow_path": "child.json", "inputs": {"x": "${item}"}},
+             "batch": {"items": ["${a.echo}", 2], "parallel": true}}
+        ],
+        "edges": [edge("a", "each")]
+    });
+    let workflow = Workflow::parse("parent", &document.to_string(), folder.path(), &options());
+    let workflow = workflow.unwrap_or_else(|error| panic!("{error}"));
+    let meter = flowmeter::RunMeter::builder("parent")
+        .trace_file(&trace_path)
+        .start()
+        .unwrap();
+    let cx = meter.context(SharedStore::new().root());
+    let outcome = workflow.run(&cx, serde_json::Map::new()).await;
+    drop(cx);
+    let report = meter.finish(outcome.as_ref());
+    let end = outcome.unwrap();
+    assert_eq!(end.outputs.named("results").unwrap()[0]["result"], "child first");
+    assert_eq!(report.metrics.nodes_executed, 4);
+    let trace: Value = serde_json::from_str(&std::fs::read_to_string(&trace_path).unwrap()).unwrap();
+    let text = trace.to_string();
+    for expected in [
+        "${item}",
+        "child ${x}",
+        "child first",
+        "workflow.child",
+        "node.echo",
+    ] {
+        assert!(text.contains(expected), "{expected} is not in {text}");
+    }
 }

@@ -50,7 +50,7 @@ async fn a_template_takes_the_type_of_its_parameter() {
         "nodes": [{"id": "a", "type": "shell", "params": {"command": "cat", "stdin": "${object}", "timeout": "${limit}"}}]
     });
     let end = run_with(document.clone(), &[("limit", "5")]).await.unwrap();
-    assert_eq!(*end.outputs.result(), json!("{\"a\":1}"));
+    assert_eq!(*end.outputs.result(), json!("{\"a\": 1}"));
     let error = run_with(document, &[("limit", "soon")]).await.unwrap_err();
     assert_eq!(
         error.to_string(),
