@@ -163,12 +163,24 @@ pub fn find(name: &str) -> Option<&'static NodeType> {
 
 /// A required parameter of a node type.
 const fn required(name: &'static str, value_type: ValueType, description: &'static str) -> ParamSpec {
-    ParamSpec { name, value_type, required: true, default: None, description }
+    ParamSpec {
+        name,
+        value_type,
+        required: true,
+        default: None,
+        description,
+    }
 }
 
 /// An optional parameter without a default.
 const fn optional(name: &'static str, value_type: ValueType, description: &'static str) -> ParamSpec {
-    ParamSpec { name, value_type, required: false, default: None, description }
+    ParamSpec {
+        name,
+        value_type,
+        required: false,
+        default: None,
+        description,
+    }
 }
 
 /// An optional parameter with a default.
@@ -178,12 +190,22 @@ const fn defaulting(
     default: &'static str,
     description: &'static str,
 ) -> ParamSpec {
-    ParamSpec { name, value_type, required: false, default: Some(default), description }
+    ParamSpec {
+        name,
+        value_type,
+        required: false,
+        default: Some(default),
+        description,
+    }
 }
 
 /// An output of a node type.
 const fn output(name: &'static str, value_type: ValueType, description: &'static str) -> OutputSpec {
-    OutputSpec { name, value_type, description }
+    OutputSpec {
+        name,
+        value_type,
+        description,
+    }
 }
 
 /// The output that all types have in common.

@@ -9,6 +9,8 @@ use std::time::Duration;
 use flowmeter_engine::{NodeContext, NodeError};
 use serde_json::{Map, Value};
 
+use crate::render_value;
+
 /// The parameters of a node.
 #[derive(Clone, Copy)]
 pub(super) struct Params<'a>(&'a Value);
@@ -137,14 +139,10 @@ fn mismatch(name: &str, wanted: &str, found: &Value) -> NodeError {
     NodeError::permanent(format!("the parameter `{name}` must be {wanted}, not {found}"))
 }
 
-/// A value as it stands inside a longer text: null is empty, booleans are capitalised as in Python, containers are
-/// JSON.
+/// A value as it stands inside a longer text; a text without a copy.
 pub(super) fn text_of(value: &Value) -> Cow<'_, str> {
     match value {
-        Value::Null => Cow::Borrowed(""),
-        Value::Bool(true) => Cow::Borrowed("True"),
-        Value::Bool(false) => Cow::Borrowed("False"),
         Value::String(text) => Cow::Borrowed(text),
-        other => Cow::Owned(other.to_string()),
+        other => Cow::Owned(render_value(other)),
     }
 }

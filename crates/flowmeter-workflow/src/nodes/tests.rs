@@ -15,7 +15,12 @@ fn every_type_is_described_once_and_found_by_its_name() {
         for param in node_type.params {
             assert!(keys.insert(param.name), "{}.{}", node_type.name, param.name);
             assert!(!param.description.is_empty());
-            assert!(!(param.required && param.default.is_some()), "{}.{}", node_type.name, param.name);
+            assert!(
+                !(param.required && param.default.is_some()),
+                "{}.{}",
+                node_type.name,
+                param.name
+            );
         }
         let outputs: HashSet<_> = node_type.outputs.iter().map(|output| output.name).collect();
         assert_eq!(outputs.len(), node_type.outputs.len());

@@ -85,9 +85,9 @@ impl Leaf for WriteFile {
                     .map_err(|error| NodeError::permanent(format!("the content is no base64: {error}")))?,
             )
         } else if matches!(encoding, Encoding::Utf8) {
-            match &content {
+            match content {
                 Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
-                Cow::Owned(text) => Cow::Owned(text.clone().into_bytes()),
+                Cow::Owned(text) => Cow::Owned(text.into_bytes()),
             }
         } else {
             Cow::Owned(encoding.encode(&content)?)

@@ -42,7 +42,10 @@ impl RecordedRequest {
     /// The first header of this name.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
-        let found = self.headers.iter().find(|(present, _)| present.eq_ignore_ascii_case(name));
+        let found = self
+            .headers
+            .iter()
+            .find(|(present, _)| present.eq_ignore_ascii_case(name));
         found.map(|(_, value)| value.as_str())
     }
 }
@@ -82,8 +85,18 @@ impl ScriptedModel {
         let address = listener.local_addr()?;
         let seen = Arc::new(Mutex::new(Seen::default()));
         let stop = CancellationToken::new();
-        let serving = server::serve(listener, Arc::new(Mutex::new(script)), Arc::clone(&seen), stop.clone());
-        Ok(Self { address, seen, stop, task: Some(tokio::spawn(serving)) })
+        let serving = server::serve(
+            listener,
+            Arc::new(Mutex::new(script)),
+            Arc::clone(&seen),
+            stop.clone(),
+        );
+        Ok(Self {
+            address,
+            seen,
+            stop,
+            task: Some(tokio::spawn(serving)),
+        })
     }
 
     /// Where it listens.

@@ -35,7 +35,7 @@ async fn files_are_written_read_copied_moved_and_deleted() {
     .await;
     assert_eq!(
         std::fs::read_to_string(&first).unwrap(),
-        format!("{text}{{\"a\":1}}")
+        format!("{text}{{\"a\": 1}}")
     );
 
     assert_eq!(

@@ -1,7 +1,9 @@
 //! The integration tests of workflow files: one binary, so that they link once.
 
-// The lint's exception for tests does not see the functions that tests share.
-#![allow(clippy::unwrap_used)]
+#![allow(
+    clippy::unwrap_used,
+    reason = "the lint's exception does not see the functions that tests share"
+)]
 
 mod chat;
 mod documents;

@@ -144,7 +144,7 @@ async fn shell_takes_stdin_folder_and_environment() {
     )
     .await;
     let canonical = folder.path().canonicalize().unwrap();
-    let expected = format!("{}\nit's $HOME 3 True\n{{\"a\":1}}", canonical.display());
+    let expected = format!("{}\nit's $HOME 3 True\n{{\"a\": 1}}", canonical.display());
     assert_eq!(ran.get("stdout"), json!(expected));
     // Without stdin the command reads an end at once.
     assert_eq!(

@@ -150,7 +150,7 @@ async fn every_attempt_is_a_call_that_counts_once() {
     assert_eq!((llm.calls, llm.failed_calls), (4, 2));
     // The refused call used nothing; of the one that broke off the output is estimated from what came.
     assert_eq!(llm.input_tokens, 300);
-    assert_eq!(llm.output_tokens, 10 + 9 + 30);
+    assert_eq!(llm.output_tokens, 10 + 10 + 30);
     assert_eq!(llm.estimated_calls, 1);
 }
 
