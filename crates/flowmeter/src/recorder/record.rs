@@ -64,8 +64,11 @@ const VALUE_F64: u64 = 1;
 const VALUE_BOOL: u64 = 2;
 const VALUE_STR: u64 = 3;
 
-/// Attributes of one record; further ones are left out, which its span says.
-pub(super) const ATTRIBUTES_MAX: u64 = 255;
+/// The fields of the header. More attributes or words than they hold do not fit a chunk, so they are never written.
+const ATTRIBUTES_SHIFT: u64 = 26;
+const ATTRIBUTES_MASK: u64 = 0xffff;
+const LENGTH_SHIFT: u64 = 42;
+const LENGTH_MASK: u64 = 0x1f_ffff;
 /// Texts above this length would not fit the lengths' fields.
 const NAME_BYTES_MAX: usize = 0xffff;
 const TEXT_BYTES_MAX: usize = 0xff_ffff;
@@ -156,12 +159,9 @@ impl RecordWords {
         }
     }
 
-    /// Adds an attribute, unless there are too many.
+    /// Adds an attribute.
     #[inline]
     pub(super) fn attribute(&mut self, key: &str, value: RecordedValue<'_>) {
-        if self.attributes == ATTRIBUTES_MAX {
-            return;
-        }
         self.attributes += 1;
         let key = at_most(key, NAME_BYTES_MAX);
         let key_field = (key.len() as u64) << 8;
@@ -190,8 +190,10 @@ impl RecordWords {
             RecordKind::End => 1,
             RecordKind::Log => 2,
         };
-        self.in_place[0] |=
-            kind | (u64::from(tag) << 2) | (self.attributes << 26) | ((self.length as u64) << 34);
+        self.in_place[0] |= kind
+            | (u64::from(tag) << 2)
+            | ((self.attributes & ATTRIBUTES_MASK) << ATTRIBUTES_SHIFT)
+            | ((self.length as u64 & LENGTH_MASK) << LENGTH_SHIFT);
         self.in_place[4] = end;
     }
 
@@ -229,7 +231,7 @@ impl<'a> RecordRef<'a> {
     /// The first record of `words` and what follows it.
     pub(super) fn split(words: &'a [AtomicU64]) -> Option<(Self, &'a [AtomicU64])> {
         let header = words.first()?.load(Ordering::Relaxed);
-        let length = usize::try_from((header >> 34) & 0x1fff_ffff).unwrap_or(0);
+        let length = usize::try_from((header >> LENGTH_SHIFT) & LENGTH_MASK).unwrap_or(0);
         if length < FIXED_WORDS || length > words.len() {
             return None;
         }
@@ -309,7 +311,7 @@ impl<'a> RecordRef<'a> {
     /// Calls `visit` with each attribute, in the order in which they were set.
     pub fn attributes(&self, mut visit: impl FnMut(&str, RecordedValue<'_>)) {
         let mut position = FIXED_WORDS + text_words(self.name_bytes());
-        let count = (self.word(0) >> 26) & 0xff;
+        let count = (self.word(0) >> ATTRIBUTES_SHIFT) & ATTRIBUTES_MASK;
         for _ in 0..count {
             let meta = self.word(position);
             let key_bytes = usize::try_from((meta >> 8) & 0xffff).unwrap_or(0);

@@ -54,7 +54,7 @@ impl<'a> RecordingSpan<'a> {
             .and_then(|words| SpanId::from_u64(words.span_id()))
     }
 
-    /// Adds an attribute. A span holds 255 of them; its record, with all texts, 32 KiB.
+    /// Adds an attribute. A span holds 32 KiB with all its texts; a larger one is counted as dropped.
     #[inline]
     pub fn set<'v>(&mut self, key: &'static str, value: impl Into<RecordedValue<'v>>) {
         if let Some(words) = &mut self.words {
