@@ -70,7 +70,7 @@ impl BatchItems for FileBatch {
 
     fn item_result(&self, item_cx: &NodeContext, action: &Action) -> Result<Value, NodeError> {
         if *action == Action::error() {
-            return Err(NodeError::failed(failure_of(item_cx.store(), &self.namespace)));
+            return Err(failure_of(item_cx.store(), &self.namespace));
         }
         let mut result = Map::new();
         if let Some(item) = item_cx.variables().get(&self.entry.alias) {

@@ -242,8 +242,7 @@ impl Workflow {
             } else {
                 ""
             };
-            let reason = failure_of(cx.store(), namespace);
-            return Err(NodeError::failed(reason).in_node(&end.last_node));
+            return Err(failure_of(cx.store(), namespace).in_node(&end.last_node));
         }
         let last_node = if end.last_node == END_NODE {
             SmolStr::default()

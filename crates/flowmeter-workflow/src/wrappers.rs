@@ -11,7 +11,7 @@ use flowmeter_engine::{Action, Node, NodeContext, NodeError, StoreView};
 use serde_json::{Map, Value};
 use smol_str::SmolStr;
 
-use crate::nodes::{ParamSpec, ValueType};
+use crate::nodes::{ERROR_OUTPUT, ERROR_TYPE_OUTPUT, ParamSpec, ValueType};
 use crate::template::{NodeNames, ParamTemplates, Resolver, kind_of, render_value};
 
 /// Resolves the parameters before the node runs.
@@ -126,7 +126,8 @@ impl<N: Node> Node for Namespaced<N> {
             && self.keeps_error
             && !error.is_cancelled()
         {
-            inner.store().set("error", Value::String(error.to_string()));
+            inner.store().set(ERROR_OUTPUT, Value::String(error.to_string()));
+            inner.store().set(ERROR_TYPE_OUTPUT, Value::from(error.error_type()));
         }
         outcome
     }
@@ -147,9 +148,9 @@ impl<N: Node> Node for Routed<N> {
         match self.node.run(cx).await {
             Err(error) if self.has_error_edge && !error.is_cancelled() => Ok(Action::error()),
             Ok(action) if action == Action::error() && !self.has_error_edge && self.has_other_edges => {
-                let reason = failure_of(cx.store(), &self.namespace);
-                let message = format!("{reason} (no edge for the action `error` leads on)");
-                Err(NodeError::routing(message).in_node(&self.id))
+                let failure = failure_of(cx.store(), &self.namespace);
+                let message = format!("{failure} (no edge for the action `error` leads on)");
+                Err(NodeError::routing(message).with_type(failure.error_type()).in_node(&self.id))
             }
             outcome => outcome,
         }
@@ -157,21 +158,25 @@ impl<N: Node> Node for Routed<N> {
 }
 
 /// Why a node that returned the action `error` failed, from what it wrote.
-pub(crate) fn failure_of(store: &StoreView, namespace: &str) -> String {
+pub(crate) fn failure_of(store: &StoreView, namespace: &str) -> NodeError {
     let read = |key: &str| store.get_in(namespace, key).filter(|value| !value.is_null());
     let text_of = |key: &str| {
         read(key)
             .map(|value| render_value(&value).trim().to_owned())
             .filter(|text| !text.is_empty())
     };
-    if let Some(error) = text_of("error") {
-        return error;
+    if let Some(error) = text_of(ERROR_OUTPUT) {
+        let failure = NodeError::failed(error);
+        return match text_of(ERROR_TYPE_OUTPUT) {
+            Some(error_type) => failure.with_type(error_type),
+            None => failure,
+        };
     }
     let stderr = text_of("stderr");
-    match (read("exit_code"), stderr) {
+    NodeError::failed(match (read("exit_code"), stderr) {
         (Some(code), Some(stderr)) => format!("command failed with exit code {code}: {stderr}"),
         (Some(code), None) => format!("command failed with exit code {code}"),
         (None, Some(stderr)) => stderr,
         (None, None) => "it returned the action `error`".to_owned(),
-    }
+    })
 }

@@ -16,7 +16,7 @@ use super::leaf::{self, Leaf, Outputs};
 use super::params::Params;
 use super::process::{self, ProcessProblem};
 use super::shell::text_or_base64;
-use super::{ERROR, NodeType, ValueType, defaulting, optional, output, required};
+use super::{ERROR, ERROR_TYPE, NodeType, ValueType, defaulting, optional, output, required};
 use flowmeter::current;
 
 pub(super) const TYPE: NodeType = NodeType {
@@ -55,6 +55,7 @@ pub(super) const TYPE: NodeType = NodeType {
             "what it wrote to the standard error; at most 100 MiB",
         ),
         ERROR,
+        ERROR_TYPE,
     ],
     free_outputs: false,
     actions: &["error"],

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::leaf::{self, Leaf, Outputs};
 use super::params::Params;
-use super::{ERROR, NodeType, ValueType, files, optional, output, required};
+use super::{ERROR, ERROR_TYPE, NodeType, ValueType, files, optional, output, required};
 use flowmeter::current;
 
 const CONFIRMATION: &str = "confirm_delete";
@@ -39,6 +39,7 @@ pub(super) const TYPE: NodeType = NodeType {
         ),
         output("file_path", ValueType::String, "the path from the root on"),
         ERROR,
+        ERROR_TYPE,
     ],
     free_outputs: false,
     actions: &["error"],

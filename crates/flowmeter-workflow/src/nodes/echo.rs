@@ -7,7 +7,7 @@ use flowmeter_engine::{NodeContext, NodeError, RetryPolicy};
 
 use super::leaf::{self, Leaf, Outputs};
 use super::params::Params;
-use super::{ERROR, NodeType, ValueType, output, required};
+use super::{ERROR, ERROR_TYPE, NodeType, ValueType, output, required};
 
 pub(super) const TYPE: NodeType = NodeType {
     name: "echo",
@@ -18,7 +18,7 @@ pub(super) const TYPE: NodeType = NodeType {
         "what to give back, of any type",
     )],
     free_params: false,
-    outputs: &[output("echo", ValueType::Any, "the message"), ERROR],
+    outputs: &[output("echo", ValueType::Any, "the message"), ERROR, ERROR_TYPE],
     free_outputs: false,
     actions: &["error"],
     free_actions: false,

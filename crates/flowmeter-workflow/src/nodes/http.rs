@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 
 use super::leaf::{self, Leaf, Outputs};
 use super::params::{Params, text_of};
-use super::{ERROR, NodeType, ValueType, defaulting, optional, output, required};
+use super::{ERROR, ERROR_TYPE, NodeType, ValueType, defaulting, optional, output, required};
 use crate::chat::{provider_message, root_cause, status_is_passing};
 use crate::http_client::HttpClient;
 use flowmeter::current;
@@ -88,6 +88,7 @@ pub(super) const TYPE: NodeType = NodeType {
             "seconds from sending to the last byte",
         ),
         ERROR,
+        ERROR_TYPE,
     ],
     free_outputs: false,
     actions: &["error"],

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use serde_json::{Map, Value};
 use thiserror::Error;
 
-use super::{ERROR_OUTPUT, NodeSetting};
+use super::{ERROR_OUTPUT, ERROR_TYPE_OUTPUT, NodeSetting};
 use flowmeter::current;
 
 /// The values that a node writes, by key.
@@ -99,6 +99,7 @@ impl<L: Leaf> Node for LeafNode<L> {
         span.record_error(error.error_type(), error.message());
         let mut outputs = outputs_of(&error);
         outputs.insert(ERROR_OUTPUT.to_owned(), Value::from(error.message()));
+        outputs.insert(ERROR_TYPE_OUTPUT.to_owned(), Value::from(error.error_type()));
         choose_action(&mut outputs, Action::error().as_str());
         Ok(Value::Object(outputs))
     }
@@ -116,6 +117,7 @@ impl<L: Leaf> Node for LeafNode<L> {
         if !outputs.contains_key(ERROR_OUTPUT) && store.get_in(&store.namespace(), ERROR_OUTPUT).is_some() {
             // Left by an earlier visit of the same node, in a loop.
             store.remove(ERROR_OUTPUT);
+            store.remove(ERROR_TYPE_OUTPUT);
         }
         for (key, value) in outputs {
             store.set(&key, value);

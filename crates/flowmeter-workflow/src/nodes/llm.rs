@@ -16,7 +16,7 @@ use smol_str::SmolStr;
 
 use super::leaf::{self, Leaf, Outputs};
 use super::params::Params;
-use super::{ERROR, NodeType, Services, ValueType, defaulting, optional, output, required};
+use super::{ERROR, ERROR_TYPE, NodeType, Services, ValueType, defaulting, optional, output, required};
 use crate::chat::{ChatError, ChatReply, ChatRequest, ChatTarget};
 use flowmeter::{LlmFailure, LlmRequest, LlmResponse, current};
 
@@ -86,6 +86,7 @@ pub(super) const TYPE: NodeType = NodeType {
         ),
         output("prompt", ValueType::String, "the prompt as it was sent"),
         ERROR,
+        ERROR_TYPE,
     ],
     free_outputs: false,
     actions: &["error"],

@@ -136,6 +136,9 @@ pub struct Services {
 /// The output in which every node type tells what went wrong, when it returns the action `error`.
 pub const ERROR_OUTPUT: &str = "error";
 
+/// The output in which every node type tells what sort of failure it was: `http_429`, `timeout`, ….
+pub(crate) const ERROR_TYPE_OUTPUT: &str = "error_type";
+
 /// All node types, in the order in which they are shown.
 #[must_use]
 pub fn node_types() -> &'static [NodeType] {
@@ -213,6 +216,13 @@ const ERROR: OutputSpec = output(
     ERROR_OUTPUT,
     ValueType::String,
     "what went wrong; only written with the action `error`",
+);
+
+/// The other one.
+const ERROR_TYPE: OutputSpec = output(
+    ERROR_TYPE_OUTPUT,
+    ValueType::String,
+    "the sort of failure, such as `timeout`; only written with the action `error`",
 );
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::leaf::{self, Leaf, Outputs};
 use super::params::Params;
-use super::{ERROR, NodeType, ValueType, defaulting, files, output, required};
+use super::{ERROR, ERROR_TYPE, NodeType, ValueType, defaulting, files, output, required};
 use flowmeter::current;
 
 pub(super) const TYPE: NodeType = NodeType {
@@ -44,6 +44,7 @@ pub(super) const TYPE: NodeType = NodeType {
         ),
         output("file_path", ValueType::String, "the path from the root on"),
         ERROR,
+        ERROR_TYPE,
     ],
     free_outputs: false,
     actions: &["error"],

@@ -16,7 +16,7 @@ use tokio::process::Command;
 use super::leaf::{self, Leaf, Outputs};
 use super::params::{Params, text_of};
 use super::process::{self, Captured};
-use super::{ERROR, NodeType, ValueType, defaulting, optional, output, required};
+use super::{ERROR, ERROR_TYPE, NodeType, ValueType, defaulting, optional, output, required};
 use flowmeter::current;
 
 pub(super) const TYPE: NodeType = NodeType {
@@ -87,6 +87,7 @@ pub(super) const TYPE: NodeType = NodeType {
         ),
         output("command", ValueType::String, "the command"),
         ERROR,
+        ERROR_TYPE,
     ],
     free_outputs: false,
     actions: &["error"],

@@ -15,7 +15,7 @@ use flowmeter_model::SpanKind;
 use parking_lot::Mutex;
 use serde_json::{Map, Value};
 
-use super::{ERROR, NodeType, ValueType, optional, output};
+use super::{ERROR, ERROR_TYPE, NodeType, ValueType, optional, output};
 use crate::inputs::complete_inputs;
 use crate::run::{LoadError, Loader, Workflow};
 
@@ -46,6 +46,7 @@ pub(super) const TYPE: NodeType = NodeType {
             "the workflow's result, where it declares no outputs",
         ),
         ERROR,
+        ERROR_TYPE,
     ],
     free_outputs: true,
     actions: &["error"],

@@ -15,7 +15,7 @@ use tokio::io::AsyncWriteExt;
 use super::leaf::{self, Leaf, Outputs};
 use super::params::{Params, text_of};
 use super::read_file::Encoding;
-use super::{ERROR, NodeType, ValueType, defaulting, files, output, required};
+use super::{ERROR, ERROR_TYPE, NodeType, ValueType, defaulting, files, output, required};
 use flowmeter::current;
 
 pub(super) const TYPE: NodeType = NodeType {
@@ -57,6 +57,7 @@ pub(super) const TYPE: NodeType = NodeType {
         output("bytes_written", ValueType::Integer, "how many bytes were written"),
         output("file_path", ValueType::String, "the path from the root on"),
         ERROR,
+        ERROR_TYPE,
     ],
     free_outputs: false,
     actions: &["error"],

@@ -40,9 +40,9 @@ fn four_mistakes_are_reported_at_once() {
                 help: did you mean `method`? valid: url, method, headers, params, body, auth_token, api_key, api_key_header, timeout
             4:27: error: there is no node type `ecko`
                 help: did you mean `echo`? node types: shell, code, http, llm, read-file, write-file, copy-file, move-file, delete-file, workflow, echo
-            4:58: error: `${fetch.email}`: node `fetch` (http) has no output `email`; it has response, response_is_binary, status_code, response_headers, response_time, error
+            4:58: error: `${fetch.email}`: node `fetch` (http) has no output `email`; it has response, response_is_binary, status_code, response_headers, response_time, error, error_type
                 help: text that a node wrote as JSON is looked into: `${node.key.member}`
-            5:59: error: `${fetch.status_cod}`: node `fetch` (http) has no output `status_cod`; it has response, response_is_binary, status_code, response_headers, response_time, error
+            5:59: error: `${fetch.status_cod}`: node `fetch` (http) has no output `status_cod`; it has response, response_is_binary, status_code, response_headers, response_time, error, error_type
                 help: did you mean `${fetch.status_code}`?
             5:83: error: `${fetsh.response}`: there is no node or input `fetsh`
                 help: did you mean `fetch`? nodes: fetch, say
@@ -235,10 +235,10 @@ fn templates_are_checked() {
             4:73: error: `${name.0}` is not a template: a name cannot begin with a digit
                 help: index a list as `items[0]`, not `items.0`
             4:83: error: `${first}`: node `first` (shell) is no value; name one of its outputs
-                help: it has stdout, stdout_is_binary, stderr, stderr_is_binary, exit_code, command, error
+                help: it has stdout, stdout_is_binary, stderr, stderr_is_binary, exit_code, command, error, error_type
             4:92: error: `${nam}`: there is no node or input `nam`
                 help: did you mean `name`? inputs: name, count, spare; nodes: later, many, after, lost
-            4:115: error: `${later.stdout}`: node `later` (echo) has no output `stdout`; it has echo, error
+            4:115: error: `${later.stdout}`: node `later` (echo) has no output `stdout`; it has echo, error, error_type
             5:61: error: `${count.digits}`: input `count` is of type integer; there is nothing inside
                 help: write `${count}`
             5:80: error: `${later.echo}`: node `later` uses its own output, which is not there before it has run
@@ -247,7 +247,7 @@ fn templates_are_checked() {
             5:108: error: `${first.exit_code.x}`: `first.exit_code` is of type integer; there is nothing inside
             6:87: warning: `${many.stdout ?? "x"}`: node `many` (shell, batch) has no output `stdout`; it has results, count, success_count, error_count, errors, batch_metadata, error
             8:60: error: `${many.stdout}`: node `many` (shell, batch) has no output `stdout`; it has results, count, success_count, error_count, errors, batch_metadata, error
-            8:101: warning: `${first.stdou ?? later.echo ?? 1}`: node `first` (shell) has no output `stdou`; it has stdout, stdout_is_binary, stderr, stderr_is_binary, exit_code, command, error
+            8:101: warning: `${first.stdou ?? later.echo ?? 1}`: node `first` (shell) has no output `stdou`; it has stdout, stdout_is_binary, stderr, stderr_is_binary, exit_code, command, error, error_type
                 help: did you mean `${first.stdout}`?
             9:12: warning: node `lost` is never reached: no edge leads to it
             11:122: warning: node `many` (shell) never returns the action `yes`
