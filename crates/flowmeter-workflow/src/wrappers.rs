@@ -127,7 +127,9 @@ impl<N: Node> Node for Namespaced<N> {
             && !error.is_cancelled()
         {
             inner.store().set(ERROR_OUTPUT, Value::String(error.to_string()));
-            inner.store().set(ERROR_TYPE_OUTPUT, Value::from(error.error_type()));
+            inner
+                .store()
+                .set(ERROR_TYPE_OUTPUT, Value::from(error.error_type()));
         }
         outcome
     }
@@ -150,7 +152,9 @@ impl<N: Node> Node for Routed<N> {
             Ok(action) if action == Action::error() && !self.has_error_edge && self.has_other_edges => {
                 let failure = failure_of(cx.store(), &self.namespace);
                 let message = format!("{failure} (no edge for the action `error` leads on)");
-                Err(NodeError::routing(message).with_type(failure.error_type()).in_node(&self.id))
+                Err(NodeError::routing(message)
+                    .with_type(failure.error_type())
+                    .in_node(&self.id))
             }
             outcome => outcome,
         }
