@@ -203,9 +203,18 @@ fn seconds_of(object: &Map<String, Value>, key: &str) -> f64 {
 
 impl WorkflowDocument {
     /// Reads what is there; what has the wrong shape is left out.
-    pub(crate) fn from_value(value: &Value) -> Self {
-        let empty = Map::new();
-        let top = value.as_object().unwrap_or(&empty);
+    pub(crate) fn from_value(mut value: Value) -> Self {
+        let mut nothing = Map::new();
+        let top = value.as_object_mut().unwrap_or(&mut nothing);
+        let nodes = top
+            .get_mut("nodes")
+            .and_then(Value::as_array_mut)
+            .into_iter()
+            .flatten()
+            .enumerate()
+            .filter_map(|(index, node)| NodeEntry::read(index, node.as_object_mut()?))
+            .collect();
+        let top = &*top;
         let objects_in = |key: &str| -> Vec<(usize, &Map<String, Value>)> {
             top.get(key)
                 .and_then(Value::as_array)
@@ -218,10 +227,7 @@ impl WorkflowDocument {
         let members_of = |key: &str| top.get(key).and_then(Value::as_object).into_iter().flatten();
         Self {
             ir_version: text_of(top, "ir_version").unwrap_or_else(|| "0.1.0".to_owned()),
-            nodes: objects_in("nodes")
-                .into_iter()
-                .filter_map(|(index, object)| NodeEntry::read(index, object))
-                .collect(),
+            nodes,
             edges: objects_in("edges")
                 .into_iter()
                 .filter_map(|(index, object)| EdgeEntry::read(index, object))
@@ -257,14 +263,15 @@ impl WorkflowDocument {
 }
 
 impl NodeEntry {
-    fn read(index: usize, object: &Map<String, Value>) -> Option<Self> {
+    fn read(index: usize, object: &mut Map<String, Value>) -> Option<Self> {
         let params_key = if object.contains_key("params") {
             "params"
         } else {
             "parameters"
         };
-        let params = match object.get(params_key) {
-            Some(params @ Value::Object(_)) => params.clone(),
+        // Moved and not copied: parameters may hold long prompts.
+        let params = match object.get_mut(params_key) {
+            Some(params @ Value::Object(_)) => params.take(),
             _ => Value::Object(Map::new()),
         };
         Some(Self {

@@ -2,12 +2,15 @@
 //!
 //! Knows nothing of workflows; never changes a value.
 
+use std::cell::OnceCell;
 use std::collections::HashSet;
+use std::fmt;
 
 use jsonc_parser::ast;
 use jsonc_parser::common::Ranged;
 use jsonc_parser::errors::ParseErrorKind;
 use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
 use crate::problem::{Anchor, Finding, Findings, Problem, Severity, pointer_step};
@@ -15,7 +18,9 @@ use crate::problem::{Anchor, Finding, Findings, Problem, Severity, pointer_step}
 /// A JSON text with its places.
 pub(crate) struct Source<'a> {
     text: &'a str,
-    tree: Option<ast::Value<'a>>,
+    /// Only made where there is something to point at: most files are valid.
+    tree: OnceCell<Option<ast::Value<'a>>>,
+    has_duplicate_keys: bool,
     line_starts: Vec<usize>,
 }
 
@@ -37,7 +42,8 @@ impl<'a> Source<'a> {
         let line_starts = std::iter::once(0).chain(starts_of_further_lines(text)).collect();
         let mut source = Self {
             text,
-            tree: None,
+            tree: OnceCell::new(),
+            has_duplicate_keys: false,
             line_starts,
         };
         if text.trim().is_empty() {
@@ -48,14 +54,17 @@ impl<'a> Source<'a> {
             Ok(value) => value,
             Err(error) => return Err(source.syntax_problem(&error)),
         };
-        match parse_to_ast(text, &CollectOptions::default(), &STRICT) {
-            Ok(parsed) => source.tree = parsed.value,
-            Err(error) => {
-                let message = format!("this is not valid JSON: {}", error.kind());
-                return Err(source.problem_at(error.range().start, message, None));
-            }
-        }
+        source.has_duplicate_keys = keys_in_text(text) > keys_in(&value);
         Ok((source, value))
+    }
+
+    fn tree(&self) -> Option<&ast::Value<'a>> {
+        let parse = || {
+            parse_to_ast(self.text, &CollectOptions::default(), &STRICT)
+                .ok()
+                .and_then(|parsed| parsed.value)
+        };
+        self.tree.get_or_init(parse).as_ref()
     }
 
     fn syntax_problem(&self, error: &serde_json::Error) -> Problem {
@@ -99,7 +108,9 @@ impl<'a> Source<'a> {
 
     /// Adds a problem for each key that an object has twice.
     pub(crate) fn find_duplicate_keys(&self, findings: &mut Findings) {
-        if let Some(tree) = &self.tree {
+        if self.has_duplicate_keys
+            && let Some(tree) = self.tree()
+        {
             duplicates_in(tree, &mut String::new(), findings);
         }
     }
@@ -130,7 +141,7 @@ impl<'a> Source<'a> {
 
     /// The byte at which the value of `pointer` begins; the nearest value around it where there is none.
     fn offset_of(&self, pointer: &str, anchor: Anchor) -> usize {
-        let Some(mut value) = self.tree.as_ref() else {
+        let Some(mut value) = self.tree() else {
             return 0;
         };
         let mut key_start = None;
@@ -184,6 +195,69 @@ fn starts_of_further_lines(text: &str) -> impl Iterator<Item = usize> {
         .enumerate()
         .filter(|(_, byte)| *byte == b'\n')
         .map(|(offset, _)| offset + 1)
+}
+
+/// How many keys the objects of a value have.
+fn keys_in(value: &Value) -> usize {
+    match value {
+        Value::Object(members) => members.len() + members.values().map(keys_in).sum::<usize>(),
+        Value::Array(elements) => elements.iter().map(keys_in).sum(),
+        _ => 0,
+    }
+}
+
+/// How many keys a JSON text writes: more than its value has where one is written twice.
+fn keys_in_text(text: &str) -> usize {
+    let mut count = 0;
+    // The text has been read once already: it is valid.
+    let _ = KeyCounter(&mut count).deserialize(&mut serde_json::Deserializer::from_str(text));
+    count
+}
+
+struct KeyCounter<'c>(&'c mut usize);
+
+impl<'de> DeserializeSeed<'de> for KeyCounter<'_> {
+    type Value = ();
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for KeyCounter<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        Ok(())
+    }
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<(), A::Error> {
+        while elements.next_element_seed(KeyCounter(self.0))?.is_some() {}
+        Ok(())
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
+        while members.next_key::<IgnoredAny>()?.is_some() {
+            *self.0 += 1;
+            members.next_value_seed(KeyCounter(self.0))?;
+        }
+        Ok(())
+    }
 }
 
 /// Where byte `decoded` of a string's value stands in its literal, quotes and escapes included.

@@ -16,8 +16,9 @@ pub(super) struct Reach {
     reachable: Vec<bool>,
     /// By position: the component that the node is in; nodes of a circle share one.
     component: Vec<usize>,
-    /// By component: the components from which it can be reached, as a set of bits.
-    before: Vec<Vec<u64>>,
+    /// By component: the components from which it can be reached, as bits in `words` words each.
+    before: Vec<u64>,
+    words: usize,
     /// By component: whether it goes round.
     circular: Vec<bool>,
 }
@@ -39,7 +40,7 @@ impl Reach {
         if from == to {
             return self.circular[from];
         }
-        self.before[to][from / 64] & (1 << (from % 64)) != 0
+        self.before[to * self.words + from / 64] & (1 << (from % 64)) != 0
     }
 }
 
@@ -163,6 +164,7 @@ fn reach(targets: &[Vec<usize>], start: Option<usize>) -> Reach {
             reachable,
             component: Vec::new(),
             before: Vec::new(),
+            words: 0,
             circular: Vec::new(),
         };
     }
@@ -181,22 +183,24 @@ fn reach(targets: &[Vec<usize>], start: Option<usize>) -> Reach {
         }
     }
     let words = count.div_ceil(64);
-    let mut before = vec![vec![0_u64; words]; count];
+    let mut before = vec![0_u64; words * count];
     // Components are numbered in reverse topological order: whoever leads on has the higher number.
     for from in (0..count).rev() {
-        let mut own = std::mem::take(&mut before[from]);
+        let (lower, own) = before.split_at_mut(from * words);
+        let own = &mut own[..words];
         own[from / 64] |= 1 << (from % 64);
         for to in &outgoing[from] {
-            for (word, inherited) in before[*to].iter_mut().zip(&own) {
-                *word |= inherited;
+            let inherited = &mut lower[to * words..(to + 1) * words];
+            for (word, bits) in inherited.iter_mut().zip(&*own) {
+                *word |= bits;
             }
         }
-        before[from] = own;
     }
     Reach {
         reachable,
         component,
         before,
+        words,
         circular,
     }
 }

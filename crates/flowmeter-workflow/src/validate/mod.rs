@@ -132,8 +132,7 @@ impl Checker {
         let mut findings = Findings::default();
         source.find_duplicate_keys(&mut findings);
         check_shape(&value, &mut findings);
-        let document = WorkflowDocument::from_value(&value);
-        drop(value);
+        let document = WorkflowDocument::from_value(value);
         declarations::check(&document, &mut findings);
         let reachable = graph::check(&document, &mut findings);
         let children = children::check(self, &document, folder, &mut findings);

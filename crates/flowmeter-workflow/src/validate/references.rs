@@ -5,6 +5,7 @@
 use std::collections::HashSet;
 
 use serde_json::{Map, Value};
+use smol_str::SmolStr;
 
 use super::Context;
 use super::graph::Reach;
@@ -368,7 +369,7 @@ impl<'a> Check<'a, '_> {
     }
 
     fn outputs_of(&self, node: &NodeEntry) -> NodeOutputs {
-        let mut names: Vec<(String, ValueType)> = Vec::new();
+        let mut names: Vec<(SmolStr, ValueType)> = Vec::new();
         let mut free = false;
         let mut suffix = "";
         if node.batch.is_some() {
@@ -385,17 +386,17 @@ impl<'a> Check<'a, '_> {
                 batch_items::OUTPUTS
                     .iter()
                     .zip(types)
-                    .map(|(name, kind)| ((*name).to_owned(), kind)),
+                    .map(|(name, kind)| (SmolStr::new_static(name), kind)),
             );
         } else if let Some(child) = self.context.children.get(&node.id) {
             let declared = &child.document.outputs;
             names.extend(
                 declared
                     .iter()
-                    .map(|output| (output.name.to_string(), output.value_type)),
+                    .map(|output| (output.name.clone(), output.value_type)),
             );
             if declared.is_empty() {
-                names.push(("result".to_owned(), ValueType::Any));
+                names.push((SmolStr::new_static("result"), ValueType::Any));
             }
         } else if node.node_type == nested_node::NAME {
             free = true;
@@ -405,21 +406,21 @@ impl<'a> Check<'a, '_> {
                 node_type
                     .outputs
                     .iter()
-                    .map(|output| (output.name.to_owned(), output.value_type)),
+                    .map(|output| (SmolStr::new_static(output.name), output.value_type)),
             );
         }
         if node.repeat.is_some() {
-            names.push(("loop_stopped".to_owned(), ValueType::String));
+            names.push((SmolStr::new_static("loop_stopped"), ValueType::String));
         }
         if !names.iter().any(|(name, _)| name == "error") {
-            names.push(("error".to_owned(), ValueType::String));
+            names.push((SmolStr::new_static("error"), ValueType::String));
         }
         NodeOutputs { names, free, suffix }
     }
 }
 
 struct NodeOutputs {
-    names: Vec<(String, ValueType)>,
+    names: Vec<(SmolStr, ValueType)>,
     free: bool,
     suffix: &'static str,
 }
