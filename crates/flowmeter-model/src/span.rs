@@ -234,13 +234,26 @@ pub struct MutationRecord {
     /// `namespace.key` or deeper; a root key stands alone.
     pub path: String,
     /// The value before; absent when there was none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub before: Option<Value>,
     /// The value after; absent when it was removed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub after: Option<Value>,
     /// When.
     pub time: TimestampNs,
+}
+
+/// A value that is there is some value, also when it is null.
+fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
 }
 
 /// What a template became.

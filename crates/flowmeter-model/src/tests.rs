@@ -73,3 +73,16 @@ fn attributes_keep_order_and_types_through_json() {
     assert_eq!(text, r#"{"b":2.5,"a":"x"}"#);
     assert_eq!(serde_json::from_str::<Attributes>(&text).unwrap(), attributes);
 }
+
+#[test]
+fn a_value_that_was_null_is_not_a_value_that_was_not_there() {
+    let record = MutationRecord {
+        path: "a.k".into(),
+        before: Some(serde_json::Value::Null),
+        after: None,
+        time: TimestampNs(1),
+    };
+    let text = serde_json::to_string(&record).unwrap();
+    assert_eq!(text, r#"{"path":"a.k","before":null,"time":1}"#);
+    assert_eq!(serde_json::from_str::<MutationRecord>(&text).unwrap(), record);
+}
