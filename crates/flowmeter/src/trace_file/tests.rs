@@ -321,7 +321,8 @@ fn the_human_form_of_a_whole_trace() {
         - LLM Calls: 1
         - Tokens: ~1285 (1200 in + 85 out)
         - Cost: ~$0.0089
-    "#]].assert_eq(&human(&trace, false));
+    "#]]
+    .assert_eq(&human(&trace, false));
     let coloured = human(&trace, true);
     assert!(
         coloured.contains("\u{1b}[36m→\u{1b}[0m workflow.start"),

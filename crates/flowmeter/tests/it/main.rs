@@ -1,0 +1,10 @@
+//! The library as others use it: whole runs, and what their reports and trace files say of them.
+
+#![allow(clippy::unwrap_used, reason = "what a probe does not find fails its test")]
+
+mod anomalies;
+mod levels;
+mod money;
+mod probes;
+mod secrets;
+mod trees;
