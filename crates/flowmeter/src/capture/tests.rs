@@ -117,3 +117,83 @@ fn masking_never_panics_and_never_lets_a_known_value_through() {
         Ok(())
     });
 }
+
+#[test]
+fn each_known_form_is_masked_where_it_stands_alone() {
+    let capture = capture(CaptureLevel::Limited);
+    let body = "Ab0Cd1Ef2Gh3Ij4Kl5Mn6Op7Qr8St9Uv";
+    let upper = body.to_ascii_uppercase();
+    let mut forms: Vec<String> = [
+        "sk-",
+        "sk_",
+        "pk-",
+        "pk_",
+        "rk-",
+        "rk_",
+        "ghp_",
+        "gho_",
+        "ghu_",
+        "ghs_",
+        "ghr_",
+        "github_pat_",
+        "glpat-",
+        "AIza",
+        "ya29.",
+        "xoxb-",
+        "xoxp-",
+        "hf_",
+        "gsk_",
+        "npm_",
+        "Bearer ",
+        "basic ",
+    ]
+    .iter()
+    .map(|prefix| format!("{prefix}{body}"))
+    .collect();
+    forms.extend(["AKIA", "ASIA", "AGPA", "AIDA", "AROA"].map(|prefix| format!("{prefix}{upper}")));
+    forms.extend(
+        [
+            "api_key",
+            "API-KEY",
+            "apikey",
+            "my_access_key",
+            "private-key",
+            "auth_token",
+            "accessToken",
+            "refresh_token",
+            "session-token",
+            "client_secret",
+            "secret",
+            "DB_PASSWORD",
+            "passwd",
+            "token",
+            "Authorization",
+            "Cookie",
+        ]
+        .map(|name| format!("{name}={body}")),
+    );
+    forms.push(format!("eyJ{body}.{body}.{body}"));
+    forms.push(format!("postgres://ann:{body}@host/db"));
+    forms.push(format!(
+        "-----BEGIN EC PRIVATE KEY-----\n{body}\n-----END EC PRIVATE KEY-----"
+    ));
+    for form in forms {
+        for text in [form.clone(), format!("({form})"), format!("é {form}\nrest")] {
+            let kept = capture.text(&text);
+            assert!(
+                !kept.contains(body) && !kept.contains(&upper) && kept.contains("[REDACTED]"),
+                "{text} → {kept}"
+            );
+        }
+    }
+}
+
+#[test]
+fn masking_a_pair_keeps_its_quotes() {
+    let capture = capture(CaptureLevel::Limited);
+    assert_eq!(
+        capture.text(r#"{"token": "abcdefgh", "x": 1}"#),
+        r#"{"token": "[REDACTED]", "x": 1}"#
+    );
+    assert_eq!(capture.text("password='abcdefgh' x"), "password='[REDACTED]' x");
+}

@@ -1,3 +1,5 @@
+//! Unit tests of where a trace is written and whether it stays.
+
 use expect_test::expect;
 use flowmeter_engine::{NodeError, SharedStore};
 use flowmeter_model::{IdSource, TimestampNs};
