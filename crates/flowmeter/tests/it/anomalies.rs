@@ -248,7 +248,14 @@ async fn large_batch_items_do_not_slow_the_run_down() {
             Ok(Action::default())
         }
     }
-    let batch = Batch::new(traced("a", idle()), Large, BatchPolicy::default()).unwrap();
+    // Slow enough for the pipeline to read the first items' spans while the others are still to come.
+    let slow = exec(|_| {
+        Box::pin(async {
+            tokio::time::sleep(Duration::from_millis(30)).await;
+            Ok(Action::default())
+        })
+    });
+    let batch = Batch::new(traced("a", slow), Large, BatchPolicy::default()).unwrap();
     let began = std::time::Instant::now();
     let ran = run(Flow::builder("f")
         .node("all", traced("all", batch))
