@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use flowmeter_engine::{TickClock, Ticks};
 use flowmeter_model::{
-    AttributeValue, LogRecord, MutationRecord, Span, SpanId, SpanKind, TemplateResolution, TimestampNs,
-    TraceId,
+    AttributeValue, Attributes, LogRecord, MutationRecord, Span, SpanId, SpanKind, TemplateResolution,
+    TimestampNs, TraceId,
 };
 use parking_lot::Mutex;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -23,7 +23,7 @@ use crate::capture::{Capture, ContentKind, is_secret_name};
 use crate::details::{LogDraft, SpanDetails, kind_and_status};
 use crate::genai;
 use crate::meter::RunShared;
-use crate::recorder::{Payload, RecordKind, RecordRef, RecordedValue};
+use crate::recorder::{Payload, RecordCopy, RecordKind, RecordRef, RecordedValue};
 use crate::trace_file::{TraceEnding, TraceFile, TraceFileError};
 
 /// How long an ended span may wait for the disk: with the pause below, less than the promised 200 ms.
@@ -46,7 +46,8 @@ pub(crate) struct Pipeline {
 }
 
 struct OpenSpan {
-    span: Box<Span>,
+    /// The record of its start: most spans end before anybody wants to see more of it.
+    record: RecordCopy,
     written: bool,
 }
 
@@ -201,26 +202,25 @@ impl Pipeline {
             record.span_id()?,
             record.parent_span_id(),
             kind,
-            self.capture.text(&record.name()),
+            record.name(),
             self.time(record.start()),
         ))
     }
 
     fn take_start(&mut self, record: &RecordRef<'_>) {
-        let Some(mut span) = self.begin(record) else {
+        let Some(span_id) = record.span_id() else {
             return;
         };
-        if self.early_ends.remove(&span.span_id) {
-            return;
+        if !self.early_ends.remove(&span_id) {
+            let record = record.to_owned_words();
+            self.open.insert(
+                span_id,
+                OpenSpan {
+                    record,
+                    written: false,
+                },
+            );
         }
-        read_attributes(record, &mut span);
-        self.open.insert(
-            span.span_id,
-            OpenSpan {
-                span: Box::new(span),
-                written: false,
-            },
-        );
     }
 
     fn take_end(&mut self, record: &RecordRef<'_>, payload: Option<Payload>) {
@@ -234,17 +234,22 @@ impl Pipeline {
         span.end = Some(self.time(record.end()));
         span.status = Some(status);
         read_attributes(record, &mut span);
+        // A library user's own attributes may hold anything; ours are ids and counts.
+        if kind == SpanKind::Custom {
+            mask_attributes(&self.capture, &mut span.attributes);
+        }
         match payload {
             Some(Payload::Details(details)) => self.add_details(&mut span, *details),
             _ if kind != SpanKind::Custom => span.attributes.set("flowmeter.details_dropped", true),
             _ => {}
         }
-        mask_attributes(&self.capture, &mut span);
         self.write(|file| file.write_span(&span));
     }
 
     fn add_details(&mut self, span: &mut Span, details: SpanDetails) {
-        for (key, value) in details.attributes.iter() {
+        let mut attributes = details.attributes;
+        mask_attributes(&self.capture, &mut attributes);
+        for (key, value) in attributes.iter() {
             span.attributes.set(key.clone(), value.clone());
         }
         span.error = details.error.map(|error| self.capture.error(error));
@@ -289,16 +294,20 @@ impl Pipeline {
             });
         }
         if let Some(messages) = details.messages.filter(|messages| !messages.is_null()) {
-            span.attributes.set(genai::INPUT_MESSAGES, messages);
+            span.attributes.set(
+                genai::INPUT_MESSAGES,
+                self.capture.value(None, &messages, ContentKind::Prompt),
+            );
         }
         if let Some(response) = details.response {
             let part = match &*response {
                 Value::String(text) => json!({ "type": "text", "content": text }),
                 other => json!({ "type": "text", "content": other }),
             };
+            let messages = json!([{ "role": "assistant", "parts": [part] }]);
             span.attributes.set(
                 genai::OUTPUT_MESSAGES,
-                json!([{ "role": "assistant", "parts": [part] }]),
+                self.capture.value(None, &messages, ContentKind::Response),
             );
         }
     }
@@ -310,7 +319,7 @@ impl Pipeline {
             message: self.capture.text(&draft.message),
             target: draft.target,
             span_id: draft.span_id,
-            attributes: flowmeter_model::Attributes::new(),
+            attributes: Attributes::new(),
         };
         self.write(|file| file.write_log(&record));
     }
@@ -318,26 +327,16 @@ impl Pipeline {
     /// Spans that take longer than a flush are named in the file before they end, so that a reader after a kill
     /// can tell what was going on.
     fn write_open_spans(&mut self) {
-        let Self {
-            open,
-            file: Some(file),
-            capture,
-            errors,
-            ..
-        } = self
-        else {
-            return;
-        };
+        let mut open = std::mem::take(&mut self.open);
         for open_span in open.values_mut().filter(|open_span| !open_span.written) {
             open_span.written = true;
-            let mut span = open_span.span.clone();
-            mask_attributes(capture, &mut span);
-            if let Err(error) = file.write_open_span(&span) {
-                errors.push(error);
-                self.file = None;
-                return;
+            let record = open_span.record.as_record();
+            if let Some(mut span) = self.begin(&record) {
+                read_attributes(&record, &mut span);
+                self.write(|file| file.write_open_span(&span));
             }
         }
+        self.open = open;
     }
 }
 
@@ -354,8 +353,8 @@ fn read_attributes(record: &RecordRef<'_>, span: &mut Span) {
 }
 
 /// Cuts and masks what the attributes hold.
-fn mask_attributes(capture: &Capture, span: &mut Span) {
-    for (key, value) in span.attributes.iter_mut() {
+fn mask_attributes(capture: &Capture, attributes: &mut Attributes) {
+    for (key, value) in attributes.iter_mut() {
         match value {
             AttributeValue::Str(text) => {
                 let masked = match capture.value(

@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
 
+use aho_corasick::AhoCorasick;
 use regex::{Captures, Regex};
 use thiserror::Error;
 
@@ -34,30 +35,94 @@ pub struct Redactor {
     own: Option<Arc<Regex>>,
 }
 
-/// The pattern's group `keep` stays, so that a reader still sees what kind of secret it was.
+/// The named groups stay, so that a reader still sees what kind of secret it was. Word boundaries are ASCII's:
+/// the others would make the search slow in every text that is not English.
 static WELL_KNOWN: LazyLock<Option<Regex>> = LazyLock::new(|| {
     let kinds = [
         // A private key, also one whose end was cut off.
         r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z0-9 ]*PRIVATE KEY-----|\z)",
         // OpenAI, Anthropic, OpenRouter, Stripe and all others that begin alike.
-        r"\b(?:sk|pk|rk)[-_][A-Za-z0-9_-]{10,}",
-        r"\b(?:ghp|gho|ghu|ghs|ghr)_[A-Za-z0-9]{16,}|\bgithub_pat_[A-Za-z0-9_]{16,}|\bglpat-[A-Za-z0-9_-]{12,}",
-        r"\b(?:AKIA|ASIA|AGPA|AIDA|AROA)[A-Z0-9]{12,}",
-        r"\bAIza[A-Za-z0-9_-]{30,}|\bya29\.[A-Za-z0-9_-]{16,}",
-        r"\bxox[abeoprs]-[A-Za-z0-9-]{10,}|\bhf_[A-Za-z0-9]{16,}|\bgsk_[A-Za-z0-9]{16,}|\bnpm_[A-Za-z0-9]{20,}",
+        r"(?-u:\b)(?:sk|pk|rk)[-_][A-Za-z0-9_-]{10,}",
+        r"(?-u:\b)(?:ghp|gho|ghu|ghs|ghr)_[A-Za-z0-9]{16,}|(?-u:\b)github_pat_[A-Za-z0-9_]{16,}|(?-u:\b)glpat-[A-Za-z0-9_-]{12,}",
+        r"(?-u:\b)(?:AKIA|ASIA|AGPA|AIDA|AROA)[A-Z0-9]{12,}",
+        r"(?-u:\b)AIza[A-Za-z0-9_-]{30,}|(?-u:\b)ya29\.[A-Za-z0-9_-]{16,}",
+        r"(?-u:\b)xox[abeoprs]-[A-Za-z0-9-]{10,}|(?-u:\b)hf_[A-Za-z0-9]{16,}|(?-u:\b)gsk_[A-Za-z0-9]{16,}|(?-u:\b)npm_[A-Za-z0-9]{20,}",
         // A JSON Web Token, also one whose tail was cut off.
-        r"\beyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*){1,2}",
-        r"(?i:\b(?P<bearer>bearer|basic)\s+)[A-Za-z0-9._~+/=-]{8,}",
+        r"(?-u:\b)eyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*){1,2}",
+        r"(?i:(?-u:\b)(?P<bearer>bearer|basic)\s+)[A-Za-z0-9._~+/=-]{8,}",
         // user:password@ in an address.
         r"(?P<scheme>[a-zA-Z][a-zA-Z0-9+.-]*://)[^\s/@:]+:[^\s/@]+@",
         // name=value and "name": "value" in commands, queries and JSON texts.
         concat!(
-            r#"(?i:(?P<name>\b[a-z0-9_-]*(?:api[_-]?key|access[_-]?key|private[_-]?key|auth[_-]?token|access[_-]?token"#,
-            r#"|refresh[_-]?token|session[_-]?token|client[_-]?secret|secret|password|passwd|\btoken|authorization|cookie)"#,
-            r#"\\?["']?\s*[:=]\s*)\\?["']?)(?:(?i:bearer|basic|token)\s+)?[^\s"'&,;}\\]{4,}"#
+            r#"(?i:(?P<name>(?-u:\b)[a-z0-9_-]*(?:api[_-]?key|access[_-]?key|private[_-]?key|auth[_-]?token|access[_-]?token"#,
+            r#"|refresh[_-]?token|session[_-]?token|client[_-]?secret|secret|password|passwd|(?-u:\b)token|authorization|cookie)"#,
+            r#"\\?["']?\s*[:=]\s*\\?["']?))(?:(?i:bearer|basic|token)\s+)?[^\s"'&,;}\\]{4,}"#
         ),
     ];
     Regex::new(&kinds.join("|")).ok()
+});
+
+/// What every well-known secret contains, in whatever case. Most texts hold none of it and are spared the
+/// pattern; a short run never even compiles it.
+static TRIGGERS: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
+    let triggers = [
+        "-----begin",
+        "sk-",
+        "sk_",
+        "pk-",
+        "pk_",
+        "rk-",
+        "rk_",
+        "ghp_",
+        "gho_",
+        "ghu_",
+        "ghs_",
+        "ghr_",
+        "github_pat_",
+        "glpat-",
+        "akia",
+        "asia",
+        "agpa",
+        "aida",
+        "aroa",
+        "aiza",
+        "ya29.",
+        "xox",
+        "hf_",
+        "npm_",
+        "eyj",
+        "bearer",
+        "basic",
+        "://",
+        "key",
+        "token",
+        "secret",
+        "passw",
+        "authorization",
+        "cookie",
+    ];
+    AhoCorasick::builder()
+        .ascii_case_insensitive(true)
+        .build(triggers)
+        .ok()
+});
+
+/// Names of keys that hold secrets, written together and in lower case.
+static SECRET_PARTS: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
+    let parts = [
+        "apikey",
+        "accesskey",
+        "privatekey",
+        "secret",
+        "password",
+        "passwd",
+        "passphrase",
+        "authorization",
+        "credential",
+        "cookie",
+        "signingkey",
+    ];
+    AhoCorasick::new(parts).ok()
 });
 
 impl Redactor {
@@ -107,6 +172,12 @@ impl Redactor {
             Some(own) => own.replace_all(text, MASK),
             None => Cow::Borrowed(text),
         };
+        if TRIGGERS
+            .as_ref()
+            .is_some_and(|triggers| !triggers.is_match(once.as_bytes()))
+        {
+            return once;
+        }
         let Some(well_known) = WELL_KNOWN.as_ref() else {
             return once;
         };
@@ -137,26 +208,17 @@ impl Redactor {
 /// ```
 #[must_use]
 pub fn is_secret_name(name: &str) -> bool {
-    const PARTS: [&str; 11] = [
-        "apikey",
-        "accesskey",
-        "privatekey",
-        "secret",
-        "password",
-        "passwd",
-        "passphrase",
-        "authorization",
-        "credential",
-        "cookie",
-        "signingkey",
-    ];
-    let plain: String = name
-        .chars()
-        .filter(char::is_ascii_alphanumeric)
-        .map(|c| c.to_ascii_lowercase())
-        .collect();
-    plain.ends_with("token")
-        || plain == "auth"
-        || plain == "pwd"
-        || PARTS.iter().any(|part| plain.contains(part))
+    // Asked for every key of every value: no allocation for names of a usual length.
+    let mut plain = smallvec::SmallVec::<[u8; 64]>::new();
+    plain.extend(
+        name.bytes()
+            .filter(u8::is_ascii_alphanumeric)
+            .map(|byte| byte.to_ascii_lowercase()),
+    );
+    plain.ends_with(b"token")
+        || plain.as_slice() == b"auth"
+        || plain.as_slice() == b"pwd"
+        || SECRET_PARTS
+            .as_ref()
+            .is_some_and(|parts| parts.is_match(plain.as_slice()))
 }

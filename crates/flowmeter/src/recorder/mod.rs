@@ -18,6 +18,7 @@ use flowmeter_model::{IdSource, SpanId};
 use parking_lot::Mutex;
 
 pub(crate) use lane::Payload;
+pub(crate) use record::RecordCopy;
 pub use record::{RecordKind, RecordRef, RecordedValue};
 pub use span::RecordingSpan;
 

@@ -302,6 +302,16 @@ impl<'a> RecordRef<'a> {
         usize::try_from((self.word(0) >> 10) & 0xffff).unwrap_or(0)
     }
 
+    /// A copy that outlives the journal.
+    pub(crate) fn to_owned_words(self) -> RecordCopy {
+        RecordCopy(
+            self.words
+                .iter()
+                .map(|word| AtomicU64::new(word.load(Ordering::Relaxed)))
+                .collect(),
+        )
+    }
+
     /// The name.
     #[must_use]
     pub fn name(&self) -> Cow<'static, str> {
@@ -331,5 +341,14 @@ impl<'a> RecordRef<'a> {
                 1
             };
         }
+    }
+}
+
+/// A record that was copied out of the journal.
+pub(crate) struct RecordCopy(Box<[AtomicU64]>);
+
+impl RecordCopy {
+    pub(crate) fn as_record(&self) -> RecordRef<'_> {
+        RecordRef { words: &self.0 }
     }
 }
