@@ -117,7 +117,7 @@ impl<'a> Check<'a, '_> {
         if Template::is_in(source) {
             return self.text(source, at, &site);
         }
-        // pflow also takes the bare path; here it would silently be a constant.
+        // A bare path was probably meant as a template.
         let id = source.split('.').next().unwrap_or_default();
         if self.context.node(id).is_some() {
             let message = format!("the source \"{source}\" is a text, not a template");
@@ -319,6 +319,14 @@ impl<'a> Check<'a, '_> {
         // A node of an unknown type is complained about elsewhere.
         let node_type = self.context.node_type(node)?;
         let outputs = self.outputs_of(node);
+        if self.context.document.enable_namespacing
+            && let [root, key] = &path.segments[..]
+            && root.index.is_none()
+            && key.index.is_none()
+            && outputs.names.iter().any(|(name, _)| *name == key.name)
+        {
+            return None;
+        }
         let all: Vec<&str> = outputs.names.iter().map(|(name, _)| name.as_str()).collect();
         let title = format!("node `{}` ({}{})", node.id, node_type.name, outputs.suffix);
         if !self.context.document.enable_namespacing {
@@ -369,7 +377,7 @@ impl<'a> Check<'a, '_> {
     }
 
     fn outputs_of(&self, node: &NodeEntry) -> NodeOutputs {
-        let mut names: Vec<(SmolStr, ValueType)> = Vec::new();
+        let mut names: Vec<(SmolStr, ValueType)> = Vec::with_capacity(8);
         let mut free = false;
         let mut suffix = "";
         if node.batch.is_some() {
