@@ -238,7 +238,7 @@ impl Flow {
     /// The failure of a node, a routing failure, the visit guard, or cancellation.
     pub async fn run_to_end(&self, cx: &NodeContext) -> Result<FlowEnd, NodeError> {
         let visits: Vec<AtomicU32> = self.members.iter().map(|_| AtomicU32::new(0)).collect();
-        let chain = self.run_chain(cx, self.start, None, &visits).await?;
+        let chain = self.run_chain(cx, self.start, &[], &visits).await?;
         Ok(FlowEnd {
             action: chain.action,
             last_node: self.members[chain.last].id.clone(),
@@ -249,7 +249,7 @@ impl Flow {
         &'a self,
         cx: &'a NodeContext,
         start: usize,
-        stop: Option<usize>,
+        stops: &'a [usize],
         visits: &'a [AtomicU32],
     ) -> Pin<Box<dyn Future<Output = Result<ChainEnd, NodeError>> + Send + 'a>> {
         Box::pin(async move {
@@ -257,12 +257,12 @@ impl Flow {
             let mut end = ChainEnd {
                 action: Action::default(),
                 last: start,
-                reached_stop: false,
+                stopped_at: None,
             };
             loop {
-                if Some(current) == stop {
+                if stops.contains(&current) {
                     return Ok(ChainEnd {
-                        reached_stop: true,
+                        stopped_at: Some(current),
                         ..end
                     });
                 }
@@ -275,16 +275,24 @@ impl Flow {
                     current = next;
                     continue;
                 }
-                // An inner fork must not run past the point where the outer branches meet.
-                let meet = edge.join.or(stop);
+                // Branches stop where they meet, and wherever a fork around this one meets: what lies behind such
+                // a point is run once, by the fork it belongs to.
+                let inner_stops: Vec<usize> = stops.iter().copied().chain(edge.join).collect();
                 let branches = edge
                     .targets
                     .iter()
-                    .map(|target| self.run_chain(cx, *target, meet, visits));
+                    .map(|target| self.run_chain(cx, *target, &inner_stops, visits));
                 let ends = try_join_all(branches).await?;
-                match (meet, ends.iter().any(|end| end.reached_stop)) {
-                    (Some(meet), true) => current = meet,
-                    _ => return Ok(ends.into_iter().next_back().unwrap_or(end)),
+                let reached = |point: &usize| ends.iter().any(|end| end.stopped_at == Some(*point));
+                if let Some(outer) = stops.iter().copied().find(reached) {
+                    return Ok(ChainEnd {
+                        stopped_at: Some(outer),
+                        ..end
+                    });
+                }
+                match edge.join.filter(reached) {
+                    Some(join) => current = join,
+                    None => return Ok(ends.into_iter().next_back().unwrap_or(end)),
                 }
             }
         })
@@ -330,7 +338,8 @@ impl Flow {
 struct ChainEnd {
     action: Action,
     last: usize,
-    reached_stop: bool,
+    /// The point at which it stopped before it came to an end.
+    stopped_at: Option<usize>,
 }
 
 #[async_trait]

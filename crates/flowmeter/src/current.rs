@@ -5,12 +5,13 @@
 use std::sync::Arc;
 
 use flowmeter_engine::{NodeContext, Ticks};
-use flowmeter_model::{AttributeValue, LogLevel, SpanError};
+use flowmeter_model::{AttributeValue, LogLevel, SpanError, SpanId};
 use serde_json::Value;
 use smol_str::SmolStr;
 
 use crate::details::LogDraft;
 use crate::llm::{LlmCall, LlmRequest};
+use crate::recorder::RecordingSpan;
 use crate::scope::SpanScope;
 
 /// The span around the running node, attempt or batch item.
@@ -27,7 +28,22 @@ pub fn current(cx: &NodeContext) -> CurrentSpan<'_> {
     }
 }
 
-impl CurrentSpan<'_> {
+impl<'a> CurrentSpan<'a> {
+    /// Its id; `None` where nothing is metered.
+    #[must_use]
+    pub fn id(&self) -> Option<SpanId> {
+        self.scope.map(|scope| scope.span_id)
+    }
+
+    /// Begins a span of the node's own inside this one.
+    #[must_use]
+    pub fn span(&self, name: &'static str) -> RecordingSpan<'a> {
+        match self.scope {
+            Some(scope) => scope.run.recorder.span(name, Some(scope.span_id)),
+            None => RecordingSpan::inert(),
+        }
+    }
+
     /// Whether spans are kept. Where they are not, there is no need to prepare content for them.
     #[must_use]
     pub fn is_recording(&self) -> bool {

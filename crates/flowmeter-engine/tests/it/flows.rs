@@ -197,6 +197,32 @@ async fn nested_forks_meet_once_each() {
 }
 
 #[tokio::test]
+async fn an_inner_fork_that_meets_behind_the_outer_one_runs_nothing_twice() {
+    let diary = Diary::default();
+    let mut builder = Flow::builder("overlapping forks");
+    for name in ["a", "b", "c", "d", "e", "outer", "inner"] {
+        builder = builder.node(name, step(&diary, name, ""));
+    }
+    for (from, to) in [
+        ("a", "b"),
+        ("a", "c"),
+        ("c", "outer"),
+        ("b", "d"),
+        ("b", "e"),
+        ("d", "outer"),
+        ("e", "inner"),
+        ("outer", "inner"),
+    ] {
+        builder = builder.edge(from, to);
+    }
+    builder.build().unwrap().run_to_end(&context()).await.unwrap();
+    let mut lines = diary.lines();
+    assert_eq!(lines[lines.len() - 2..], ["outer", "inner"]);
+    lines.sort_unstable();
+    assert_eq!(lines, ["a", "b", "c", "d", "e", "inner", "outer"]);
+}
+
+#[tokio::test]
 async fn branches_that_never_meet_both_run_to_their_end() {
     let diary = Diary::default();
     let flow = Flow::builder("apart")

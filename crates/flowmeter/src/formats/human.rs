@@ -6,7 +6,9 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::io::{self, Write};
 
-use flowmeter_model::{CostTotal, LogLevel, LogRecord, Span, SpanId, SpanKind, SpanStatus, TimestampNs};
+use flowmeter_model::{
+    CostTotal, LogLevel, LogRecord, Span, SpanId, SpanKind, SpanStatus, TimestampNs, UsdNanos,
+};
 use owo_colors::{OwoColorize, Style};
 use time::OffsetDateTime;
 
@@ -103,6 +105,11 @@ impl Tree<'_> {
         while let Some(visit) = pending.pop() {
             match visit {
                 Visit::Entry(Entry::Log(log), depth) => self.write_log(log, depth, output)?,
+                Visit::Entry(Entry::Span(span), depth) if is_first_and_only(span) => {
+                    if let Some(entries) = self.children.get(&Some(span.span_id)) {
+                        pending.extend(entries.iter().rev().map(|entry| Visit::Entry(entry, depth)));
+                    }
+                }
                 Visit::Entry(Entry::Span(span), depth) => {
                     self.open(span, depth, output)?;
                     pending.push(Visit::Close(span, depth));
@@ -140,7 +147,13 @@ impl Tree<'_> {
                 "{indent}  {} {message}",
                 self.paint("error:", Style::new().red().bold())
             )?;
+            let mut told = &error.message;
             for cause in &error.chain {
+                // Wrappers often repeat the message of what they wrap.
+                if cause == told {
+                    continue;
+                }
+                told = cause;
                 writeln!(
                     output,
                     "{indent}    caused by: {}",
@@ -208,6 +221,16 @@ impl Tree<'_> {
     }
 }
 
+/// A first attempt that did well says nothing that its node does not say: what is in it is shown in its place.
+fn is_first_and_only(span: &Span) -> bool {
+    span.kind == SpanKind::Attempt
+        && span.status == Some(SpanStatus::Ok)
+        && matches!(
+            span.attributes.get("attempt.number"),
+            Some(flowmeter_model::AttributeValue::I64(1))
+        )
+}
+
 /// What stands in brackets behind the operation.
 fn label_of(span: &Span) -> String {
     let number = |key: &str| match span.attributes.get(key) {
@@ -239,7 +262,13 @@ fn spend_of(span: &Span) -> String {
             usage.output_tokens()
         ));
     }
-    if let Some(cost) = &span.cost {
+    // A call that was refused used nothing and cost nothing: there is nothing to say.
+    let refused = span.usage.as_ref().is_none_or(|usage| !usage.is_known());
+    if let Some(cost) = span
+        .cost
+        .as_ref()
+        .filter(|cost| !(refused && cost.amount == Some(UsdNanos::ZERO)))
+    {
         let mut total = CostTotal::default();
         total.add("", cost);
         parts.push(if cost.amount.is_none() {

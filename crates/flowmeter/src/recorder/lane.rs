@@ -104,8 +104,8 @@ impl Lane {
     /// Gives a record back.
     #[inline]
     pub(super) fn give_spare(&mut self, words: Box<RecordWords>) {
-        // As many as spans are open at a time; a burst of them is not kept for ever.
-        if self.spare.len() < 64 {
+        // As many as spans are open at a time; a burst of them, or a huge one, is not kept for ever.
+        if self.spare.len() < 64 && !words.is_bulky() {
             self.spare.push(words);
         }
     }

@@ -140,14 +140,17 @@ impl Recorder {
         if self.is_enabled() {
             RecordingSpan::begin(self, name, parent)
         } else {
-            RecordingSpan::inert(self)
+            RecordingSpan::inert()
         }
     }
 
     /// A new span id from the thread's own sequence.
     #[inline]
     pub(crate) fn next_span_id(&self) -> SpanId {
-        self.with_lane(Lane::next_span_id)
+        self.with_lane(Lane::next_span_id).unwrap_or_else(|| {
+            let number = self.shared.lanes_made.fetch_add(1, Ordering::Relaxed);
+            IdSource::from_seed(self.shared.config.id_seed ^ number.rotate_left(32)).span_id()
+        })
     }
 
     /// Appends a record from its parts, with a payload where there is one: for the layers above.
@@ -168,7 +171,7 @@ impl Recorder {
             lane.give_spare(words);
             wake
         });
-        if wake {
+        if wake == Some(true) {
             self.wake();
         }
     }
@@ -180,9 +183,10 @@ impl Recorder {
         }
     }
 
+    /// Works on the thread's lane. `None` when the thread is so far gone that it has none any more.
     #[inline]
-    fn with_lane<T>(&self, work: impl FnOnce(&mut Lane) -> T) -> T {
-        LANES.with(|lanes| {
+    fn with_lane<T>(&self, work: impl FnOnce(&mut Lane) -> T) -> Option<T> {
+        let with_lanes = |lanes: &RefCell<Vec<(u64, Lane)>>| {
             let mut lanes = lanes.borrow_mut();
             let position = match lanes
                 .iter()
@@ -192,7 +196,8 @@ impl Recorder {
                 None => self.add_lane(&mut lanes),
             };
             work(&mut lanes[position].1)
-        })
+        };
+        LANES.try_with(with_lanes).ok()
     }
 
     #[cold]

@@ -197,6 +197,11 @@ impl RecordWords {
         self.in_place[4] = end;
     }
 
+    /// Whether one large record has made it grow.
+    pub(super) fn is_bulky(&self) -> bool {
+        self.beyond.capacity() > 1024
+    }
+
     /// Words of the record.
     #[inline]
     pub(super) fn len(&self) -> usize {

@@ -11,7 +11,7 @@ use super::{Recorder, TAG_CUSTOM_OK};
 
 /// A span that is being recorded; it ends when it is dropped, or at [`RecordingSpan::end`].
 pub struct RecordingSpan<'a> {
-    recorder: &'a Recorder,
+    recorder: Option<&'a Recorder>,
     words: Option<Box<RecordWords>>,
 }
 
@@ -23,17 +23,19 @@ impl<'a> RecordingSpan<'a> {
             words.set_span_id(lane.next_span_id().to_u64());
             words
         });
-        words.begin(parent.map_or(0, SpanId::to_u64), Ticks::now().to_raw(), name);
+        if let Some(words) = &mut words {
+            words.begin(parent.map_or(0, SpanId::to_u64), Ticks::now().to_raw(), name);
+        }
         Self {
-            recorder,
-            words: Some(words),
+            recorder: Some(recorder),
+            words,
         }
     }
 
     #[inline]
-    pub(super) fn inert(recorder: &'a Recorder) -> Self {
+    pub(crate) fn inert() -> Self {
         Self {
-            recorder,
+            recorder: None,
             words: None,
         }
     }
@@ -77,13 +79,14 @@ impl<'a> RecordingSpan<'a> {
     #[inline]
     fn write(&mut self, mut words: Box<RecordWords>) {
         words.complete(RecordKind::End, TAG_CUSTOM_OK, Ticks::now().to_raw());
-        let wake = self.recorder.with_lane(|lane| {
+        let Some(recorder) = self.recorder else { return };
+        let wake = recorder.with_lane(|lane| {
             let wake = lane.append(&words, None);
             lane.give_spare(words);
             wake
         });
-        if wake {
-            self.recorder.wake();
+        if wake == Some(true) {
+            recorder.wake();
         }
     }
 }
