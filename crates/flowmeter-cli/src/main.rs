@@ -1,1 +1,23 @@
-fn main() {}
+//! The flowmeter binary: reads the command line, does what it says, and leaves with the right exit code.
+//!
+//! Never computes a metric, a price or a trace itself: the libraries do.
+
+mod args;
+mod commands;
+mod config;
+mod execution;
+mod exit;
+mod home;
+mod output;
+mod prices;
+mod progress;
+mod report;
+mod signals;
+mod stdin;
+mod traces;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    commands::dispatch().into()
+}

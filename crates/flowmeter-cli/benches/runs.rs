@@ -1,0 +1,146 @@
+//! Whole runs of the binary: what full capture adds to a node, what memory does, how long a start takes.
+//!
+//! The peer is pflow (`pip install pflow-cli`), measured in the same run when `pflow` is on the PATH.
+
+#![allow(clippy::print_stdout, reason = "a benchmark prints its result")]
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+fn main() {
+    let quick = std::env::args().any(|argument| argument == "--quick");
+    let rounds = if quick { 5 } else { 15 };
+    let folder = tempfile::tempdir().expect("a folder");
+    nodes(folder.path(), rounds);
+    start_up(folder.path(), rounds * 4);
+    pflow(folder.path());
+}
+
+/// A workflow of `count` echo nodes, one after the other.
+fn echo_workflow(folder: &Path, count: usize) -> String {
+    let mut nodes = String::new();
+    let mut edges = String::new();
+    for index in 0..count {
+        let comma = if index == 0 { "" } else { "," };
+        let _ = write!(nodes, "{comma}{{\"id\":\"n{index}\",\"type\":\"echo\",\"params\":{{\"message\":\"message {index}\"}}}}");
+        if index > 0 {
+            let comma = if index == 1 { "" } else { "," };
+            let _ = write!(edges, "{comma}{{\"from\":\"n{}\",\"to\":\"n{index}\"}}", index - 1);
+        }
+    }
+    let path = folder.join(format!("echo-{count}.json"));
+    std::fs::write(&path, format!("{{\"nodes\":[{nodes}],\"edges\":[{edges}]}}")).expect("a workflow");
+    path.display().to_string()
+}
+
+fn flowmeter(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_flowmeter"));
+    command.args(arguments).env("FLOWMETER_HOME", folder.join("home"));
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command
+}
+
+fn time_of(mut command: Command) -> Duration {
+    let began = Instant::now();
+    let status = command.status().expect("the command starts");
+    let elapsed = began.elapsed();
+    assert!(status.success(), "{command:?} failed");
+    elapsed
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort();
+    times[times.len() / 2]
+}
+
+/// Peak resident memory of a run, in KiB, as the kernel counts it.
+fn peak_kib(mut command: Command) -> u64 {
+    let mut child = command.spawn().expect("the command starts");
+    let status = format!("/proc/{}/status", child.id());
+    let mut peak = 0;
+    while child.try_wait().expect("a child").is_none() {
+        let text = std::fs::read_to_string(&status).unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        peak = line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(peak).max(peak);
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    peak
+}
+
+fn nodes(folder: &Path, rounds: usize) {
+    const NODES: usize = 10_000;
+    let file = echo_workflow(folder, NODES);
+    let trace = folder.join("trace.json").display().to_string();
+    let full = ["run", &file, "--quiet", "--capture", "full", "--trace-file", &trace];
+    let off = ["run", &file, "--quiet", "--capture", "off"];
+    let (mut with, mut without) = (Vec::new(), Vec::new());
+    for _ in 0..rounds {
+        without.push(time_of(flowmeter(folder, &off)));
+        with.push(time_of(flowmeter(folder, &full)));
+    }
+    let (with, without) = (median(with), median(without));
+    let extra_us = (with.as_secs_f64() - without.as_secs_f64()) * 1e6 / NODES as f64;
+    println!("{NODES} echo nodes: {:.1} ms captured in full, {:.1} ms with capture off", ms(with), ms(without));
+    verdict("full capture and trace file, a node", format!("{extra_us:.2} µs"), "10 µs", extra_us <= 10.0);
+    verdict("against pflow's 70 µs for tracing alone", format!("{:.1}×", 70.0 / extra_us.max(0.01)), "≥ 7×", extra_us <= 10.0);
+
+    let short = echo_workflow(folder, NODES / 10);
+    let peak_of = |file: &str, level: &str| {
+        peak_kib(flowmeter(folder, &["run", file, "--quiet", "--capture", level, "--trace-file", &trace]))
+    };
+    let grown = |file: &str| peak_of(file, "full").saturating_sub(peak_of(file, "off"));
+    println!("memory that capture adds: {} KiB at 1,000 nodes, {} KiB at 10,000", grown(&short), grown(&file));
+}
+
+fn start_up(folder: &Path, rounds: usize) {
+    let file = echo_workflow(folder, 1);
+    let (mut whole, mut bare) = (Vec::new(), Vec::new());
+    for _ in 0..rounds {
+        whole.push(time_of(flowmeter(folder, &["run", &file, "--quiet"])));
+        let mut nothing = Command::new("/bin/true");
+        nothing.stdin(Stdio::null());
+        bare.push(time_of(nothing));
+    }
+    let (whole, bare) = (median(whole), median(bare));
+    verdict("one node, start to exit", format!("{:.2} ms", ms(whole)), "15 ms", whole < Duration::from_millis(15));
+    let ours = whole.saturating_sub(bare);
+    verdict("of which ours (a process that does nothing taken off)", format!("{:.2} ms", ms(ours)), "5 ms", ours < Duration::from_millis(5));
+}
+
+/// The peer's own time for a node, where it is installed.
+fn pflow(folder: &Path) {
+    const NODES: usize = 200;
+    if Command::new("pflow").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_err() {
+        println!("pflow is not on the PATH: its own time is not measured (pip install pflow-cli)");
+        return;
+    }
+    let file = echo_workflow(folder, NODES);
+    let run = || {
+        let mut command = Command::new("pflow");
+        command.arg(&file).env("HOME", folder).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let began = Instant::now();
+        let ok = command.status().is_ok_and(|status| status.success());
+        ok.then(|| began.elapsed())
+    };
+    let one = echo_workflow(folder, 1);
+    let ours = time_of(flowmeter(folder, &["run", &file, "--quiet", "--capture", "full", "--trace"]));
+    match run() {
+        Some(theirs) => println!(
+            "{NODES} echo nodes: pflow {:.0} ms, flowmeter {:.1} ms: {:.0}×",
+            ms(theirs),
+            ms(ours),
+            theirs.as_secs_f64() / ours.as_secs_f64()
+        ),
+        None => println!("pflow did not run {file}; nothing to compare (its node types may differ: {one})"),
+    }
+}
+
+fn ms(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
+}
+
+fn verdict(what: &str, measured: String, limit: &str, holds: bool) {
+    println!("{} {what}: {measured} (limit {limit})", if holds { "ok  " } else { "MISS" });
+}

@@ -1,0 +1,280 @@
+//! What the command line looks like: every subcommand, argument and help text.
+//!
+//! Never acts on an argument and never holds a setting: `config` turns flags into settings, `commands` acts.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+const EXAMPLES: &str = "\
+Examples:
+  flowmeter demo                                   a whole run without key or network
+  flowmeter run summarize.json file=notes.txt      run a workflow
+  flowmeter run summarize.json file=notes.txt --trace
+  flowmeter show last                              the trace of the newest saved run
+  flowmeter nodes llm                              what an `llm` node takes and gives
+
+Exit codes: 0 success, 1 the workflow failed, 2 bad usage or an invalid workflow, 4 a needed file or
+service is missing, 130 interrupted.
+
+Settings come from ~/.flowmeter/config.toml, then FLOWMETER_* variables, then flags; `flowmeter config`
+shows them. FLOWMETER_HOME moves ~/.flowmeter.";
+
+/// The command line.
+#[derive(Debug, Parser)]
+#[command(
+    name = "flowmeter",
+    version,
+    about = "Run LLM workflows and see what they did, what they cost and where the time went",
+    after_help = EXAMPLES,
+    max_term_width = 100
+)]
+pub(crate) struct CommandLine {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a workflow file and report what it did and cost
+    Run(RunArgs),
+    /// Show a saved trace, also of a run that was killed
+    Show(ShowArgs),
+    /// Check workflow files without running them; prints every problem
+    Validate(ValidateArgs),
+    /// List the node types, or describe one
+    Nodes(NodesArgs),
+    /// Print the JSON Schema of workflow files
+    Schema(SchemaArgs),
+    /// Run a demonstration: a real workflow against a model server inside this process
+    Demo(DemoArgs),
+    /// Show every setting, its value and where it comes from
+    Config(ConfigArgs),
+    /// Print a completion script for a shell
+    Completions(CompletionsArgs),
+}
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  flowmeter run hello.json
+  flowmeter run summarize.json file=notes.txt words=50
+  flowmeter run triage.json 'tags=[\"db\", \"web\"]' --output-format json
+  cat notes.txt | flowmeter run summarize.json          (the input with `stdin: true` takes it)
+  flowmeter run report.json -o summary --quiet > summary.txt
+  flowmeter run report.json --trace                     (tree on stderr, and the trace file)
+
+The result goes to stdout, everything else to stderr. When a run fails or is interrupted its trace is
+saved without being asked; `flowmeter show FILE` renders it.";
+
+/// `flowmeter run`.
+#[derive(Debug, Args)]
+#[command(after_help = RUN_EXAMPLES)]
+pub(crate) struct RunArgs {
+    /// The workflow file (JSON)
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Inputs of the workflow; numbers, true/false, [lists] and {objects} are read as such
+    #[arg(value_name = "KEY=VALUE")]
+    pub(crate) inputs: Vec<String>,
+    /// Print this output of the workflow instead of the one it chooses
+    #[arg(short = 'o', long = "output", value_name = "KEY")]
+    pub(crate) output: Option<String>,
+    #[command(flatten)]
+    pub(crate) shown: RunOutputArgs,
+}
+
+/// The flags that `run` and `demo` share.
+#[derive(Debug, Default, Args)]
+pub(crate) struct RunOutputArgs {
+    /// How the result is printed [default: text]
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) output_format: Option<OutputFormat>,
+    /// Print the trace as a tree on stderr at the end, and keep the trace file
+    #[arg(long)]
+    pub(crate) trace: bool,
+    /// Keep the trace, in this file
+    #[arg(long, value_name = "PATH")]
+    pub(crate) trace_file: Option<PathBuf>,
+    /// How much content the trace holds [default: limited]
+    #[arg(long, value_name = "LEVEL")]
+    pub(crate) capture: Option<CaptureArg>,
+    /// The model of `llm` nodes that name none
+    #[arg(short = 'm', long, value_name = "MODEL")]
+    pub(crate) model: Option<String>,
+    /// Print the result and errors only: no progress, no summary, no warnings
+    #[arg(short = 'q', long)]
+    pub(crate) quiet: bool,
+    /// Show no progress on the terminal while the workflow runs
+    #[arg(long)]
+    pub(crate) no_progress: bool,
+}
+
+/// How results are printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OutputFormat {
+    /// The result as it is; a summary on stderr
+    #[default]
+    Text,
+    /// One JSON object with result and metrics
+    Json,
+}
+
+/// How much content a trace holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CaptureArg {
+    /// Everything at its full length
+    Full,
+    /// Prompts, responses and values up to their limits
+    Limited,
+    /// Names, times, counts and costs, but no content
+    Metadata,
+    /// No trace at all; metrics are still counted
+    Off,
+}
+
+/// How a trace or a description is printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ViewFormat {
+    /// For reading
+    #[default]
+    Human,
+    /// For programs
+    Json,
+}
+
+const SHOW_EXAMPLES: &str = "\
+Examples:
+  flowmeter show ~/.flowmeter/traces/20250115T103045.120Z-summarize-4bf92f35….json
+  flowmeter show 4bf92f35                 a saved trace by the beginning of its id
+  flowmeter show last                     the newest saved trace
+  flowmeter show last --format json | jq '.metrics.total'";
+
+/// `flowmeter show`.
+#[derive(Debug, Args)]
+#[command(after_help = SHOW_EXAMPLES)]
+pub(crate) struct ShowArgs {
+    /// A trace file, the beginning of a saved trace's id, or `last`
+    #[arg(value_name = "FILE")]
+    pub(crate) trace: String,
+    /// How to print it
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    pub(crate) format: ViewFormat,
+}
+
+const VALIDATE_EXAMPLES: &str = "\
+Examples:
+  flowmeter validate summarize.json
+  flowmeter validate workflows/*.json --output-format json
+
+Every problem of every file is printed with its line and column. Exits with 2 if any file is invalid.";
+
+/// `flowmeter validate`.
+#[derive(Debug, Args)]
+#[command(after_help = VALIDATE_EXAMPLES)]
+pub(crate) struct ValidateArgs {
+    /// The workflow files
+    #[arg(value_name = "FILE", required = true)]
+    pub(crate) files: Vec<PathBuf>,
+    /// How the findings are printed [default: text]
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) output_format: Option<OutputFormat>,
+}
+
+const NODES_EXAMPLES: &str = "\
+Examples:
+  flowmeter nodes
+  flowmeter nodes llm
+  flowmeter nodes --format json";
+
+/// `flowmeter nodes`.
+#[derive(Debug, Args)]
+#[command(after_help = NODES_EXAMPLES)]
+pub(crate) struct NodesArgs {
+    /// The node type to describe; all are listed without it
+    #[arg(value_name = "TYPE")]
+    pub(crate) node_type: Option<String>,
+    /// How to print it
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    pub(crate) format: ViewFormat,
+}
+
+const SCHEMA_EXAMPLES: &str = "\
+Examples:
+  flowmeter schema > workflow.schema.json
+  (then begin a workflow with {\"$schema\": \"./workflow.schema.json\", … and the editor checks it)";
+
+/// `flowmeter schema`.
+#[derive(Debug, Args)]
+#[command(after_help = SCHEMA_EXAMPLES)]
+pub(crate) struct SchemaArgs {}
+
+const DEMO_EXAMPLES: &str = "\
+Examples:
+  flowmeter demo
+  flowmeter demo --output-format json
+  flowmeter demo --quiet --trace-file demo.json
+
+The model is a demo model: a small server with the interface of OpenAI's that runs inside this process on
+the loopback address, answers the same each time and has a price of its own. No key, no network.";
+
+/// `flowmeter demo`.
+#[derive(Debug, Args)]
+#[command(after_help = DEMO_EXAMPLES)]
+pub(crate) struct DemoArgs {
+    /// How the result is printed [default: text]
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) output_format: Option<OutputFormat>,
+    /// Keep the trace, in this file
+    #[arg(long, value_name = "PATH")]
+    pub(crate) trace_file: Option<PathBuf>,
+    /// Print the result and errors only: no tree, no progress, no summary
+    #[arg(short = 'q', long)]
+    pub(crate) quiet: bool,
+}
+
+const CONFIG_EXAMPLES: &str = "\
+Examples:
+  flowmeter config
+  FLOWMETER_TRACES_KEEP=50 flowmeter config
+
+A config.toml with every key:
+  model = \"openai/gpt-4o-mini\"
+  output_format = \"text\"
+  progress = \"auto\"
+  [capture]
+  level = \"limited\"
+  prompt_chars = 50000
+  response_chars = 20000
+  value_chars = 10000
+  [redact]
+  patterns = [\"ACME-[0-9]{6}\"]
+  [traces]
+  keep = 200
+  [inputs]
+  team = \"platform\"        (for workflows that get this input from nowhere else)";
+
+/// `flowmeter config`.
+#[derive(Debug, Args)]
+#[command(after_help = CONFIG_EXAMPLES)]
+pub(crate) struct ConfigArgs {
+    /// How to print it
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    pub(crate) format: ViewFormat,
+}
+
+const COMPLETIONS_EXAMPLES: &str = "\
+Examples:
+  flowmeter completions bash > ~/.local/share/bash-completion/completions/flowmeter
+  flowmeter completions zsh > ~/.zfunc/_flowmeter
+  flowmeter completions fish > ~/.config/fish/completions/flowmeter.fish";
+
+/// `flowmeter completions`.
+#[derive(Debug, Args)]
+#[command(after_help = COMPLETIONS_EXAMPLES)]
+pub(crate) struct CompletionsArgs {
+    /// The shell
+    #[arg(value_name = "SHELL")]
+    pub(crate) shell: Shell,
+}

@@ -1,0 +1,125 @@
+//! The subcommands, and what they have in common: reading the command line and saying what went wrong.
+//!
+//! Never runs a workflow itself: `execution` does, for `run` and `demo` alike.
+
+mod completions;
+mod config;
+mod demo;
+mod nodes;
+mod run;
+mod schema;
+pub(crate) mod show;
+pub(crate) mod validate;
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::Result;
+use clap::{CommandFactory, Parser};
+
+use crate::args::{Command, CommandLine};
+use crate::config::{Config, did_you_mean};
+use crate::exit::{self, Exit, MissingFile};
+use crate::home::Home;
+use crate::output::Output;
+
+/// Reads the command line, does what it says, and says what went wrong.
+pub(crate) fn dispatch() -> Exit {
+    let command = match CommandLine::try_parse() {
+        Ok(command_line) => command_line.command,
+        Err(error) => {
+            // Nobody is left to hear that a stream is closed.
+            let _closed_stream_is_no_failure = error.print();
+            return if error.use_stderr() { Exit::Invalid } else { Exit::Success };
+        }
+    };
+    let output = Output::new(command.as_ref().is_some_and(Command::is_quiet));
+    match perform(command, &output) {
+        Ok(exit) => exit,
+        Err(error) => {
+            output.error(&told(&error));
+            exit::of_error(&error).0
+        }
+    }
+}
+
+fn perform(command: Option<Command>, output: &Output) -> Result<Exit> {
+    let home = Home::find();
+    match command {
+        None => {
+            let help = CommandLine::command().render_long_help();
+            let help = if output.colour_out() { help.ansi().to_string() } else { help.to_string() };
+            output.text(&help)?;
+            Ok(Exit::Success)
+        }
+        Some(Command::Run(args)) => run::run(args, &home, output),
+        Some(Command::Show(args)) => show::run(&args, &home, output),
+        Some(Command::Validate(args)) => validate::run(&args, &home, output),
+        Some(Command::Nodes(args)) => nodes::run(&args, output),
+        Some(Command::Schema(_)) => schema::run(output),
+        Some(Command::Demo(args)) => demo::run(args, &home, output),
+        Some(Command::Config(args)) => config::run(&args, &home, output),
+        Some(Command::Completions(args)) => completions::run(&args, output),
+    }
+}
+
+impl Command {
+    fn is_quiet(&self) -> bool {
+        match self {
+            Self::Run(args) => args.shown.quiet,
+            Self::Demo(args) => args.quiet,
+            _ => false,
+        }
+    }
+}
+
+/// The settings, from their file and the environment.
+fn settings(home: &Home) -> Result<Config> {
+    let variables = std::env::vars_os().filter_map(|(name, value)| {
+        let texts = (name.into_string().ok()?, value.into_string().ok()?);
+        Some(texts)
+    });
+    Ok(Config::load(&home.config_file(), variables)?)
+}
+
+/// An error with its causes, the outermost first.
+fn told(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for (depth, cause) in error.chain().map(ToString::to_string).enumerate() {
+        if depth == 0 {
+            text.push_str(&cause);
+        } else if !text.contains(&cause) {
+            text.push_str(&format!("\n  caused by: {cause}"));
+        }
+    }
+    text
+}
+
+/// Says that there is no such file, and which files next to it have a similar name.
+pub(crate) fn no_such_file(what: &str, path: &Path) -> MissingFile {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let there: Vec<String> = fs::read_dir(folder.unwrap_or(Path::new(".")))
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .collect();
+    let wanted = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let with_extension = |name: &String| {
+        let extended = Path::new(name);
+        extended.file_stem().is_some_and(|stem| stem == wanted.as_str())
+    };
+    let near = there
+        .iter()
+        .find(|name| with_extension(name))
+        .map(|name| format!("; did you mean `{name}`?"))
+        .unwrap_or_else(|| did_you_mean(&wanted, there.iter().map(String::as_str)));
+    let near = match folder {
+        Some(folder) if !near.is_empty() => near.replace('`', "").replace(
+            "did you mean ",
+            &format!("did you mean {}", folder.join("").display()),
+        ),
+        _ => near,
+    };
+    MissingFile(format!("there is no {what} {}{near}", path.display()))
+}

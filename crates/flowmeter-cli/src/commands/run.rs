@@ -1,0 +1,118 @@
+//! `flowmeter run`: loads the workflow, gathers its inputs, has it run, reports.
+//!
+//! Never meters or prints a run itself: `execution` and `report` do.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Result;
+use flowmeter_workflow::chat::GenaiModel;
+use flowmeter_workflow::http_client::HttpClient;
+use flowmeter_workflow::nodes::Services;
+use flowmeter_workflow::{InputSources, LoadOptions, Workflow};
+use serde_json::{Map, Value};
+use smol_str::SmolStr;
+
+use crate::args::{OutputFormat, RunArgs};
+use crate::config::Config;
+use crate::execution::{self, Execution, TraceWish};
+use crate::exit::{BadUsage, Exit};
+use crate::home::Home;
+use crate::output::Output;
+use crate::{prices, report, stdin};
+
+/// Runs a workflow file.
+pub(super) fn run(args: RunArgs, home: &Home, output: &Output) -> Result<Exit> {
+    let config = super::settings(home).map(|config| config.with_flags(&args.shown));
+    // Where even the settings are unknown, the flag still says how to print.
+    let format = match &config {
+        Ok(config) => config.output_format,
+        Err(_) => args.shown.output_format.unwrap_or_default(),
+    };
+    let prepared = config.and_then(|config| prepare(args, config, home, output));
+    match prepared {
+        Ok(execution) => {
+            let finished = execution::run(execution, home, output)?;
+            report::run(&finished, output)
+        }
+        Err(error) if format == OutputFormat::Json => report::refused(&error, output),
+        Err(error) => Err(error),
+    }
+}
+
+fn prepare(args: RunArgs, config: Config, home: &Home, output: &Output) -> Result<Execution> {
+    let workflow = load(&args.file, &config, home)?;
+    let inputs = inputs(&workflow, &args.inputs, &config, output)?;
+    let (prices, price_warnings) = prices::book(home);
+    let mut warnings = config.warnings.clone();
+    warnings.extend(price_warnings);
+    warnings.extend(workflow.warnings().iter().map(|problem| format!("{}:{problem}", args.file.display())));
+    for warning in &warnings {
+        output.warn(warning);
+    }
+    Ok(Execution {
+        workflow,
+        file: args.file,
+        inputs,
+        wanted_output: args.output,
+        config,
+        prices,
+        trace: TraceWish { tree: args.shown.trace, file: args.shown.trace_file },
+        warnings,
+    })
+}
+
+/// Loads a workflow file with everything its nodes share.
+pub(crate) fn load(file: &Path, config: &Config, home: &Home) -> Result<Workflow> {
+    if !file.exists() {
+        return Err(super::no_such_file("workflow file", file).into());
+    }
+    let variable = Arc::new(|name: &str| std::env::var(name).ok());
+    Ok(load_with(file, config.model.as_deref(), home, variable)?)
+}
+
+/// The same with these environment variables for the models.
+pub(super) fn load_with(
+    file: &Path,
+    default_model: Option<&str>,
+    home: &Home,
+    variable: flowmeter_workflow::chat::EnvLookup,
+) -> Result<Workflow, flowmeter_workflow::LoadError> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let http = HttpClient::new();
+    let services = Services {
+        chat: Arc::new(GenaiModel::with_http(variable, http.clone())),
+        default_model: default_model.map(SmolStr::new),
+        workflow_folder: folder.map_or_else(|| PathBuf::from("."), Path::to_path_buf),
+        http,
+    };
+    let options = LoadOptions {
+        services: Arc::new(services),
+        saved_workflows: Some(home.workflows()),
+    };
+    Workflow::load(file, &options)
+}
+
+/// The inputs from the command line, standard input, the environment and the settings.
+fn inputs(workflow: &Workflow, args: &[String], config: &Config, output: &Output) -> Result<Map<String, Value>> {
+    let mut given = Vec::new();
+    for arg in args {
+        let Some((key, value)) = arg.split_once('=').filter(|(key, _)| !key.is_empty()) else {
+            return Err(BadUsage(format!("`{arg}` is no input: write it as KEY=VALUE, such as file=notes.txt")).into());
+        };
+        if given.iter().any(|(known, _)| known == key) {
+            return Err(BadUsage(format!("the input `{key}` is given twice")).into());
+        }
+        given.push((key.to_owned(), value.to_owned()));
+    }
+    let wanted = workflow.document().inputs.iter().find(|input| input.stdin);
+    // What the command line gives is not waited for.
+    let is_given = wanted.is_some_and(|input| given.iter().any(|(key, _)| input.name == *key));
+    let stdin = if is_given { None } else { stdin::read(wanted.map(|input| input.name.as_str()), output)? };
+    let sources = InputSources {
+        stdin,
+        environment: Some(&|name| std::env::var(name).ok()),
+        settings: Some(&|name| config.inputs.get(name).cloned()),
+    };
+    Ok(workflow.prepare_inputs(&given, sources)?)
+}

@@ -1,0 +1,389 @@
+//! The settings: what can be set, where it was set, and what holds.
+//!
+//! One table describes every setting. Later sources win: default, `config.toml`, environment, flag. Never
+//! fails for an unknown key (that is a warning), always for a value that cannot be meant.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+
+use clap::ValueEnum;
+use flowmeter::{CaptureLevel, CaptureLimits};
+use thiserror::Error;
+
+use crate::args::{CaptureArg, OutputFormat, RunOutputArgs};
+
+/// The prefix of the environment variables.
+const VARIABLE_PREFIX: &str = "FLOWMETER_";
+/// Variables of that prefix that are no settings.
+const OTHER_VARIABLES: &[&str] = &["FLOWMETER_HOME"];
+
+/// A setting.
+pub(crate) struct Setting {
+    /// Its place in `config.toml`.
+    pub(crate) key: &'static str,
+    /// What it does, in one line.
+    pub(crate) description: &'static str,
+    /// Takes a text over, or says what would be welcome.
+    apply: fn(&mut Config, &str) -> Result<(), String>,
+    /// The value that holds, as a text.
+    pub(crate) show: fn(&Config) -> String,
+}
+
+impl Setting {
+    /// Its environment variable.
+    pub(crate) fn variable(&self) -> String {
+        format!("{VARIABLE_PREFIX}{}", self.key.replace('.', "_").to_uppercase())
+    }
+}
+
+/// Every setting.
+pub(crate) const SETTINGS: &[Setting] = &[
+    Setting {
+        key: "model",
+        description: "the model of llm nodes that name none",
+        apply: |config, text| {
+            config.model = Some(text.to_owned()).filter(|model| !model.trim().is_empty());
+            Ok(())
+        },
+        show: |config| config.model.clone().unwrap_or_default(),
+    },
+    Setting {
+        key: "output_format",
+        description: "how results are printed: text or json",
+        apply: |config, text| choose(&mut config.output_format, text),
+        show: |config| shown(config.output_format),
+    },
+    Setting {
+        key: "progress",
+        description: "whether progress is shown on a terminal: auto or never",
+        apply: |config, text| choose(&mut config.progress, text),
+        show: |config| shown(config.progress),
+    },
+    Setting {
+        key: "capture.level",
+        description: "how much content a trace holds: full, limited, metadata or off",
+        apply: |config, text| {
+            let mut level = CaptureArg::Limited;
+            choose(&mut level, text)?;
+            config.capture = level.into();
+            Ok(())
+        },
+        show: |config| shown(CaptureArg::from(config.capture)),
+    },
+    Setting {
+        key: "capture.prompt_chars",
+        description: "where prompts are cut, in characters",
+        apply: |config, text| count(&mut config.limits.prompt_chars_max, text),
+        show: |config| config.limits.prompt_chars_max.to_string(),
+    },
+    Setting {
+        key: "capture.response_chars",
+        description: "where responses are cut, in characters",
+        apply: |config, text| count(&mut config.limits.response_chars_max, text),
+        show: |config| config.limits.response_chars_max.to_string(),
+    },
+    Setting {
+        key: "capture.value_chars",
+        description: "where parameters and store values are cut, in characters",
+        apply: |config, text| count(&mut config.limits.value_chars_max, text),
+        show: |config| config.limits.value_chars_max.to_string(),
+    },
+    Setting {
+        key: "redact.patterns",
+        description: "regular expressions of what is masked, one a line in the variable",
+        apply: |config, text| {
+            let patterns = text.lines().filter(|pattern| !pattern.is_empty());
+            config.redact_patterns = patterns.map(str::to_owned).collect();
+            Ok(())
+        },
+        show: |config| config.redact_patterns.join("\n"),
+    },
+    Setting {
+        key: "traces.keep",
+        description: "how many saved traces are kept; the oldest go first",
+        apply: |config, text| count(&mut config.traces_keep, text),
+        show: |config| config.traces_keep.to_string(),
+    },
+];
+
+/// Whether progress is shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ProgressSetting {
+    /// Where standard error is a terminal.
+    #[default]
+    Auto,
+    /// Nowhere.
+    Never,
+}
+
+/// Where a value comes from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// Nobody set it.
+    #[default]
+    Default,
+    /// `config.toml`.
+    File,
+    /// The environment variable of this name.
+    Variable(String),
+    /// The command line.
+    Flag,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::File => f.write_str("config.toml"),
+            Self::Variable(name) => f.write_str(name),
+            Self::Flag => f.write_str("command line"),
+        }
+    }
+}
+
+/// A setting whose value cannot be meant.
+#[derive(Debug, Error)]
+#[error("{place}: {problem}")]
+pub(crate) struct InvalidSetting {
+    place: String,
+    problem: String,
+}
+
+/// The settings that hold.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    /// The model of `llm` nodes that name none. Default: none.
+    pub(crate) model: Option<String>,
+    /// Default: text.
+    pub(crate) output_format: OutputFormat,
+    /// Default: auto.
+    pub(crate) progress: ProgressSetting,
+    /// Default: limited.
+    pub(crate) capture: CaptureLevel,
+    /// Default: prompts 50,000, responses 20,000, values 10,000 characters.
+    pub(crate) limits: CaptureLimits,
+    /// Default: none beyond the well-known.
+    pub(crate) redact_patterns: Vec<String>,
+    /// Default: 200.
+    pub(crate) traces_keep: usize,
+    /// Inputs for workflows that get them from nowhere else: the table `inputs`, which takes any key.
+    pub(crate) inputs: serde_json::Map<String, serde_json::Value>,
+    /// Where the values come from that nobody left at their default, by key.
+    origins: BTreeMap<&'static str, Origin>,
+    /// What looks wrong, though it does no harm.
+    pub(crate) warnings: Vec<String>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            model: None,
+            output_format: OutputFormat::default(),
+            progress: ProgressSetting::default(),
+            capture: CaptureLevel::default(),
+            limits: CaptureLimits::default(),
+            redact_patterns: Vec::new(),
+            traces_keep: 200,
+            inputs: serde_json::Map::new(),
+            origins: BTreeMap::new(),
+            warnings: Vec::new(),
+        }
+    }
+}
+
+impl Config {
+    /// The settings from `file`, where there is one, and from these environment variables.
+    ///
+    /// # Errors
+    /// [`InvalidSetting`] for a file that is no TOML and for values that cannot be meant.
+    pub(crate) fn load(
+        file: &Path,
+        variables: impl Iterator<Item = (String, String)>,
+    ) -> Result<Self, InvalidSetting> {
+        let mut config = Self::default();
+        config.take_file(file)?;
+        config.take_variables(variables)?;
+        Ok(config)
+    }
+
+    /// The same with the flags of a run on top.
+    pub(crate) fn with_flags(mut self, flags: &RunOutputArgs) -> Self {
+        if let Some(format) = flags.output_format {
+            self.output_format = format;
+            self.origins.insert("output_format", Origin::Flag);
+        }
+        if let Some(level) = flags.capture {
+            self.capture = level.into();
+            self.origins.insert("capture.level", Origin::Flag);
+        }
+        if let Some(model) = &flags.model {
+            self.model = Some(model.clone());
+            self.origins.insert("model", Origin::Flag);
+        }
+        if flags.no_progress {
+            self.progress = ProgressSetting::Never;
+            self.origins.insert("progress", Origin::Flag);
+        }
+        self
+    }
+
+    /// Where the value of this setting comes from.
+    pub(crate) fn origin(&self, setting: &Setting) -> Origin {
+        self.origins.get(setting.key).cloned().unwrap_or_default()
+    }
+
+    fn take_file(&mut self, path: &Path) -> Result<(), InvalidSetting> {
+        let invalid = |problem: String| InvalidSetting {
+            place: path.display().to_string(),
+            problem,
+        };
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) => {
+                let absent = [std::io::ErrorKind::NotFound, std::io::ErrorKind::NotADirectory];
+                if !absent.contains(&error.kind()) {
+                    self.warnings
+                        .push(format!("{} cannot be read ({error}); using the defaults", path.display()));
+                }
+                return Ok(());
+            }
+        };
+        let mut table: toml::Table = text
+            .parse()
+            .map_err(|error: toml::de::Error| invalid(error.to_string().trim_end().to_owned()))?;
+        if let Some(inputs) = table.remove("inputs") {
+            let inputs = serde_json::to_value(inputs).map_err(|error| invalid(error.to_string()))?;
+            self.inputs = match inputs {
+                serde_json::Value::Object(inputs) => inputs,
+                other => return Err(invalid(format!("`inputs` must be a table, but is {other}"))),
+            };
+        }
+        for (key, value) in flat("", table) {
+            let Some(setting) = SETTINGS.iter().find(|setting| setting.key == key) else {
+                let known = SETTINGS.iter().map(|setting| setting.key);
+                self.warnings.push(format!(
+                    "{}: there is no setting `{key}`{}",
+                    path.display(),
+                    did_you_mean(&key, known)
+                ));
+                continue;
+            };
+            let applied = text_of(&value).and_then(|text| (setting.apply)(self, &text));
+            applied.map_err(|problem| invalid(format!("`{key}` {problem}, but is {value}")))?;
+            self.origins.insert(setting.key, Origin::File);
+        }
+        Ok(())
+    }
+
+    fn take_variables(
+        &mut self,
+        variables: impl Iterator<Item = (String, String)>,
+    ) -> Result<(), InvalidSetting> {
+        for (name, value) in variables.filter(|(name, _)| name.starts_with(VARIABLE_PREFIX)) {
+            let Some(setting) = SETTINGS.iter().find(|setting| setting.variable() == name) else {
+                let known: Vec<String> = SETTINGS.iter().map(Setting::variable).collect();
+                let near = did_you_mean(&name, known.iter().map(String::as_str));
+                // Others may use the prefix for something of their own: only what looks misspelt is named.
+                if !near.is_empty() && !OTHER_VARIABLES.contains(&name.as_str()) {
+                    self.warnings.push(format!("{name} is no setting{near}"));
+                }
+                continue;
+            };
+            if value.is_empty() {
+                continue;
+            }
+            (setting.apply)(self, &value).map_err(|problem| InvalidSetting {
+                place: name.clone(),
+                problem: format!("{problem}, but is `{value}`"),
+            })?;
+            self.origins.insert(setting.key, Origin::Variable(name));
+        }
+        Ok(())
+    }
+}
+
+/// The values of nested tables under dotted keys.
+fn flat(prefix: &str, table: toml::Table) -> Vec<(String, toml::Value)> {
+    let mut found = Vec::new();
+    for (name, value) in table {
+        let key = if prefix.is_empty() { name } else { format!("{prefix}.{name}") };
+        match value {
+            toml::Value::Table(inner) => found.extend(flat(&key, inner)),
+            value => found.push((key, value)),
+        }
+    }
+    found
+}
+
+/// A value of `config.toml` as the environment would give it.
+fn text_of(value: &toml::Value) -> Result<String, String> {
+    match value {
+        toml::Value::String(text) => Ok(text.clone()),
+        toml::Value::Integer(number) => Ok(number.to_string()),
+        toml::Value::Array(elements) => {
+            let texts: Option<Vec<&str>> = elements.iter().map(toml::Value::as_str).collect();
+            texts
+                .map(|texts| texts.join("\n"))
+                .ok_or_else(|| "takes a list of texts".to_owned())
+        }
+        _ => Err("takes a text or a whole number".to_owned()),
+    }
+}
+
+fn choose<T: ValueEnum>(place: &mut T, text: &str) -> Result<(), String> {
+    match T::from_str(text, true) {
+        Ok(value) => *place = value,
+        Err(_) => {
+            let names: Vec<String> = T::value_variants().iter().map(|variant| shown(variant.clone())).collect();
+            return Err(format!("must be one of {}", names.join(", ")));
+        }
+    }
+    Ok(())
+}
+
+fn shown(value: impl ValueEnum) -> String {
+    value
+        .to_possible_value()
+        .map_or_else(String::new, |value| value.get_name().to_owned())
+}
+
+fn count(place: &mut usize, text: &str) -> Result<(), String> {
+    *place = text
+        .trim()
+        .replace('_', "")
+        .parse()
+        .map_err(|_| "must be a whole number".to_owned())?;
+    Ok(())
+}
+
+/// `; did you mean …?` where a name is near.
+pub(crate) fn did_you_mean<'a>(wanted: &str, known: impl Iterator<Item = &'a str>) -> String {
+    flowmeter_workflow::nearest_name(wanted, known)
+        .map_or_else(String::new, |near| format!("; did you mean `{near}`?"))
+}
+
+impl From<CaptureArg> for CaptureLevel {
+    fn from(level: CaptureArg) -> Self {
+        match level {
+            CaptureArg::Full => Self::Full,
+            CaptureArg::Limited => Self::Limited,
+            CaptureArg::Metadata => Self::Metadata,
+            CaptureArg::Off => Self::Off,
+        }
+    }
+}
+
+impl From<CaptureLevel> for CaptureArg {
+    fn from(level: CaptureLevel) -> Self {
+        match level {
+            CaptureLevel::Full => Self::Full,
+            CaptureLevel::Limited => Self::Limited,
+            CaptureLevel::Metadata => Self::Metadata,
+            CaptureLevel::Off => Self::Off,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,245 @@
+//! One metered run: the meter around it, the signals that stop it, the progress it shows.
+//!
+//! Never prints a result: `report` does, from what comes back.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use flowmeter::{KeepTrace, Redactor, RunMeter, RunReport, is_secret_name};
+use flowmeter_engine::{NodeContext, NodeError, SharedStore};
+use flowmeter_pricing::PriceBook;
+use flowmeter_workflow::{Workflow, WorkflowEnd};
+use serde_json::{Map, Value};
+use tokio::runtime::Runtime;
+use tokio::time::MissedTickBehavior;
+
+use crate::commands::show::local_offset_seconds;
+use crate::config::Config;
+use crate::exit::{Exit, UNKNOWN_OUTPUT};
+use crate::home::Home;
+use crate::output::Output;
+use crate::progress::{self, ProgressLine};
+use crate::signals::StopSignals;
+use crate::traces;
+
+/// Threads for nodes: they wait far more than they compute.
+const WORKERS: usize = 2;
+/// How long nodes have to end after the run was asked to stop.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// What is to be run, and how.
+pub(crate) struct Execution {
+    pub(crate) workflow: Workflow,
+    pub(crate) file: PathBuf,
+    pub(crate) inputs: Map<String, Value>,
+    /// The output that was asked for by name.
+    pub(crate) wanted_output: Option<String>,
+    pub(crate) config: Config,
+    pub(crate) prices: Arc<PriceBook>,
+    pub(crate) trace: TraceWish,
+    /// What was already found to look wrong.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// What the user wants of the trace.
+#[derive(Debug, Default)]
+pub(crate) struct TraceWish {
+    /// The tree on standard error, and the file kept.
+    pub(crate) tree: bool,
+    /// The file kept, here.
+    pub(crate) file: Option<PathBuf>,
+}
+
+/// A run that is over.
+pub(crate) struct Finished {
+    pub(crate) workflow: String,
+    /// The value to print, or why there is none.
+    pub(crate) outcome: Result<RunResult, NodeError>,
+    pub(crate) report: RunReport,
+    /// The signal that stopped it.
+    pub(crate) stopped_by: Option<&'static str>,
+    pub(crate) config: Config,
+    pub(crate) trace: TraceWish,
+    pub(crate) warnings: Vec<String>,
+    pub(crate) utc_offset_seconds: i32,
+}
+
+/// What a run that went well gives.
+pub(crate) struct RunResult {
+    /// The `result` of JSON output.
+    pub(crate) whole: Arc<Value>,
+    /// What text output prints.
+    pub(crate) printed: Option<Arc<Value>>,
+}
+
+/// Runs a workflow in a runtime of its own.
+///
+/// # Errors
+/// When the run cannot even begin.
+pub(crate) fn run(execution: Execution, home: &Home, output: &Output) -> Result<Finished> {
+    let runtime = runtime()?;
+    let finished = run_in(&runtime, execution, home, output);
+    // A node that does not heed the cancellation must not hold the program up.
+    runtime.shutdown_background();
+    finished
+}
+
+/// The runtime of a run.
+///
+/// # Errors
+/// When the system has no threads left.
+pub(crate) fn runtime() -> Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(WORKERS)
+        .enable_all()
+        .build()
+        .context("the program's threads could not be started")
+}
+
+/// Runs a workflow in `runtime`.
+///
+/// # Errors
+/// As [`run`].
+pub(crate) fn run_in(
+    runtime: &Runtime,
+    execution: Execution,
+    home: &Home,
+    output: &Output,
+) -> Result<Finished> {
+    let Execution { workflow, file, inputs, wanted_output, config, prices, trace, mut warnings } = execution;
+    let utc_offset_seconds = if trace.tree { local_offset_seconds() } else { 0 };
+    let name = workflow.name().to_owned();
+    let shows_progress = ProgressLine::is_wanted(&config, output);
+    let keep = if trace.tree || trace.file.is_some() { KeepTrace::Always } else { KeepTrace::UnlessOk };
+    let mut builder = RunMeter::builder(&name)
+        .capture(config.capture)
+        .limits(config.limits)
+        .redactor(redactor(&config)?)
+        .prices(prices)
+        .keep_trace(keep)
+        .follow_progress(shows_progress)
+        .resource("workflow.file", file.display().to_string())
+        .resource("flowmeter.version", env!("CARGO_PKG_VERSION"));
+    let folder = trace_folder(home, trace.tree);
+    builder = match &trace.file {
+        Some(path) => builder.trace_file(path),
+        None => builder.trace_file_in(&folder),
+    };
+    let meter = builder.start()?;
+    let (ended, stopped_by) =
+        runtime.block_on(drive(Arc::new(workflow), &meter, inputs, ProgressLine::new(shows_progress), output));
+    let outcome = ended.and_then(|end| result_of(&end, wanted_output.as_deref()));
+    let report = meter.finish(outcome.as_ref());
+    if trace.file.is_none() {
+        traces::prune(&folder, config.traces_keep);
+    }
+    for error in &report.export_errors {
+        let warning = crate::report::with_causes(error);
+        output.warn(&warning);
+        warnings.push(warning);
+    }
+    Ok(Finished { workflow: name, outcome, report, stopped_by, config, trace, warnings, utc_offset_seconds })
+}
+
+/// Where traces go. One that is to be shown goes to the temporary folder where the home cannot be written.
+fn trace_folder(home: &Home, is_shown: bool) -> PathBuf {
+    let folder = home.traces();
+    if is_shown && std::fs::create_dir_all(&folder).is_err() {
+        return std::env::temp_dir().join("flowmeter-traces");
+    }
+    folder
+}
+
+/// Masks what the environment holds under names that say secret, and the user's patterns.
+fn redactor(config: &Config) -> Result<Redactor> {
+    let secrets: Vec<String> = std::env::vars_os()
+        .filter_map(|(name, value)| {
+            let name = name.into_string().ok()?;
+            is_secret_name(&name).then(|| value.into_string().ok()).flatten()
+        })
+        .collect();
+    Ok(Redactor::new(&secrets, &config.redact_patterns)?)
+}
+
+/// Runs the workflow until it ends or is stopped.
+async fn drive(
+    workflow: Arc<Workflow>,
+    meter: &RunMeter,
+    inputs: Map<String, Value>,
+    mut line: ProgressLine,
+    output: &Output,
+) -> (Result<WorkflowEnd, NodeError>, Option<&'static str>) {
+    let mut signals = match StopSignals::listen() {
+        Ok(signals) => signals,
+        Err(error) => return (Err(NodeError::failed("signals cannot be listened for").with_source(error)), None),
+    };
+    let cx: NodeContext = meter.context(SharedStore::new().root());
+    let cancellation = cx.cancellation().clone();
+    let mut running = tokio::spawn(async move { workflow.run(&cx, inputs).await });
+    let progress = meter.progress_handle();
+    let mut tick = tokio::time::interval(progress::TICK);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let mut stopped_by = None;
+    let grace = tokio::time::sleep(Duration::MAX);
+    tokio::pin!(grace);
+    let outcome = loop {
+        tokio::select! {
+            biased;
+            signal = signals.next() => {
+                line.clear();
+                if stopped_by.is_some() {
+                    output.say("stopped at once");
+                    std::process::exit(Exit::Interrupted.code().into());
+                }
+                stopped_by = Some(signal);
+                output.note(&format!("{signal}: stopping; once more to stop at once"));
+                cancellation.cancel();
+                grace.as_mut().reset(tokio::time::Instant::now() + GRACE);
+            }
+            ended = &mut running => break ended,
+            () = &mut grace, if stopped_by.is_some() => {
+                running.abort();
+                break Ok(Err(NodeError::cancelled()));
+            }
+            _ = tick.tick(), if line.is_active() => line.update(&progress),
+        }
+    };
+    line.clear();
+    let outcome = outcome.unwrap_or_else(|error| {
+        let what = match error.try_into_panic() {
+            Ok(panic) => format!("a node panicked: {}", panic_text(&*panic)),
+            Err(_) => "the run was dropped".to_owned(),
+        };
+        Err(NodeError::permanent(what).with_type("panic"))
+    });
+    match stopped_by {
+        None => (outcome, None),
+        Some(signal) => {
+            let mut error = NodeError::cancelled().with_type("interrupted");
+            if let Err(why) = &outcome
+                && let Some(node) = why.node_id()
+            {
+                error = error.in_node(node);
+            }
+            (Err(error), Some(signal))
+        }
+    }
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
+}
+
+/// The value to print. An output that was asked for and is not there fails the run.
+fn result_of(end: &WorkflowEnd, wanted: Option<&str>) -> Result<RunResult, NodeError> {
+    let Some(name) = wanted else {
+        return Ok(RunResult { whole: end.outputs.result(), printed: end.outputs.printed().cloned() });
+    };
+    match end.outputs.named(name) {
+        Ok(value) => Ok(RunResult { whole: Arc::clone(&value), printed: Some(value) }),
+        Err(unknown) => Err(NodeError::permanent(unknown.to_string()).with_type(UNKNOWN_OUTPUT)),
+    }
+}

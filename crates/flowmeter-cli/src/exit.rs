@@ -1,0 +1,122 @@
+//! Exit codes, and which failure leads to which: nowhere else.
+//!
+//! Never prints: the failure goes to whoever prints it, and its code to the operating system.
+
+use std::fmt;
+use std::io::ErrorKind;
+use std::process::ExitCode;
+
+use flowmeter::{InvalidRedaction, ReadError};
+use flowmeter_engine::NodeError;
+use flowmeter_workflow::{InvalidInputs, LoadError};
+
+use crate::config::InvalidSetting;
+
+/// How the program leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// All went well.
+    Success,
+    /// The workflow failed.
+    Failed,
+    /// Bad usage or an invalid workflow.
+    Invalid,
+    /// A needed file or service is missing.
+    Missing,
+    /// Ctrl-C, or a signal that asks to stop.
+    Interrupted,
+}
+
+impl Exit {
+    /// The code for the operating system.
+    pub(crate) fn code(self) -> u8 {
+        match self {
+            Self::Success => 0,
+            Self::Failed => 1,
+            Self::Invalid => 2,
+            Self::Missing => 4,
+            Self::Interrupted => 130,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit.code())
+    }
+}
+
+/// The command line asks for something that cannot be.
+#[derive(Debug)]
+pub(crate) struct BadUsage(pub(crate) String);
+
+impl fmt::Display for BadUsage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for BadUsage {}
+
+/// A file that is needed is not there.
+#[derive(Debug)]
+pub(crate) struct MissingFile(pub(crate) String);
+
+impl fmt::Display for MissingFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for MissingFile {}
+
+/// The class of a run whose output was asked for by a name that it does not have.
+pub(crate) const UNKNOWN_OUTPUT: &str = "unknown_output";
+
+/// The classes of node errors that mean: a key, a program or a server that the workflow needs is not there.
+const MISSING_SERVICES: &[&str] = &["auth", "connect", "python_missing"];
+
+/// How the program leaves after a run.
+pub(crate) fn of_run<T>(outcome: Result<&T, &NodeError>) -> Exit {
+    match outcome {
+        Ok(_) => Exit::Success,
+        Err(error) if error.is_cancelled() => Exit::Interrupted,
+        Err(error) if error.error_type() == UNKNOWN_OUTPUT => Exit::Invalid,
+        Err(error) if MISSING_SERVICES.contains(&error.error_type()) => Exit::Missing,
+        Err(_) => Exit::Failed,
+    }
+}
+
+/// How the program leaves after a failure outside any run, and the short name of that failure's class.
+pub(crate) fn of_error(error: &anyhow::Error) -> (Exit, &'static str) {
+    for cause in error.chain() {
+        if cause.is::<BadUsage>() {
+            return (Exit::Invalid, "usage");
+        }
+        if cause.is::<InvalidInputs>() {
+            return (Exit::Invalid, "invalid_inputs");
+        }
+        if cause.is::<InvalidSetting>() || cause.is::<InvalidRedaction>() {
+            return (Exit::Invalid, "invalid_setting");
+        }
+        if cause.is::<MissingFile>() {
+            return (Exit::Missing, "file_missing");
+        }
+        match cause.downcast_ref::<LoadError>() {
+            Some(LoadError::Unreadable { .. }) => return (Exit::Missing, "file_missing"),
+            Some(_) => return (Exit::Invalid, "invalid_workflow"),
+            None => {}
+        }
+        match cause.downcast_ref::<ReadError>() {
+            Some(ReadError::Open { .. }) => return (Exit::Missing, "file_missing"),
+            Some(ReadError::NoTrace { .. }) => return (Exit::Invalid, "no_trace"),
+            None => {}
+        }
+        if let Some(error) = cause.downcast_ref::<std::io::Error>()
+            && error.kind() == ErrorKind::NotFound
+        {
+            return (Exit::Missing, "file_missing");
+        }
+    }
+    (Exit::Failed, "failed")
+}

@@ -1,0 +1,53 @@
+//! The folder of the program, `~/.flowmeter`, and what lies where in it.
+//!
+//! Never creates anything: whoever writes a file makes its folder.
+
+use std::env;
+use std::path::PathBuf;
+
+/// Where the program keeps its things.
+#[derive(Clone, Debug)]
+pub(crate) struct Home {
+    folder: PathBuf,
+    /// `~/.pflow`, whose price file is read when ours is absent.
+    pflow: Option<PathBuf>,
+}
+
+impl Home {
+    /// `FLOWMETER_HOME`, else `.flowmeter` in the user's home, else in the temporary folder.
+    pub(crate) fn find() -> Self {
+        let user = env::home_dir().filter(|home| !home.as_os_str().is_empty());
+        let folder = env::var_os("FLOWMETER_HOME")
+            .filter(|folder| !folder.is_empty())
+            .map(PathBuf::from)
+            .or_else(|| user.as_ref().map(|user| user.join(".flowmeter")))
+            .unwrap_or_else(|| env::temp_dir().join("flowmeter"));
+        Self {
+            folder,
+            pflow: user.map(|user| user.join(".pflow")),
+        }
+    }
+
+    /// The settings.
+    pub(crate) fn config_file(&self) -> PathBuf {
+        self.folder.join("config.toml")
+    }
+
+    /// Where saved workflows are.
+    pub(crate) fn workflows(&self) -> PathBuf {
+        self.folder.join("workflows")
+    }
+
+    /// Where traces are saved.
+    pub(crate) fn traces(&self) -> PathBuf {
+        self.folder.join("traces")
+    }
+
+    /// The user's prices: ours, then pflow's.
+    pub(crate) fn price_files(&self) -> impl Iterator<Item = PathBuf> {
+        [Some(&self.folder), self.pflow.as_ref()]
+            .into_iter()
+            .flatten()
+            .map(|folder| folder.join("pricing.json"))
+    }
+}

@@ -1,0 +1,58 @@
+//! The user's price file and the price book made of it.
+//!
+//! Never fails a run: a file that cannot be used is said to be so, and the bundled prices apply.
+
+use std::io::ErrorKind;
+use std::sync::Arc;
+
+use flowmeter_pricing::{OverrideRates, Overrides, PriceBook};
+
+use crate::home::Home;
+
+/// The model of the demo.
+pub(crate) const DEMO_MODEL: &str = "demo-small";
+
+/// The user's own prices, and what is wrong with their file.
+fn read_overrides(home: &Home) -> (Overrides, Vec<String>) {
+    for path in home.price_files() {
+        let shown = path.display();
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            // A folder that is no folder holds no file either.
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => continue,
+            Err(error) => {
+                let warning = format!("{shown} cannot be read ({error}); going on with the bundled prices");
+                return (Overrides::default(), vec![warning]);
+            }
+        };
+        return match Overrides::parse(&text) {
+            Ok((overrides, warnings)) => {
+                let warnings = warnings.into_iter().map(|warning| format!("{shown}: {warning}"));
+                (overrides, warnings.collect())
+            }
+            Err(error) => {
+                let warning = format!("{shown}: {error}; going on with the bundled prices");
+                (Overrides::default(), vec![warning])
+            }
+        };
+    }
+    (Overrides::default(), Vec::new())
+}
+
+/// The price book of a run, and warnings about the user's price file.
+pub(crate) fn book(home: &Home) -> (Arc<PriceBook>, Vec<String>) {
+    let (overrides, warnings) = read_overrides(home);
+    (Arc::new(PriceBook::with_overrides(overrides)), warnings)
+}
+
+/// The price book of the demo: its model costs $0.10 per million input tokens and $0.40 per million output tokens.
+pub(crate) fn demo_book() -> Arc<PriceBook> {
+    let mut overrides = Overrides::default();
+    let rates = OverrideRates {
+        input: Some(100_000_000),
+        output: Some(400_000_000),
+        ..OverrideRates::default()
+    };
+    overrides.insert(DEMO_MODEL, rates);
+    Arc::new(PriceBook::with_overrides(overrides))
+}

@@ -1,0 +1,125 @@
+//! The line that says where a run is: on a terminal, while it goes on.
+//!
+//! Never appears for a run that is over at once, and leaves the terminal as it found it.
+
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+use flowmeter::{Progress, ProgressHandle, format_duration};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::config::{Config, ProgressSetting};
+use crate::output::Output;
+
+/// How often the line changes.
+pub(crate) const TICK: Duration = Duration::from_millis(100);
+/// How long a run is left alone: a line that flashes helps nobody.
+const PATIENCE: Duration = Duration::from_millis(300);
+/// How many running nodes are named.
+const NAMED_MAX: usize = 3;
+
+/// The progress of one run.
+pub(crate) struct ProgressLine {
+    bar: Option<ProgressBar>,
+    shown: bool,
+    began: Instant,
+}
+
+impl ProgressLine {
+    /// Whether progress is to be shown: only then is it worth following.
+    pub(crate) fn is_wanted(config: &Config, output: &Output) -> bool {
+        config.progress == ProgressSetting::Auto && !output.is_quiet() && std::io::stderr().is_terminal()
+    }
+
+    /// A line that is not there until the run has taken a while.
+    pub(crate) fn new(wanted: bool) -> Self {
+        Self {
+            bar: wanted.then(ProgressBar::hidden),
+            shown: false,
+            began: Instant::now(),
+        }
+    }
+
+    /// Whether there is anything to update.
+    pub(crate) fn is_active(&self) -> bool {
+        self.bar.is_some()
+    }
+
+    /// Brings the line up to date.
+    pub(crate) fn update(&mut self, run: &ProgressHandle) {
+        let elapsed = self.began.elapsed();
+        let Some(bar) = self.bar.as_ref().filter(|_| elapsed >= PATIENCE) else {
+            return;
+        };
+        if !self.shown {
+            self.shown = true;
+            if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg}") {
+                bar.set_style(style);
+            }
+            bar.set_draw_target(ProgressDrawTarget::stderr());
+        }
+        bar.set_message(line(&run.progress(), elapsed));
+        bar.tick();
+    }
+
+    /// Takes the line away.
+    pub(crate) fn clear(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl Drop for ProgressLine {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+/// What the line says.
+fn line(progress: &Progress, elapsed: Duration) -> String {
+    let mut parts = vec![running_nodes(progress)];
+    if let Some(batch) = progress.batch {
+        let failed = if batch.failed > 0 { format!(" ({} failed)", batch.failed) } else { String::new() };
+        parts.push(format!("batch {}/{}{failed}", batch.done, batch.count));
+    }
+    parts.push(format_duration(u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX)));
+    if progress.llm.calls > 0 {
+        parts.push(format!("{} tokens", grouped(progress.llm.total_tokens())));
+        parts.push(progress.llm.cost.display());
+    }
+    parts.join(" · ")
+}
+
+/// The innermost running nodes: what runs inside a nested workflow says more than its host.
+fn running_nodes(progress: &Progress) -> String {
+    let running = &progress.running;
+    let hosts = |path: &str| running.iter().any(|other| other.strip_prefix(path).is_some_and(|rest| rest.starts_with('/')));
+    let mut innermost: Vec<&str> = running.iter().map(smol_str::SmolStr::as_str).filter(|path| !hosts(path)).collect();
+    innermost.dedup();
+    if innermost.is_empty() {
+        return format!("{} nodes done", progress.nodes_executed);
+    }
+    let more = innermost.len().saturating_sub(NAMED_MAX);
+    let mut named = innermost.into_iter().take(NAMED_MAX).collect::<Vec<_>>().join(", ");
+    if more > 0 {
+        named.push_str(&format!(" and {more} more"));
+    }
+    named
+}
+
+/// A count with its thousands apart: `12,345`.
+pub(crate) fn grouped(count: u64) -> String {
+    let digits = count.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;

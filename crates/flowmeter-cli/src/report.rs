@@ -1,0 +1,270 @@
+//! What a run came to, for people and for programs: the result, the summary, the trace, what went wrong.
+//!
+//! Never computes a figure: all of them come from the run's metrics.
+
+use std::io;
+use std::path::Path;
+
+use anyhow::{Error, Result};
+use flowmeter::{DropCounts, HumanStyle, RunMetrics, format_duration, read_trace, write_human};
+use flowmeter_engine::NodeError;
+use flowmeter_workflow::{InvalidInputs, text_of};
+use owo_colors::Style;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::args::OutputFormat;
+use crate::commands::validate::{invalid_workflow, problem_json};
+use crate::execution::Finished;
+use crate::exit::{self, Exit};
+use crate::output::Output;
+use crate::progress::grouped;
+
+/// The agreed object of a run.
+#[derive(Serialize)]
+struct RunJson<'a> {
+    #[serde(flatten)]
+    ending: EndingJson<'a>,
+    metrics: Value,
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace_file: Option<&'a Path>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    export_errors: &'a [String],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    warnings: &'a [String],
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+enum EndingJson<'a> {
+    Result(&'a Value),
+    Error(ErrorJson),
+}
+
+/// Why there is no result.
+#[derive(Serialize)]
+struct ErrorJson {
+    message: String,
+    #[serde(rename = "type")]
+    error_type: String,
+    node: Option<String>,
+    chain: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    problems: Vec<Value>,
+}
+
+impl ErrorJson {
+    fn of_run(error: &NodeError, stopped_by: Option<&str>) -> Self {
+        Self {
+            message: message_of(error, stopped_by),
+            error_type: error.error_type().to_owned(),
+            node: error.node_id().map(str::to_owned),
+            chain: error.chain(),
+            problems: Vec::new(),
+        }
+    }
+
+    fn of_refusal(error: &Error) -> Self {
+        let problems = match invalid_workflow(error) {
+            Some(invalid) => invalid.problems.iter().map(problem_json).collect(),
+            None => match error.downcast_ref::<InvalidInputs>() {
+                Some(invalid) => {
+                    invalid.problems.iter().map(|message| json!({ "message": message })).collect()
+                }
+                None => Vec::new(),
+            },
+        };
+        Self {
+            message: error.to_string(),
+            error_type: exit::of_error(error).1.to_owned(),
+            node: None,
+            chain: error.chain().skip(1).map(ToString::to_string).collect(),
+            problems,
+        }
+    }
+}
+
+/// Prints what a run came to.
+pub(crate) fn run(finished: &Finished, output: &Output) -> Result<Exit> {
+    let exit = exit::of_run(finished.outcome.as_ref());
+    match finished.config.output_format {
+        OutputFormat::Json => print_json(finished, output)?,
+        OutputFormat::Text => {
+            if let Ok(result) = &finished.outcome
+                && let Some(value) = &result.printed
+            {
+                output.text(&text_of(value))?;
+            }
+        }
+    }
+    if finished.trace.tree {
+        print_tree(finished, output);
+    }
+    if let Err(error) = &finished.outcome {
+        output.error(&told(error, finished.stopped_by));
+    }
+    if finished.config.output_format == OutputFormat::Text {
+        output.note(&summary(finished, output));
+    }
+    warn_of_losses(&finished.report.dropped, output);
+    if let Some(path) = &finished.report.trace_file {
+        output.say(&format!("trace: {}", path.display()));
+    }
+    Ok(exit)
+}
+
+/// Prints why nothing was run, as JSON.
+pub(crate) fn refused(error: &Error, output: &Output) -> Result<Exit> {
+    let object = RunJson {
+        ending: EndingJson::Error(ErrorJson::of_refusal(error)),
+        metrics: RunMetrics::default().to_json(),
+        status: "failed",
+        trace_id: None,
+        trace_file: None,
+        export_errors: &[],
+        warnings: &[],
+    };
+    write_json(&object, output)?;
+    Ok(exit::of_error(error).0)
+}
+
+fn print_json(finished: &Finished, output: &Output) -> Result<()> {
+    let report = &finished.report;
+    let mut metrics = report.metrics.to_json();
+    if report.dropped.total() > 0 {
+        metrics["dropped"] = dropped_json(&report.dropped);
+    }
+    let export_errors: Vec<String> =
+        report.export_errors.iter().map(|error| with_causes(error)).collect();
+    let (ending, status) = match &finished.outcome {
+        Ok(result) if export_errors.is_empty() => (EndingJson::Result(&result.whole), "success"),
+        Ok(result) => (EndingJson::Result(&result.whole), "partial_success"),
+        Err(error) => {
+            let status = if error.is_cancelled() { "interrupted" } else { "failed" };
+            (EndingJson::Error(ErrorJson::of_run(error, finished.stopped_by)), status)
+        }
+    };
+    let object = RunJson {
+        ending,
+        metrics,
+        status,
+        trace_id: Some(report.trace_id.to_string()),
+        trace_file: report.trace_file.as_deref(),
+        export_errors: &export_errors,
+        warnings: &finished.warnings,
+    };
+    write_json(&object, output)
+}
+
+fn write_json(object: &RunJson<'_>, output: &Output) -> Result<()> {
+    output.write(|out| {
+        serde_json::to_writer_pretty(&mut *out, object)?;
+        out.write_all(b"\n")
+    })?;
+    Ok(())
+}
+
+fn dropped_json(dropped: &DropCounts) -> Value {
+    json!({
+        "journal_full": dropped.journal_full,
+        "payloads_full": dropped.payloads_full,
+        "too_large": dropped.too_large,
+    })
+}
+
+fn warn_of_losses(dropped: &DropCounts, output: &Output) {
+    if dropped.total() > 0 {
+        output.warn(&format!(
+            "some telemetry was dropped for want of memory; metrics are complete, the trace is not: {}",
+            dropped_json(dropped)
+        ));
+    }
+}
+
+/// The message of a failed run.
+fn message_of(error: &NodeError, stopped_by: Option<&str>) -> String {
+    match stopped_by {
+        Some(signal) => format!("interrupted by {signal}"),
+        None => error.message().to_owned(),
+    }
+}
+
+fn told(error: &NodeError, stopped_by: Option<&str>) -> String {
+    let mut text = message_of(error, stopped_by);
+    if let Some(node) = error.node_id() {
+        text = format!("node `{node}`: {text}");
+    }
+    for cause in error.chain() {
+        if !text.contains(&cause) {
+            text.push_str(&format!("\n  caused by: {cause}"));
+        }
+    }
+    text
+}
+
+/// An error with its causes in one line.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text.push_str(&format!(": {inner}"));
+        cause = inner.source();
+    }
+    text
+}
+
+/// One line: duration, nodes, LLM calls, tokens, cost.
+fn summary(finished: &Finished, output: &Output) -> String {
+    let metrics = &finished.report.metrics;
+    let (mark, word, style) = match &finished.outcome {
+        Ok(_) => ("✓", "", Style::new().green()),
+        Err(error) if error.is_cancelled() => ("✗", " interrupted", Style::new().yellow()),
+        Err(_) => ("✗", " failed", Style::new().red()),
+    };
+    let count = |number: u64, what: &str| {
+        let plural = if number == 1 { "" } else { "s" };
+        format!("{} {what}{plural}", grouped(number))
+    };
+    let mut parts =
+        vec![format_duration(metrics.duration_ns), count(metrics.nodes_executed, "node")];
+    if metrics.llm.calls > 0 {
+        let estimated = if metrics.llm.estimated_calls > 0 { "~" } else { "" };
+        parts.push(count(metrics.llm.calls, "LLM call"));
+        parts.push(format!(
+            "{estimated}{} tokens ({} in + {} out)",
+            grouped(metrics.llm.total_tokens()),
+            grouped(metrics.llm.input_tokens),
+            grouped(metrics.llm.output_tokens)
+        ));
+        parts.push(metrics.llm.cost.display());
+    }
+    let mut line = format!("{} {}{word}: {}", output.paint(mark, style), finished.workflow, parts.join(", "));
+    let unpriced = &metrics.llm.cost.unpriced_models;
+    if !unpriced.is_empty() {
+        let models: Vec<&str> = unpriced.iter().map(smol_str::SmolStr::as_str).collect();
+        line.push_str(&format!("\n  no price is known for {}: put it into pricing.json", models.join(", ")));
+    }
+    line
+}
+
+fn print_tree(finished: &Finished, output: &Output) {
+    let Some(path) = &finished.report.trace_file else {
+        output.warn("there is no trace to show: nothing was captured, or it could not be written");
+        return;
+    };
+    match read_trace(path) {
+        Ok(trace) => {
+            let style = HumanStyle {
+                colour: output.colour_err(),
+                utc_offset_seconds: finished.utc_offset_seconds,
+            };
+            let mut err = io::BufWriter::new(io::stderr().lock());
+            // A standard error that is closed is no failure.
+            let _closed = write_human(&trace, style, &mut err).and_then(|()| io::Write::flush(&mut err));
+        }
+        Err(error) => output.warn(&with_causes(&error)),
+    }
+}

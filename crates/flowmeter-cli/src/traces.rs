@@ -1,0 +1,123 @@
+//! The folder of saved traces: which file is meant, and which have had their time.
+//!
+//! Never removes the trace of a process that still runs, and nothing that is no trace of ours.
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use serde::Deserialize;
+
+use crate::exit::{BadUsage, MissingFile};
+use crate::home::Home;
+
+/// The newest trace, by this name.
+const LAST: &str = "last";
+
+/// The saved traces, oldest first: their names begin with the time.
+fn saved(folder: &Path) -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| is_ours(path))
+        .collect();
+    files.sort();
+    files
+}
+
+/// Whether the name is `<time>-<workflow>-<trace id>.json`.
+fn is_ours(path: &Path) -> bool {
+    trace_id(path).is_some_and(|id| id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit()))
+}
+
+fn trace_id(path: &Path) -> Option<&str> {
+    let stem = path.file_name()?.to_str()?.strip_suffix(".json")?;
+    Some(stem.rsplit_once('-')?.1)
+}
+
+/// The trace that is meant by a path, by the beginning of an id, or by `last`.
+///
+/// # Errors
+/// When there is none, or several begin alike.
+pub(crate) fn find(home: &Home, wanted: &str) -> Result<PathBuf> {
+    let path = PathBuf::from(wanted);
+    if path.exists() {
+        return Ok(path);
+    }
+    let folder = home.traces();
+    let all = saved(&folder);
+    if wanted == LAST {
+        return all.into_iter().next_back().ok_or_else(|| {
+            MissingFile(format!("there is no saved trace in {}", folder.display())).into()
+        });
+    }
+    let looks_like_id = wanted.len() >= 4 && wanted.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let found: Vec<&PathBuf> = all
+        .iter()
+        .filter(|path| looks_like_id && trace_id(path).is_some_and(|id| id.starts_with(wanted)))
+        .collect();
+    match found.as_slice() {
+        [only] => Ok((*only).clone()),
+        [] => Err(crate::commands::no_such_file("trace file", &path).into()),
+        several => Err(BadUsage(format!(
+            "{} saved traces begin with `{wanted}`; give more of the id",
+            several.len()
+        ))
+        .into()),
+    }
+}
+
+/// Removes the oldest traces until `keep` are left, and what killed processes left half-written.
+pub(crate) fn prune(folder: &Path, keep: usize) {
+    let files = saved(folder);
+    let surplus = files.len().saturating_sub(keep);
+    for path in files.iter().take(surplus).filter(|path| !is_being_written(path)) {
+        // Another process may have removed it in the meantime.
+        let _gone_is_as_good = fs::remove_file(path);
+    }
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if half_written_by(&path).is_some_and(|pid| !runs(pid)) {
+            let _gone_is_as_good = fs::remove_file(&path);
+        }
+    }
+}
+
+/// The process that was turning the trace into its final form: `….json.<pid>.partial`.
+fn half_written_by(path: &Path) -> Option<u32> {
+    let name = path.file_name()?.to_str()?.strip_suffix(".partial")?;
+    let (trace, pid) = name.rsplit_once('.')?;
+    is_ours(Path::new(trace)).then(|| pid.parse().ok()).flatten()
+}
+
+/// What the first line of an unfinished trace says.
+#[derive(Deserialize)]
+struct Header {
+    pid: u32,
+}
+
+/// Whether a trace is unfinished and its process runs.
+fn is_being_written(path: &Path) -> bool {
+    let Ok(file) = File::open(path) else {
+        return false;
+    };
+    let mut first = Vec::new();
+    let read = BufReader::new(file.take(1 << 16)).read_until(b'\n', &mut first);
+    // The first line of a finished trace is no complete JSON value, or has no process in it.
+    read.is_ok() && serde_json::from_slice::<Header>(&first).is_ok_and(|header| runs(header.pid))
+}
+
+/// Whether this process runs.
+pub(crate) fn runs(pid: u32) -> bool {
+    let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
+    pid.is_some_and(|pid| {
+        // A process of somebody else's runs too.
+        !matches!(rustix::process::test_kill_process(pid), Err(rustix::io::Errno::SRCH))
+    })
+}
+
+#[cfg(test)]
+mod tests;

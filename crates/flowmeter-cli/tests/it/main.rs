@@ -1,0 +1,14 @@
+//! End to end: the real binary, a home of its own, and a scripted model where one is asked. Never uses the
+//! network, a key or the user's home.
+
+mod describing;
+mod examples;
+mod failures;
+mod interruptions;
+mod prices;
+mod results;
+mod secrets;
+mod settings;
+mod streams;
+mod support;
+mod traces;
