@@ -24,10 +24,17 @@ fn echo_workflow(folder: &Path, count: usize) -> String {
     let mut edges = String::new();
     for index in 0..count {
         let comma = if index == 0 { "" } else { "," };
-        let _ = write!(nodes, "{comma}{{\"id\":\"n{index}\",\"type\":\"echo\",\"params\":{{\"message\":\"message {index}\"}}}}");
+        let _ = write!(
+            nodes,
+            "{comma}{{\"id\":\"n{index}\",\"type\":\"echo\",\"params\":{{\"message\":\"message {index}\"}}}}"
+        );
         if index > 0 {
             let comma = if index == 1 { "" } else { "," };
-            let _ = write!(edges, "{comma}{{\"from\":\"n{}\",\"to\":\"n{index}\"}}", index - 1);
+            let _ = write!(
+                edges,
+                "{comma}{{\"from\":\"n{}\",\"to\":\"n{index}\"}}",
+                index - 1
+            );
         }
     }
     let path = folder.join(format!("echo-{count}.json"));
@@ -38,7 +45,10 @@ fn echo_workflow(folder: &Path, count: usize) -> String {
 fn flowmeter(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_flowmeter"));
     command.args(arguments).env("FLOWMETER_HOME", folder.join("home"));
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
     command
 }
 
@@ -63,7 +73,10 @@ fn peak_kib(mut command: Command) -> u64 {
     while child.try_wait().expect("a child").is_none() {
         let text = std::fs::read_to_string(&status).unwrap_or_default();
         let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        peak = line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(peak).max(peak);
+        peak = line
+            .and_then(|line| line.split_whitespace().next()?.parse().ok())
+            .unwrap_or(peak)
+            .max(peak);
         std::thread::sleep(Duration::from_millis(1));
     }
     peak
@@ -73,7 +86,15 @@ fn nodes(folder: &Path, rounds: usize) {
     const NODES: usize = 10_000;
     let file = echo_workflow(folder, NODES);
     let trace = folder.join("trace.json").display().to_string();
-    let full = ["run", &file, "--quiet", "--capture", "full", "--trace-file", &trace];
+    let full = [
+        "run",
+        &file,
+        "--quiet",
+        "--capture",
+        "full",
+        "--trace-file",
+        &trace,
+    ];
     let off = ["run", &file, "--quiet", "--capture", "off"];
     let (mut with, mut without) = (Vec::new(), Vec::new());
     for _ in 0..rounds {
@@ -82,16 +103,37 @@ fn nodes(folder: &Path, rounds: usize) {
     }
     let (with, without) = (median(with), median(without));
     let extra_us = (with.as_secs_f64() - without.as_secs_f64()) * 1e6 / NODES as f64;
-    println!("{NODES} echo nodes: {:.1} ms captured in full, {:.1} ms with capture off", ms(with), ms(without));
-    verdict("full capture and trace file, a node", format!("{extra_us:.2} µs"), "10 µs", extra_us <= 10.0);
-    verdict("against pflow's 70 µs for tracing alone", format!("{:.1}×", 70.0 / extra_us.max(0.01)), "≥ 7×", extra_us <= 10.0);
+    println!(
+        "{NODES} echo nodes: {:.1} ms captured in full, {:.1} ms with capture off",
+        ms(with),
+        ms(without)
+    );
+    verdict(
+        "full capture and trace file, a node",
+        format!("{extra_us:.2} µs"),
+        "10 µs",
+        extra_us <= 10.0,
+    );
+    verdict(
+        "against pflow's 70 µs for tracing alone",
+        format!("{:.1}×", 70.0 / extra_us.max(0.01)),
+        "≥ 7×",
+        extra_us <= 10.0,
+    );
 
     let short = echo_workflow(folder, NODES / 10);
     let peak_of = |file: &str, level: &str| {
-        peak_kib(flowmeter(folder, &["run", file, "--quiet", "--capture", level, "--trace-file", &trace]))
+        peak_kib(flowmeter(
+            folder,
+            &["run", file, "--quiet", "--capture", level, "--trace-file", &trace],
+        ))
     };
     let grown = |file: &str| peak_of(file, "full").saturating_sub(peak_of(file, "off"));
-    println!("memory that capture adds: {} KiB at 1,000 nodes, {} KiB at 10,000", grown(&short), grown(&file));
+    println!(
+        "memory that capture adds: {} KiB at 1,000 nodes, {} KiB at 10,000",
+        grown(&short),
+        grown(&file)
+    );
 }
 
 fn start_up(folder: &Path, rounds: usize) {
@@ -104,28 +146,52 @@ fn start_up(folder: &Path, rounds: usize) {
         bare.push(time_of(nothing));
     }
     let (whole, bare) = (median(whole), median(bare));
-    verdict("one node, start to exit", format!("{:.2} ms", ms(whole)), "15 ms", whole < Duration::from_millis(15));
+    verdict(
+        "one node, start to exit",
+        format!("{:.2} ms", ms(whole)),
+        "15 ms",
+        whole < Duration::from_millis(15),
+    );
     let ours = whole.saturating_sub(bare);
-    verdict("of which ours (a process that does nothing taken off)", format!("{:.2} ms", ms(ours)), "5 ms", ours < Duration::from_millis(5));
+    verdict(
+        "of which ours (a process that does nothing taken off)",
+        format!("{:.2} ms", ms(ours)),
+        "5 ms",
+        ours < Duration::from_millis(5),
+    );
 }
 
 /// The peer's own time for a node, where it is installed.
 fn pflow(folder: &Path) {
     const NODES: usize = 200;
-    if Command::new("pflow").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_err() {
+    if Command::new("pflow")
+        .arg("--version")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_err()
+    {
         println!("pflow is not on the PATH: its own time is not measured (pip install pflow-cli)");
         return;
     }
     let file = echo_workflow(folder, NODES);
     let run = || {
         let mut command = Command::new("pflow");
-        command.arg(&file).env("HOME", folder).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+            .arg(&file)
+            .env("HOME", folder)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
         let began = Instant::now();
         let ok = command.status().is_ok_and(|status| status.success());
         ok.then(|| began.elapsed())
     };
     let one = echo_workflow(folder, 1);
-    let ours = time_of(flowmeter(folder, &["run", &file, "--quiet", "--capture", "full", "--trace"]));
+    let ours = time_of(flowmeter(
+        folder,
+        &["run", &file, "--quiet", "--capture", "full", "--trace"],
+    ));
     match run() {
         Some(theirs) => println!(
             "{NODES} echo nodes: pflow {:.0} ms, flowmeter {:.1} ms: {:.0}×",
@@ -142,5 +208,8 @@ fn ms(duration: Duration) -> f64 {
 }
 
 fn verdict(what: &str, measured: String, limit: &str, holds: bool) {
-    println!("{} {what}: {measured} (limit {limit})", if holds { "ok  " } else { "MISS" });
+    println!(
+        "{} {what}: {measured} (limit {limit})",
+        if holds { "ok  " } else { "MISS" }
+    );
 }

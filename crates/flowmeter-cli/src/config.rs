@@ -243,8 +243,10 @@ impl Config {
             Err(error) => {
                 let absent = [std::io::ErrorKind::NotFound, std::io::ErrorKind::NotADirectory];
                 if !absent.contains(&error.kind()) {
-                    self.warnings
-                        .push(format!("{} cannot be read ({error}); using the defaults", path.display()));
+                    self.warnings.push(format!(
+                        "{} cannot be read ({error}); using the defaults",
+                        path.display()
+                    ));
                 }
                 return Ok(());
             }
@@ -307,7 +309,11 @@ impl Config {
 fn flat(prefix: &str, table: toml::Table) -> Vec<(String, toml::Value)> {
     let mut found = Vec::new();
     for (name, value) in table {
-        let key = if prefix.is_empty() { name } else { format!("{prefix}.{name}") };
+        let key = if prefix.is_empty() {
+            name
+        } else {
+            format!("{prefix}.{name}")
+        };
         match value {
             toml::Value::Table(inner) => found.extend(flat(&key, inner)),
             value => found.push((key, value)),
@@ -335,7 +341,10 @@ fn choose<T: ValueEnum>(place: &mut T, text: &str) -> Result<(), String> {
     match T::from_str(text, true) {
         Ok(value) => *place = value,
         Err(_) => {
-            let names: Vec<String> = T::value_variants().iter().map(|variant| shown(variant.clone())).collect();
+            let names: Vec<String> = T::value_variants()
+                .iter()
+                .map(|variant| shown(variant.clone()))
+                .collect();
             return Err(format!("must be one of {}", names.join(", ")));
         }
     }

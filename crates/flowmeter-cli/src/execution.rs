@@ -108,11 +108,24 @@ pub(crate) fn run_in(
     home: &Home,
     output: &Output,
 ) -> Result<Finished> {
-    let Execution { workflow, file, inputs, wanted_output, config, prices, trace, mut warnings } = execution;
+    let Execution {
+        workflow,
+        file,
+        inputs,
+        wanted_output,
+        config,
+        prices,
+        trace,
+        mut warnings,
+    } = execution;
     let utc_offset_seconds = if trace.tree { local_offset_seconds() } else { 0 };
     let name = workflow.name().to_owned();
     let shows_progress = ProgressLine::is_wanted(&config, output);
-    let keep = if trace.tree || trace.file.is_some() { KeepTrace::Always } else { KeepTrace::UnlessOk };
+    let keep = if trace.tree || trace.file.is_some() {
+        KeepTrace::Always
+    } else {
+        KeepTrace::UnlessOk
+    };
     let mut builder = RunMeter::builder(&name)
         .capture(config.capture)
         .limits(config.limits)
@@ -128,8 +141,13 @@ pub(crate) fn run_in(
         None => builder.trace_file_in(&folder),
     };
     let meter = builder.start()?;
-    let (ended, stopped_by) =
-        runtime.block_on(drive(Arc::new(workflow), &meter, inputs, ProgressLine::new(shows_progress), output));
+    let (ended, stopped_by) = runtime.block_on(drive(
+        Arc::new(workflow),
+        &meter,
+        inputs,
+        ProgressLine::new(shows_progress),
+        output,
+    ));
     let outcome = ended.and_then(|end| result_of(&end, wanted_output.as_deref()));
     let report = meter.finish(outcome.as_ref());
     if trace.file.is_none() {
@@ -140,7 +158,16 @@ pub(crate) fn run_in(
         output.warn(&warning);
         warnings.push(warning);
     }
-    Ok(Finished { workflow: name, outcome, report, stopped_by, config, trace, warnings, utc_offset_seconds })
+    Ok(Finished {
+        workflow: name,
+        outcome,
+        report,
+        stopped_by,
+        config,
+        trace,
+        warnings,
+        utc_offset_seconds,
+    })
 }
 
 /// Where traces go. One that is to be shown goes to the temporary folder where the home cannot be written.
@@ -173,7 +200,12 @@ async fn drive(
 ) -> (Result<WorkflowEnd, NodeError>, Option<&'static str>) {
     let mut signals = match StopSignals::listen() {
         Ok(signals) => signals,
-        Err(error) => return (Err(NodeError::failed("signals cannot be listened for").with_source(error)), None),
+        Err(error) => {
+            return (
+                Err(NodeError::failed("signals cannot be listened for").with_source(error)),
+                None,
+            );
+        }
     };
     let cx: NodeContext = meter.context(SharedStore::new().root());
     let cancellation = cx.cancellation().clone();
@@ -230,16 +262,23 @@ async fn drive(
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
 }
 
 /// The value to print. An output that was asked for and is not there fails the run.
 fn result_of(end: &WorkflowEnd, wanted: Option<&str>) -> Result<RunResult, NodeError> {
     let Some(name) = wanted else {
-        return Ok(RunResult { whole: end.outputs.result(), printed: end.outputs.printed().cloned() });
+        return Ok(RunResult {
+            whole: end.outputs.result(),
+            printed: end.outputs.printed().cloned(),
+        });
     };
     match end.outputs.named(name) {
-        Ok(value) => Ok(RunResult { whole: Arc::clone(&value), printed: Some(value) }),
+        Ok(value) => Ok(RunResult {
+            whole: Arc::clone(&value),
+            printed: Some(value),
+        }),
         Err(unknown) => Err(NodeError::permanent(unknown.to_string()).with_type(UNKNOWN_OUTPUT)),
     }
 }

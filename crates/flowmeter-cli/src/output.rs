@@ -67,7 +67,11 @@ impl Output {
     pub(crate) fn text(&self, text: &str) -> io::Result<()> {
         self.write(|out| {
             out.write_all(text.as_bytes())?;
-            if text.ends_with('\n') { Ok(()) } else { out.write_all(b"\n") }
+            if text.ends_with('\n') {
+                Ok(())
+            } else {
+                out.write_all(b"\n")
+            }
         })
     }
 
@@ -97,17 +101,27 @@ impl Output {
 
     /// Says that something looks wrong; `--quiet` keeps it back.
     pub(crate) fn warn(&self, text: &str) {
-        self.note(&format!("{} {text}", self.paint("warning:", Style::new().yellow().bold())));
+        self.note(&format!(
+            "{} {text}",
+            self.paint("warning:", Style::new().yellow().bold())
+        ));
     }
 
     /// Says that something failed.
     pub(crate) fn error(&self, text: &str) {
-        self.say(&format!("{} {text}", self.paint("error:", Style::new().red().bold())));
+        self.say(&format!(
+            "{} {text}",
+            self.paint("error:", Style::new().red().bold())
+        ));
     }
 
     /// A text for standard error in a colour.
     pub(crate) fn paint(&self, text: &str, style: Style) -> String {
-        if self.colour_err { text.style(style).to_string() } else { text.to_owned() }
+        if self.colour_err {
+            text.style(style).to_string()
+        } else {
+            text.to_owned()
+        }
     }
 }
 

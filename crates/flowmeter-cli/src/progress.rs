@@ -80,10 +80,16 @@ impl Drop for ProgressLine {
 fn line(progress: &Progress, elapsed: Duration) -> String {
     let mut parts = vec![running_nodes(progress)];
     if let Some(batch) = progress.batch {
-        let failed = if batch.failed > 0 { format!(" ({} failed)", batch.failed) } else { String::new() };
+        let failed = if batch.failed > 0 {
+            format!(" ({} failed)", batch.failed)
+        } else {
+            String::new()
+        };
         parts.push(format!("batch {}/{}{failed}", batch.done, batch.count));
     }
-    parts.push(format_duration(u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX)));
+    parts.push(format_duration(
+        u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX),
+    ));
     if progress.llm.calls > 0 {
         parts.push(format!("{} tokens", grouped(progress.llm.total_tokens())));
         parts.push(progress.llm.cost.display());
@@ -94,14 +100,26 @@ fn line(progress: &Progress, elapsed: Duration) -> String {
 /// The innermost running nodes: what runs inside a nested workflow says more than its host.
 fn running_nodes(progress: &Progress) -> String {
     let running = &progress.running;
-    let hosts = |path: &str| running.iter().any(|other| other.strip_prefix(path).is_some_and(|rest| rest.starts_with('/')));
-    let mut innermost: Vec<&str> = running.iter().map(smol_str::SmolStr::as_str).filter(|path| !hosts(path)).collect();
+    let hosts = |path: &str| {
+        running
+            .iter()
+            .any(|other| other.strip_prefix(path).is_some_and(|rest| rest.starts_with('/')))
+    };
+    let mut innermost: Vec<&str> = running
+        .iter()
+        .map(smol_str::SmolStr::as_str)
+        .filter(|path| !hosts(path))
+        .collect();
     innermost.dedup();
     if innermost.is_empty() {
         return format!("{} nodes done", progress.nodes_executed);
     }
     let more = innermost.len().saturating_sub(NAMED_MAX);
-    let mut named = innermost.into_iter().take(NAMED_MAX).collect::<Vec<_>>().join(", ");
+    let mut named = innermost
+        .into_iter()
+        .take(NAMED_MAX)
+        .collect::<Vec<_>>()
+        .join(", ");
     if more > 0 {
         named.push_str(&format!(" and {more} more"));
     }

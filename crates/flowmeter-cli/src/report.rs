@@ -71,9 +71,11 @@ impl ErrorJson {
         let problems = match invalid_workflow(error) {
             Some(invalid) => invalid.problems.iter().map(problem_json).collect(),
             None => match error.downcast_ref::<InvalidInputs>() {
-                Some(invalid) => {
-                    invalid.problems.iter().map(|message| json!({ "message": message })).collect()
-                }
+                Some(invalid) => invalid
+                    .problems
+                    .iter()
+                    .map(|message| json!({ "message": message }))
+                    .collect(),
                 None => Vec::new(),
             },
         };
@@ -137,14 +139,24 @@ fn print_json(finished: &Finished, output: &Output) -> Result<()> {
     if report.dropped.total() > 0 {
         metrics["dropped"] = dropped_json(&report.dropped);
     }
-    let export_errors: Vec<String> =
-        report.export_errors.iter().map(|error| with_causes(error)).collect();
+    let export_errors: Vec<String> = report
+        .export_errors
+        .iter()
+        .map(|error| with_causes(error))
+        .collect();
     let (ending, status) = match &finished.outcome {
         Ok(result) if export_errors.is_empty() => (EndingJson::Result(&result.whole), "success"),
         Ok(result) => (EndingJson::Result(&result.whole), "partial_success"),
         Err(error) => {
-            let status = if error.is_cancelled() { "interrupted" } else { "failed" };
-            (EndingJson::Error(ErrorJson::of_run(error, finished.stopped_by)), status)
+            let status = if error.is_cancelled() {
+                "interrupted"
+            } else {
+                "failed"
+            };
+            (
+                EndingJson::Error(ErrorJson::of_run(error, finished.stopped_by)),
+                status,
+            )
         }
     };
     let object = RunJson {
@@ -228,8 +240,10 @@ fn summary(finished: &Finished, output: &Output) -> String {
         let plural = if number == 1 { "" } else { "s" };
         format!("{} {what}{plural}", grouped(number))
     };
-    let mut parts =
-        vec![format_duration(metrics.duration_ns), count(metrics.nodes_executed, "node")];
+    let mut parts = vec![
+        format_duration(metrics.duration_ns),
+        count(metrics.nodes_executed, "node"),
+    ];
     if metrics.llm.calls > 0 {
         let estimated = if metrics.llm.estimated_calls > 0 { "~" } else { "" };
         parts.push(count(metrics.llm.calls, "LLM call"));
@@ -241,11 +255,19 @@ fn summary(finished: &Finished, output: &Output) -> String {
         ));
         parts.push(metrics.llm.cost.display());
     }
-    let mut line = format!("{} {}{word}: {}", output.paint(mark, style), finished.workflow, parts.join(", "));
+    let mut line = format!(
+        "{} {}{word}: {}",
+        output.paint(mark, style),
+        finished.workflow,
+        parts.join(", ")
+    );
     let unpriced = &metrics.llm.cost.unpriced_models;
     if !unpriced.is_empty() {
         let models: Vec<&str> = unpriced.iter().map(smol_str::SmolStr::as_str).collect();
-        line.push_str(&format!("\n  no price is known for {}: put it into pricing.json", models.join(", ")));
+        line.push_str(&format!(
+            "\n  no price is known for {}: put it into pricing.json",
+            models.join(", ")
+        ));
     }
     line
 }

@@ -4,7 +4,7 @@
 //! anything by it.
 
 use std::fs::File;
-use std::io::{self, IsTerminal, Read, Seek};
+use std::io::{self, IsTerminal, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileTypeExt;
 use std::time::Duration;
@@ -43,21 +43,19 @@ pub(crate) fn read(wanted: Option<&str>, output: &Output) -> Result<Option<Strin
         (Kind::Nothing, _) => Ok(None),
         (_, Some(input)) => {
             if kind == Kind::Pipe && !is_ready(&file, PATIENCE) {
-                output.note(&format!("waiting for standard input, which goes to the input `{input}`"));
+                output.note(&format!(
+                    "waiting for standard input, which goes to the input `{input}`"
+                ));
             }
             let mut bytes = Vec::new();
-            file.read_to_end(&mut bytes).context("standard input cannot be read")?;
+            file.read_to_end(&mut bytes)
+                .context("standard input cannot be read")?;
             let text = String::from_utf8(bytes)
                 .map_err(|_| BadUsage("standard input is no UTF-8 text".to_owned()))?;
             Ok(Some(text))
         }
-        // One byte tells that something is there; what it says does not matter, for it goes nowhere.
-        (Kind::Pipe, None) => Ok((is_ready(&file, SILENCE) && has_byte(&mut file)).then(String::new)),
-        (Kind::File, None) => {
-            let position = file.stream_position().unwrap_or(0);
-            let length = file.metadata().map_or(0, |metadata| metadata.len());
-            Ok((length > position).then(String::new))
-        }
+        (Kind::Pipe, None) if !is_ready(&file, SILENCE) => Ok(None),
+        (Kind::Pipe | Kind::File, None) => Ok(beginning(&mut file)),
     }
 }
 
@@ -89,7 +87,9 @@ fn is_ready(file: &File, within: Duration) -> bool {
     poll(&mut descriptors, Some(&timeout)).is_ok_and(|ready| ready > 0)
 }
 
-fn has_byte(file: &mut File) -> bool {
-    let mut byte = [0];
-    file.read(&mut byte).is_ok_and(|count| count > 0)
+/// The first bytes: they tell that something is there, and go nowhere. `None` at the end of the file.
+fn beginning(file: &mut File) -> Option<String> {
+    let mut bytes = [0; 64];
+    let count = file.read(&mut bytes).ok().filter(|count| *count > 0)?;
+    Some(String::from_utf8_lossy(&bytes[..count]).into_owned())
 }

@@ -50,9 +50,10 @@ pub(crate) fn find(home: &Home, wanted: &str) -> Result<PathBuf> {
     let folder = home.traces();
     let all = saved(&folder);
     if wanted == LAST {
-        return all.into_iter().next_back().ok_or_else(|| {
-            MissingFile(format!("there is no saved trace in {}", folder.display())).into()
-        });
+        return all
+            .into_iter()
+            .next_back()
+            .ok_or_else(|| MissingFile(format!("there is no saved trace in {}", folder.display())).into());
     }
     let looks_like_id = wanted.len() >= 4 && wanted.bytes().all(|byte| byte.is_ascii_hexdigit());
     let found: Vec<&PathBuf> = all
@@ -115,7 +116,10 @@ pub(crate) fn runs(pid: u32) -> bool {
     let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
     pid.is_some_and(|pid| {
         // A process of somebody else's runs too.
-        !matches!(rustix::process::test_kill_process(pid), Err(rustix::io::Errno::SRCH))
+        !matches!(
+            rustix::process::test_kill_process(pid),
+            Err(rustix::io::Errno::SRCH)
+        )
     })
 }
 

@@ -33,11 +33,19 @@ pub(super) fn run(args: &ConfigArgs, home: &Home, output: &Output) -> Result<Exi
         output.json(&json!({ "file": home.config_file(), "settings": settings }))?;
         return Ok(Exit::Success);
     }
-    let width = SETTINGS.iter().map(|setting| setting.key.len()).max().unwrap_or(0);
+    let width = SETTINGS
+        .iter()
+        .map(|setting| setting.key.len())
+        .max()
+        .unwrap_or(0);
     let mut text = format!("settings file: {}\n\n", home.config_file().display());
     for setting in SETTINGS {
         let value = (setting.show)(&config);
-        let value = if value.is_empty() { "(none)".to_owned() } else { value.replace('\n', ", ") };
+        let value = if value.is_empty() {
+            "(none)".to_owned()
+        } else {
+            value.replace('\n', ", ")
+        };
         text.push_str(&format!(
             "{:width$}  {value}  ({})\n{:width$}  {}; {}\n",
             setting.key,

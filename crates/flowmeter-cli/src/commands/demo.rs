@@ -22,9 +22,18 @@ use crate::{prices, report};
 /// The workflow and what it reads; examples/demo holds the same for a look.
 const FILES: &[(&str, &str)] = &[
     ("demo.json", include_str!("../../../../examples/demo/demo.json")),
-    ("answer.json", include_str!("../../../../examples/demo/answer.json")),
-    ("guidelines.md", include_str!("../../../../examples/demo/guidelines.md")),
-    ("reviews.json", include_str!("../../../../examples/demo/reviews.json")),
+    (
+        "answer.json",
+        include_str!("../../../../examples/demo/answer.json"),
+    ),
+    (
+        "guidelines.md",
+        include_str!("../../../../examples/demo/guidelines.md"),
+    ),
+    (
+        "reviews.json",
+        include_str!("../../../../examples/demo/reviews.json"),
+    ),
 ];
 
 /// The call that the model refuses, so that there is a retry to see.
@@ -50,7 +59,9 @@ pub(super) fn run(args: DemoArgs, home: &Home, output: &Output) -> Result<Exit> 
         .context("the demo needs a temporary folder for its files")?;
     write_files(folder.path())?;
     let runtime = execution::runtime()?;
-    let model = DemoModel::new().latency(FIRST_TOKEN, BETWEEN_PIECES).failing_call(FAILING_CALL);
+    let model = DemoModel::new()
+        .latency(FIRST_TOKEN, BETWEEN_PIECES)
+        .failing_call(FAILING_CALL);
     let server = runtime
         .block_on(ScriptedModel::start(model.into()))
         .context("the demo model needs a port on the loopback address")?;
@@ -73,7 +84,10 @@ pub(super) fn run(args: DemoArgs, home: &Home, output: &Output) -> Result<Exit> 
         wanted_output: None,
         config,
         prices: prices::demo_book(),
-        trace: TraceWish { tree: !args.quiet, file: args.trace_file },
+        trace: TraceWish {
+            tree: !args.quiet,
+            file: args.trace_file,
+        },
         warnings,
     };
     let finished = execution::run_in(&runtime, execution, home, output)?;

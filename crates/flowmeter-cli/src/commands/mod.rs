@@ -16,9 +16,10 @@ use std::path::Path;
 
 use anyhow::Result;
 use clap::{CommandFactory, Parser};
+use flowmeter_workflow::nearest_name;
 
 use crate::args::{Command, CommandLine};
-use crate::config::{Config, did_you_mean};
+use crate::config::Config;
 use crate::exit::{self, Exit, MissingFile};
 use crate::home::Home;
 use crate::output::Output;
@@ -30,7 +31,11 @@ pub(crate) fn dispatch() -> Exit {
         Err(error) => {
             // Nobody is left to hear that a stream is closed.
             let _closed_stream_is_no_failure = error.print();
-            return if error.use_stderr() { Exit::Invalid } else { Exit::Success };
+            return if error.use_stderr() {
+                Exit::Invalid
+            } else {
+                Exit::Success
+            };
         }
     };
     let output = Output::new(command.as_ref().is_some_and(Command::is_quiet));
@@ -48,7 +53,11 @@ fn perform(command: Option<Command>, output: &Output) -> Result<Exit> {
     match command {
         None => {
             let help = CommandLine::command().render_long_help();
-            let help = if output.colour_out() { help.ansi().to_string() } else { help.to_string() };
+            let help = if output.colour_out() {
+                help.ansi().to_string()
+            } else {
+                help.to_string()
+            };
             output.text(&help)?;
             Ok(Exit::Success)
         }
@@ -104,22 +113,20 @@ pub(crate) fn no_such_file(what: &str, path: &Path) -> MissingFile {
         .flatten()
         .filter_map(|entry| entry.file_name().into_string().ok())
         .collect();
-    let wanted = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let with_extension = |name: &String| {
-        let extended = Path::new(name);
-        extended.file_stem().is_some_and(|stem| stem == wanted.as_str())
-    };
-    let near = there
-        .iter()
-        .find(|name| with_extension(name))
-        .map(|name| format!("; did you mean `{name}`?"))
-        .unwrap_or_else(|| did_you_mean(&wanted, there.iter().map(String::as_str)));
-    let near = match folder {
-        Some(folder) if !near.is_empty() => near.replace('`', "").replace(
-            "did you mean ",
-            &format!("did you mean {}", folder.join("").display()),
-        ),
-        _ => near,
-    };
+    let wanted = path
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default();
+    let names = || there.iter().map(String::as_str);
+    // The name without its extension is the commonest slip.
+    let near = names()
+        .find(|name| {
+            Path::new(name)
+                .file_stem()
+                .is_some_and(|stem| stem == wanted.as_str())
+        })
+        .or_else(|| nearest_name(&wanted, names()))
+        .map(|name| format!("; did you mean `{}`?", path.with_file_name(name).display()))
+        .unwrap_or_default();
     MissingFile(format!("there is no {what} {}{near}", path.display()))
 }

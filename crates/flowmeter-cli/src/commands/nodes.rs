@@ -35,7 +35,11 @@ pub(super) fn run(args: &NodesArgs, output: &Output) -> Result<Exit> {
 }
 
 fn listed() -> String {
-    let width = node_types().iter().map(|known| known.name.len()).max().unwrap_or(0);
+    let width = node_types()
+        .iter()
+        .map(|known| known.name.len())
+        .max()
+        .unwrap_or(0);
     let lines: String = node_types()
         .iter()
         .map(|known| format!("{:width$}  {}\n", known.name, known.summary))
@@ -45,15 +49,29 @@ fn listed() -> String {
 
 fn described(node_type: &NodeType) -> String {
     let mut text = format!("{}: {}\n", node_type.name, node_type.summary);
-    let params: Vec<(&str, String)> =
-        node_type.params.iter().map(|spec| (spec.name, param_text(spec))).collect();
-    text.push_str(&section("Parameters", &params, node_type.free_params.then_some("any others too")));
+    let params: Vec<(&str, String)> = node_type
+        .params
+        .iter()
+        .map(|spec| (spec.name, param_text(spec)))
+        .collect();
+    text.push_str(&section(
+        "Parameters",
+        &params,
+        node_type.free_params.then_some("any others too"),
+    ));
     let outputs: Vec<(&str, String)> = node_type
         .outputs
         .iter()
-        .map(|spec| (spec.name, format!("{}; {}", spec.value_type.as_str(), spec.description)))
+        .map(|spec| {
+            (
+                spec.name,
+                format!("{}; {}", spec.value_type.as_str(), spec.description),
+            )
+        })
         .collect();
-    let more = node_type.free_outputs.then_some("and others, which depend on the parameters");
+    let more = node_type
+        .free_outputs
+        .then_some("and others, which depend on the parameters");
     text.push_str(&section("Outputs", &outputs, more));
     let mut actions = vec!["default"];
     actions.extend(node_type.actions);
@@ -61,14 +79,20 @@ fn described(node_type: &NodeType) -> String {
         actions.push("and others, which the node names itself");
     }
     let attempts = (node_type.default_retry)().attempts_max();
-    text.push_str(&format!("\nActions: {}\nAttempts: {attempts}\n", actions.join(", ")));
+    text.push_str(&format!(
+        "\nActions: {}\nAttempts: {attempts}\n",
+        actions.join(", ")
+    ));
     text.push_str(&format!("\nExample:\n  {}\n", example(node_type)));
     text
 }
 
 fn section(title: &str, entries: &[(&str, String)], more: Option<&str>) -> String {
     let width = entries.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
-    let lines: String = entries.iter().map(|(name, what)| format!("  {name:width$}  {what}\n")).collect();
+    let lines: String = entries
+        .iter()
+        .map(|(name, what)| format!("  {name:width$}  {what}\n"))
+        .collect();
     let more = more.map(|more| format!("  {more}\n")).unwrap_or_default();
     format!("\n{title}:\n{lines}{more}")
 }

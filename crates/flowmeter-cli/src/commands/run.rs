@@ -46,7 +46,12 @@ fn prepare(args: RunArgs, config: Config, home: &Home, output: &Output) -> Resul
     let (prices, price_warnings) = prices::book(home);
     let mut warnings = config.warnings.clone();
     warnings.extend(price_warnings);
-    warnings.extend(workflow.warnings().iter().map(|problem| format!("{}:{problem}", args.file.display())));
+    warnings.extend(
+        workflow
+            .warnings()
+            .iter()
+            .map(|problem| format!("{}:{problem}", args.file.display())),
+    );
     for warning in &warnings {
         output.warn(warning);
     }
@@ -57,7 +62,10 @@ fn prepare(args: RunArgs, config: Config, home: &Home, output: &Output) -> Resul
         wanted_output: args.output,
         config,
         prices,
-        trace: TraceWish { tree: args.shown.trace, file: args.shown.trace_file },
+        trace: TraceWish {
+            tree: args.shown.trace,
+            file: args.shown.trace_file,
+        },
         warnings,
     })
 }
@@ -94,11 +102,19 @@ pub(super) fn load_with(
 }
 
 /// The inputs from the command line, standard input, the environment and the settings.
-fn inputs(workflow: &Workflow, args: &[String], config: &Config, output: &Output) -> Result<Map<String, Value>> {
+fn inputs(
+    workflow: &Workflow,
+    args: &[String],
+    config: &Config,
+    output: &Output,
+) -> Result<Map<String, Value>> {
     let mut given = Vec::new();
     for arg in args {
         let Some((key, value)) = arg.split_once('=').filter(|(key, _)| !key.is_empty()) else {
-            return Err(BadUsage(format!("`{arg}` is no input: write it as KEY=VALUE, such as file=notes.txt")).into());
+            return Err(BadUsage(format!(
+                "`{arg}` is no input: write it as KEY=VALUE, such as file=notes.txt"
+            ))
+            .into());
         };
         if given.iter().any(|(known, _)| known == key) {
             return Err(BadUsage(format!("the input `{key}` is given twice")).into());
@@ -108,7 +124,11 @@ fn inputs(workflow: &Workflow, args: &[String], config: &Config, output: &Output
     let wanted = workflow.document().inputs.iter().find(|input| input.stdin);
     // What the command line gives is not waited for.
     let is_given = wanted.is_some_and(|input| given.iter().any(|(key, _)| input.name == *key));
-    let stdin = if is_given { None } else { stdin::read(wanted.map(|input| input.name.as_str()), output)? };
+    let stdin = if is_given {
+        None
+    } else {
+        stdin::read(wanted.map(|input| input.name.as_str()), output)?
+    };
     let sources = InputSources {
         stdin,
         environment: Some(&|name| std::env::var(name).ok()),

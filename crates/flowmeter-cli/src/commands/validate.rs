@@ -24,7 +24,11 @@ struct Checked<'a> {
 
 impl Checked<'_> {
     fn is_valid(&self) -> bool {
-        self.error.is_none() && self.problems.iter().all(|problem| problem.severity == Severity::Warning)
+        self.error.is_none()
+            && self
+                .problems
+                .iter()
+                .all(|problem| problem.severity == Severity::Warning)
     }
 
     fn exit(&self) -> Exit {
@@ -52,10 +56,22 @@ pub(super) fn run(args: &ValidateArgs, home: &Home, output: &Output) -> Result<E
         .files
         .iter()
         .map(|file| match run::load(file, &config, home) {
-            Ok(workflow) => Checked { file, problems: workflow.warnings().to_vec(), error: None },
+            Ok(workflow) => Checked {
+                file,
+                problems: workflow.warnings().to_vec(),
+                error: None,
+            },
             Err(error) => match invalid_workflow(&error) {
-                Some(invalid) => Checked { file, problems: invalid.problems.clone(), error: None },
-                None => Checked { file, problems: Vec::new(), error: Some(error) },
+                Some(invalid) => Checked {
+                    file,
+                    problems: invalid.problems.clone(),
+                    error: None,
+                },
+                None => Checked {
+                    file,
+                    problems: Vec::new(),
+                    error: Some(error),
+                },
             },
         })
         .collect();
@@ -90,10 +106,12 @@ fn text_of(checked: &Checked<'_>) -> String {
 
 /// The problems behind an error, where it is about an invalid workflow.
 pub(crate) fn invalid_workflow(error: &Error) -> Option<&InvalidWorkflow> {
-    error.chain().find_map(|cause| match cause.downcast_ref::<LoadError>() {
-        Some(LoadError::Invalid(invalid)) => Some(invalid),
-        _ => None,
-    })
+    error
+        .chain()
+        .find_map(|cause| match cause.downcast_ref::<LoadError>() {
+            Some(LoadError::Invalid(invalid)) => Some(invalid),
+            _ => None,
+        })
 }
 
 /// A problem for programs.

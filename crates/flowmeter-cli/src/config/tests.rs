@@ -8,7 +8,9 @@ fn load(file: Option<&str>, variables: &[(&str, &str)]) -> Result<Config, Invali
     if let Some(text) = file {
         std::fs::write(&path, text).unwrap();
     }
-    let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let variables = variables
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     let mut config = Config::load(&path, variables)?;
     for warning in &mut config.warnings {
         *warning = warning.replace(&folder.path().display().to_string(), "~");
@@ -19,8 +21,15 @@ fn load(file: Option<&str>, variables: &[(&str, &str)]) -> Result<Config, Invali
 #[test]
 fn later_sources_win() {
     let file = "model = \"a\"\n[traces]\nkeep = 7\n[capture]\nlevel = \"full\"\nprompt_chars = 1_000";
-    let config = load(Some(file), &[("FLOWMETER_MODEL", "b"), ("FLOWMETER_CAPTURE_VALUE_CHARS", "9")]).unwrap();
-    let flags = RunOutputArgs { capture: Some(CaptureArg::Metadata), ..RunOutputArgs::default() };
+    let config = load(
+        Some(file),
+        &[("FLOWMETER_MODEL", "b"), ("FLOWMETER_CAPTURE_VALUE_CHARS", "9")],
+    )
+    .unwrap();
+    let flags = RunOutputArgs {
+        capture: Some(CaptureArg::Metadata),
+        ..RunOutputArgs::default()
+    };
     let config = config.with_flags(&flags);
     assert_eq!(config.model.as_deref(), Some("b"));
     assert_eq!(config.traces_keep, 7);
@@ -28,8 +37,10 @@ fn later_sources_win() {
     assert_eq!(config.limits.prompt_chars_max, 1000);
     assert_eq!(config.limits.response_chars_max, 20_000);
     assert_eq!(config.limits.value_chars_max, 9);
-    let origins: Vec<String> =
-        SETTINGS.iter().map(|setting| format!("{}: {}", setting.key, config.origin(setting))).collect();
+    let origins: Vec<String> = SETTINGS
+        .iter()
+        .map(|setting| format!("{}: {}", setting.key, config.origin(setting)))
+        .collect();
     expect![[r#"
         model: FLOWMETER_MODEL
         output_format: default
@@ -45,11 +56,19 @@ fn later_sources_win() {
 
 #[test]
 fn unknown_keys_are_warnings_with_the_nearest_key() {
-    let config = load(Some("modle = \"a\"\n[trace]\nkeep = 3\n[colours]\nred = 1"), &[("FLOWMETER_MODLE", "x"), ("FLOWMETER_HOME", "/"), ("FLOWMETER_OTHER_THING", "1")]).unwrap();
+    let config = load(
+        Some("modle = \"a\"\n[trace]\nkeep = 3\n[colours]\nred = 1"),
+        &[
+            ("FLOWMETER_MODLE", "x"),
+            ("FLOWMETER_HOME", "/"),
+            ("FLOWMETER_OTHER_THING", "1"),
+        ],
+    )
+    .unwrap();
     expect![[r#"
+        ~/config.toml: there is no setting `colours.red`
         ~/config.toml: there is no setting `modle`; did you mean `model`?
         ~/config.toml: there is no setting `trace.keep`; did you mean `traces.keep`?
-        ~/config.toml: there is no setting `colours.red`
         FLOWMETER_MODLE is no setting; did you mean `FLOWMETER_MODEL`?"#]]
     .assert_eq(&config.warnings.join("\n"));
 }
@@ -57,7 +76,8 @@ fn unknown_keys_are_warnings_with_the_nearest_key() {
 #[test]
 fn what_cannot_be_meant_is_an_error_that_names_key_and_value() {
     let problem = |file: &str| load(Some(file), &[]).unwrap_err().problem;
-    expect!["`traces.keep` must be a whole number, but is \"many\""].assert_eq(&problem("[traces]\nkeep = \"many\""));
+    expect!["`traces.keep` must be a whole number, but is \"many\""]
+        .assert_eq(&problem("[traces]\nkeep = \"many\""));
     expect!["`capture.level` must be one of full, limited, metadata, off, but is \"none\""]
         .assert_eq(&problem("[capture]\nlevel = \"none\""));
     expect!["`model` takes a text or a whole number, but is true"].assert_eq(&problem("model = true"));

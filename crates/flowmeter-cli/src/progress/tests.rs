@@ -13,19 +13,37 @@ fn running(paths: &[&str]) -> Progress {
 
 #[test]
 fn the_innermost_nodes_are_named() {
-    assert_eq!(running_nodes(&running(&["outer", "outer/inner", "other"])), "outer/inner, other");
+    assert_eq!(
+        running_nodes(&running(&["outer", "outer/inner", "other"])),
+        "outer/inner, other"
+    );
     assert_eq!(running_nodes(&running(&["read", "read_more"])), "read, read_more");
-    assert_eq!(running_nodes(&running(&["a", "b", "c", "d", "e"])), "a, b, c and 2 more");
+    assert_eq!(
+        running_nodes(&running(&["a", "b", "c", "d", "e"])),
+        "a, b, c and 2 more"
+    );
     assert_eq!(running_nodes(&running(&[])), "0 nodes done");
 }
 
 #[test]
 fn the_line_tells_node_batch_time_tokens_and_cost() {
-    let mut llm = LlmTotals { calls: 3, input_tokens: 12_000, output_tokens: 345, ..LlmTotals::default() };
-    llm.cost.add("demo", &Cost::known(CostStatus::Priced, UsdNanos(8_900_000), None));
+    let mut llm = LlmTotals {
+        calls: 3,
+        input_tokens: 12_000,
+        output_tokens: 345,
+        ..LlmTotals::default()
+    };
+    llm.cost.add(
+        "demo",
+        &Cost::known(CostStatus::Priced, UsdNanos(8_900_000), None),
+    );
     let progress = Progress {
         llm,
-        batch: Some(BatchProgress { done: 12, count: 200, failed: 3 }),
+        batch: Some(BatchProgress {
+            done: 12,
+            count: 200,
+            failed: 3,
+        }),
         ..running(&["triage"])
     };
     expect!["triage · batch 12/200 (3 failed) · 3.20s · 12,345 tokens · $0.0089"]

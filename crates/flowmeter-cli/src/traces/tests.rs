@@ -28,7 +28,11 @@ fn the_oldest_go_and_foreign_files_stay() {
 #[test]
 fn the_trace_of_a_running_process_stays() {
     let folder = tempfile::tempdir().unwrap();
-    let header = |pid: u32| format!(r#"{{"format":"flowmeter.trace/1","trace_id":"x","workflow":"w","start_time":1,"pid":{pid}}}"#);
+    let header = |pid: u32| {
+        format!(
+            r#"{{"format":"flowmeter.trace/1","trace_id":"x","workflow":"w","start_time":1,"pid":{pid}}}"#
+        )
+    };
     let running = write_trace(folder.path(), &named(0), &header(std::process::id()));
     let killed = write_trace(folder.path(), &named(1), &header(i32::MAX as u32));
     let own_half = format!("{}.{}.partial", named(2), std::process::id());

@@ -9,13 +9,26 @@ use crate::support::Sandbox;
 fn alone_it_prints_its_help() {
     let ended = Sandbox::new().run::<&str>(&[]);
     assert_eq!((ended.code, ended.err.as_str()), (0, ""));
-    assert!(ended.out.contains("Usage: flowmeter") && ended.out.contains("Examples:"), "{}", ended.out);
+    assert!(
+        ended.out.contains("Usage: flowmeter") && ended.out.contains("Examples:"),
+        "{}",
+        ended.out
+    );
 }
 
 #[test]
 fn every_subcommand_has_examples() {
     let sandbox = Sandbox::new();
-    for command in ["run", "show", "validate", "nodes", "schema", "demo", "config", "completions"] {
+    for command in [
+        "run",
+        "show",
+        "validate",
+        "nodes",
+        "schema",
+        "demo",
+        "config",
+        "completions",
+    ] {
         let ended = sandbox.run(&[command, "--help"]);
         assert_eq!(ended.code, 0);
         assert!(ended.out.contains("Examples:\n  "), "{command}: {}", ended.out);
@@ -25,9 +38,9 @@ fn every_subcommand_has_examples() {
 #[test]
 fn a_misspelt_command_is_bad_usage_with_a_suggestion() {
     let sandbox = Sandbox::new();
-    let ended = sandbox.run(&["rnu"]);
+    let ended = sandbox.run(&["valdate"]);
     assert_eq!((ended.code, ended.out.as_str()), (2, ""));
-    assert!(ended.err.contains("'run'"), "{}", ended.err);
+    assert!(ended.err.contains("'validate'"), "{}", ended.err);
     assert_eq!(sandbox.run(&["run"]).code, 2);
     assert_eq!(sandbox.run(&["run", "x.json", "--output-format", "yaml"]).code, 2);
     assert!(sandbox.run(&["--version"]).out.starts_with("flowmeter 0."));
@@ -40,7 +53,11 @@ fn node_types_are_listed_and_described() {
     for node_type in node_types() {
         assert!(listed.contains(node_type.name), "{listed}");
         let described = sandbox.run(&["nodes", node_type.name]).out;
-        let names = node_type.params.iter().map(|spec| spec.name).chain(node_type.outputs.iter().map(|spec| spec.name));
+        let names = node_type
+            .params
+            .iter()
+            .map(|spec| spec.name)
+            .chain(node_type.outputs.iter().map(|spec| spec.name));
         for name in names {
             assert!(described.contains(&format!("\n  {name} ")), "{name}: {described}");
         }
@@ -66,7 +83,14 @@ fn node_types_are_listed_and_described() {
     let unknown = sandbox.run(&["nodes", "ehco"]);
     assert_eq!(unknown.code, 2);
     assert!(unknown.err.contains("did you mean `echo`?"), "{}", unknown.err);
-    assert_eq!(sandbox.run(&["nodes", "--format", "json"]).json().as_array().map(Vec::len), Some(node_types().len()));
+    assert_eq!(
+        sandbox
+            .run(&["nodes", "--format", "json"])
+            .json()
+            .as_array()
+            .map(Vec::len),
+        Some(node_types().len())
+    );
 }
 
 #[test]

@@ -21,12 +21,22 @@ fn a_failed_run_says_why_and_saves_its_trace() {
     assert!(printed.get("result").is_none());
     assert_eq!(printed["error"]["node"], "work");
     assert_eq!(printed["error"]["type"], "exit_code");
-    assert!(printed["error"]["message"].as_str().unwrap().contains("exit code 3"), "{printed}");
+    assert!(
+        printed["error"]["message"]
+            .as_str()
+            .unwrap()
+            .contains("exit code 3"),
+        "{printed}"
+    );
     assert!(printed["error"]["chain"].is_array());
     assert_eq!(printed["metrics"]["workflow"]["nodes_executed"], 1);
     let traces = sandbox.traces();
     assert_eq!(printed["trace_file"], json!(traces[0]));
-    assert!(ended.err.contains(&format!("trace: {}", traces[0].display())), "{}", ended.err);
+    assert!(
+        ended.err.contains(&format!("trace: {}", traces[0].display())),
+        "{}",
+        ended.err
+    );
 
     let text = sandbox.run(&["run", &workflow, "--quiet"]);
     assert_eq!((text.code, text.out.as_str()), (1, ""));
@@ -44,7 +54,10 @@ fn a_command_that_takes_too_long_is_killed() {
     let began = std::time::Instant::now();
     let ended = sandbox.run(&["run", &workflow, "--output-format", "json"]);
     assert!(began.elapsed().as_secs() < 10);
-    assert_eq!((ended.code, &ended.json()["error"]["type"]), (1, &json!("timeout")));
+    assert_eq!(
+        (ended.code, &ended.json()["error"]["type"]),
+        (1, &json!("timeout"))
+    );
 }
 
 #[test]
@@ -65,9 +78,16 @@ fn four_mistakes_are_told_at_once() {
     assert_eq!(printed["error"]["type"], "invalid_workflow");
     assert_eq!(printed["metrics"]["total"]["llm_calls"], 0);
     let problems = printed["error"]["problems"].as_array().unwrap();
-    let errors: Vec<&Value> = problems.iter().filter(|problem| problem["severity"] == "error").collect();
+    let errors: Vec<&Value> = problems
+        .iter()
+        .filter(|problem| problem["severity"] == "error")
+        .collect();
     assert!(errors.len() >= 4, "{problems:#?}");
-    assert!(errors.iter().all(|problem| problem["line"].is_u64() && problem["column"].is_u64()));
+    assert!(
+        errors
+            .iter()
+            .all(|problem| problem["line"].is_u64() && problem["column"].is_u64())
+    );
 
     let text = sandbox.run(&["run", &workflow]);
     assert_eq!((text.code, text.out.as_str()), (2, ""));
@@ -89,21 +109,43 @@ fn a_missing_file_is_named_with_its_neighbours() {
         error: there is no workflow file sumarize.json; did you mean `summarize.json`?
     "]]
     .assert_eq(&ended.err);
-    assert!(sandbox.run(&["run", "summarize"]).err.contains("did you mean `summarize.json`?"));
+    assert!(
+        sandbox
+            .run(&["run", "summarize"])
+            .err
+            .contains("did you mean `summarize.json`?")
+    );
     let elsewhere = sandbox.run(&["run", &sandbox.path("sumarize.json").display().to_string()]);
-    assert!(elsewhere.err.contains(&format!("did you mean `{}`?", sandbox.path("summarize.json").display())), "{}", elsewhere.err);
+    assert!(
+        elsewhere.err.contains(&format!(
+            "did you mean `{}`?",
+            sandbox.path("summarize.json").display()
+        )),
+        "{}",
+        elsewhere.err
+    );
     let printed = sandbox.run(&["run", "nothing-like-it.json", "--output-format", "json"]);
-    assert_eq!((printed.code, &printed.json()["error"]["type"]), (4, &json!("file_missing")));
+    assert_eq!(
+        (printed.code, &printed.json()["error"]["type"]),
+        (4, &json!("file_missing"))
+    );
 }
 
 #[test]
 fn a_missing_key_is_a_missing_service() {
     let sandbox = Sandbox::new();
-    let document = json!({"nodes": [{"id": "ask", "type": "llm", "params": {"model": "gpt-4o", "prompt": "hi"}}]});
+    let document =
+        json!({"nodes": [{"id": "ask", "type": "llm", "params": {"model": "gpt-4o", "prompt": "hi"}}]});
     let workflow = sandbox.workflow("ask.json", &document);
     let ended = sandbox.run(&["run", &workflow, "--output-format", "json"]);
     assert_eq!(ended.code, 4, "{ended:?}");
-    assert!(ended.json()["error"]["message"].as_str().unwrap().contains("OPENAI_API_KEY"), "{ended:?}");
+    assert!(
+        ended.json()["error"]["message"]
+            .as_str()
+            .unwrap()
+            .contains("OPENAI_API_KEY"),
+        "{ended:?}"
+    );
 }
 
 #[test]
@@ -143,8 +185,14 @@ fn inputs_are_checked_before_anything_runs() {
 fn the_provider_s_refusal_is_the_error() {
     let model = Model::new(Script::new().otherwise(|_| Reply::status(401, "bad key")));
     let sandbox = Sandbox::asking(&model);
-    let document = json!({"nodes": [{"id": "ask", "type": "llm", "params": {"model": "openai/x", "prompt": "hi"}}]});
-    let ended = sandbox.run(&["run", &sandbox.workflow("ask.json", &document), "--output-format", "json"]);
+    let document =
+        json!({"nodes": [{"id": "ask", "type": "llm", "params": {"model": "openai/x", "prompt": "hi"}}]});
+    let ended = sandbox.run(&[
+        "run",
+        &sandbox.workflow("ask.json", &document),
+        "--output-format",
+        "json",
+    ]);
     assert_eq!(ended.code, 1, "{ended:?}");
     assert_eq!(ended.json()["error"]["type"], "http_401");
     assert_eq!(model.server.calls(), 1);
@@ -160,8 +208,15 @@ fn a_home_that_cannot_be_written_does_not_stop_a_run() {
     assert_eq!((ended.code, ended.out.as_str()), (0, "hi\n"), "{ended:?}");
     assert!(ended.err.contains("warning: the trace file"), "{}", ended.err);
     let printed = sandbox.run(&["run", &workflow, "--output-format", "json"]).json();
-    assert_eq!((&printed["status"], &printed["result"]), (&json!("partial_success"), &json!("hi")));
-    assert_eq!(printed["export_errors"].as_array().map(Vec::len), Some(1), "{printed}");
+    assert_eq!(
+        (&printed["status"], &printed["result"]),
+        (&json!("partial_success"), &json!("hi"))
+    );
+    assert_eq!(
+        printed["export_errors"].as_array().map(Vec::len),
+        Some(1),
+        "{printed}"
+    );
     let tree = sandbox.run(&["run", &workflow, "--trace"]);
     assert_eq!(tree.code, 0);
     assert!(tree.err.contains("→ node.shell [work]"), "{}", tree.err);

@@ -60,12 +60,21 @@ fn is_stopped_by(signal: Signal, name: &str) {
     let printed: Value = serde_json::from_str(&read(child.stdout.take())).unwrap();
     assert_eq!(printed["status"], "interrupted");
     assert_eq!(printed["error"]["message"], format!("interrupted by {name}"));
-    assert_eq!(printed["metrics"]["workflow"]["node_timings"].as_object().map(|timings| timings.contains_key("quick")), Some(true));
+    assert_eq!(
+        printed["metrics"]["workflow"]["node_timings"]
+            .as_object()
+            .map(|timings| timings.contains_key("quick")),
+        Some(true)
+    );
     let trace = sandbox.traces().remove(0);
     assert_eq!(printed["trace_file"], json!(trace));
     let shown = sandbox.run(&["show", "last"]);
     assert_eq!(shown.code, 0, "{shown:?}");
-    assert!(shown.out.contains("✗ cancelled") && shown.out.contains("← node.echo"), "{}", shown.out);
+    assert!(
+        shown.out.contains("✗ cancelled") && shown.out.contains("← node.echo"),
+        "{}",
+        shown.out
+    );
     assert!(!shown.out.contains("did not finish"), "{}", shown.out);
 }
 
@@ -86,7 +95,10 @@ fn text_mode_prints_the_metrics_so_far() {
     send(&child, Signal::INT);
     assert_eq!(child.wait().unwrap().code(), Some(130));
     let err = read(child.stderr.take());
-    assert!(err.contains("interrupted by Ctrl-C") && err.contains("✗ endless interrupted: "), "{err}");
+    assert!(
+        err.contains("interrupted by Ctrl-C") && err.contains("✗ endless interrupted: "),
+        "{err}"
+    );
     assert!(err.contains("trace: "), "{err}");
     assert_eq!(read(child.stdout.take()), "");
 }
@@ -100,19 +112,34 @@ fn after_kill_9_the_trace_shows_what_had_ended() {
     let sandbox = Sandbox::new();
     let mut child = started(&sandbox, &[]);
     let trace = sandbox.traces().remove(0);
-    wait_until("the flush", || flushed(&trace, "node.echo") && flushed(&trace, "\"open\""));
+    wait_until("the flush", || {
+        flushed(&trace, "node.echo") && flushed(&trace, "\"open\"")
+    });
     let going_on = sandbox.run(&["show", "last"]);
-    assert!(going_on.err.contains(&format!("still going on, in process {}", child.id())), "{}", going_on.err);
+    assert!(
+        going_on
+            .err
+            .contains(&format!("still going on, in process {}", child.id())),
+        "{}",
+        going_on.err
+    );
     send(&child, Signal::KILL);
     child.wait().unwrap();
 
     let shown = sandbox.run(&["show", &trace.display().to_string()]);
     assert_eq!(shown.code, 0, "{shown:?}");
-    assert!(shown.out.contains("← node.echo (") && shown.out.contains("✓"), "{}", shown.out);
+    assert!(
+        shown.out.contains("← node.echo (") && shown.out.contains("✓"),
+        "{}",
+        shown.out
+    );
     assert!(shown.out.contains("← node.shell (not finished)"), "{}", shown.out);
     assert!(shown.out.contains("This run did not finish"), "{}", shown.out);
     let printed = sandbox.run(&["show", "last", "--format", "json"]);
-    assert_eq!((printed.code, &printed.json()["status"]), (0, &json!("unfinished")));
+    assert_eq!(
+        (printed.code, &printed.json()["status"]),
+        (0, &json!("unfinished"))
+    );
     assert_eq!(printed.json()["metrics"]["node_count"], 1);
     // The node's own command outlives a kill -9: that is the system's rule, so the test ends it.
     let text = std::fs::read_to_string(&trace).unwrap();

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use crate::support::{Model, Sandbox, steady};
 
-/// One dollar per thousand input tokens and two per thousand output tokens: sums can be done by eye.
-const PRICES: &str = r#"{"priced": {"input": 1, "output": 2}}"#;
+/// Ten cents per thousand input tokens and twenty per thousand output tokens: sums can be done by eye.
+const PRICES: &str = r#"{"priced": {"input": 0.1, "output": 0.2}}"#;
 
 fn asks(id: &str, prompt: &str) -> Value {
     json!({"id": id, "type": "llm", "params": {"model": "openai/priced", "prompt": prompt}})
@@ -31,7 +31,13 @@ fn the_json_has_the_agreed_shape() {
     });
     let workflow = sandbox.workflow("summarize.json", &workflow);
     let notes = sandbox.file("notes.txt", "a long text");
-    let ended = sandbox.run(&["run", &workflow, &format!("file={notes}"), "--output-format", "json"]);
+    let ended = sandbox.run(&[
+        "run",
+        &workflow,
+        &format!("file={notes}"),
+        "--output-format",
+        "json",
+    ]);
     assert_eq!(ended.code, 0, "{ended:?}");
     assert_eq!(ended.err, "");
     expect![[r#"
@@ -49,7 +55,7 @@ fn the_json_has_the_agreed_shape() {
                 "output": 20,
                 "total": 120
               },
-              "cost_usd": 0.14,
+              "cost_usd": 0.014,
               "cost_status": "priced",
               "success_rate": 1.0,
               "node_timings": {
@@ -76,7 +82,7 @@ fn the_json_has_the_agreed_shape() {
                     "output": 20,
                     "total": 120
                   },
-                  "cost_usd": 0.14,
+                  "cost_usd": 0.014,
                   "cost_status": "priced"
                 }
               },
@@ -88,7 +94,7 @@ fn the_json_has_the_agreed_shape() {
                     "output": 20,
                     "total": 120
                   },
-                  "cost_usd": 0.14,
+                  "cost_usd": 0.014,
                   "cost_status": "priced"
                 }
               }
@@ -97,7 +103,7 @@ fn the_json_has_the_agreed_shape() {
               "duration_ms": "<ms>",
               "llm_calls": 1,
               "tokens_total": 120,
-              "cost_usd": 0.14,
+              "cost_usd": 0.014,
               "cost_status": "priced"
             }
           },
@@ -106,7 +112,10 @@ fn the_json_has_the_agreed_shape() {
         }"#]]
     .assert_eq(&serde_json::to_string_pretty(&steady(&ended.json())).unwrap());
     assert_eq!(ended.json()["trace_id"].as_str().unwrap().len(), 32);
-    assert!(sandbox.traces().is_empty(), "nobody asked for the trace of a run that went well");
+    assert!(
+        sandbox.traces().is_empty(),
+        "nobody asked for the trace of a run that went well"
+    );
 }
 
 #[test]
@@ -118,7 +127,13 @@ fn text_goes_to_stdout_and_the_summary_to_stderr() {
     let ended = sandbox.run(&["run", &workflow]);
     assert_eq!((ended.code, ended.out.as_str()), (0, "short\n"));
     assert!(ended.err.starts_with("✓ hello: "), "{}", ended.err);
-    assert!(ended.err.ends_with("1 node, 1 LLM call, 1,234 tokens (1,000 in + 234 out), $1.468\n"), "{}", ended.err);
+    assert!(
+        ended
+            .err
+            .ends_with("1 node, 1 LLM call, 1,234 tokens (1,000 in + 234 out), $0.1468\n"),
+        "{}",
+        ended.err
+    );
 }
 
 #[test]
@@ -127,9 +142,7 @@ fn nested_workflows_three_deep_are_counted_exactly_once() {
     let sandbox = Sandbox::asking(&model);
     sandbox.file("home/pricing.json", PRICES);
     let nests = |child: &str| json!({"id": "inner", "type": "workflow", "params": {"workflow_path": child}});
-    let level = |child: &str| {
-        json!({"nodes": [asks("ask", "hi"), nests(child)], "edges": [{"from": "ask", "to": "inner"}]})
-    };
+    let level = |child: &str| json!({"nodes": [asks("ask", "hi"), nests(child)], "edges": [{"from": "ask", "to": "inner"}]});
     sandbox.workflow("three.json", &json!({"nodes": [asks("ask", "hi")]}));
     sandbox.workflow("two.json", &level("./three.json"));
     let workflow = sandbox.workflow("one.json", &level("./two.json"));
@@ -138,19 +151,28 @@ fn nested_workflows_three_deep_are_counted_exactly_once() {
     let metrics = &ended.json()["metrics"];
     assert_eq!(metrics["total"]["llm_calls"], 3);
     assert_eq!(metrics["total"]["tokens_total"], 45);
-    assert_eq!(metrics["total"]["cost_usd"], 0.06);
+    assert_eq!(metrics["total"]["cost_usd"], 0.006);
     assert_eq!(metrics["workflow"]["nodes_executed"], 5);
     let timings = metrics["workflow"]["node_timings"].as_object().unwrap();
     let mut nodes: Vec<&String> = timings.keys().collect();
     nodes.sort();
-    assert_eq!(nodes, ["ask", "inner", "inner/ask", "inner/inner", "inner/inner/ask"]);
-    assert!(ended.err.contains("      → node.workflow [inner]"), "{}", ended.err);
+    assert_eq!(
+        nodes,
+        ["ask", "inner", "inner/ask", "inner/inner", "inner/inner/ask"]
+    );
+    assert!(
+        ended.err.contains("      → node.workflow [inner]"),
+        "{}",
+        ended.err
+    );
 }
 
 #[test]
 fn a_batch_goes_on_after_three_of_two_hundred_failed() {
     let bad = |asked: &flowmeter_workflow::scripted_model::Asked| {
-        ["item 7.", "item 77.", "item 177."].iter().any(|item| asked.prompt.ends_with(item))
+        ["item 7.", "item 77.", "item 177."]
+            .iter()
+            .any(|item| asked.prompt.ends_with(item))
     };
     let script = Script::new()
         .on(bad, Reply::status(400, "no"))
@@ -160,22 +182,38 @@ fn a_batch_goes_on_after_three_of_two_hundred_failed() {
     sandbox.file("home/pricing.json", PRICES);
     let items: Vec<usize> = (0..200).collect();
     let mut node = asks("each", "This is item ${item}.");
-    node["batch"] = json!({"items": items, "parallel": true, "max_concurrent": 20, "error_handling": "continue"});
+    node["batch"] =
+        json!({"items": items, "parallel": true, "max_concurrent": 20, "error_handling": "continue"});
     let workflow = json!({
         "nodes": [node],
         "outputs": {"ok": {"source": "${each.success_count}"}, "failed": {"source": "${each.error_count}"}}
     });
     let workflow = sandbox.workflow("batch.json", &workflow);
-    let ended = sandbox.run(&["run", &workflow, "--output-format", "json", "--trace-file", "trace.json"]);
+    let ended = sandbox.run(&[
+        "run",
+        &workflow,
+        "--output-format",
+        "json",
+        "--trace-file",
+        "trace.json",
+    ]);
     assert_eq!(ended.code, 0, "{ended:?}");
     let printed = ended.json();
     assert_eq!(printed["result"], json!({"ok": 197, "failed": 3}));
     let total = &printed["metrics"]["total"];
-    assert_eq!((&total["llm_calls"], &total["tokens_total"]), (&json!(200), &json!(197 * 15)));
-    assert_eq!(total["cost_usd"], json!(3.94));
+    assert_eq!(
+        (&total["llm_calls"], &total["tokens_total"]),
+        (&json!(200), &json!(197 * 15))
+    );
+    assert_eq!(total["cost_usd"], json!(0.394));
     assert_eq!(printed["metrics"]["workflow"]["failed_llm_calls"], 3);
-    let trace: Value = serde_json::from_str(&std::fs::read_to_string(sandbox.path("trace.json")).unwrap()).unwrap();
-    let items = trace["spans"].as_array().unwrap().iter().filter(|span| span["kind"] == "batch_item");
+    let trace: Value =
+        serde_json::from_str(&std::fs::read_to_string(sandbox.path("trace.json")).unwrap()).unwrap();
+    let items = trace["spans"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|span| span["kind"] == "batch_item");
     assert_eq!(items.count(), 200);
 }
 
@@ -197,7 +235,7 @@ fn two_failures_and_a_success_are_three_attempts() {
     assert_eq!(printed["metrics"]["workflow"]["nodes"]["ask"]["attempts"], 3);
     assert_eq!(printed["metrics"]["workflow"]["nodes_executed"], 1);
     assert_eq!(printed["metrics"]["total"]["llm_calls"], 3);
-    assert_eq!(printed["metrics"]["total"]["cost_usd"], json!(0.02));
+    assert_eq!(printed["metrics"]["total"]["cost_usd"], json!(0.002));
     assert!(ended.err.contains("→ attempt [3 of 3]"), "{}", ended.err);
     assert_eq!(model.server.calls(), 3);
 }
@@ -215,7 +253,15 @@ fn a_value_of_fifty_megabytes_passes_and_is_cut_in_the_trace() {
         "edges": [{"from": "read", "to": "copy"}]
     });
     let workflow = sandbox.workflow("big.json", &workflow);
-    let ended = sandbox.run(&["run", &workflow, &format!("file={big}"), "--trace-file", "trace.json", "-o", "copy.echo"]);
+    let ended = sandbox.run(&[
+        "run",
+        &workflow,
+        &format!("file={big}"),
+        "--trace-file",
+        "trace.json",
+        "-o",
+        "copy.echo",
+    ]);
     assert_eq!((ended.code, ended.out.len()), (0, 50 << 20));
     let trace = std::fs::metadata(sandbox.path("trace.json")).unwrap();
     assert!(trace.len() < 200_000, "{} bytes", trace.len());
@@ -233,15 +279,24 @@ fn an_output_is_chosen_by_name_and_an_unknown_one_is_bad_usage() {
     assert_eq!(sandbox.run(&["run", &workflow, "-o", "first"]).out, "A\n");
     let ended = sandbox.run(&["run", &workflow, "-o", "frist"]);
     assert_eq!((ended.code, ended.out.as_str()), (2, ""));
-    assert!(ended.err.contains("there is no output `frist`; did you mean `first`?"), "{}", ended.err);
+    assert!(
+        ended
+            .err
+            .contains("there is no output `frist`; did you mean `first`?"),
+        "{}",
+        ended.err
+    );
 }
 
 #[test]
 fn a_stream_that_takes_its_time_is_measured() {
-    let model = Model::new(Script::new().reply(Reply::text("one two three four").delay(Duration::from_millis(60))));
+    let model =
+        Model::new(Script::new().reply(Reply::text("one two three four").delay(Duration::from_millis(60))));
     let sandbox = Sandbox::asking(&model);
     let workflow = sandbox.workflow("slow.json", &json!({"nodes": [asks("ask", "hi")]}));
     let ended = sandbox.run(&["run", &workflow, "--output-format", "json"]);
-    let duration = ended.json()["metrics"]["workflow"]["node_timings"]["ask"].as_f64().unwrap();
+    let duration = ended.json()["metrics"]["workflow"]["node_timings"]["ask"]
+        .as_f64()
+        .unwrap();
     assert!(duration >= 60.0, "{duration}");
 }

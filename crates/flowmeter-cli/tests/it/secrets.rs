@@ -16,7 +16,10 @@ const SECRETS: [&str; 6] = [
 
 #[test]
 fn no_file_holds_a_secret() {
-    let answer = format!("your key is {}, your id ACME-123456, password: {}", SECRETS[1], SECRETS[5]);
+    let answer = format!(
+        "your key is {}, your id ACME-123456, password: {}",
+        SECRETS[1], SECRETS[5]
+    );
     let model = Model::new(Script::new().otherwise(move |_| Reply::text(answer.clone())));
     let sandbox = Sandbox::asking(&model).with("MY_SERVICE_TOKEN", SECRETS[3]);
     sandbox.file("home/config.toml", "[redact]\npatterns = [\"ACME-[0-9]{6}\"]");
@@ -37,7 +40,18 @@ fn no_file_holds_a_secret() {
     for capture in ["full", "limited", "metadata", "off"] {
         let trace = format!("{capture}.json");
         let password = format!("password={}", SECRETS[0]);
-        let args = ["run", &workflow, &password, "--capture", capture, "--trace-file", &trace, "--trace", "--output-format", "json"];
+        let args = [
+            "run",
+            &workflow,
+            &password,
+            "--capture",
+            capture,
+            "--trace-file",
+            &trace,
+            "--trace",
+            "--output-format",
+            "json",
+        ];
         let ended = sandbox.run(&args);
         assert_eq!(ended.code, 1, "{ended:?}");
         assert_eq!(sandbox.path(&trace).exists(), capture != "off");

@@ -6,7 +6,10 @@ use serde_json::json;
 use crate::support::{Model, Sandbox};
 
 fn hello(sandbox: &Sandbox) -> String {
-    sandbox.workflow("hello.json", &json!({"nodes": [{"id": "a", "type": "echo", "params": {"message": "hi"}}]}))
+    sandbox.workflow(
+        "hello.json",
+        &json!({"nodes": [{"id": "a", "type": "echo", "params": {"message": "hi"}}]}),
+    )
 }
 
 #[test]
@@ -15,11 +18,23 @@ fn the_flag_goes_before_the_environment_and_that_before_the_file() {
     sandbox.file("home/config.toml", "output_format = \"text\"\n[traces]\nkeep = 7");
     let workflow = hello(&sandbox);
     assert_eq!(sandbox.run(&["run", &workflow]).json()["result"], "hi");
-    assert_eq!(sandbox.run(&["run", &workflow, "--output-format", "text"]).out, "hi\n");
+    assert_eq!(
+        sandbox.run(&["run", &workflow, "--output-format", "text"]).out,
+        "hi\n"
+    );
     let shown = sandbox.run(&["config"]).out;
-    assert!(shown.contains("output_format           json  (FLOWMETER_OUTPUT_FORMAT)"), "{shown}");
-    assert!(shown.contains("traces.keep             7  (config.toml)"), "{shown}");
-    assert_eq!(sandbox.run(&["config", "--format", "json"]).json()["settings"]["progress"]["from"], "default");
+    assert!(
+        shown.contains("output_format           json  (FLOWMETER_OUTPUT_FORMAT)"),
+        "{shown}"
+    );
+    assert!(
+        shown.contains("traces.keep             7  (config.toml)"),
+        "{shown}"
+    );
+    assert_eq!(
+        sandbox.run(&["config", "--format", "json"]).json()["settings"]["progress"]["from"],
+        "default"
+    );
 }
 
 #[test]
@@ -29,7 +44,13 @@ fn an_unknown_key_is_a_warning_and_a_broken_file_an_error() {
     let workflow = hello(&sandbox);
     let ended = sandbox.run(&["run", &workflow]);
     assert_eq!((ended.code, ended.out.as_str()), (0, "hi\n"));
-    assert!(ended.err.contains("there is no setting `outptu_format`; did you mean `output_format`?"), "{}", ended.err);
+    assert!(
+        ended
+            .err
+            .contains("there is no setting `outptu_format`; did you mean `output_format`?"),
+        "{}",
+        ended.err
+    );
     assert_eq!(sandbox.run(&["run", &workflow, "--quiet"]).err, "");
     sandbox.file("home/config.toml", "output_format = ");
     assert_eq!(sandbox.run(&["run", &workflow]).code, 2);
@@ -46,22 +67,41 @@ fn the_default_model_answers_where_the_node_names_none() {
     let document = json!({"nodes": [{"id": "ask", "type": "llm", "params": {"prompt": "hi"}}]});
     let workflow = sandbox.workflow("ask.json", &document);
     assert_eq!(sandbox.run(&["run", &workflow]).code, 1);
-    assert_eq!(sandbox.run(&["run", &workflow, "--model", "openai/from-flag"]).code, 0);
+    assert_eq!(
+        sandbox
+            .run(&["run", &workflow, "--model", "openai/from-flag"])
+            .code,
+        0
+    );
     sandbox.file("home/config.toml", "model = \"openai/from-file\"");
     assert_eq!(sandbox.run(&["run", &workflow]).code, 0);
-    let asked: Vec<_> = model.server.requests().iter().map(|request| request.body["model"].clone()).collect();
+    let asked: Vec<_> = model
+        .server
+        .requests()
+        .iter()
+        .map(|request| request.body["model"].clone())
+        .collect();
     assert_eq!(asked, ["from-flag", "from-file"]);
 }
 
 #[test]
 fn an_input_may_come_from_default_environment_or_settings() {
-    let sandbox = Sandbox::new().with("TEAM", "from-environment");
-    sandbox.file("home/config.toml", "[inputs]\nteam = \"from-settings\"\nregion = \"north\"");
+    let sandbox = Sandbox::new().with("team", "from-environment");
+    sandbox.file(
+        "home/config.toml",
+        "[inputs]\nteam = \"from-settings\"\nregion = \"north\"",
+    );
     let document = json!({
         "inputs": {"team": {"type": "string"}, "region": {"type": "string"}, "kind": {"type": "string", "default": "plain"}},
         "nodes": [{"id": "a", "type": "echo", "params": {"message": "${team} ${region} ${kind}"}}]
     });
     let workflow = sandbox.workflow("w.json", &document);
-    assert_eq!(sandbox.run(&["run", &workflow]).out, "from-environment north plain\n");
-    assert_eq!(sandbox.run(&["run", &workflow, "team=mine"]).out, "mine north plain\n");
+    assert_eq!(
+        sandbox.run(&["run", &workflow]).out,
+        "from-environment north plain\n"
+    );
+    assert_eq!(
+        sandbox.run(&["run", &workflow, "team=mine"]).out,
+        "mine north plain\n"
+    );
 }

@@ -19,7 +19,11 @@ fn piped(sandbox: &Sandbox, workflow: &str, text: &str, args: &[&str]) -> (i32, 
     let _unread = child.stdin.take().unwrap().write_all(text.as_bytes());
     let output = child.wait_with_output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+    (
+        output.status.code().unwrap(),
+        text(output.stdout),
+        text(output.stderr),
+    )
 }
 
 #[test]
@@ -29,7 +33,10 @@ fn standard_input_goes_to_the_input_that_wants_it() {
     document["inputs"] = json!({"text": {"type": "string", "stdin": true}});
     let workflow = sandbox.workflow("stdin.json", &document);
     assert_eq!(piped(&sandbox, &workflow, "a\nb\n", &[]).1, "[a\nb]\n");
-    assert_eq!(piped(&sandbox, &workflow, "ignored", &["text=given"]).1, "[given]\n");
+    assert_eq!(
+        piped(&sandbox, &workflow, "ignored", &["text=given"]).1,
+        "[given]\n"
+    );
     assert_eq!(piped(&sandbox, &workflow, "", &[]).1, "[]\n");
     let missing = sandbox.run(&["run", &workflow]);
     assert_eq!(missing.code, 2, "{missing:?}");
@@ -57,7 +64,11 @@ fn piping_into_a_workflow_that_takes_nothing_is_an_error() {
 fn an_open_pipe_that_nobody_writes_to_does_not_hold_a_run_up() {
     let sandbox = Sandbox::new();
     let workflow = sandbox.workflow("plain.json", &echo("hi"));
-    let mut child = sandbox.command(&["run", &workflow]).stdin(Stdio::piped()).spawn().unwrap();
+    let mut child = sandbox
+        .command(&["run", &workflow])
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
     let open = child.stdin.take();
     let output = child.wait_with_output().unwrap();
     assert_eq!(String::from_utf8(output.stdout).unwrap(), "hi\n");
@@ -68,7 +79,12 @@ fn an_open_pipe_that_nobody_writes_to_does_not_hold_a_run_up() {
 fn a_reader_that_goes_away_is_no_failure() {
     let sandbox = Sandbox::new();
     let workflow = sandbox.workflow("long.json", &echo(&"a line of text\n".repeat(100_000)));
-    for args in [vec!["run", &workflow], vec!["run", &workflow, "--output-format", "json"], vec!["schema"], vec!["--help"]] {
+    for args in [
+        vec!["run", &workflow],
+        vec!["run", &workflow, "--output-format", "json"],
+        vec!["schema"],
+        vec!["--help"],
+    ] {
         let mut child = sandbox.command(&args).spawn().unwrap();
         drop(child.stdout.take());
         let output = child.wait_with_output().unwrap();
@@ -111,8 +127,14 @@ sys.stdout.buffer.write(text)
 fn on_a_terminal(sandbox: &Sandbox, args: &[&str]) -> String {
     let binary = sandbox.command(args);
     let mut command = std::process::Command::new("python3");
-    command.args(["-c", ON_A_TERMINAL]).arg(binary.get_program()).args(binary.get_args());
-    command.env("FLOWMETER_HOME", sandbox.home()).env("TERM", "xterm-256color").env_remove("NO_COLOR");
+    command
+        .args(["-c", ON_A_TERMINAL])
+        .arg(binary.get_program())
+        .args(binary.get_args());
+    command
+        .env("FLOWMETER_HOME", sandbox.home())
+        .env("TERM", "xterm-256color")
+        .env_remove("NO_COLOR");
     ended(command).out
 }
 
@@ -125,10 +147,18 @@ fn progress_is_shown_on_a_terminal_and_taken_away() {
     let shown = on_a_terminal(&sandbox, &["run", &slow]);
     assert!(shown.contains("nap · batch 2/5 · "), "{shown:?}");
     let summary = shown.rfind("slow: ").expect("the summary");
-    assert!(shown[..summary].rfind("\u{1b}[2K").is_some_and(|cleared| !shown[cleared..summary].contains("nap")), "{shown:?}");
+    assert!(
+        shown[..summary]
+            .rfind("\u{1b}[2K")
+            .is_some_and(|cleared| !shown[cleared..summary].contains("nap")),
+        "{shown:?}"
+    );
     for args in [vec!["run", &slow, "--quiet"], vec!["run", &slow, "--no-progress"]] {
         assert!(!on_a_terminal(&sandbox, &args).contains("nap"));
     }
     let quick = sandbox.workflow("quick.json", &echo("hi"));
-    assert!(!on_a_terminal(&sandbox, &["run", &quick]).contains("\u{1b}[2K"), "a short run flashes nothing");
+    assert!(
+        !on_a_terminal(&sandbox, &["run", &quick]).contains("\u{1b}[2K"),
+        "a short run flashes nothing"
+    );
 }

@@ -32,7 +32,10 @@ impl Ended {
 
 impl Sandbox {
     pub(crate) fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap(), variables: Vec::new() }
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            variables: Vec::new(),
+        }
     }
 
     /// A sandbox whose models all lead to `model`.
@@ -92,8 +95,11 @@ impl Sandbox {
     /// The traces that were saved.
     pub(crate) fn traces(&self) -> Vec<PathBuf> {
         let folder = std::fs::read_dir(self.home().join("traces"));
-        let mut found: Vec<PathBuf> =
-            folder.into_iter().flatten().map(|entry| entry.unwrap().path()).collect();
+        let mut found: Vec<PathBuf> = folder
+            .into_iter()
+            .flatten()
+            .map(|entry| entry.unwrap().path())
+            .collect();
         found.sort();
         found
     }
@@ -105,7 +111,11 @@ impl Sandbox {
         while let Some(folder) = folders.pop() {
             for entry in std::fs::read_dir(folder).unwrap() {
                 let path = entry.unwrap().path();
-                if path.is_dir() { folders.push(path) } else { found.push(path) }
+                if path.is_dir() {
+                    folders.push(path)
+                } else {
+                    found.push(path)
+                }
             }
         }
         found
@@ -130,9 +140,16 @@ pub(crate) struct Model {
 
 impl Model {
     pub(crate) fn new(script: Script) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
         let server = runtime.block_on(ScriptedModel::start(script)).unwrap();
-        Self { server, _runtime: runtime }
+        Self {
+            server,
+            _runtime: runtime,
+        }
     }
 }
 
@@ -148,7 +165,12 @@ pub(crate) fn steady(value: &Value) -> Value {
                         .as_object()
                         .unwrap()
                         .iter()
-                        .map(|(node, ms)| (node.clone(), if ms.is_number() { "<ms>".into() } else { ms.clone() }))
+                        .map(|(node, ms)| {
+                            (
+                                node.clone(),
+                                if ms.is_number() { "<ms>".into() } else { ms.clone() },
+                            )
+                        })
                         .collect(),
                     "trace_id" => "<id>".into(),
                     "trace_file" => "<file>".into(),

@@ -6,7 +6,10 @@ use serde_json::{Value, json};
 use crate::support::Sandbox;
 
 fn hello(sandbox: &Sandbox) -> String {
-    sandbox.workflow("hello.json", &json!({"nodes": [{"id": "a", "type": "echo", "params": {"message": "hi"}}]}))
+    sandbox.workflow(
+        "hello.json",
+        &json!({"nodes": [{"id": "a", "type": "echo", "params": {"message": "hi"}}]}),
+    )
 }
 
 /// A tree without times and ids.
@@ -41,7 +44,10 @@ fn the_tree_is_printed_and_the_file_is_kept() {
     assert_eq!((ended.code, ended.out.as_str()), (0, "hi\n"));
     let traces = sandbox.traces();
     let announced = format!("trace: {}", traces[0].display());
-    let tree = ended.err.strip_suffix(&format!("{announced}\n")).expect("the path is announced");
+    let tree = ended
+        .err
+        .strip_suffix(&format!("{announced}\n"))
+        .expect("the path is announced");
     expect![[r"
         Workflow Trace: <id>
         → workflow.start [<time>]
@@ -60,8 +66,16 @@ fn the_tree_is_printed_and_the_file_is_kept() {
     let document = sandbox.run(&["show", "last", "--format", "json"]).json();
     assert_eq!(document["metrics"]["node_count"], 1);
     assert_eq!(document["metrics"]["success_rate"], 1.0);
-    let node = &document["spans"].as_array().unwrap().iter().find(|span| span["operation"] == "node.echo").unwrap()["attributes"];
-    assert_eq!((&node["node.id"], &node["node.type"]), (&json!("a"), &json!("echo")));
+    let node = &document["spans"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|span| span["operation"] == "node.echo")
+        .unwrap()["attributes"];
+    assert_eq!(
+        (&node["node.id"], &node["node.type"]),
+        (&json!("a"), &json!("echo"))
+    );
     assert_eq!(node["node.config"], json!({"message": "hi"}));
     let id = document["trace_id"].as_str().unwrap();
     assert_eq!(sandbox.run(&["show", &id[..8]]).code, 0);
@@ -73,9 +87,17 @@ fn the_tree_is_printed_and_the_file_is_kept() {
 fn a_place_for_the_trace_is_used_as_it_is() {
     let sandbox = Sandbox::new();
     let workflow = hello(&sandbox);
-    let ended = sandbox.run(&["run", &workflow, "--trace-file", "deep/er/t.json", "--output-format", "json"]);
+    let ended = sandbox.run(&[
+        "run",
+        &workflow,
+        "--trace-file",
+        "deep/er/t.json",
+        "--output-format",
+        "json",
+    ]);
     assert_eq!(ended.json()["trace_file"], "deep/er/t.json");
-    let trace: Value = serde_json::from_str(&std::fs::read_to_string(sandbox.path("deep/er/t.json")).unwrap()).unwrap();
+    let trace: Value =
+        serde_json::from_str(&std::fs::read_to_string(sandbox.path("deep/er/t.json")).unwrap()).unwrap();
     assert_eq!(trace["trace_id"], ended.json()["trace_id"]);
     assert!(sandbox.traces().is_empty());
 }
@@ -85,9 +107,18 @@ fn old_traces_go() {
     let sandbox = Sandbox::new().with("FLOWMETER_TRACES_KEEP", "3");
     let workflow = hello(&sandbox);
     let ids: Vec<String> = (0..5)
-        .map(|_| sandbox.run(&["run", &workflow, "--trace", "--output-format", "json"]).json()["trace_id"].to_string())
+        .map(|_| {
+            sandbox
+                .run(&["run", &workflow, "--trace", "--output-format", "json"])
+                .json()["trace_id"]
+                .to_string()
+        })
         .collect();
-    let kept: Vec<String> = sandbox.traces().iter().map(|path| path.display().to_string()).collect();
+    let kept: Vec<String> = sandbox
+        .traces()
+        .iter()
+        .map(|path| path.display().to_string())
+        .collect();
     assert_eq!(kept.len(), 3);
     for (path, id) in kept.iter().zip(&ids[2..]) {
         assert!(path.contains(id.trim_matches('"')), "{path} {id}");
@@ -101,19 +132,30 @@ fn what_is_no_trace_is_refused_with_its_reason() {
         ("empty.json", &b""[..]),
         ("text.json", b"hello"),
         ("other.json", b"{\"a\": 1}"),
-        ("newer.json", b"{\"format\": \"flowmeter.trace/9\", \"trace_id\": \"x\", \"spans\": []}"),
+        (
+            "newer.json",
+            b"{\"format\": \"flowmeter.trace/9\", \"trace_id\": \"x\", \"spans\": []}",
+        ),
         ("binary.json", &[0xff, 0xfe, 0, 1, 2, 0x80]),
         ("list.json", b"[1, 2]"),
     ] {
         std::fs::write(sandbox.path(name), bytes).unwrap();
         let ended = sandbox.run(&["show", name]);
         assert_eq!((ended.code, ended.out.as_str()), (2, ""), "{name}: {ended:?}");
-        assert!(ended.err.starts_with(&format!("error: {name} is no trace: ")), "{}", ended.err);
+        assert!(
+            ended.err.starts_with(&format!("error: {name} is no trace: ")),
+            "{}",
+            ended.err
+        );
         assert!(!ended.err.contains("panicked"), "{}", ended.err);
     }
     let missing = sandbox.run(&["show", "nothing.json"]);
     assert_eq!(missing.code, 4);
-    assert!(missing.err.contains("there is no trace file nothing.json"), "{}", missing.err);
+    assert!(
+        missing.err.contains("there is no trace file nothing.json"),
+        "{}",
+        missing.err
+    );
     assert_eq!(sandbox.run(&["show", "last"]).code, 4);
     assert_eq!(sandbox.run(&["show", "."]).code, 4);
 }
@@ -130,6 +172,10 @@ fn the_agreed_example_is_a_trace() {
     );
     let shown = sandbox.run(&["show", "agreed.json"]);
     assert_eq!(shown.code, 0, "{shown:?}");
-    assert!(shown.out.contains("Workflow Trace: abc123\n→ node.read_file"), "{}", shown.out);
+    assert!(
+        shown.out.contains("Workflow Trace: abc123\n→ node.read_file"),
+        "{}",
+        shown.out
+    );
     assert!(shown.out.contains("← node.read_file (45.2ms) ✓"), "{}", shown.out);
 }
