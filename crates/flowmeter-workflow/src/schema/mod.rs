@@ -18,7 +18,7 @@ const ID_PATTERN: &str = "^[A-Za-z_][A-Za-z0-9_-]*$";
 /// The JSON Schema (draft 2020-12) of workflow files.
 #[must_use]
 pub fn json_schema() -> Value {
-    json!({
+    let mut schema = json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Workflow",
         "description": "A workflow: nodes joined by edges. Texts may hold templates such as ${node.key} or ${input}.",
@@ -71,26 +71,32 @@ pub fn json_schema() -> Value {
                 "description": "Whether a template that leads nowhere fails its node or stays as written."
             }
         },
-        "$defs": {
-            "node": node_schema(),
-            "edge": edge_schema(),
-            "input": input_schema(),
-            "output": output_schema(),
-            "batch": batch_schema(),
-            "loop": loop_schema(),
-            "retry": retry_schema(),
-            "template": {"type": "string", "pattern": r"\$\{"},
-        }
-    })
+        "$defs": {"template": {"type": "string", "pattern": r"\$\{"}}
+    });
+    // Put in by hand: `json!` would copy each of them once for every level around it.
+    let definitions = &mut schema["$defs"];
+    for (name, definition) in [
+        ("node", node_schema()),
+        ("edge", edge_schema()),
+        ("input", input_schema()),
+        ("output", output_schema()),
+        ("batch", batch_schema()),
+        ("loop", loop_schema()),
+        ("retry", retry_schema()),
+    ] {
+        definitions[name] = definition;
+    }
+    schema
 }
 
 /// The compiled schema, made once.
 pub(crate) fn validator() -> Result<&'static jsonschema::Validator, String> {
+    // The schema stays where it is: taking it apart again would take as long as half of making it.
+    static SCHEMA: OnceLock<Value> = OnceLock::new();
     static VALIDATOR: OnceLock<Result<jsonschema::Validator, String>> = OnceLock::new();
-    VALIDATOR
-        .get_or_init(|| jsonschema::validator_for(&json_schema()).map_err(|error| error.to_string()))
-        .as_ref()
-        .map_err(String::clone)
+    let compile =
+        || jsonschema::validator_for(SCHEMA.get_or_init(json_schema)).map_err(|error| error.to_string());
+    VALIDATOR.get_or_init(compile).as_ref().map_err(String::clone)
 }
 
 /// A value of this type, or a template that comes to one.
@@ -121,7 +127,7 @@ fn node_schema() -> Value {
         json!({"not": {"required": ["params", "parameters"]}}),
     ];
     rules.extend(node_types().iter().map(type_rule));
-    json!({
+    let mut schema = json!({
         "type": "object",
         "required": ["id", "type"],
         "additionalProperties": false,
@@ -140,9 +146,10 @@ fn node_schema() -> Value {
             "loop": {"$ref": "#/$defs/loop"},
             "retry": {"$ref": "#/$defs/retry"},
             "cache": {"type": "boolean", "description": "Whether an earlier result may be used again."}
-        },
-        "allOf": rules
-    })
+        }
+    });
+    schema["allOf"] = Value::Array(rules);
+    schema
 }
 
 /// The parameters of one node type.
@@ -158,21 +165,23 @@ fn type_rule(node_type: &NodeType) -> Value {
         .filter(|spec| spec.required)
         .map(|spec| spec.name)
         .collect();
-    let mut params = json!({"properties": properties});
+    let mut params = json!({});
+    params["properties"] = Value::Object(properties);
     if !node_type.free_params {
         params["additionalProperties"] = Value::Bool(false);
     }
     if !required.is_empty() {
         params["required"] = json!(required);
     }
-    let mut then = json!({"properties": {"params": params, "parameters": params}});
+    let mut then = json!({"properties": {}});
+    then["properties"]["parameters"] = params.clone();
+    then["properties"]["params"] = params;
     if !required.is_empty() {
         then["anyOf"] = json!([{"required": ["params"]}, {"required": ["parameters"]}]);
     }
-    json!({
-        "if": {"required": ["type"], "properties": {"type": {"const": node_type.name}}},
-        "then": then
-    })
+    let mut rule = json!({"if": {"required": ["type"], "properties": {"type": {"const": node_type.name}}}});
+    rule["then"] = then;
+    rule
 }
 
 fn edge_schema() -> Value {
