@@ -4,6 +4,8 @@
 //! and makes it ready to run; [`Workflow::run`] runs it on the engine, metered. Never prints, never reads the
 //! environment: what comes from there is handed in.
 
+#![forbid(unsafe_code)]
+
 mod batch_items;
 pub mod chat;
 mod compile;

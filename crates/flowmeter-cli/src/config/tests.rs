@@ -1,3 +1,5 @@
+//! Unit tests of the settings.
+
 use expect_test::expect;
 
 use super::*;

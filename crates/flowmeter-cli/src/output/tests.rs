@@ -1,3 +1,5 @@
+//! Unit tests of the output.
+
 use super::colour_wish;
 
 fn wish(variables: &[(&str, &str)]) -> Option<bool> {

@@ -1,3 +1,5 @@
+//! Unit tests of the progress line.
+
 use expect_test::expect;
 use flowmeter::{BatchProgress, LlmTotals};
 use flowmeter_model::{Cost, CostStatus, UsdNanos};

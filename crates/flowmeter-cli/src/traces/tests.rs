@@ -1,3 +1,5 @@
+//! Unit tests of the folder of traces.
+
 use super::*;
 
 fn write_trace(folder: &Path, name: &str, first_line: &str) -> PathBuf {
