@@ -15,11 +15,11 @@ Examples:
   flowmeter show last                              the trace of the newest saved run
   flowmeter nodes llm                              what an `llm` node takes and gives
 
-Exit codes: 0 success, 1 the workflow failed, 2 bad usage or an invalid workflow, 4 a needed file or
-service is missing, 130 interrupted.
+Exit codes: 0 success, 1 the workflow failed, 2 bad usage or an invalid workflow, 4 a needed file
+or service is missing, 130 interrupted.
 
-Settings come from ~/.flowmeter/config.toml, then FLOWMETER_* variables, then flags; `flowmeter config`
-shows them. FLOWMETER_HOME moves ~/.flowmeter.";
+Settings come from ~/.flowmeter/config.toml, then FLOWMETER_* variables, then flags;
+`flowmeter config` shows them. FLOWMETER_HOME moves ~/.flowmeter.";
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -65,8 +65,8 @@ Examples:
   flowmeter run report.json -o summary --quiet > summary.txt
   flowmeter run report.json --trace                     (tree on stderr, and the trace file)
 
-The result goes to stdout, everything else to stderr. When a run fails or is interrupted its trace is
-saved without being asked; `flowmeter show FILE` renders it.";
+The result goes to stdout, everything else to stderr. When a run fails or is interrupted, its
+trace is saved without being asked; `flowmeter show FILE` renders it.";
 
 /// `flowmeter run`.
 #[derive(Debug, Args)]
@@ -168,7 +168,7 @@ Examples:
   flowmeter validate summarize.json
   flowmeter validate workflows/*.json --output-format json
 
-Every problem of every file is printed with its line and column. Exits with 2 if any file is invalid.";
+Every problem of every file is printed with its line and column. Exits with 2 if a file is invalid.";
 
 /// `flowmeter validate`.
 #[derive(Debug, Args)]
@@ -216,8 +216,9 @@ Examples:
   flowmeter demo --output-format json
   flowmeter demo --quiet --trace-file demo.json
 
-The model is a demo model: a small server with the interface of OpenAI's that runs inside this process on
-the loopback address, answers the same each time and has a price of its own. No key, no network.";
+The model is a demo model: a small server with the interface of OpenAI's. It runs inside this
+process on the loopback address, answers the same each time and has a price of its own.
+No key, no network.";
 
 /// `flowmeter demo`.
 #[derive(Debug, Args)]

@@ -5,7 +5,7 @@
 use std::io;
 use std::path::Path;
 
-use anyhow::{Error, Result};
+use anyhow::{Context, Error, Result};
 use flowmeter::{DropCounts, HumanStyle, RunMetrics, format_duration, read_trace, write_human};
 use flowmeter_engine::NodeError;
 use flowmeter_workflow::{InvalidInputs, text_of};
@@ -92,16 +92,10 @@ impl ErrorJson {
 /// Prints what a run came to.
 pub(crate) fn run(finished: &Finished, output: &Output) -> Result<Exit> {
     let exit = exit::of_run(finished.outcome.as_ref());
-    match finished.config.output_format {
-        OutputFormat::Json => print_json(finished, output)?,
-        OutputFormat::Text => {
-            if let Ok(result) = &finished.outcome
-                && let Some(value) = &result.printed
-            {
-                output.text(&text_of(value))?;
-            }
-        }
-    }
+    let printed = match finished.config.output_format {
+        OutputFormat::Json => print_json(finished, output),
+        OutputFormat::Text => print_text(finished, output),
+    };
     if finished.trace.tree {
         print_tree(finished, output);
     }
@@ -115,7 +109,18 @@ pub(crate) fn run(finished: &Finished, output: &Output) -> Result<Exit> {
     if let Some(path) = &finished.report.trace_file {
         output.say(&format!("trace: {}", path.display()));
     }
+    printed.context("the result could not be written")?;
     Ok(exit)
+}
+
+fn print_text(finished: &Finished, output: &Output) -> io::Result<()> {
+    let result = finished.outcome.as_ref().ok();
+    match result.and_then(|result| result.printed.as_deref()) {
+        None => Ok(()),
+        // Large texts are not copied to be printed.
+        Some(Value::String(text)) => output.text(text),
+        Some(value) => output.text(&text_of(value)),
+    }
 }
 
 /// Prints why nothing was run, as JSON.
@@ -133,7 +138,7 @@ pub(crate) fn refused(error: &Error, output: &Output) -> Result<Exit> {
     Ok(exit::of_error(error).0)
 }
 
-fn print_json(finished: &Finished, output: &Output) -> Result<()> {
+fn print_json(finished: &Finished, output: &Output) -> io::Result<()> {
     let report = &finished.report;
     let mut metrics = report.metrics.to_json();
     if report.dropped.total() > 0 {
@@ -171,12 +176,11 @@ fn print_json(finished: &Finished, output: &Output) -> Result<()> {
     write_json(&object, output)
 }
 
-fn write_json(object: &RunJson<'_>, output: &Output) -> Result<()> {
+fn write_json(object: &RunJson<'_>, output: &Output) -> io::Result<()> {
     output.write(|out| {
         serde_json::to_writer_pretty(&mut *out, object)?;
         out.write_all(b"\n")
-    })?;
-    Ok(())
+    })
 }
 
 fn dropped_json(dropped: &DropCounts) -> Value {

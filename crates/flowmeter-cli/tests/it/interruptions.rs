@@ -10,12 +10,13 @@ use serde_json::{Value, json};
 
 use crate::support::Sandbox;
 
-/// A node that ends, and one that takes forever and says that it has begun.
+/// A node that ends, and one that says that it has begun and goes on for as long as the sandbox is there: what
+/// a killed run leaves behind ends with the test.
 fn endless(sandbox: &Sandbox) -> String {
     let document = json!({
         "nodes": [
             {"id": "quick", "type": "echo", "params": {"message": "done"}},
-            {"id": "slow", "type": "shell", "params": {"command": "touch begun; sleep 600", "timeout": 900}}
+            {"id": "slow", "type": "shell", "params": {"command": "touch begun; while [ -e begun ]; do sleep 0.1; done", "timeout": 900}}
         ],
         "edges": [{"from": "quick", "to": "slow"}]
     });
@@ -141,7 +142,6 @@ fn after_kill_9_the_trace_shows_what_had_ended() {
         (0, &json!("unfinished"))
     );
     assert_eq!(printed.json()["metrics"]["node_count"], 1);
-    // The node's own command outlives a kill -9: that is the system's rule, so the test ends it.
     let text = std::fs::read_to_string(&trace).unwrap();
     assert!(text.starts_with("{\"format\":\"flowmeter.trace/1\""), "{text}");
 }

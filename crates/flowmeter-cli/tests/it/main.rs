@@ -1,6 +1,8 @@
 //! End to end: the real binary, a home of its own, and a scripted model where one is asked. Never uses the
 //! network, a key or the user's home.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
+
 mod describing;
 mod examples;
 mod failures;

@@ -95,6 +95,27 @@ fn a_reader_that_goes_away_is_no_failure() {
 }
 
 #[test]
+fn a_full_disk_is_a_failure() {
+    let sandbox = Sandbox::new();
+    let workflow = sandbox.workflow("plain.json", &echo("hi"));
+    let mut command = sandbox.command(&["run", &workflow, "--trace-file", "t.json"]);
+    command.stdout(
+        std::fs::OpenOptions::new()
+            .write(true)
+            .open("/dev/full")
+            .unwrap(),
+    );
+    let ended = ended(command);
+    assert_eq!(ended.code, 1, "{ended:?}");
+    assert!(
+        ended.err.contains("the result could not be written"),
+        "{}",
+        ended.err
+    );
+    assert!(ended.err.contains("trace: t.json"), "{}", ended.err);
+}
+
+#[test]
 fn colour_is_for_terminals_and_for_who_insists() {
     let sandbox = Sandbox::new();
     let workflow = sandbox.workflow("plain.json", &echo("hi"));
