@@ -99,12 +99,7 @@ fn a_full_disk_is_a_failure() {
     let sandbox = Sandbox::new();
     let workflow = sandbox.workflow("plain.json", &echo("hi"));
     let mut command = sandbox.command(&["run", &workflow, "--trace-file", "t.json"]);
-    command.stdout(
-        std::fs::OpenOptions::new()
-            .write(true)
-            .open("/dev/full")
-            .unwrap(),
-    );
+    command.stdout(std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap());
     let ended = ended(command);
     assert_eq!(ended.code, 1, "{ended:?}");
     assert!(
