@@ -35,6 +35,12 @@ pub enum TraceFileError {
         #[source]
         source: std::io::Error,
     },
+    /// What is there already is no file.
+    #[error("the trace cannot be written to {}: it is neither a file nor a device", path.display())]
+    NoFile {
+        /// Where.
+        path: PathBuf,
+    },
     /// A line could not be written.
     #[error("the trace file {} could not be written; spans up to here are kept", path.display())]
     Write {

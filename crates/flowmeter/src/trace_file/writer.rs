@@ -22,7 +22,25 @@ pub(crate) struct TraceFile {
     path: PathBuf,
     header: TraceHeader,
     keep: KeepTrace,
+    /// A device takes the lines and is never replaced by a document.
+    is_device: bool,
     lines: BufWriter<File>,
+}
+
+/// The file behind `path`, symbolic links followed, and whether it is a device. What is neither a file nor a
+/// device is refused: a pipe that nobody reads would hold the run up for ever.
+fn resolve(path: PathBuf) -> Result<(PathBuf, bool), TraceFileError> {
+    let Ok(found) = fs::metadata(&path) else {
+        return Ok((path, false));
+    };
+    if found.is_file() {
+        return Ok((fs::canonicalize(&path).unwrap_or(path), false));
+    }
+    #[cfg(unix)]
+    if std::os::unix::fs::FileTypeExt::is_char_device(&found.file_type()) {
+        return Ok((path, true));
+    }
+    Err(TraceFileError::NoFile { path })
 }
 
 impl TraceFile {
@@ -32,6 +50,7 @@ impl TraceFile {
         header: &TraceHeader,
         keep: KeepTrace,
     ) -> Result<Self, TraceFileError> {
+        let (path, is_device) = resolve(path)?;
         let create = |path: &Path| {
             if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
                 fs::create_dir_all(folder)?;
@@ -51,6 +70,7 @@ impl TraceFile {
             path,
             header: header.clone(),
             keep,
+            is_device,
             lines: BufWriter::with_capacity(BUFFER_BYTES, file),
         };
         let line = HeaderLine {
@@ -104,6 +124,9 @@ impl TraceFile {
         ending: &TraceEnding,
         dropped: DropCounts,
     ) -> Result<Option<PathBuf>, TraceFileError> {
+        if self.is_device {
+            return self.flush().map(|()| None);
+        }
         let path = self.path.clone();
         if self.keep == KeepTrace::UnlessOk && ending.status == SpanStatus::Ok {
             return match fs::remove_file(&path) {

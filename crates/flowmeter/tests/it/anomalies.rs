@@ -268,3 +268,49 @@ async fn large_batch_items_do_not_slow_the_run_down() {
         "a wrong account of what waits makes every node wait a second"
     );
 }
+
+#[test]
+fn a_device_takes_the_lines_and_stays_a_device() {
+    use std::os::unix::fs::FileTypeExt;
+
+    let meter = RunMeter::builder("to a device")
+        .trace_file("/dev/null")
+        .start()
+        .unwrap();
+    let report = meter.finish::<()>(Ok(&()));
+    assert!(report.export_errors.is_empty(), "{:?}", report.export_errors);
+    assert!(report.trace_file.is_none());
+    let kind = std::fs::metadata("/dev/null").unwrap().file_type();
+    assert!(
+        kind.is_char_device(),
+        "the trace must never take a device's place"
+    );
+}
+
+#[test]
+fn a_symbolic_link_stays_and_a_folder_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, link) = (folder.path().join("trace.json"), folder.path().join("link.json"));
+    std::fs::write(&file, "").unwrap();
+    std::os::unix::fs::symlink(&file, &link).unwrap();
+    let meter = RunMeter::builder("through a link")
+        .trace_file(&link)
+        .start()
+        .unwrap();
+    assert!(meter.finish::<()>(Ok(&())).export_errors.is_empty());
+    assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
+    assert!(flowmeter::read_trace(&file).unwrap().is_finished());
+
+    let meter = RunMeter::builder("into a folder")
+        .trace_file(folder.path())
+        .start()
+        .unwrap();
+    let errors = meter.finish::<()>(Ok(&())).export_errors;
+    assert!(
+        errors[0]
+            .to_string()
+            .ends_with("it is neither a file nor a device"),
+        "{}",
+        errors[0]
+    );
+}
