@@ -140,8 +140,9 @@ fn missing(input: &InputEntry) -> String {
         .as_deref()
         .map(|text| format!(": {}", text.trim()))
         .unwrap_or_default();
+    let piped = if input.stdin { "; it may be piped in" } else { "" };
     format!(
-        "input `{}` ({}) is missing{described}",
+        "input `{}` ({}) is missing{described}{piped}",
         input.name,
         input.value_type.as_str()
     )

@@ -50,7 +50,9 @@ impl Frames {
         }
         self.count += 1;
         self.usage.frame(data);
-        let wanted = self.model.is_none() || TELLING.iter().any(|word| data.contains(word));
+        let wanted = self.model.is_none()
+            || TELLING.iter().any(|word| data.contains(word))
+            || REASONS.iter().any(|key| gives_text(data, key));
         if !wanted {
             return;
         }
@@ -105,16 +107,19 @@ impl Frames {
     }
 }
 
-/// A frame without any of these words has nothing for us but text.
-const TELLING: [&str; 7] = [
-    "\"usage",
-    "eval_count",
-    "TokenCount",
-    "finish_reason\":\"",
-    "stop_reason\":\"",
-    "finishReason",
-    "\"error\"",
-];
+/// A frame without any of these words, and without a reason, has nothing for us but text.
+const TELLING: [&str; 5] = ["\"usage", "eval_count", "TokenCount", "finishReason", "\"error\""];
+
+/// Keys that stand in every frame, with null until the answer is over.
+const REASONS: [&str; 2] = ["finish_reason\"", "stop_reason\""];
+
+/// Whether the key has a text somewhere, however the server spaces its JSON.
+fn gives_text(data: &str, key: &str) -> bool {
+    data.match_indices(key).any(|(at, _)| {
+        let value = data[at + key.len()..].trim_start().strip_prefix(':');
+        value.is_some_and(|value| value.trim_start().starts_with('"'))
+    })
+}
 
 fn finish_reason(frame: &Value) -> Option<&str> {
     const PLACES: [&str; 7] = [

@@ -189,8 +189,10 @@ impl Call {
         }
         if frames.count == 0 {
             let message = format!(
-                "{} answered the request for a stream without a stream; set the parameter `stream` to false",
-                self.route.provider
+                "{} answered the request for a stream without a stream; if it has none, set the parameter \
+                 `stream` to false, else check its address, {}",
+                self.route.provider,
+                self.route.server()
             );
             let error = ChatError::permanent("malformed_reply", message);
             return Err(error.billed(frames.usage(true), String::new()));
@@ -231,7 +233,7 @@ impl Call {
         use genai::Error as E;
         let provider = self.route.provider;
         match error {
-            E::HttpError { status, body, .. } => ChatError::status(provider, status.as_u16(), &body),
+            E::HttpError { status, body, .. } => self.refused(status.as_u16(), &body),
             E::WebModelCall { webc_error, .. } | E::WebAdapterCall { webc_error, .. } => {
                 self.web_problem(webc_error)
             }
@@ -276,13 +278,21 @@ impl Call {
         }
     }
 
+    /// The provider's words, and what to do.
+    fn refused(&self, status: u16, body: &str) -> ChatError {
+        let mut error = ChatError::status(self.route.provider, status, body);
+        if let Some(advice) = self.route.advice(status) {
+            error.message.push_str("; ");
+            error.message.push_str(&advice);
+        }
+        error
+    }
+
     fn web_problem(&self, error: genai::webc::Error) -> ChatError {
         use genai::webc::Error as W;
         let provider = self.route.provider;
         match error {
-            W::ResponseFailedStatus { status, body, .. } => {
-                ChatError::status(provider, status.as_u16(), &body)
-            }
+            W::ResponseFailedStatus { status, body, .. } => self.refused(status.as_u16(), &body),
             W::ResponseFailedNotJson { body, .. } | W::ResponseFailedInvalidJson { body, .. } => {
                 let parsed = serde_json::from_str::<Value>(&body).unwrap_or_default();
                 let message = format!(
@@ -304,16 +314,6 @@ impl Call {
         let provider = self.route.provider;
         // An address may carry a key; the cause is enough.
         let cause = shortened(&root_cause(&error.without_url()));
-        let ChatTarget {
-            server_address,
-            server_port,
-            ..
-        } = self.route.target();
-        let server = format!(
-            "{}:{}",
-            server_address.as_deref().unwrap_or("?"),
-            server_port.map_or_else(|| "?".to_owned(), |port| port.to_string())
-        );
         let begun = self.frames.lock().count > 0;
         if begun {
             return self.cut(
@@ -321,17 +321,19 @@ impl Call {
                 format!("{provider} broke off in mid-answer: {cause}"),
             );
         }
-        self.unreachable(&server, &cause)
+        self.unreachable(&cause)
     }
 
-    fn unreachable(&self, server: &str, cause: &str) -> ChatError {
-        let provider = self.route.provider;
+    fn unreachable(&self, cause: &str) -> ChatError {
+        let (provider, server) = (self.route.provider, self.route.server());
         let mut message = format!("{provider} at {server} cannot be reached: {cause}");
         if self.route.guessed && !self.route.moved {
             message.push_str(&format!(
                 "; `{}` names no provider, so Ollama was asked: write `provider/model`, or set OPENAI_BASE_URL",
                 self.route.model
             ));
+        } else if self.route.provider == "ollama" {
+            message.push_str("; start it with `ollama serve`, or set OLLAMA_HOST");
         }
         ChatError::passing("connect", message)
     }

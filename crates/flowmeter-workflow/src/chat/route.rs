@@ -288,6 +288,42 @@ impl Route {
         })
     }
 
+    /// What to do about an answer with this status, where there is something to do.
+    pub(crate) fn advice(&self, status: u16) -> Option<String> {
+        let provider = PROVIDERS.iter().find(|known| known.names[0] == self.provider)?;
+        let moved = || format!("the address is {}", self.server());
+        match status {
+            401 | 403 => {
+                let key = provider.key_vars.first()?;
+                let sent = self.key.as_deref() != Some(NO_KEY);
+                Some(if sent {
+                    format!("check {key}")
+                } else {
+                    format!("set {key}")
+                })
+            }
+            404 if self.moved => Some(format!("check the model `{}`; {}", self.model, moved())),
+            404 => Some(format!("check the model `{}`", self.model)),
+            429 => Some("ask less at once (`max_concurrent`), or wait longer (`retry`)".to_owned()),
+            300..=399 if self.moved => Some(moved()),
+            _ => None,
+        }
+    }
+
+    /// Host and port, for messages: the whole address may carry a key.
+    pub(crate) fn server(&self) -> String {
+        let ChatTarget {
+            server_address,
+            server_port,
+            ..
+        } = self.target();
+        format!(
+            "{}:{}",
+            server_address.as_deref().unwrap_or("?"),
+            server_port.map_or_else(|| "?".to_owned(), |port| port.to_string())
+        )
+    }
+
     pub(crate) fn target(&self) -> ChatTarget {
         let url = reqwest::Url::parse(&self.address).ok();
         ChatTarget {

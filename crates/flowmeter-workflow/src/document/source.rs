@@ -91,6 +91,14 @@ impl<'a> Source<'a> {
                 Some(help),
             );
         }
+        if message.contains("hex escape") || message.contains("surrogate") {
+            let help = "a character above \\uffff is two escapes, one behind the other; or write it as such";
+            return self.problem_at(offset, "half a character is escaped here", Some(help.to_owned()));
+        }
+        if message == "number out of range" {
+            let help = "write it as a text, in double quotes".to_owned();
+            return self.problem_at(offset, "this number is too large", Some(help));
+        }
         self.problem_at(offset, format!("this is not valid JSON: {message}"), None)
     }
 

@@ -127,8 +127,8 @@ impl Leaf for Code {
                     problem => problem.into_error("the code", limit),
                 })?;
         let exit_code = process::exit_code(finished.status);
-        let ending = tokio::fs::read(&ending_path).await.ok();
-        let ending = ending.and_then(|bytes| serde_json::from_slice::<Ending>(&bytes).ok());
+        let ending = tokio::fs::read(&ending_path).await.unwrap_or_default();
+        let ending = serde_json::from_slice::<Ending>(&ending);
 
         let mut outputs = Outputs::new();
         let (stdout, _) = text_or_base64(finished.stdout, false);
@@ -136,15 +136,23 @@ impl Leaf for Code {
         let complaint = process::last_lines(&stderr, 5);
         outputs.insert("stdout".to_owned(), Value::String(stdout));
         outputs.insert("stderr".to_owned(), Value::String(stderr));
-        let Some(ending) = ending else {
-            let message =
-                format!("Python ended with exit code {exit_code} before the code was done\n{complaint}");
-            let error = NodeError::failed(message.trim_end()).with_type("code_died");
-            return Err(leaf::with_outputs(
-                error,
-                format!("exit code {exit_code}"),
-                outputs,
-            ));
+        let ending = match ending {
+            Ok(ending) => ending,
+            // Python's JSON goes further than JSON does: numbers of any size, halves of characters.
+            Err(problem) if !problem.is_eof() => {
+                let problem = problem.to_string();
+                let problem = problem.split(" at line ").next().unwrap_or(&problem);
+                let message = format!("`result` holds what JSON cannot hold: {problem}; make it a text");
+                let error = NodeError::permanent(message).with_type("code_not_json");
+                return Err(leaf::with_outputs(error, problem, outputs));
+            }
+            Err(_) => {
+                let message =
+                    format!("Python ended with exit code {exit_code} before the code was done\n{complaint}");
+                let error = NodeError::failed(message.trim_end()).with_type("code_died");
+                let summary = format!("exit code {exit_code}");
+                return Err(leaf::with_outputs(error, summary, outputs));
+            }
         };
         let error = match ending.kind.as_str() {
             "ok" => {

@@ -12,7 +12,9 @@ use serde_json::Value;
 
 use super::leaf::{self, Leaf, Outputs};
 use super::params::Params;
-use super::{ERROR, ERROR_TYPE, NodeType, OutputSpec, ParamSpec, ValueType, defaulting, files, output, required};
+use super::{
+    ERROR, ERROR_TYPE, NodeType, OutputSpec, ParamSpec, ValueType, defaulting, files, output, required,
+};
 use flowmeter::current;
 
 const PARAMS: &[ParamSpec] = &[
@@ -46,7 +48,13 @@ pub(super) const COPY: NodeType = NodeType {
     summary: "Copies a file.",
     params: PARAMS,
     free_params: false,
-    outputs: &[output("copied", ValueType::Boolean, "true"), SOURCE, DEST, ERROR, ERROR_TYPE],
+    outputs: &[
+        output("copied", ValueType::Boolean, "true"),
+        SOURCE,
+        DEST,
+        ERROR,
+        ERROR_TYPE,
+    ],
     free_outputs: false,
     actions: &["error"],
     free_actions: false,
@@ -59,7 +67,13 @@ pub(super) const MOVE: NodeType = NodeType {
     summary: "Moves a file, also to another disk.",
     params: PARAMS,
     free_params: false,
-    outputs: &[output("moved", ValueType::Boolean, "true"), SOURCE, DEST, ERROR, ERROR_TYPE],
+    outputs: &[
+        output("moved", ValueType::Boolean, "true"),
+        SOURCE,
+        DEST,
+        ERROR,
+        ERROR_TYPE,
+    ],
     free_outputs: false,
     actions: &["error"],
     free_actions: false,

@@ -102,7 +102,7 @@ impl<'a> Params<'a> {
             .filter(|limit| !limit.is_zero())
             .ok_or_else(|| {
                 NodeError::permanent(format!(
-                    "the parameter `timeout` must be a number of seconds above 0, not {seconds}"
+                    "the parameter `timeout` must be a number of seconds above 0 and below 1e19, not {seconds}"
                 ))
             })
     }

@@ -36,6 +36,8 @@ pub(super) enum ProcessProblem {
     Start(io::Error),
     /// It ran out of time and was killed.
     TimedOut,
+    /// It came to its end, but something that it left behind kept its outputs open until the time was over.
+    LeftOpen,
     /// Its pipes failed.
     Pipes(io::Error),
 }
@@ -58,6 +60,12 @@ impl ProcessProblem {
                 NodeError::permanent(format!("{what} cannot start: {error}")).with_source(error)
             }
             Self::TimedOut => NodeError::timed_out(what, limit),
+            Self::LeftOpen => NodeError::failed(format!(
+                "{what} ended, but what it left in the background held its output open for the limit of {} s; \
+                 give that outputs of its own: `… >/dev/null 2>&1 &`",
+                limit.as_secs_f64()
+            ))
+            .with_type("timeout"),
             Self::Pipes(error) => {
                 NodeError::failed(format!("{what} could not be followed: {error}")).with_source(error)
             }
@@ -117,6 +125,7 @@ pub(super) async fn run(
             })
         }
         Ok(Err(error)) => Err(ProcessProblem::Pipes(error)),
+        Err(_) if matches!(child.try_wait(), Ok(Some(_))) => Err(ProcessProblem::LeftOpen),
         Err(_) => Err(ProcessProblem::TimedOut),
     }
 }

@@ -134,11 +134,7 @@ impl Leaf for Shell {
         let finished = finished.map_err(|problem| {
             let mut outputs = Outputs::new();
             outputs.insert("command".to_owned(), Value::from(&*text));
-            leaf::with_outputs(
-                problem.into_error("the command", limit),
-                first_line(&text),
-                outputs,
-            )
+            leaf::with_outputs(problem.into_error("the command", limit), cause(&text), outputs)
         })?;
         let exit_code = process::exit_code(finished.status);
         span.log(LogLevel::Debug, format!("Exit code: {exit_code}"));
@@ -170,8 +166,13 @@ impl Leaf for Shell {
             message.push_str(&complaint);
         }
         let error = NodeError::failed(message).with_type("exit_code");
-        Err(leaf::with_outputs(error, first_line(&text), outputs))
+        Err(leaf::with_outputs(error, cause(&text), outputs))
     }
+}
+
+/// What stands as the cause beneath a command's failure.
+fn cause(command: &str) -> String {
+    format!("the command `{}`", first_line(command))
 }
 
 fn first_line(command: &str) -> String {
@@ -211,5 +212,16 @@ pub(super) fn text_or_base64(captured: Captured, strip: bool) -> (String, bool) 
             }
             (STANDARD.encode(error.into_bytes()), true)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::cause;
+
+    #[test]
+    fn the_cause_of_a_failure_names_the_command_as_one() {
+        assert_eq!(cause("make test"), "the command `make test`");
+        assert_eq!(cause("a\nb"), "the command `a …`");
     }
 }

@@ -106,7 +106,7 @@ fn title_of(place: &Place<'_>) -> String {
         Place::Top => "a workflow".to_owned(),
         Place::Node => "a node".to_owned(),
         Place::Params(Some(node_type)) => format!("node type `{}`", node_type.name),
-        Place::Params(None) => "these params".to_owned(),
+        Place::Params(None) => "`params`".to_owned(),
         Place::Named("edge", _) => "an edge".to_owned(),
         Place::Named(kind, name) => format!("{kind} `{name}`"),
         Place::Param(_, name) => format!("parameter `{name}`"),
@@ -152,6 +152,10 @@ fn explain(document: &Value, error: &ValidationError<'_>, findings: &mut Finding
                 findings.add(Severity::Error, at, Anchor::Key, invalid_name("name", name), None);
             }
         }
+        // Rules about members say nothing about a value that has none: its type is complained about already.
+        ValidationErrorKind::Not { .. } if matches!(place, Place::Node) && !found.is_object() => {}
+        ValidationErrorKind::OneOfNotValid { .. } | ValidationErrorKind::OneOfMultipleValid { .. }
+            if !found.is_object() => {}
         ValidationErrorKind::Not { .. } => {
             if let Some(id) = found.as_str() {
                 let help = "edges to `end` end the flow; give the node another id".to_owned();

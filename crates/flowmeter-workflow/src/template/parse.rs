@@ -261,10 +261,14 @@ impl<'a> Reader<'a> {
             }
             Index::Path(path)
         } else {
-            return Err((
-                "brackets hold a number or `${path}`".to_owned(),
-                Some("name a member with a dot: `node.key`"),
-            ));
+            let help = match self.peek() {
+                Some('-') => "an index counts from 0; there are no negative ones",
+                Some(first) if starts_name(first) => {
+                    "write an index that is looked up as `items[${path}]`; name a member with a dot: `node.key`"
+                }
+                _ => "name a member with a dot: `node.key`",
+            };
+            return Err(("brackets hold a number or `${path}`".to_owned(), Some(help)));
         };
         if self.take("]") {
             Ok(index)

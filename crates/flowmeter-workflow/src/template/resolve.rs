@@ -155,29 +155,39 @@ impl Resolver<'_> {
         }
         let mut current = Cow::Borrowed(&**value);
         if let Some(index) = index {
-            current = element(current, self.position(index)?)?;
+            current = element(current, self.position(index).ok()?)?;
         }
         for segment in rest {
             current = member(current, &segment.name)?;
             if let Some(index) = &segment.index {
-                current = element(current, self.position(index)?)?;
+                current = element(current, self.position(index).ok()?)?;
             }
         }
         Some(Found::Part(current.into_owned()))
     }
 
-    fn position(&self, index: &Index) -> Option<usize> {
-        match index {
-            Index::Number(number) => Some(*number),
-            Index::Path(path) => {
-                let value = self.find_path(path)?.into_shared();
-                match &*value {
-                    Value::Number(number) => number.as_u64().and_then(|number| usize::try_from(number).ok()),
-                    Value::String(text) => text.trim().parse().ok(),
-                    _ => None,
-                }
-            }
-        }
+    /// The number that an index comes to, or why it comes to none.
+    fn position(&self, index: &Index) -> Result<usize, String> {
+        let path = match index {
+            Index::Number(number) => return Ok(*number),
+            Index::Path(path) => path,
+        };
+        let value = self
+            .find_path(path)
+            .map(Found::into_shared)
+            .ok_or_else(|| format!("the index `${{{path}}}` leads nowhere itself"))?;
+        let position = match &*value {
+            Value::Number(number) => number.as_u64().and_then(|number| usize::try_from(number).ok()),
+            Value::String(text) => text.trim().parse().ok(),
+            _ => None,
+        };
+        position.ok_or_else(|| {
+            let shown = match &*value {
+                Value::Number(number) => number.to_string(),
+                other => kind_of(other).to_owned(),
+            };
+            format!("the index `${{{path}}}` is a whole number from 0, not {shown}")
+        })
     }
 
     /// What a template that leads nowhere comes to: an error, or itself.
@@ -213,8 +223,8 @@ impl Resolver<'_> {
             return ("it names no value".to_owned(), None);
         };
         let root = path.root().name.as_str();
-        if self.cx.variables().get(root).is_some() || self.cx.store().get_in("", root).is_some() {
-            return self.explain_inside(root, path, &path.segments[1..], self.root_value(root));
+        if let Some(value) = self.root_value(root) {
+            return self.explain_inside(path.root(), &path.segments[1..], &value);
         }
         let id = if root == "self" { self.own_id } else { root };
         let Some(node_type) = self.names.type_by_id.get(id) else {
@@ -232,16 +242,15 @@ impl Resolver<'_> {
         let entries = self.cx.store().entries(id);
         if entries.is_empty() {
             let reason = format!("node `{id}` ({node_type}) has not written anything: it did not run before");
-            return (reason, None);
+            let help = format!("where it need not have run, name an alternative: `${{{path} ?? null}}`");
+            return (reason, Some(help));
         }
         let Some(key) = path.segments.get(1) else {
             let reason = format!("`{id}` is a node; name one of its outputs");
             return (reason, Some(describe_entries(&entries)));
         };
         match entries.iter().find(|(name, _)| *name == key.name) {
-            Some((_, value)) => {
-                self.explain_inside(&key.name, path, &path.segments[2..], Some(Arc::clone(value)))
-            }
+            Some((_, value)) => self.explain_inside(key, &path.segments[2..], value),
             None => {
                 let near = names::nearest_name(&key.name, entries.iter().map(|(name, _)| name.as_str()));
                 let near = near
@@ -263,53 +272,54 @@ impl Resolver<'_> {
             .or_else(|| self.cx.store().get_in("", name))
     }
 
-    fn explain_inside(
-        &self,
-        name: &str,
-        path: &Path,
-        rest: &[Segment],
-        value: Option<Arc<Value>>,
-    ) -> (String, Option<String>) {
-        let Some(value) = value else {
-            return (format!("`{name}` is not there"), None);
-        };
-        let mut current = Cow::Borrowed(&*value);
-        let mut way = name.to_owned();
-        for segment in rest {
-            let Some(next) = member(Cow::Borrowed(current.as_ref()), &segment.name) else {
-                let members: Vec<String> = match as_container(current.as_ref()).as_deref() {
-                    Some(Value::Object(members)) => members.keys().cloned().collect(),
-                    _ => Vec::new(),
-                };
-                let members: Vec<&str> = members.iter().map(String::as_str).collect();
-                let reason = format!("`{way}` ({}) has no member `{}`", kind_of(&current), segment.name);
-                return (reason, names::suggestion(&segment.name, &members, "it has"));
-            };
-            current = Cow::Owned(next.into_owned());
-            way = format!("{way}.{}", segment.name);
-            if let Some(index) = &segment.index {
-                let Some(next) = self
-                    .position(index)
-                    .and_then(|at| element(Cow::Borrowed(current.as_ref()), at))
-                else {
-                    return (no_element(&way, &current), None);
+    /// Why the way into a value that is there ends.
+    fn explain_inside(&self, first: &Segment, rest: &[Segment], value: &Value) -> (String, Option<String>) {
+        let mut current = Cow::Borrowed(value);
+        let mut way = first.name.to_string();
+        for (depth, segment) in std::iter::once(first).chain(rest).enumerate() {
+            if depth > 0 {
+                let Some(next) = member(Cow::Borrowed(current.as_ref()), &segment.name) else {
+                    return no_member(&way, &current, &segment.name);
                 };
                 current = Cow::Owned(next.into_owned());
+                way = format!("{way}.{}", segment.name);
+            }
+            if let Some(index) = &segment.index {
+                let position = match self.position(index) {
+                    Ok(position) => position,
+                    Err(reason) => return (reason, None),
+                };
+                let Some(next) = element(Cow::Borrowed(current.as_ref()), position) else {
+                    return (no_element(&way, &current, position), None);
+                };
+                current = Cow::Owned(next.into_owned());
+                way = format!("{way}[{position}]");
             }
         }
-        (no_element(&path.to_string(), &value), None)
+        (format!("`{way}` is not there"), None)
     }
 }
 
-fn no_element(way: &str, value: &Value) -> String {
-    match value {
-        Value::Array(elements) => {
-            format!(
-                "`{way}` is a list of {}; the index is beyond its end",
-                elements.len()
-            )
+fn no_member(way: &str, value: &Value, name: &str) -> (String, Option<String>) {
+    let reason = format!("`{way}` ({}) has no member `{name}`", kind_of(value));
+    let help = match as_container(value).as_deref() {
+        Some(Value::Object(members)) => {
+            let members: Vec<&str> = members.keys().map(String::as_str).collect();
+            names::suggestion(name, &members, "it has")
         }
-        other => format!("`{way}` ({}) has no element there", kind_of(other)),
+        Some(Value::Array(_)) => Some(format!("index it first: `{way}[0].{name}`")),
+        _ => None,
+    };
+    (reason, help)
+}
+
+fn no_element(way: &str, value: &Value, position: usize) -> String {
+    match as_container(value).as_deref() {
+        Some(Value::Array(elements)) => format!(
+            "`{way}` is a list of {}; the index {position} is beyond its end",
+            elements.len()
+        ),
+        _ => format!("`{way}` ({}) is no list", kind_of(value)),
     }
 }
 

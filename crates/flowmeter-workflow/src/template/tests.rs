@@ -126,10 +126,10 @@ fn what_leads_nowhere_says_what_there_is() {
         .assert_eq(&refusal("${node.flagg}"));
     expect_test::expect!["`${node.object.z}` in parameter `p` leads nowhere: `object` (object) has no member `z`; it has: x, f, ü, größe"]
         .assert_eq(&refusal("${node.object.z}"));
-    expect_test::expect!["`${later.echo}` in parameter `p` leads nowhere: node `later` (echo) has not written anything: it did not run before"]
+    expect_test::expect!["`${later.echo}` in parameter `p` leads nowhere: node `later` (echo) has not written anything: it did not run before; where it need not have run, name an alternative: `${later.echo ?? null}`"]
         .assert_eq(&refusal("${later.echo}"));
     expect_test::expect![
-        "`${list[7]}` in parameter `p` leads nowhere: `list[7]` is a list of 3; the index is beyond its end"
+        "`${list[7]}` in parameter `p` leads nowhere: `list` is a list of 3; the index 7 is beyond its end"
     ]
     .assert_eq(&refusal("${list[7]}"));
     expect_test::expect![
@@ -142,6 +142,44 @@ fn what_leads_nowhere_says_what_there_is() {
     )
     .unwrap();
     assert_eq!(kept, json!(["${node.nope}", "a ${later.x} b"]));
+}
+
+#[test]
+fn a_wrong_index_is_told_from_a_wrong_member() {
+    let reason = |text: &str| {
+        let said = refusal(text);
+        said.split_once(" leads nowhere: ")
+            .map(|(_, reason)| reason.to_owned())
+    };
+    for (text, expected) in [
+        (
+            "${list[9].b}",
+            "`list` is a list of 3; the index 9 is beyond its end",
+        ),
+        ("${input[0]}", "`input` (string) is no list"),
+        (
+            "${list[1].k}",
+            "`list[1]` (array) has no member `k`; index it first: `list[1][0].k`",
+        ),
+        (
+            "${list[2].kk}",
+            "`list[2]` (object) has no member `kk`; did you mean `k`? it has: k",
+        ),
+        (
+            "${list[${node.flag}]}",
+            "the index `${node.flag}` is a whole number from 0, not boolean",
+        ),
+        (
+            "${list[${nowhere}]}",
+            "the index `${nowhere}` leads nowhere itself",
+        ),
+        (
+            "${node.json.a.b[5]}",
+            "`json.a.b` is a list of 2; the index 5 is beyond its end",
+        ),
+    ] {
+        assert_eq!(reason(text).as_deref(), Some(expected), "{text}");
+    }
 }
 
 #[test]

@@ -211,8 +211,10 @@ impl<'a> Check<'a, '_> {
             }
             return None;
         }
-        let own = site.node.filter(|(_, node)| root == "self" || node.id == root);
-        if root == "self" && self.context.node("self").is_none() {
+        // A node may be called `self`: then the word means that node everywhere.
+        let means_self = root == "self" && self.context.node("self").is_none();
+        let own = site.node.filter(|(_, node)| means_self || node.id == root);
+        if means_self {
             let Some((_, node)) = own.filter(|(_, node)| node.repeat.is_some()) else {
                 let help = "`self` is the node's own outputs, in its `loop`".to_owned();
                 return Some(Complaint::wrong("there is no `self` here", Some(help)));

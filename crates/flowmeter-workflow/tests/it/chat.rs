@@ -223,6 +223,24 @@ async fn a_stream_that_breaks_off_may_be_billed_and_keeps_its_text() {
 }
 
 #[tokio::test]
+async fn a_stream_that_gave_its_reason_is_whole_without_the_mark_at_its_end() {
+    let frames = concat!(
+        "data: {\"id\": \"c\", \"model\": \"m\", \"choices\": [{\"index\": 0, \"delta\": ",
+        "{\"content\": \"Hello\"}, \"finish_reason\": null}]}\n\n",
+        "data: {\"id\": \"c\", \"model\": \"m\", \"choices\": [{\"index\": 0, \"delta\": {}, ",
+        "\"finish_reason\": \"stop\"}]}\n\n",
+        "data: {\"id\": \"c\", \"model\": \"m\", \"choices\": [], ",
+        "\"usage\": {\"prompt_tokens\": 7, \"completion_tokens\": 3}}\n\n",
+    );
+    let script = Script::new().reply(Reply::garbage("text/event-stream", frames));
+    let (outcome, _, pieces) = chat(script, "gpt-4o", true).await;
+    let reply = outcome.unwrap();
+    assert_eq!((reply.text.as_str(), pieces.as_str()), ("Hello", "Hello"));
+    assert_eq!(reply.finish_reason.as_deref(), Some("stop"));
+    assert_eq!((reply.usage.input_tokens(), reply.usage.output_tokens()), (7, 3));
+}
+
+#[tokio::test]
 async fn a_server_that_hangs_runs_into_the_timeout() {
     let server = ScriptedModel::start(Script::new().reply(Reply::hang()).reply(Reply::hang()))
         .await
@@ -293,6 +311,7 @@ async fn an_unreachable_server_is_named_with_what_to_do() {
             "{}",
             error.message
         );
+        assert!(error.message.contains("OLLAMA_HOST"), "{}", error.message);
     }
     let keyless = GenaiModel::new(Arc::new(|_| None));
     assert!(

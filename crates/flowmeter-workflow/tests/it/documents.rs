@@ -383,3 +383,53 @@ fn a_file_of_ten_thousand_nodes_is_checked_quickly() {
             .all(|warning| warning.severity == Severity::Warning)
     );
 }
+
+#[test]
+fn a_value_of_the_wrong_type_is_said_once() {
+    check(
+        r#"{"nodes": ["x", {"id": "a", "type": "echo", "params": {"message": 1}, "loop": 1}, {"id": "b", "type": "eco", "params": []}]}"#,
+        expect![[r#"
+            1:12: error: a node is an object, not a string: "x"
+            1:79: error: `loop` is an object, not an integer: 1
+            1:103: error: there is no node type `eco`
+                help: did you mean `echo`? node types: shell, code, http, llm, read-file, write-file, copy-file, move-file, delete-file, workflow, echo
+            1:120: error: `params` is an object, not an array
+        "#]],
+    );
+}
+
+#[test]
+fn a_node_may_be_called_self() {
+    check(
+        r#"{"nodes": [{"id": "self", "type": "echo", "params": {"message": 1}}, {"id": "b", "type": "echo", "params": {"message": "${self.echo}"}}], "edges": [{"from": "self", "to": "b"}]}"#,
+        expect![""],
+    );
+}
+
+#[test]
+fn brackets_numbers_and_escapes_say_what_to_write() {
+    check(
+        r#"{"inputs": {"a": {"type": "array"}}, "nodes": [{"id": "b", "type": "echo", "params": {"message": ["${a[-1]}", "${a[b.c]}"]}}]}"#,
+        expect![[r#"
+            1:13: warning: input `a` is never used
+            1:100: error: `${a[-1]}` is not a template: brackets hold a number or `${path}`
+                help: an index counts from 0; there are no negative ones
+            1:112: error: `${a[b.c]}` is not a template: brackets hold a number or `${path}`
+                help: write an index that is looked up as `items[${path}]`; name a member with a dot: `node.key`
+        "#]],
+    );
+    check(
+        r#"{"nodes": [1e400]}"#,
+        expect![[r#"
+            1:16: error: this number is too large
+                help: write it as a text, in double quotes
+        "#]],
+    );
+    check(
+        r#"{"nodes": "\ud800"}"#,
+        expect![[r#"
+            1:18: error: half a character is escaped here
+                help: a character above \uffff is two escapes, one behind the other; or write it as such
+        "#]],
+    );
+}

@@ -218,6 +218,24 @@ async fn a_timeout_kills_the_whole_family() {
 }
 
 #[tokio::test]
+async fn a_background_process_that_holds_the_output_is_told_from_a_slow_command() {
+    let ran = run(
+        "shell",
+        json!({"command": "sleep 30 & echo done", "timeout": 0.3}),
+    )
+    .await;
+    let error = ran.error();
+    assert!(error.contains("in the background"), "{error}");
+    assert_eq!(ran.get("error_type"), json!("timeout"));
+    let ran = run(
+        "shell",
+        json!({"command": "sleep 1 >/dev/null 2>&1 & echo done", "timeout": 0.5}),
+    )
+    .await;
+    assert_eq!(ran.get("stdout"), json!("done"));
+}
+
+#[tokio::test]
 async fn a_cancelled_run_kills_the_whole_family() {
     let folder = TempDir::new().unwrap();
     let pids = path(&folder, "pids");
@@ -316,6 +334,19 @@ async fn code_gives_its_result_and_what_it_printed() {
 async fn code_may_choose_the_way_on() {
     let ran = run("code", json!({"code": "result = 1\nnext: str = 'big'"})).await;
     assert_eq!((ran.action(), ran.get("result")), ("big", json!(1)));
+}
+
+#[tokio::test]
+async fn what_json_cannot_hold_is_told_from_a_dead_interpreter() {
+    for code in ["result = 10**400", "result = '\\ud800'"] {
+        let ran = run("code", json!({"code": code})).await;
+        let error = ran.error();
+        assert!(
+            error.contains("`result` holds what JSON cannot hold"),
+            "{code}: {error}"
+        );
+        assert_eq!(ran.get("error_type"), json!("code_not_json"));
+    }
 }
 
 #[tokio::test]

@@ -70,7 +70,10 @@ async fn the_llm_node_tries_again_what_may_pass() {
         .reply(Reply::status(401, "no"))
         .reply(Reply::text("yes"));
     let (ran, server) = llm(script, json!({"prompt": "p"}), 3).await;
-    assert_eq!(ran.error(), "openai answered with HTTP 401: no");
+    assert_eq!(
+        ran.error(),
+        "openai answered with HTTP 401: no; set OPENAI_API_KEY"
+    );
     assert_eq!((server.calls(), ran.get("prompt")), (1, json!("p")));
 }
 

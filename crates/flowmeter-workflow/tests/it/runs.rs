@@ -437,6 +437,11 @@ fn standard_input_goes_to_the_input_that_asks_for_it() {
         json!({"text": "a\n"})
     );
     assert!(
+        inputs_of(&document, &[], None)
+            .unwrap_err()
+            .ends_with("it may be piped in")
+    );
+    assert!(
         inputs_of(&document, &[("text", "b")], Some("a"))
             .unwrap_err()
             .contains("given twice")

@@ -72,3 +72,16 @@ fn ollama_counts_stand_beside_the_message() {
     );
     assert_eq!(whole.finish_reason.as_deref(), Some("stop"));
 }
+
+#[test]
+fn a_server_may_put_spaces_into_its_json() {
+    let mut frames = Frames::new("openai");
+    frames.read(r#"{"model": "m", "choices": [{"delta": {"content": "a"}, "finish_reason": null}]}"#);
+    assert_eq!(frames.finish_reason, None);
+    frames.read(r#"{"model": "m", "choices": [{"delta": {}, "finish_reason" : "stop"}]}"#);
+    assert_eq!(frames.finish_reason.as_deref(), Some("stop"));
+    let mut frames = Frames::new("anthropic");
+    frames.read(r#"{"model": "m"}"#);
+    frames.read(r#"{"type": "message_delta", "delta": {"stop_reason": "end_turn"}}"#);
+    assert_eq!(frames.finish_reason.as_deref(), Some("end_turn"));
+}

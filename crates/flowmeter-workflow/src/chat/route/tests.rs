@@ -171,3 +171,19 @@ fn a_route_never_shows_its_key() {
     let route = route("gpt-4o", &[("OPENAI_API_KEY", "sk-secret")]).unwrap();
     assert!(!format!("{route:?}").contains("sk-secret"));
 }
+
+#[test]
+fn a_refusal_comes_with_what_to_do() {
+    let own = route("gpt-4o", &[("OPENAI_API_KEY", "k")]).unwrap();
+    assert_eq!(own.advice(401).as_deref(), Some("check OPENAI_API_KEY"));
+    assert_eq!(own.advice(404).as_deref(), Some("check the model `gpt-4o`"));
+    assert!(own.advice(429).unwrap().contains("`max_concurrent`"));
+    assert_eq!((own.advice(400), own.advice(500)), (None, None));
+    let moved = route("gpt-4o", &[("OPENAI_BASE_URL", "http://u:secret@host:81/v1")]).unwrap();
+    assert_eq!(moved.advice(401).as_deref(), Some("set OPENAI_API_KEY"));
+    assert_eq!(
+        moved.advice(404).as_deref(),
+        Some("check the model `gpt-4o`; the address is host:81")
+    );
+    assert_eq!(route("ollama/x", &[]).unwrap().advice(401), None);
+}
