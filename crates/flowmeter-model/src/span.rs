@@ -239,21 +239,21 @@ pub struct MutationRecord {
         deserialize_with = "present",
         skip_serializing_if = "Option::is_none"
     )]
-    pub before: Option<Value>,
+    pub before: Option<Arc<Value>>,
     /// The value after; absent when it was removed.
     #[serde(
         default,
         deserialize_with = "present",
         skip_serializing_if = "Option::is_none"
     )]
-    pub after: Option<Value>,
+    pub after: Option<Arc<Value>>,
     /// When.
     pub time: TimestampNs,
 }
 
 /// A value that is there is some value, also when it is null.
-fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
-    Value::deserialize(deserializer).map(Some)
+fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Arc<Value>>, D::Error> {
+    Value::deserialize(deserializer).map(|value| Some(Arc::new(value)))
 }
 
 /// What a template became.
@@ -262,7 +262,7 @@ pub struct TemplateResolution {
     /// As written, such as `${fetch.response}`.
     pub template: String,
     /// What it became.
-    pub value: Value,
+    pub value: Arc<Value>,
 }
 
 /// Why a span failed.
@@ -318,7 +318,7 @@ pub struct Span {
     /// Log lines written in it, where the carrier keeps them with the span.
     pub logs: Vec<LogRecord>,
     /// Resolved parameters of a node.
-    pub params: Option<Value>,
+    pub params: Option<Arc<Value>>,
     /// What the node's templates became.
     pub templates: Vec<TemplateResolution>,
     /// What it wrote to the shared store.

@@ -78,7 +78,7 @@ fn attributes_keep_order_and_types_through_json() {
 fn a_value_that_was_null_is_not_a_value_that_was_not_there() {
     let record = MutationRecord {
         path: "a.k".into(),
-        before: Some(serde_json::Value::Null),
+        before: Some(std::sync::Arc::new(serde_json::Value::Null)),
         after: None,
         time: TimestampNs(1),
     };

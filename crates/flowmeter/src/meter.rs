@@ -23,7 +23,7 @@ use crate::scope::{SpanOpening, SpanScope, status_of, unseen_end};
 use crate::trace_file::{KeepTrace, TraceFile, TraceFileError, TraceHeader, TracePlace};
 
 /// Payloads waiting above which a node waits for the pipeline before it starts.
-const PAYLOADS_WAITING_MAX: usize = 6_000;
+const PAYLOADS_WAITING_MAX: usize = 1_500;
 /// Bytes of captured values waiting above which a node waits.
 const WEIGHT_WAITING_BYTES_MAX: usize = 64 << 20;
 /// The longest such wait: telemetry may slow a run down, not hold it up.

@@ -393,19 +393,33 @@ impl RunMetrics {
             })
             .collect();
         workflow.insert("nodes".into(), nodes.into());
-        if !self.models.is_empty() {
-            let models: serde_json::Map<String, serde_json::Value> = self
-                .models
-                .iter()
-                .map(|(model, totals)| (model.to_string(), totals_object(totals).into()))
-                .collect();
-            workflow.insert("by_model".into(), models.into());
-        }
+        self.add_models(&mut workflow);
         let mut total = serde_json::Map::new();
         total.insert("duration_ms".into(), json_milliseconds(self.duration_ns));
         total.insert("llm_calls".into(), self.llm.calls.into());
         total.insert("tokens_total".into(), self.llm.total_tokens().into());
         add_cost(&mut total, &self.llm.cost);
         serde_json::json!({ "workflow": workflow, "total": total })
+    }
+    fn add_models(&self, object: &mut serde_json::Map<String, serde_json::Value>) {
+        if !self.models.is_empty() {
+            let models: serde_json::Map<String, serde_json::Value> = self
+                .models
+                .iter()
+                .map(|(model, totals)| (model.to_string(), totals_object(totals).into()))
+                .collect();
+            object.insert("by_model".into(), models.into());
+        }
+    }
+
+    /// The `metrics` object of a trace: the run as a whole. What each node did stands in the spans.
+    pub(crate) fn trace_json(&self) -> serde_json::Map<String, serde_json::Value> {
+        let mut object = serde_json::Map::new();
+        object.insert("total_duration_ms".into(), milliseconds(self.duration_ns).into());
+        object.insert("node_count".into(), self.nodes_executed.into());
+        object.insert("success_rate".into(), self.success_rate().into());
+        object.extend(totals_object(&self.llm));
+        self.add_models(&mut object);
+        object
     }
 }

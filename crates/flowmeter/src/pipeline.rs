@@ -285,11 +285,11 @@ impl Pipeline {
             // The name of the node says nothing of its values.
             let inside = path.strip_prefix(mutation.namespace()).unwrap_or(&path);
             let name = telling_part(inside);
-            let copy = |value: &Value| self.capture.value(name, value, ContentKind::StoreValue);
+            let copy = |value: &Arc<Value>| self.capture.value(name, value, ContentKind::StoreValue);
             span.mutations.push(MutationRecord {
-                path: self.capture.text(&path),
-                before: mutation.before.as_deref().map(copy),
-                after: mutation.after.as_deref().map(copy),
+                before: mutation.before.as_ref().map(copy),
+                after: mutation.after.as_ref().map(copy),
+                path: self.capture.own_text(path),
                 time: self.time(mutation.at),
             });
         }
@@ -304,7 +304,7 @@ impl Pipeline {
                 Value::String(text) => json!({ "type": "text", "content": text }),
                 other => json!({ "type": "text", "content": other }),
             };
-            let messages = json!([{ "role": "assistant", "parts": [part] }]);
+            let messages = Arc::new(json!([{ "role": "assistant", "parts": [part] }]));
             span.attributes.set(
                 genai::OUTPUT_MESSAGES,
                 self.capture.value(None, &messages, ContentKind::Response),
@@ -357,15 +357,7 @@ fn mask_attributes(capture: &Capture, attributes: &mut Attributes) {
     for (key, value) in attributes.iter_mut() {
         match value {
             AttributeValue::Str(text) => {
-                let masked = match capture.value(
-                    Some(key),
-                    &Value::String(text.to_string()),
-                    ContentKind::StoreValue,
-                ) {
-                    Value::String(masked) => masked,
-                    other => other.to_string(),
-                };
-                if masked != text.as_str() {
+                if let Some(masked) = capture.changed_text(key, text) {
                     *text = SmolStr::from(masked);
                 }
             }

@@ -5,6 +5,8 @@
 
 mod redact;
 
+use std::sync::Arc;
+
 use flowmeter_model::SpanError;
 use serde_json::{Map, Value};
 
@@ -88,10 +90,55 @@ impl Capture {
         }
     }
 
-    /// A copy of `value`, cut and masked. `name` is the key under which it stood.
-    pub(crate) fn value(&self, name: Option<&str>, value: &Value, kind: ContentKind) -> Value {
-        let mut room = self.limit(kind);
-        self.copy(name, value, &mut room)
+    /// `value`, cut and masked; itself where nothing is to be cut or masked, which is the rule. `name` is the
+    /// key under which it stood.
+    pub(crate) fn value(&self, name: Option<&str>, value: &Arc<Value>, kind: ContentKind) -> Arc<Value> {
+        let limit = self.limit(kind);
+        if self.stays(name, value, &mut limit.clone()) {
+            return Arc::clone(value);
+        }
+        Arc::new(self.copy(name, value, &mut limit.clone()))
+    }
+
+    /// Whether [`Capture::copy`] would change nothing.
+    fn stays(&self, name: Option<&str>, value: &Value, room: &mut usize) -> bool {
+        let mut takes = |bytes: usize| {
+            let fits = bytes <= *room;
+            *room = room.saturating_sub(bytes);
+            fits
+        };
+        match value {
+            Value::Null | Value::Bool(_) => takes(8),
+            _ if name.is_some_and(|name| self.redactor.masks_name(name)) => false,
+            Value::Number(_) => takes(8),
+            Value::String(text) => {
+                takes(text.len()) && binary_note(text).is_none() && self.redactor.is_clean(text)
+            }
+            Value::Array(elements) => {
+                takes(2 * elements.len()) && elements.iter().all(|element| self.stays(None, element, room))
+            }
+            Value::Object(members) => members.iter().all(|(key, member)| {
+                let fits = key.len() + 4 <= *room;
+                *room = room.saturating_sub(key.len() + 4);
+                fits && self.redactor.is_clean(key) && self.stays(Some(key), member, room)
+            }),
+        }
+    }
+
+    /// The text of an attribute, cut and masked; `None` where it stays as it is.
+    pub(crate) fn changed_text(&self, name: &str, text: &str) -> Option<String> {
+        if self.redactor.masks_name(name) {
+            return Some(redact::MASK.to_owned());
+        }
+        let stays = text.len() <= self.limit(ContentKind::StoreValue)
+            && binary_note(text).is_none()
+            && self.redactor.is_clean(text);
+        (!stays).then(|| self.text(text))
+    }
+
+    /// The same for a text that is handed over.
+    pub(crate) fn own_text(&self, text: String) -> String {
+        self.changed_text("", &text).unwrap_or(text)
     }
 
     /// A masked copy of a text that is short by nature: a message, a name.

@@ -166,6 +166,20 @@ impl Redactor {
         is_secret_name(name)
     }
 
+    /// Whether there is nothing to mask.
+    pub(crate) fn is_clean(&self, text: &str) -> bool {
+        if self.own.as_ref().is_some_and(|own| own.is_match(text)) {
+            return false;
+        }
+        let has_trigger = TRIGGERS
+            .as_ref()
+            .is_none_or(|triggers| triggers.is_match(text.as_bytes()));
+        !has_trigger
+            || !WELL_KNOWN
+                .as_ref()
+                .is_some_and(|well_known| well_known.is_match(text))
+    }
+
     /// The text with every secret masked; borrowed when there is none.
     pub(crate) fn mask<'a>(&self, text: &'a str) -> Cow<'a, str> {
         let once = match &self.own {

@@ -1,5 +1,7 @@
 //! Unit tests of capture: what is cut, what is masked, what is left alone.
 
+use std::sync::Arc;
+
 use serde_json::json;
 
 use super::*;
@@ -23,7 +25,7 @@ fn a_long_text_is_cut_with_its_full_length() {
 #[test]
 fn a_long_array_says_how_much_is_missing() {
     let value = json!(vec!["x".repeat(100); 1000]);
-    let kept = capture(CaptureLevel::Limited).value(None, &value, ContentKind::StoreValue);
+    let kept = capture(CaptureLevel::Limited).value(None, &Arc::new(value), ContentKind::StoreValue);
     let last = kept.as_array().unwrap().last().unwrap().as_str().unwrap();
     assert!(last.contains("of 1000 elements left out"), "{last}");
     assert!(kept.to_string().len() < 11_000);
@@ -41,7 +43,7 @@ fn secrets_are_masked_by_name_and_by_pattern() {
         "token": null,
     });
     let kept = capture(CaptureLevel::Limited)
-        .value(None, &value, ContentKind::StoreValue)
+        .value(None, &Arc::new(value), ContentKind::StoreValue)
         .to_string();
     for secret in [
         "abcdefgh12345",

@@ -59,21 +59,21 @@ fn spans() -> Vec<Span> {
     read.attributes.set("node.type", "read_file");
     read.attributes
         .set("node.config", json!({"path": "${file}", "limit": 3}));
-    read.params = Some(json!({"path": "input.txt", "limit": 3}));
+    read.params = Some(json!({"path": "input.txt", "limit": 3}).into());
     read.templates.push(TemplateResolution {
         template: "${file}".into(),
-        value: json!("input.txt"),
+        value: json!("input.txt").into(),
     });
     read.mutations = vec![
         MutationRecord {
             path: "reader.content".into(),
             before: None,
-            after: Some(json!("…")),
+            after: Some(json!("…").into()),
             time: TimestampNs(START_NS + 45_000_000),
         },
         MutationRecord {
             path: "reader.old[0].x".into(),
-            before: Some(json!(null)),
+            before: Some(json!(null).into()),
             after: None,
             time: TimestampNs(START_NS + 45_500_000),
         },

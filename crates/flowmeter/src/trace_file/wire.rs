@@ -3,6 +3,7 @@
 //! Model types are not wire types: a change here is a new version with a golden file of its own.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use flowmeter_model::{
     Attributes, Cost, LogLevel, LogRecord, MutationRecord, Span, SpanError, SpanEvent, SpanId, SpanKind,
@@ -48,7 +49,7 @@ pub(super) struct SpanWire<'a> {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) error: Option<Cow<'a, SpanError>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) params: Option<Cow<'a, Value>>,
+    pub(super) params: Option<Arc<Value>>,
     #[serde(default, skip_serializing_if = "<[_]>::is_empty")]
     pub(super) templates: Cow<'a, [TemplateResolution]>,
     #[serde(default, skip_serializing_if = "<[_]>::is_empty")]
@@ -78,7 +79,7 @@ impl<'a> SpanWire<'a> {
             status: span.status,
             attributes: Cow::Borrowed(&span.attributes),
             error: span.error.as_ref().map(Cow::Borrowed),
-            params: span.params.as_ref().map(Cow::Borrowed),
+            params: span.params.clone(),
             templates: Cow::Borrowed(&span.templates),
             mutations: Cow::Borrowed(&span.mutations),
             events: Cow::Borrowed(&span.events),
@@ -106,7 +107,7 @@ impl<'a> SpanWire<'a> {
         span.status = self.status.or_else(|| span.end.map(|_| SpanStatus::Ok));
         span.attributes = self.attributes.into_owned();
         span.error = self.error.map(Cow::into_owned);
-        span.params = self.params.map(Cow::into_owned);
+        span.params = self.params;
         span.templates = self.templates.into_owned();
         span.mutations = self.mutations.into_owned();
         span.events = self.events.into_owned();

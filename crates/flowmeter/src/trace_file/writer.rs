@@ -182,24 +182,16 @@ impl TraceFile {
 }
 
 fn metrics_of(ending: &TraceEnding, dropped: DropCounts) -> Value {
-    let metrics = &ending.metrics;
-    let mut value = json!({
-        "total_duration_ms": milliseconds(metrics.duration_ns),
-        "node_count": metrics.nodes_executed,
-        "success_rate": metrics.success_rate(),
-    });
-    if let (Some(value), Value::Object(run)) = (value.as_object_mut(), metrics.to_json()) {
-        value.extend(run);
-        if dropped.total() > 0 {
-            let counts = json!({
-                "journal_full": dropped.journal_full,
-                "payloads_full": dropped.payloads_full,
-                "too_large": dropped.too_large,
-            });
-            value.insert("dropped".to_owned(), counts);
-        }
+    let mut metrics = ending.metrics.trace_json();
+    if dropped.total() > 0 {
+        let counts = json!({
+            "journal_full": dropped.journal_full,
+            "payloads_full": dropped.payloads_full,
+            "too_large": dropped.too_large,
+        });
+        metrics.insert("dropped".to_owned(), counts);
     }
-    value
+    Value::Object(metrics)
 }
 
 /// Writes `trace` as the agreed JSON document. One of a run that did not finish says so: its `status` is

@@ -121,5 +121,5 @@ async fn content_is_cut_where_the_limits_say() {
     };
     let ran = run_with(traced("a", node), |builder| builder.limits(limits)).await;
     let after = ran.node("a").mutations[0].after.clone().unwrap();
-    assert_eq!(after, format!("{}… [cut at 100 of 5000 chars]", "y".repeat(100)));
+    assert_eq!(*after, format!("{}… [cut at 100 of 5000 chars]", "y".repeat(100)));
 }

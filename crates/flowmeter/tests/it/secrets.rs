@@ -125,9 +125,9 @@ async fn what_is_not_secret_is_still_there() {
     assert_eq!(params["api_key"], "[REDACTED]");
     assert_eq!(params["env"], FROM_ENVIRONMENT, "nobody said that it is one");
     let write = |path: &str| span.mutations.iter().find(|write| write.path == path).unwrap();
-    assert_eq!(write("a.api_key").after, Some(Value::from("[REDACTED]")));
+    assert_eq!(write("a.api_key").after, Some(Value::from("[REDACTED]").into()));
     assert_eq!(
-        write("a.reply").after.as_ref().unwrap(),
+        **write("a.reply").after.as_ref().unwrap(),
         "{\"token\": \"[REDACTED]\", \"x\": 1}"
     );
     assert_eq!(
@@ -143,7 +143,7 @@ async fn the_name_of_a_node_says_nothing_of_what_it_writes() {
         Ok(Action::default())
     });
     let ran = run_with(traced("auth", node), |builder| builder).await;
-    assert_eq!(ran.node("auth").mutations[0].after, Some(json!("plain")));
+    assert_eq!(ran.node("auth").mutations[0].after, Some(json!("plain").into()));
 }
 
 #[tokio::test]

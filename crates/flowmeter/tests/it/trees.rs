@@ -102,8 +102,8 @@ async fn batch_items_on_many_threads_nest_in_their_own_batch() {
             assert_eq!(inner.len(), 1);
             assert!(item.start <= inner[0].start && inner[0].end <= item.end);
             assert_eq!(
-                item.params.as_ref().unwrap(),
-                &json!(item.attributes.get("batch.index").unwrap())
+                **item.params.as_ref().unwrap(),
+                json!(item.attributes.get("batch.index").unwrap())
             );
         }
     }
@@ -245,10 +245,10 @@ async fn a_node_span_tells_what_it_was_given_and_what_it_wrote() {
         serde_json::to_value(span.attributes.get("node.config").unwrap()).unwrap(),
         json!({"path": "${file}"})
     );
-    assert_eq!(span.params, Some(json!({"path": "input.txt"})));
+    assert_eq!(span.params, Some(json!({"path": "input.txt"}).into()));
     assert_eq!(
         (span.templates[0].template.as_str(), &span.templates[0].value),
-        ("${file}", &json!("input.txt"))
+        ("${file}", &json!("input.txt").into())
     );
     let writes: Vec<_> = span
         .mutations
@@ -258,10 +258,10 @@ async fn a_node_span_tells_what_it_was_given_and_what_it_wrote() {
     assert_eq!(
         writes,
         [
-            ("a.out", None, Some(json!("one"))),
-            ("a.out", Some(json!("one")), Some(json!({"n": 1}))),
-            ("a.out.n", Some(json!(1)), Some(json!(2))),
-            ("a.out", Some(json!({"n": 2})), None),
+            ("a.out", None, Some(json!("one").into())),
+            ("a.out", Some(json!("one").into()), Some(json!({"n": 1}).into())),
+            ("a.out.n", Some(json!(1).into()), Some(json!(2).into())),
+            ("a.out", Some(json!({"n": 2}).into()), None),
         ]
     );
     for write in &span.mutations {

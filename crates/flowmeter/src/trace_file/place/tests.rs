@@ -85,5 +85,5 @@ fn the_json_of_an_unfinished_run_says_so_and_can_be_read() {
         ),
         (Some("ok"), Some(1))
     );
-    assert!(document["metrics"]["total"].is_object());
+    assert!(document["metrics"]["tokens"].is_object());
 }
