@@ -6,7 +6,7 @@ use jsonschema::error::{TypeKind, ValidationErrorKind};
 use jsonschema::{JsonType, ValidationError};
 use serde_json::Value;
 
-use super::{VALUE_TYPES, validator};
+use super::{VALUE_TYPES, validator_for};
 use crate::names;
 use crate::nodes::node_types;
 use crate::nodes::{NodeType, ValueType};
@@ -15,7 +15,7 @@ use crate::template::kind_of;
 
 /// Adds a finding for everything in which the document departs from the schema.
 pub(crate) fn check_shape(document: &Value, findings: &mut Findings) {
-    match validator() {
+    match validator_for(document) {
         // Asking whether is much cheaper than asking why.
         Ok(validator) if validator.is_valid(document) => {}
         Ok(validator) => {
