@@ -14,7 +14,9 @@ use crate::names;
 use crate::template::{NodeNames, ParamTemplates, Resolver, kind_of, spaced_json};
 
 /// Keys that hold a result, the most telling one first.
-pub(crate) const RESULT_KEYS: [&str; 7] = ["result", "response", "output", "text", "data", "stdout", "echo"];
+pub(crate) const RESULT_KEYS: [&str; 8] = [
+    "result", "response", "output", "text", "data", "stdout", "echo", "results",
+];
 
 /// An output that was asked for and is not there.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]

@@ -75,8 +75,9 @@ impl<L: Leaf> Node for LeafNode<L> {
         match self.leaf.work(cx).await {
             Ok(outputs) => Ok(Value::Object(outputs)),
             Err(error) => {
-                if error.is_retryable() {
-                    let (number, of) = (cx.attempt(), self.retry.attempts_max());
+                let (number, of) = (cx.attempt(), self.retry.attempts_max());
+                // The only attempt's failure is the node's, which is told below.
+                if error.is_retryable() && of > 1 {
                     let message = format!("Attempt {number} of {of} failed: {error}");
                     current(cx).log(LogLevel::Warn, message);
                 }

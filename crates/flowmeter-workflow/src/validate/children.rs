@@ -16,7 +16,7 @@ use crate::document::{NodeEntry, WorkflowDocument};
 use crate::inputs::coerce;
 use crate::names;
 use crate::nodes::workflow as nested_node;
-use crate::problem::{Anchor, Findings, Severity, pointer_step};
+use crate::problem::{Anchor, Findings, Problem, Severity, pointer_step};
 use crate::run::LoadError;
 use crate::template::kind_of;
 
@@ -158,13 +158,40 @@ fn report_invalid(
     let count = invalid.error_count();
     let problems = if count == 1 { "a problem" } else { "problems" };
     let message = format!("the nested workflow `{}` has {problems}", path.display());
+    let mut lines = Vec::new();
+    for problem in &invalid.problems {
+        lines.push(match &problem.help {
+            // What is wrong further in is said once, not once more for every level around it.
+            Some(inner) if is_report(&problem.message) => inner.clone(),
+            Some(help) => format!("{}; {help}", placed(path, problem)),
+            None => placed(path, problem),
+        });
+    }
     findings.add(
         Severity::Error,
         at,
         Anchor::Value,
         message,
-        Some(invalid.to_string()),
+        Some(lines.join("\n")),
     );
+}
+
+/// Whether a message says no more than that a nested workflow has problems.
+fn is_report(message: &str) -> bool {
+    message.starts_with("the nested workflow `")
+        && (message.ends_with("` has a problem") || message.ends_with("` has problems"))
+}
+
+/// A problem of another file on one line, without its help.
+fn placed(path: &Path, problem: &Problem) -> String {
+    let Problem {
+        line,
+        column,
+        severity,
+        message,
+        ..
+    } = problem;
+    format!("{}:{line}:{column}: {severity}: {message}", path.display())
 }
 
 /// What to say where `file` is one of the files around it.

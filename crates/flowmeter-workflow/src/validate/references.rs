@@ -422,8 +422,11 @@ impl<'a> Check<'a, '_> {
         if node.repeat.is_some() {
             names.push((SmolStr::new_static("loop_stopped"), ValueType::String));
         }
-        if !names.iter().any(|(name, _)| name == "error") {
-            names.push((SmolStr::new_static("error"), ValueType::String));
+        // The failure of any node can be read behind its edge for `error`.
+        for output in ["error", "error_type"] {
+            if !names.iter().any(|(name, _)| name == output) {
+                names.push((SmolStr::new_static(output), ValueType::String));
+            }
         }
         NodeOutputs { names, free, suffix }
     }

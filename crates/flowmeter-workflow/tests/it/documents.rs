@@ -245,8 +245,8 @@ fn templates_are_checked() {
             5:97: error: `${item}`: there is no `item` here: the node has no `batch`
                 help: inputs: name, count, spare; nodes: first, many, after, lost
             5:108: error: `${first.exit_code.x}`: `first.exit_code` is of type integer; there is nothing inside
-            6:87: warning: `${many.stdout ?? "x"}`: node `many` (shell, batch) has no output `stdout`; it has results, count, success_count, error_count, errors, batch_metadata, error
-            8:60: error: `${many.stdout}`: node `many` (shell, batch) has no output `stdout`; it has results, count, success_count, error_count, errors, batch_metadata, error
+            6:87: warning: `${many.stdout ?? "x"}`: node `many` (shell, batch) has no output `stdout`; it has results, count, success_count, error_count, errors, batch_metadata, error, error_type
+            8:60: error: `${many.stdout}`: node `many` (shell, batch) has no output `stdout`; it has results, count, success_count, error_count, errors, batch_metadata, error, error_type
             8:101: warning: `${first.stdou ?? later.echo ?? 1}`: node `first` (shell) has no output `stdou`; it has stdout, stdout_is_binary, stderr, stderr_is_binary, exit_code, command, error, error_type
                 help: did you mean `${first.stdout}`?
             9:12: warning: node `lost` is never reached: no edge leads to it
@@ -335,11 +335,42 @@ fn nested_files_are_checked_with_their_parents() {
         DIR/parent.json:3:90: error: the nested workflow `child` has no input `txt`
             help: did you mean `text`? its inputs: text, n
         DIR/parent.json:3:107: error: input `n` of the nested workflow `child` is of type integer, not string
-        DIR/parent.json:4:58: error: `${two.sad}`: node `two` (workflow) has no output `sad`; it has said, error
+        DIR/parent.json:4:58: error: `${two.sad}`: node `two` (workflow) has no output `sad`; it has said, error, error_type
             help: did you mean `${two.said}`?
         DIR/parent.json:5:66: error: the saved workflow `saved` cannot be looked up: no folder of saved workflows is set
         DIR/parent.json:6:3: error: a nested workflow needs `workflow_path` or `workflow_name`"#]].assert_eq(&shown("parent.json"));
     expect!["cannot read the workflow file `DIR/missing.json`"].assert_eq(&shown("missing.json"));
+}
+
+#[test]
+fn a_problem_far_inside_is_said_once() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, inner) in [("a", "b.json"), ("b", "c.json")] {
+        let text = format!(
+            r#"{{"nodes": [{{"id": "x", "type": "workflow", "params": {{"workflow_path": "{inner}"}}}}]}}"#
+        );
+        std::fs::write(folder.path().join(format!("{name}.json")), text).unwrap();
+    }
+    std::fs::write(
+        folder.path().join("c.json"),
+        r#"{"nodes": [{"id": "x", "type": "ecko"}]}"#,
+    )
+    .unwrap();
+    let error = check_file(&folder.path().join("a.json"), None)
+        .unwrap_err()
+        .to_string();
+    expect![[r#"
+        DIR/a.json:1:72: error: the nested workflow `DIR/b.json` has a problem
+            help: DIR/c.json:1:32: error: there is no node type `ecko`; did you mean `echo`? node types: shell, code, http, llm, read-file, write-file, copy-file, move-file, delete-file, workflow, echo"#]]
+    .assert_eq(&error.replace(&*folder.path().to_string_lossy(), "DIR"));
+}
+
+#[test]
+fn the_failure_of_any_node_can_be_named() {
+    check(
+        r#"{"nodes": [{"id": "b", "type": "shell", "params": {"command": "x"}, "batch": {"items": [1]}}, {"id": "e", "type": "echo", "params": {"message": "${b.error} ${b.error_type}"}}], "edges": [{"from": "b", "to": "e", "action": "error"}]}"#,
+        expect![""],
+    );
 }
 
 #[test]
