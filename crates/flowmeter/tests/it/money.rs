@@ -10,9 +10,10 @@ use flowmeter_engine::{
     Action, Batch, BatchErrorHandling, BatchPolicy, Flow, Node, NodeContext, NodeError, async_trait,
 };
 use flowmeter_model::{CostTotal, Figure, SpanKind, TokenUsage, UsdNanos};
+use flowmeter_pricing::PriceBook;
 use serde_json::{Value, json};
 
-use crate::probes::{Items, Ran, call, exec, quick, request, response, run, run_with, traced};
+use crate::probes::{Items, Ran, call, exec, idle, quick, request, response, run, run_with, traced};
 
 const MODELS: [&str; 4] = ["gpt-4o", "gpt-4o-mini", "nobody-knows-this-model", "o3"];
 
@@ -416,4 +417,24 @@ async fn metrics_do_not_depend_on_what_the_trace_keeps() {
         builder.capture(CaptureLevel::Full)
     })
     .await;
+}
+
+#[tokio::test]
+async fn the_price_book_is_decoded_by_the_first_llm_call_and_not_before() {
+    let book = Arc::new(PriceBook::bundled());
+    let without = Arc::clone(&book);
+    run_with(traced("quiet", idle()), |builder| builder.prices(without)).await;
+    assert!(
+        !book.is_decoded(),
+        "a run without an LLM call must not pay for the prices"
+    );
+
+    let with = Arc::clone(&book);
+    let asks = quick(|cx| {
+        current(cx).llm_call(request("gpt-4o")).succeed(response(10, 3));
+        Ok(Action::default())
+    });
+    let ran = run_with(traced("asks", asks), |builder| builder.prices(with)).await;
+    assert!(book.is_decoded());
+    assert!(ran.report.metrics.llm.cost.known > UsdNanos::ZERO);
 }
