@@ -161,9 +161,10 @@ fn start_up(folder: &Path, rounds: usize) {
     );
 }
 
-/// The peer's own time for a node, where it is installed.
+/// What a node takes in the peer and here, a `shell` node that runs `true` each (the peer has no `echo`): the
+/// difference of a long run and a short one, so that neither's start-up counts.
 fn pflow(folder: &Path) {
-    const NODES: usize = 200;
+    const NODES: [usize; 2] = [10, 110];
     if Command::new("pflow")
         .arg("--version")
         .stdout(Stdio::null())
@@ -174,33 +175,57 @@ fn pflow(folder: &Path) {
         println!("pflow is not on the PATH: its own time is not measured (pip install pflow-cli)");
         return;
     }
-    let file = echo_workflow(folder, NODES);
-    let run = || {
+    let per_node = |time: &dyn Fn(usize) -> Duration| {
+        let [short, long] = NODES.map(|count| median((0..3).map(|_| time(count)).collect()));
+        ms(long.saturating_sub(short)) / (NODES[1] - NODES[0]) as f64
+    };
+    let theirs = per_node(&|count| {
+        let steps: String = (0..count)
+            .map(|index| format!("### n{index}\n\nRuns.\n\n- type: shell\n- command: \"true\"\n\n"))
+            .collect();
+        let path = folder.join(format!("shell-{count}.pflow.md"));
+        std::fs::write(&path, format!("# Shell\n\nRuns.\n\n## Steps\n\n{steps}")).expect("a workflow");
         let mut command = Command::new("pflow");
         command
-            .arg(&file)
+            .arg(path)
             .env("HOME", folder)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null());
-        let began = Instant::now();
-        let ok = command.status().is_ok_and(|status| status.success());
-        ok.then(|| began.elapsed())
-    };
-    let one = echo_workflow(folder, 1);
-    let ours = time_of(flowmeter(
-        folder,
-        &["run", &file, "--quiet", "--capture", "full", "--trace"],
-    ));
-    match run() {
-        Some(theirs) => println!(
-            "{NODES} echo nodes: pflow {:.0} ms, flowmeter {:.1} ms: {:.0}×",
-            ms(theirs),
-            ms(ours),
-            theirs.as_secs_f64() / ours.as_secs_f64()
-        ),
-        None => println!("pflow did not run {file}; nothing to compare (its node types may differ: {one})"),
-    }
+        time_of(command)
+    });
+    let ours = per_node(&|count| {
+        let nodes: Vec<String> = (0..count)
+            .map(|index| {
+                format!("{{\"id\":\"n{index}\",\"type\":\"shell\",\"params\":{{\"command\":\"true\"}}}}")
+            })
+            .collect();
+        let edges: Vec<String> = (1..count)
+            .map(|index| format!("{{\"from\":\"n{}\",\"to\":\"n{index}\"}}", index - 1))
+            .collect();
+        let path = folder.join(format!("shell-{count}.json"));
+        let text = format!(
+            "{{\"nodes\":[{}],\"edges\":[{}]}}",
+            nodes.join(","),
+            edges.join(",")
+        );
+        std::fs::write(&path, text).expect("a workflow");
+        time_of(flowmeter(
+            folder,
+            &[
+                "run",
+                &path.display().to_string(),
+                "--quiet",
+                "--capture",
+                "full",
+                "--trace",
+            ],
+        ))
+    });
+    println!(
+        "a shell node that does nothing, traced: pflow {theirs:.2} ms, flowmeter {ours:.2} ms: {:.1}×",
+        theirs / ours.max(0.001)
+    );
 }
 
 fn ms(duration: Duration) -> f64 {
