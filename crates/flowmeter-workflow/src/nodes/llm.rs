@@ -110,6 +110,9 @@ fn retry() -> RetryPolicy {
 /// How long an attempt may take unless the node says otherwise.
 const TIMEOUT: Duration = Duration::from_secs(300);
 
+/// How much a model may think, in words.
+const EFFORTS: [&str; 6] = ["none", "minimal", "low", "medium", "high", "xhigh"];
+
 struct Llm {
     services: Arc<Services>,
 }
@@ -119,6 +122,13 @@ impl Leaf for Llm {
     async fn work(&self, cx: &NodeContext) -> Result<Outputs, NodeError> {
         let mut outputs = Outputs::new();
         let request = self.request(Params::of(cx))?;
+        for image in request.images.iter().filter(|image| is_file(image)) {
+            // Found out here, before a call is counted that is never made.
+            if let Err(error) = tokio::fs::File::open(image).await {
+                let message = format!("the image `{image}` cannot be read: {error}");
+                return Err(NodeError::permanent(message).with_type("image"));
+            }
+        }
         outputs.insert("prompt".to_owned(), Value::from(request.prompt.as_str()));
         match self.ask(cx, &request, &mut outputs).await {
             Ok(()) => Ok(outputs),
@@ -148,6 +158,15 @@ impl Llm {
             ));
         }
         let effort = params.text("reasoning_effort").map(SmolStr::new);
+        if let Some(effort) = &effort
+            && !EFFORTS.contains(&effort.as_str())
+            && effort.parse::<u32>().is_err()
+        {
+            return Err(NodeError::permanent(format!(
+                "`{effort}` is no `reasoning_effort`: {} or a number of tokens",
+                EFFORTS.join(", ")
+            )));
+        }
         let budget = params
             .whole_number("reasoning_max_tokens")?
             .map(|budget| SmolStr::new(budget.to_string()));
@@ -276,6 +295,13 @@ impl Llm {
             },
         }
     }
+}
+
+/// Whether the image is a path, not an address and not the image itself.
+fn is_file(image: &str) -> bool {
+    !["data:", "http://", "https://"]
+        .iter()
+        .any(|start| image.starts_with(start))
 }
 
 fn llm_request(request: &ChatRequest, target: &ChatTarget, recording: bool) -> LlmRequest {

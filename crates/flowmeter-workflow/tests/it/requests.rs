@@ -311,3 +311,32 @@ async fn the_http_node_leads_refusals_to_the_action_error() {
     );
     assert!(began.elapsed() < Duration::from_secs(2));
 }
+
+#[tokio::test]
+async fn a_request_that_cannot_be_made_is_no_call() {
+    for (params, said) in [
+        (
+            json!({"prompt": "p", "images": ["no/such.png"]}),
+            "the image `no/such.png` cannot be read",
+        ),
+        (
+            json!({"prompt": "p", "reasoning_effort": "lots"}),
+            "`lots` is no `reasoning_effort`",
+        ),
+    ] {
+        let server = ScriptedModel::start(Script::new()).await.unwrap();
+        let node = (find("llm").unwrap().make)(&NodeSetting {
+            id: "n",
+            retry: RetryPolicy::once(),
+            services: &services(Some(client(&server)), Some("demo-small")),
+        });
+        let meter = RunMeter::builder("test").start().unwrap();
+        let store = SharedStore::new().root().in_namespace("n");
+        let outcome = node
+            .run(&meter.context(store.clone()).with_params(Arc::new(params)))
+            .await;
+        let error = store.get("error").unwrap();
+        assert!(error.as_str().unwrap().starts_with(said), "{error}");
+        assert_eq!(meter.finish(outcome.as_ref()).metrics.llm.calls, 0);
+    }
+}
