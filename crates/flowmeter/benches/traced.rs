@@ -16,7 +16,7 @@ use harness::{Variant, medians, per_op, rounds, verdict};
 use serde_json::{Value, json};
 
 /// Nodes a measurement runs: fewer than make the recorder wait for its reader.
-const NODES: usize = 2_000;
+const NODES: usize = 1_000;
 
 /// Three writes, as many as an `llm` node makes.
 struct ThreeWrites {

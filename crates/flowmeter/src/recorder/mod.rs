@@ -134,7 +134,7 @@ impl Recorder {
     /// recorder.drain(|record| names.push(record.name().to_string()));
     /// assert_eq!(names, ["load"]);
     /// ```
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn span(&self, name: &'static str, parent: Option<SpanId>) -> RecordingSpan<'_> {
         if self.is_enabled() {

@@ -76,7 +76,7 @@ impl<'a> RecordingSpan<'a> {
     #[inline]
     pub fn end(self) {}
 
-    #[inline]
+    #[inline(never)]
     fn write(&mut self, mut words: Box<RecordWords>) {
         words.complete(RecordKind::End, TAG_CUSTOM_OK, Ticks::now().to_raw());
         let Some(recorder) = self.recorder else { return };
