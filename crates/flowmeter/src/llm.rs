@@ -111,7 +111,7 @@ impl LlmCall {
             run.prices.warm_up();
             let operation = format_smolstr!("{} {}", request.operation, request.model);
             Metered {
-                span: scope.open_inside(SpanKind::LlmCall, operation, None),
+                span: scope.open_inside(SpanKind::LlmCall, operation, None, None),
                 run,
                 sent_at: SystemClock.now(),
             }
@@ -199,10 +199,10 @@ impl LlmCall {
         } else {
             Cost::not_billed()
         };
-        let model = ended.model.as_ref().unwrap_or(&self.request.model);
         metered.run.collector.llm_call_ended(&LlmCallMetrics {
             node_path: &metered.span.node_path,
-            model,
+            // The name that was asked for: an answer may name a dated version, a failure names none.
+            model: &self.request.model,
             failed: ended.status != SpanStatus::Ok,
             usage: &ended.usage,
             cost: &cost,

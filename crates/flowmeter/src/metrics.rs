@@ -77,6 +77,10 @@ pub struct NodeMetrics {
     pub failures: u64,
     /// Attempts at its `exec`, over all runs.
     pub attempts: u64,
+    /// Items of its batches, over all runs.
+    pub items: u64,
+    /// Items that failed.
+    pub failed_items: u64,
     /// Time from `prep` to `post`, over all runs.
     pub duration_ns: u64,
     /// Its LLM calls.
@@ -89,6 +93,8 @@ struct NodeCounters {
     runs: u64,
     failures: u64,
     attempts: u64,
+    items: u64,
+    failed_items: u64,
     ticks: u64,
     llm: LlmTotals,
     order: usize,
@@ -130,10 +136,6 @@ impl MetricsCollector {
             counters: Mutex::default(),
             follows_running,
         }
-    }
-
-    pub(crate) fn follows_running(&self) -> bool {
-        self.follows_running
     }
 
     pub(crate) fn node_started(&self, span_id: SpanId, path: &SmolStr) {
@@ -180,9 +182,12 @@ impl MetricsCollector {
         node_entry(&mut counters.nodes, call.node_path).llm.add(call);
     }
 
-    pub(crate) fn batch_item_ended(&self, count: usize, failed: bool) {
+    pub(crate) fn batch_item_ended(&self, node_path: &str, count: usize, failed: bool) {
+        let mut counters = self.counters.lock();
+        let node = node_entry(&mut counters.nodes, node_path);
+        node.items += 1;
+        node.failed_items += u64::from(failed);
         if self.follows_running {
-            let mut counters = self.counters.lock();
             let batch = counters.batch.get_or_insert_default();
             batch.count = count;
             batch.done += 1;
@@ -213,6 +218,8 @@ impl MetricsCollector {
                     runs: node.runs,
                     failures: node.failures,
                     attempts: node.attempts,
+                    items: node.items,
+                    failed_items: node.failed_items,
                     duration_ns,
                     llm: node.llm.clone(),
                 };
@@ -386,6 +393,10 @@ impl RunMetrics {
                 object.insert("attempts".into(), node.attempts.into());
                 object.insert("failures".into(), node.failures.into());
                 object.insert("duration_ms".into(), json_milliseconds(node.duration_ns));
+                if node.items > 0 {
+                    object.insert("items".into(), node.items.into());
+                    object.insert("failed_items".into(), node.failed_items.into());
+                }
                 if node.llm.calls > 0 {
                     object.extend(totals_object(&node.llm));
                 }

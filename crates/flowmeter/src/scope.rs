@@ -26,8 +26,8 @@ pub(crate) struct SpanScope {
     start: Ticks,
     /// `outer/inner` of the node it belongs to; empty outside any node.
     pub(crate) node_path: SmolStr,
-    /// Items of the batch that this scope is one of.
-    batch_count: usize,
+    /// Which step of how many this is.
+    numbers: Option<Numbers>,
     /// Counted for the node as a whole: shared with the steps inside it once there are any.
     attempts: OnceLock<Arc<AtomicU32>>,
     details: Mutex<Option<Box<SpanDetails>>>,
@@ -82,7 +82,7 @@ impl SpanScope {
             operation,
             start,
             node_path,
-            batch_count: 0,
+            numbers: None,
             attempts: OnceLock::new(),
             details: Mutex::new(details),
             ended: AtomicBool::new(false),
@@ -94,17 +94,29 @@ impl SpanScope {
         &self,
         kind: SpanKind,
         operation: SmolStr,
+        numbers: Option<Numbers>,
         details: Option<Box<SpanDetails>>,
     ) -> Arc<Self> {
         let node_path = self.node_path.clone();
+        let attributes = numbers.map(recorded);
         let opening = SpanOpening {
             kind,
             operation,
             node_path,
-            attributes: &[],
+            attributes: attributes.as_ref().map_or(&[], |attributes| &attributes[..]),
             details,
         };
-        Self::open(&self.run, Some(self.span_id), opening)
+        let mut inside = Self::open(&self.run, Some(self.span_id), opening);
+        if let Some(scope) = Arc::get_mut(&mut inside) {
+            scope.numbers = numbers;
+        }
+        inside
+    }
+
+    fn batch_count(&self) -> usize {
+        self.numbers
+            .and_then(|[_, (_, count)]| usize::try_from(count).ok())
+            .unwrap_or(0)
     }
 
     /// Changes the details; nothing happens when no spans are kept.
@@ -131,7 +143,12 @@ impl SpanScope {
 
     /// Ends the span; later calls do nothing.
     pub(crate) fn end(&self, status: SpanStatus, finish: impl FnOnce(&mut SpanDetails)) {
-        self.end_with(status, &[], finish);
+        let attributes = self.numbers.map(recorded);
+        self.end_with(
+            status,
+            attributes.as_ref().map_or(&[], |attributes| &attributes[..]),
+            finish,
+        );
     }
 
     /// Ends the span with short attributes that need no room of their own.
@@ -161,6 +178,13 @@ impl SpanScope {
             .recorder
             .append_span(&parts, Some(Payload::Details(details)));
     }
+}
+
+/// Which step of how many, as attributes.
+pub(crate) type Numbers = [(&'static str, i64); 2];
+
+fn recorded(numbers: Numbers) -> [(&'static str, RecordedValue<'static>); 2] {
+    numbers.map(|(key, number)| (key, RecordedValue::I64(number)))
 }
 
 /// How the end of something shows that was dropped half-way: a branch beside it failed or the run was stopped,
@@ -203,38 +227,44 @@ impl Scope for SpanScope {
         if let Step::Attempt { .. } = step {
             attempts.fetch_add(1, Ordering::Relaxed);
         }
-        // Without spans only the items of a batch are to be seen, by somebody who follows its progress.
-        let is_followed = matches!(step, Step::BatchItem { .. }) && self.run.collector.follows_running();
-        if !self.run.keeps_spans && !is_followed {
+        // Without spans only the items of a batch are to be seen: they are counted.
+        if !self.run.keeps_spans && !matches!(step, Step::BatchItem { .. }) {
             return None;
         }
         let mut details = Box::<SpanDetails>::default();
-        let (kind, operation, batch_count) = match step {
+        let (kind, operation, numbers) = match step {
             Step::Attempt { number, attempts_max } => {
-                details.attributes.set("attempt.number", number);
-                details.attributes.set("attempt.max", attempts_max);
-                (SpanKind::Attempt, SmolStr::new_static("attempt"), 0)
+                let numbers = [
+                    ("attempt.number", i64::from(number)),
+                    ("attempt.max", i64::from(attempts_max)),
+                ];
+                (SpanKind::Attempt, SmolStr::new_static("attempt"), numbers)
             }
             Step::BatchItem { index, count, item } => {
-                details.attributes.set("batch.index", index as u64);
-                details.attributes.set("batch.count", count as u64);
                 if self.run.keeps_content {
                     details.params = Some(Arc::clone(item));
                 }
-                (SpanKind::BatchItem, SmolStr::new_static("batch.item"), count)
+                let whole = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+                let numbers = [("batch.index", whole(index)), ("batch.count", whole(count))];
+                (SpanKind::BatchItem, SmolStr::new_static("batch.item"), numbers)
             }
             Step::Iteration {
                 number,
                 iterations_max,
             } => {
-                details.attributes.set("loop.iteration", number);
-                details.attributes.set("loop.max", iterations_max);
-                (SpanKind::Iteration, SmolStr::new_static("loop.iteration"), 0)
+                let numbers = [
+                    ("loop.iteration", i64::from(number)),
+                    ("loop.max", i64::from(iterations_max)),
+                ];
+                (
+                    SpanKind::Iteration,
+                    SmolStr::new_static("loop.iteration"),
+                    numbers,
+                )
             }
         };
-        let mut inside = self.open_inside(kind, operation, Some(details));
+        let mut inside = self.open_inside(kind, operation, Some(numbers), Some(details));
         if let Some(inside) = Arc::get_mut(&mut inside) {
-            inside.batch_count = batch_count;
             inside.attempts = OnceLock::from(Arc::clone(attempts));
         }
         Some(inside)
@@ -243,9 +273,11 @@ impl Scope for SpanScope {
     fn leave(&self, outcome: Result<(), &NodeError>) {
         let (status, error) = status_of(outcome);
         if self.kind == SpanKind::BatchItem {
-            self.run
-                .collector
-                .batch_item_ended(self.batch_count, status != SpanStatus::Ok);
+            self.run.collector.batch_item_ended(
+                &self.node_path,
+                self.batch_count(),
+                status != SpanStatus::Ok,
+            );
         }
         self.end(status, |details| details.error = error);
     }

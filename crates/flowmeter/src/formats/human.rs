@@ -182,8 +182,33 @@ impl Tree<'_> {
         writeln!(
             output,
             "{indent}{arrow} {name} ({duration}){mark}{}",
-            spend_of(span)
+            self.items_of(span) + &spend_of(span)
         )
+    }
+
+    /// How many items of a batch did well, where not all of them did.
+    fn items_of(&self, span: &Span) -> String {
+        let entries = self
+            .children
+            .get(&Some(span.span_id))
+            .map(Vec::as_slice)
+            .unwrap_or_default();
+        let items = entries.iter().filter_map(|entry| match entry {
+            Entry::Span(child) if child.kind == SpanKind::BatchItem => {
+                Some(child.status == Some(SpanStatus::Ok))
+            }
+            _ => None,
+        });
+        let (mut count, mut good) = (0, 0);
+        for did_well in items {
+            count += 1;
+            good += usize::from(did_well);
+        }
+        if good == count {
+            String::new()
+        } else {
+            format!(" {good} of {count} items did well")
+        }
     }
 
     fn write_log(&self, log: &LogRecord, depth: usize, output: &mut dyn Write) -> io::Result<()> {
@@ -312,32 +337,40 @@ fn first_lines(message: &str, indent: &str) -> String {
 }
 
 fn write_summary(trace: &TraceDocument, tree: &Tree<'_>, output: &mut dyn Write) -> io::Result<()> {
-    let nodes = trace
-        .spans
-        .iter()
-        .filter(|span| span.kind == SpanKind::Node && span.end.is_some());
-    let (mut executed, mut failed) = (0_u64, 0_u64);
-    for node in nodes {
-        executed += 1;
-        failed += u64::from(node.status != Some(SpanStatus::Ok));
+    let (mut executed, mut failed, mut unfinished) = (0_u64, 0_u64, 0_u64);
+    for node in trace.spans.iter().filter(|span| span.kind == SpanKind::Node) {
+        if node.end.is_none() {
+            unfinished += 1;
+        } else {
+            executed += 1;
+            failed += u64::from(node.status != Some(SpanStatus::Ok));
+        }
     }
-    let rate = if executed == 0 {
-        100.0
-    } else {
-        (executed - failed) as f64 * 100.0 / executed as f64
+    let rate = match executed {
+        // Of nothing nothing failed, unless the end was not seen.
+        0 if unfinished > 0 => "unknown".to_owned(),
+        0 => "100%".to_owned(),
+        _ => {
+            let rate = (executed - failed) as f64 * 100.0 / executed as f64;
+            if rate.fract() == 0.0 {
+                format!("{rate:.0}%")
+            } else {
+                format!("{rate:.1}%")
+            }
+        }
     };
-    let rate = if rate.fract() == 0.0 {
-        format!("{rate:.0}%")
-    } else {
-        format!("{rate:.1}%")
+    let more = match unfinished {
+        0 => String::new(),
+        _ => format!(" (and {unfinished} that had not ended)"),
     };
+    let at_least = if trace.is_finished() { "" } else { "at least " };
     writeln!(output, "Summary:")?;
     writeln!(
         output,
-        "- Total Duration: {}",
+        "- Total Duration: {at_least}{}",
         format_duration(total_duration_ns(trace))
     )?;
-    writeln!(output, "- Nodes Executed: {executed}")?;
+    writeln!(output, "- Nodes Executed: {executed}{more}")?;
     writeln!(output, "- Success Rate: {rate}")?;
     write_spend(trace, output)?;
     let warn = |text: &str| tree.paint(text, Style::new().yellow());
@@ -413,7 +446,8 @@ fn total_duration_ns(trace: &TraceDocument) -> u64 {
     })
     .unwrap_or_else(|| {
         let first = trace.spans.iter().map(|span| span.start).min();
-        let last = trace.spans.iter().filter_map(|span| span.end).max();
+        let seen = trace.spans.iter().map(|span| span.end.unwrap_or(span.start));
+        let last = seen.chain(trace.logs.iter().map(|log| log.time)).max();
         first.zip(last).map_or(0, |(first, last)| last.since(first))
     })
 }

@@ -123,6 +123,11 @@ pub fn read_trace(path: &Path) -> Result<TraceDocument, ReadError> {
             io::ErrorKind::InvalidData => no_trace("it is not UTF-8 text".to_owned()),
             _ => open(source),
         })?;
+    if !text.trim_start().starts_with('{') {
+        return Err(no_trace(
+            "a trace is a JSON object with `trace_id` and `spans`".to_owned(),
+        ));
+    }
     let document: DocumentWire = serde_json::from_str(&text).map_err(|error| no_trace(error.to_string()))?;
     if let Some(format) = &document.format {
         check_format(format).map_err(no_trace)?;

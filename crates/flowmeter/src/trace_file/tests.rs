@@ -407,9 +407,12 @@ fn what_is_no_trace_says_what_is_wrong() {
     let cases: [(&[u8], &str); 9] = [
         (b"", "it is empty"),
         (b" \n", "it is empty"),
-        (b"not json", "expected ident"),
+        (
+            b"not json",
+            "a trace is a JSON object with `trace_id` and `spans`",
+        ),
         (b"{}", "missing field `trace_id`"),
-        (b"[1, 2]", "invalid type"),
+        (b"[1, 2]", "a trace is a JSON object with `trace_id` and `spans`"),
         (b"\xff\xfe\x00", "it is not UTF-8 text"),
         (
             br#"{"format": "other", "trace_id": "x", "spans": []}"#,
@@ -530,5 +533,31 @@ fn a_value_that_is_shared_is_written_in_full() {
             .spans
             .iter()
             .all(|span| span.attributes.get("big") == Some(&AttributeValue::Json(Arc::clone(&big))))
+    );
+}
+
+#[test]
+fn the_shape_that_other_tools_write_is_told_by_its_names() {
+    let (_folder, path) = folder();
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let text = r#"{"trace_id": "abc123", "spans": [{"span_id": "span1", "operation": "node.read_file",
+        "start_time": 1234567890, "duration_ms": 45.2, "attributes": {"node.id": "reader"}}],
+        "metrics": {"total_duration_ms": 234.5, "node_count": 5, "success_rate": 1.0}}"#;
+    fs::write(&path, text).unwrap();
+    let mut shown = Vec::new();
+    crate::write_human(
+        &read_trace(&path).unwrap(),
+        crate::HumanStyle::default(),
+        &mut shown,
+    )
+    .unwrap();
+    let shown = String::from_utf8(shown).unwrap();
+    assert!(
+        shown.contains("→ node.read_file [reader]\n← node.read_file (45.2ms) ✓\n"),
+        "{shown}"
+    );
+    assert!(
+        shown.contains("- Total Duration: 234.5ms\n- Nodes Executed: 1\n"),
+        "{shown}"
     );
 }

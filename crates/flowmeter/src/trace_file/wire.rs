@@ -35,8 +35,9 @@ pub(super) struct SpanWire<'a> {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) parent_span_id: Option<SpanId>,
     pub(super) operation: Cow<'a, str>,
-    #[serde(default = "custom_kind")]
-    pub(super) kind: SpanKind,
+    /// Other tools do not write it.
+    #[serde(default)]
+    pub(super) kind: Option<SpanKind>,
     pub(super) start_time: TimestampNs,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) end_time: Option<TimestampNs>,
@@ -62,8 +63,13 @@ pub(super) struct SpanWire<'a> {
     pub(super) cost: Option<Cow<'a, Cost>>,
 }
 
-fn custom_kind() -> SpanKind {
-    SpanKind::Custom
+/// What a span stands for that does not say it: the agreed names of operations tell.
+fn kind_of_operation(operation: &str) -> SpanKind {
+    match operation {
+        "workflow.start" => SpanKind::Run,
+        _ if operation.starts_with("node.") => SpanKind::Node,
+        _ => SpanKind::Custom,
+    }
 }
 
 impl<'a> SpanWire<'a> {
@@ -72,7 +78,7 @@ impl<'a> SpanWire<'a> {
             span_id: span.span_id,
             parent_span_id: span.parent_span_id,
             operation: Cow::Borrowed(&span.operation),
-            kind: span.kind,
+            kind: Some(span.kind),
             start_time: span.start,
             end_time: span.end,
             duration_ms: span.duration_ns().map(milliseconds),
@@ -93,7 +99,7 @@ impl<'a> SpanWire<'a> {
             trace_id,
             self.span_id,
             self.parent_span_id,
-            self.kind,
+            self.kind.unwrap_or_else(|| kind_of_operation(&self.operation)),
             self.operation.as_ref(),
             self.start_time,
         );

@@ -434,3 +434,33 @@ async fn the_price_book_is_decoded_by_the_first_llm_call_and_not_before() {
     assert!(book.is_decoded());
     assert!(ran.report.metrics.llm.cost.known > UsdNanos::ZERO);
 }
+
+#[tokio::test]
+async fn failed_items_and_versions_of_a_model_do_not_split_the_figures() {
+    let item = quick(|cx| {
+        let begun = current(cx).llm_call(request("gpt-4o-mini"));
+        if cx.variables().get("item").and_then(|item| item.as_u64()) == Some(1) {
+            drop(begun.fail(LlmFailure::default()));
+            return Err(NodeError::failed("refused"));
+        }
+        let mut answer = response(10, 5);
+        answer.model = Some("gpt-4o-mini-2024-07-18".into());
+        drop(begun.succeed(answer));
+        Ok(Action::default())
+    });
+    let policy = BatchPolicy {
+        error_handling: BatchErrorHandling::Continue,
+        ..BatchPolicy::default()
+    };
+    let ran = run(traced("batch", Batch::new(item, Items(3), policy).unwrap())).await;
+    let metrics = ran.report.metrics.to_json();
+    assert_eq!(metrics["workflow"]["nodes"]["batch"]["items"], 3);
+    assert_eq!(metrics["workflow"]["nodes"]["batch"]["failed_items"], 1);
+    let models = metrics["workflow"]["by_model"].as_object().unwrap();
+    assert_eq!(models.keys().collect::<Vec<_>>(), ["gpt-4o-mini"]);
+    assert_eq!(models["gpt-4o-mini"]["llm_calls"], 3);
+    let mut tree = Vec::new();
+    flowmeter::write_human(&ran.trace, flowmeter::HumanStyle::default(), &mut tree).unwrap();
+    let tree = String::from_utf8(tree).unwrap();
+    assert!(tree.contains(") ✓ 2 of 3 items did well"), "{tree}");
+}
