@@ -545,12 +545,7 @@ fn the_shape_that_other_tools_write_is_told_by_its_names() {
         "metrics": {"total_duration_ms": 234.5, "node_count": 5, "success_rate": 1.0}}"#;
     fs::write(&path, text).unwrap();
     let mut shown = Vec::new();
-    crate::write_human(
-        &read_trace(&path).unwrap(),
-        crate::HumanStyle::default(),
-        &mut shown,
-    )
-    .unwrap();
+    write_human(&read_trace(&path).unwrap(), HumanStyle::default(), &mut shown).unwrap();
     let shown = String::from_utf8(shown).unwrap();
     assert!(
         shown.contains("→ node.read_file [reader]\n← node.read_file (45.2ms) ✓\n"),
