@@ -4,6 +4,7 @@
 
 use std::path::PathBuf;
 
+use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
@@ -95,7 +96,7 @@ pub(crate) struct RunOutputArgs {
     #[arg(long)]
     pub(crate) trace: bool,
     /// Keep the trace, in this file
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", value_parser = PathBufValueParser::new().try_map(trace_path))]
     pub(crate) trace_file: Option<PathBuf>,
     /// How much content the trace holds [default: limited]
     #[arg(long, value_name = "LEVEL")]
@@ -109,6 +110,14 @@ pub(crate) struct RunOutputArgs {
     /// Show no progress on the terminal while the workflow runs
     #[arg(long)]
     pub(crate) no_progress: bool,
+}
+
+/// The file of a trace; the name that other tools have for standard output is none.
+fn trace_path(path: PathBuf) -> Result<PathBuf, &'static str> {
+    if path.as_os_str() == "-" {
+        return Err("standard output is for the result; name a file");
+    }
+    Ok(path)
 }
 
 /// How results are printed.
@@ -228,7 +237,7 @@ pub(crate) struct DemoArgs {
     #[arg(long, value_name = "FORMAT")]
     pub(crate) output_format: Option<OutputFormat>,
     /// Keep the trace, in this file
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", value_parser = PathBufValueParser::new().try_map(trace_path))]
     pub(crate) trace_file: Option<PathBuf>,
     /// Print the result and errors only: no tree, no progress, no summary
     #[arg(short = 'q', long)]

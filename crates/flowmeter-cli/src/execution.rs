@@ -2,12 +2,12 @@
 //!
 //! Never prints a result: `report` does, from what comes back.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use flowmeter::{KeepTrace, Redactor, RunMeter, RunReport, is_secret_name};
+use flowmeter::{KeepTrace, Redactor, RunMeter, RunReport};
 use flowmeter_engine::{NodeContext, NodeError, SharedStore};
 use flowmeter_pricing::PriceBook;
 use flowmeter_workflow::{Workflow, WorkflowEnd};
@@ -17,10 +17,11 @@ use tokio::time::MissedTickBehavior;
 
 use crate::commands::show::local_offset_seconds;
 use crate::config::Config;
-use crate::exit::{Exit, UNKNOWN_OUTPUT};
+use crate::exit::UNKNOWN_OUTPUT;
 use crate::home::Home;
 use crate::output::Output;
 use crate::progress::{self, ProgressLine};
+use crate::secrets::Secrets;
 use crate::signals::StopSignals;
 use crate::traces;
 
@@ -57,6 +58,8 @@ pub(crate) struct Finished {
     pub(crate) workflow: String,
     /// The value to print, or why there is none.
     pub(crate) outcome: Result<RunResult, NodeError>,
+    /// What the run gave all the same, where only the output that was asked for is not there.
+    pub(crate) result_beside: Option<Arc<Value>>,
     pub(crate) report: RunReport,
     /// The signal that stopped it.
     pub(crate) stopped_by: Option<&'static str>,
@@ -64,6 +67,19 @@ pub(crate) struct Finished {
     pub(crate) trace: TraceWish,
     pub(crate) warnings: Vec<String>,
     pub(crate) utc_offset_seconds: i32,
+    /// The folder of saved traces, where this run's own went there.
+    trace_folder: Option<PathBuf>,
+}
+
+impl Finished {
+    /// Removes the traces that have had their time, and never this run's own. Call it last: the trace may be
+    /// needed to report the run.
+    pub(crate) fn prune_traces(&self) {
+        if let Some(folder) = &self.trace_folder {
+            let own = self.report.trace_file.as_deref();
+            traces::prune(folder, self.config.traces_keep, own);
+        }
+    }
 }
 
 /// What a run that went well gives.
@@ -120,6 +136,8 @@ pub(crate) fn run_in(
     } = execution;
     let utc_offset_seconds = if trace.tree { local_offset_seconds() } else { 0 };
     let name = workflow.name().to_owned();
+    let redactor = redactor(&workflow, &file, &inputs, &config, home)?;
+    let signals = StopSignals::listen(*output).context("signals cannot be listened for")?;
     let shows_progress = ProgressLine::is_wanted(&config, output);
     let keep = if trace.tree || trace.file.is_some() {
         KeepTrace::Always
@@ -129,7 +147,7 @@ pub(crate) fn run_in(
     let mut builder = RunMeter::builder(&name)
         .capture(config.capture)
         .limits(config.limits)
-        .redactor(redactor(&config)?)
+        .redactor(redactor)
         .prices(prices)
         .keep_trace(keep)
         .follow_progress(shows_progress)
@@ -145,14 +163,20 @@ pub(crate) fn run_in(
         Arc::new(workflow),
         &meter,
         inputs,
+        signals,
         ProgressLine::new(shows_progress),
         output,
     ));
-    let outcome = ended.and_then(|end| result_of(&end, wanted_output.as_deref()));
+    let mut result_beside = None;
+    let outcome = ended.and_then(|end| {
+        let result = result_of(&end, wanted_output.as_deref());
+        if result.is_err() {
+            result_beside = Some(end.outputs.result());
+        }
+        result
+    });
     let report = meter.finish(outcome.as_ref());
-    if trace.file.is_none() {
-        traces::prune(&folder, config.traces_keep);
-    }
+    let trace_folder = trace.file.is_none().then_some(folder);
     for error in &report.export_errors {
         let warning = crate::report::with_causes(error);
         output.warn(&warning);
@@ -161,12 +185,14 @@ pub(crate) fn run_in(
     Ok(Finished {
         workflow: name,
         outcome,
+        result_beside,
         report,
         stopped_by,
         config,
         trace,
         warnings,
         utc_offset_seconds,
+        trace_folder,
     })
 }
 
@@ -179,15 +205,19 @@ fn trace_folder(home: &Home, is_shown: bool) -> PathBuf {
     folder
 }
 
-/// Masks what the environment holds under names that say secret, and the user's patterns.
-fn redactor(config: &Config) -> Result<Redactor> {
-    let secrets: Vec<String> = std::env::vars_os()
-        .filter_map(|(name, value)| {
-            let name = name.into_string().ok()?;
-            is_secret_name(&name).then(|| value.into_string().ok()).flatten()
-        })
-        .collect();
-    Ok(Redactor::new(&secrets, &config.redact_patterns)?)
+/// Masks what environment, inputs and workflow files hold under names that say secret, and the user's patterns.
+fn redactor(
+    workflow: &Workflow,
+    file: &Path,
+    inputs: &Map<String, Value>,
+    config: &Config,
+    home: &Home,
+) -> Result<Redactor> {
+    let mut secrets = Secrets::default();
+    secrets.take_environment(std::env::vars_os());
+    secrets.take_inputs(inputs);
+    secrets.take_workflow(workflow.document(), file, &home.workflows());
+    Ok(Redactor::new(&secrets.into_values(), &config.redact_patterns)?)
 }
 
 /// Runs the workflow until it ends or is stopped.
@@ -195,18 +225,10 @@ async fn drive(
     workflow: Arc<Workflow>,
     meter: &RunMeter,
     inputs: Map<String, Value>,
+    mut signals: StopSignals,
     mut line: ProgressLine,
     output: &Output,
 ) -> (Result<WorkflowEnd, NodeError>, Option<&'static str>) {
-    let mut signals = match StopSignals::listen() {
-        Ok(signals) => signals,
-        Err(error) => {
-            return (
-                Err(NodeError::failed("signals cannot be listened for").with_source(error)),
-                None,
-            );
-        }
-    };
     let cx: NodeContext = meter.context(SharedStore::new().root());
     let cancellation = cx.cancellation().clone();
     let mut running = tokio::spawn(async move { workflow.run(&cx, inputs).await });
@@ -219,12 +241,8 @@ async fn drive(
     let outcome = loop {
         tokio::select! {
             biased;
-            signal = signals.next() => {
+            Some(signal) = signals.first(), if stopped_by.is_none() => {
                 line.clear();
-                if stopped_by.is_some() {
-                    output.say("stopped at once");
-                    std::process::exit(Exit::Interrupted.code().into());
-                }
                 stopped_by = Some(signal);
                 output.note(&format!("{signal}: stopping; once more to stop at once"));
                 cancellation.cancel();

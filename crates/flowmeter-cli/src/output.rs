@@ -56,7 +56,12 @@ impl Output {
                 let (_, _unwritten) = out.into_parts();
                 Ok(())
             }
-            outcome => outcome,
+            outcome => outcome.map_err(|error| {
+                io::Error::new(
+                    error.kind(),
+                    format!("standard output cannot be written: {error}"),
+                )
+            }),
         }
     }
 

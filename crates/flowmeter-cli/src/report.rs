@@ -25,6 +25,9 @@ use crate::progress::grouped;
 struct RunJson<'a> {
     #[serde(flatten)]
     ending: EndingJson<'a>,
+    /// What there is beside the error.
+    #[serde(rename = "result", skip_serializing_if = "Option::is_none")]
+    result_beside: Option<&'a Value>,
     metrics: Value,
     status: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -100,7 +103,11 @@ pub(crate) fn run(finished: &Finished, output: &Output) -> Result<Exit> {
         print_tree(finished, output);
     }
     if let Err(error) = &finished.outcome {
-        output.error(&told(error, finished.stopped_by));
+        let mut text = told(error, finished.stopped_by);
+        if finished.result_beside.is_some() {
+            text.push_str("\n  the run itself went well: its whole result is on standard output");
+        }
+        output.error(&text);
     }
     if finished.config.output_format == OutputFormat::Text {
         output.note(&summary(finished, output));
@@ -115,7 +122,8 @@ pub(crate) fn run(finished: &Finished, output: &Output) -> Result<Exit> {
 
 fn print_text(finished: &Finished, output: &Output) -> io::Result<()> {
     let result = finished.outcome.as_ref().ok();
-    match result.and_then(|result| result.printed.as_deref()) {
+    let printed = result.and_then(|result| result.printed.as_deref());
+    match printed.or(finished.result_beside.as_deref()) {
         None => Ok(()),
         // Large texts are not copied to be printed.
         Some(Value::String(text)) => output.text(text),
@@ -127,6 +135,7 @@ fn print_text(finished: &Finished, output: &Output) -> io::Result<()> {
 pub(crate) fn refused(error: &Error, output: &Output) -> Result<Exit> {
     let object = RunJson {
         ending: EndingJson::Error(ErrorJson::of_refusal(error)),
+        result_beside: None,
         metrics: RunMetrics::default().to_json(),
         status: "failed",
         trace_id: None,
@@ -166,6 +175,7 @@ fn print_json(finished: &Finished, output: &Output) -> io::Result<()> {
     };
     let object = RunJson {
         ending,
+        result_beside: finished.result_beside.as_deref(),
         metrics,
         status,
         trace_id: Some(report.trace_id.to_string()),

@@ -1,33 +1,74 @@
-//! Ctrl-C, SIGTERM and SIGHUP: the first asks the run to stop, the second ends the process at once.
+//! Ctrl-C, SIGTERM and SIGHUP: the first asks the run to stop, the second ends the process at once, whatever
+//! the other threads are waiting for.
 //!
 //! Never ends the process on the first one: what was recorded is still to be written.
 
 use std::io;
 
+use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use crate::exit::Exit;
+use crate::output::Output;
+
+/// Tells of the first signal that asks the program to stop.
+pub(crate) struct StopSignals {
+    first: UnboundedReceiver<&'static str>,
+}
+
+impl StopSignals {
+    /// Listens from now on and until the process ends, in a thread of its own. Call it outside any runtime.
+    ///
+    /// # Errors
+    /// When the system has no place for a handler or a thread.
+    pub(crate) fn listen(output: Output) -> io::Result<Self> {
+        let runtime = Builder::new_current_thread().enable_io().build()?;
+        let signals = {
+            let _in_runtime = runtime.enter();
+            Signals {
+                interrupt: signal(SignalKind::interrupt())?,
+                terminate: signal(SignalKind::terminate())?,
+                hang_up: signal(SignalKind::hangup())?,
+            }
+        };
+        let (sender, first) = unbounded_channel();
+        std::thread::Builder::new()
+            .name("signals".to_owned())
+            .spawn(move || watch(&runtime, signals, &sender, output))?;
+        Ok(Self { first })
+    }
+
+    /// Waits for the first of them and says its name; `None` when nobody listens any more.
+    pub(crate) async fn first(&mut self) -> Option<&'static str> {
+        self.first.recv().await
+    }
+}
+
+fn watch(runtime: &Runtime, mut signals: Signals, run: &UnboundedSender<&'static str>, output: Output) {
+    let first = runtime.block_on(signals.next());
+    if run.send(first).is_err() {
+        // Standard error may take its time, and the second signal must not wait for it.
+        std::thread::spawn(move || {
+            output.note(&format!(
+                "{first}: the run is over and being written up; once more to stop at once"
+            ));
+        });
+    }
+    runtime.block_on(signals.next());
+    // Nothing is said: a stream that holds the program up would hold this up, too.
+    std::process::exit(Exit::Interrupted.code().into());
+}
 
 /// The signals that ask the program to stop.
-pub(crate) struct StopSignals {
+struct Signals {
     interrupt: Signal,
     terminate: Signal,
     hang_up: Signal,
 }
 
-impl StopSignals {
-    /// Listens from now on. Call it inside a tokio runtime.
-    ///
-    /// # Errors
-    /// When the system has no place for a handler.
-    pub(crate) fn listen() -> io::Result<Self> {
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-            hang_up: signal(SignalKind::hangup())?,
-        })
-    }
-
-    /// Waits for the next of them and says its name.
-    pub(crate) async fn next(&mut self) -> &'static str {
+impl Signals {
+    async fn next(&mut self) -> &'static str {
         tokio::select! {
             _ = self.interrupt.recv() => "Ctrl-C",
             _ = self.terminate.recv() => "SIGTERM",

@@ -43,6 +43,12 @@ fn trace_id(path: &Path) -> Option<&str> {
 /// # Errors
 /// When there is none, or several begin alike.
 pub(crate) fn find(home: &Home, wanted: &str) -> Result<PathBuf> {
+    if wanted.trim().is_empty() {
+        return Err(BadUsage(format!(
+            "no trace is named: give a trace file, the beginning of a saved trace's id, or `{LAST}`"
+        ))
+        .into());
+    }
     let path = PathBuf::from(wanted);
     if path.exists() {
         return Ok(path);
@@ -71,11 +77,18 @@ pub(crate) fn find(home: &Home, wanted: &str) -> Result<PathBuf> {
     }
 }
 
-/// Removes the oldest traces until `keep` are left, and what killed processes left half-written.
-pub(crate) fn prune(folder: &Path, keep: usize) {
+/// Removes the oldest traces until `keep` are left, and what killed processes left half-written. `own` stays
+/// in any case.
+pub(crate) fn prune(folder: &Path, keep: usize, own: Option<&Path>) {
     let files = saved(folder);
     let surplus = files.len().saturating_sub(keep);
-    for path in files.iter().take(surplus).filter(|path| !is_being_written(path)) {
+    // The library says where the links on the way lead.
+    let own = own.and_then(Path::file_name);
+    let old = files.iter().take(surplus);
+    for path in old.filter(|path| own.is_none() || path.file_name() != own) {
+        if is_being_written(path) {
+            continue;
+        }
         // Another process may have removed it in the meantime.
         let _gone_is_as_good = fs::remove_file(path);
     }

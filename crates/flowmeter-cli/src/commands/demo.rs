@@ -93,7 +93,9 @@ pub(super) fn run(args: DemoArgs, home: &Home, output: &Output) -> Result<Exit> 
     let finished = execution::run_in(&runtime, execution, home, output)?;
     runtime.block_on(server.stop());
     runtime.shutdown_background();
-    report::run(&finished, output)
+    let exit = report::run(&finished, output);
+    finished.prune_traces();
+    exit
 }
 
 fn write_files(folder: &Path) -> Result<()> {

@@ -12,11 +12,12 @@ pub(crate) mod show;
 pub(crate) mod validate;
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use anyhow::Result;
 use clap::{CommandFactory, Parser};
-use flowmeter_workflow::nearest_name;
+use flowmeter_workflow::{InvalidWorkflow, Severity, nearest_name};
 
 use crate::args::{Command, CommandLine};
 use crate::config::Config;
@@ -28,13 +29,18 @@ use crate::output::Output;
 pub(crate) fn dispatch() -> Exit {
     let command = match CommandLine::try_parse() {
         Ok(command_line) => command_line.command,
-        Err(error) => {
-            // Nobody is left to hear that a stream is closed.
+        Err(error) if error.use_stderr() => {
+            // Nobody is left to hear that the stream is closed.
             let _closed_stream_is_no_failure = error.print();
-            return if error.use_stderr() {
-                Exit::Invalid
-            } else {
-                Exit::Success
+            return Exit::Invalid;
+        }
+        Err(help) => {
+            return match help.print() {
+                Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+                    Output::new(false).error(&format!("standard output cannot be written: {error}"));
+                    Exit::Failed
+                }
+                _ => Exit::Success,
             };
         }
     };
@@ -42,7 +48,10 @@ pub(crate) fn dispatch() -> Exit {
     match perform(command, &output) {
         Ok(exit) => exit,
         Err(error) => {
-            output.error(&told(&error));
+            match validate::invalid_workflow(&error) {
+                Some(invalid) => tell_problems(invalid, &output),
+                None => output.error(&told(&error)),
+            }
             exit::of_error(&error).0
         }
     }
@@ -89,6 +98,31 @@ fn settings(home: &Home) -> Result<Config> {
         Some(texts)
     });
     Ok(Config::load(&home.config_file(), variables)?)
+}
+
+/// Says what is wrong with a workflow, each problem with its own place and severity, and how much it is.
+fn tell_problems(invalid: &InvalidWorkflow, output: &Output) {
+    let file = invalid.file.as_deref().map(Path::display);
+    let file = file.map_or_else(String::new, |file| format!("{file}:"));
+    let mut warnings = 0;
+    for problem in &invalid.problems {
+        match problem.severity {
+            Severity::Error => output.say(&format!("{file}{problem}")),
+            Severity::Warning => {
+                warnings += 1;
+                output.note(&format!("{file}{problem}"));
+            }
+        }
+    }
+    let count = |number: usize, what: &str| match number {
+        1 => format!("1 {what}"),
+        _ => format!("{number} {what}s"),
+    };
+    let mut line = count(invalid.error_count(), "error");
+    if warnings > 0 && !output.is_quiet() {
+        line.push_str(&format!(", {}", count(warnings, "warning")));
+    }
+    output.say(format!("{file} {line}").trim_start());
 }
 
 /// An error with its causes, the outermost first.

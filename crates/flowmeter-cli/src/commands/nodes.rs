@@ -21,11 +21,13 @@ pub(super) fn run(args: &NodesArgs, output: &Output) -> Result<Exit> {
         return Ok(Exit::Success);
     };
     let Some(node_type) = find(name) else {
+        let lists = "`flowmeter nodes` lists them";
+        if name.trim().is_empty() {
+            return Err(BadUsage(format!("no node type is named; {lists}")).into());
+        }
         let near = did_you_mean(name, node_types().iter().map(|known| known.name));
-        return Err(BadUsage(format!(
-            "there is no node type `{name}`{near} `flowmeter nodes` lists them"
-        ))
-        .into());
+        let near = if near.is_empty() { ";" } else { &near };
+        return Err(BadUsage(format!("there is no node type `{name}`{near} {lists}")).into());
     };
     match args.format {
         ViewFormat::Human => output.text(&described(node_type))?,

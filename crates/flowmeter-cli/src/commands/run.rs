@@ -19,7 +19,7 @@ use crate::execution::{self, Execution, TraceWish};
 use crate::exit::{BadUsage, Exit};
 use crate::home::Home;
 use crate::output::Output;
-use crate::{prices, report, stdin};
+use crate::{outputs, prices, report, stdin};
 
 /// Runs a workflow file.
 pub(super) fn run(args: RunArgs, home: &Home, output: &Output) -> Result<Exit> {
@@ -33,7 +33,9 @@ pub(super) fn run(args: RunArgs, home: &Home, output: &Output) -> Result<Exit> {
     match prepared {
         Ok(execution) => {
             let finished = execution::run(execution, home, output)?;
-            report::run(&finished, output)
+            let exit = report::run(&finished, output);
+            finished.prune_traces();
+            exit
         }
         Err(error) if format == OutputFormat::Json => report::refused(&error, output),
         Err(error) => Err(error),
@@ -42,18 +44,21 @@ pub(super) fn run(args: RunArgs, home: &Home, output: &Output) -> Result<Exit> {
 
 fn prepare(args: RunArgs, config: Config, home: &Home, output: &Output) -> Result<Execution> {
     let workflow = load(&args.file, &config, home)?;
+    if let Some(wanted) = &args.output {
+        outputs::check_wanted(workflow.document(), wanted)?;
+    }
     let inputs = inputs(&workflow, &args.inputs, &config, output)?;
     let (prices, price_warnings) = prices::book(home);
     let mut warnings = config.warnings.clone();
     warnings.extend(price_warnings);
-    warnings.extend(
-        workflow
-            .warnings()
-            .iter()
-            .map(|problem| format!("{}:{problem}", args.file.display())),
-    );
     for warning in &warnings {
         output.warn(warning);
+    }
+    for problem in workflow.warnings() {
+        let warning = format!("{}:{problem}", args.file.display());
+        // Its severity is part of it.
+        output.note(&warning);
+        warnings.push(warning);
     }
     Ok(Execution {
         workflow,
@@ -72,6 +77,9 @@ fn prepare(args: RunArgs, config: Config, home: &Home, output: &Output) -> Resul
 
 /// Loads a workflow file with everything its nodes share.
 pub(crate) fn load(file: &Path, config: &Config, home: &Home) -> Result<Workflow> {
+    if file.as_os_str().is_empty() {
+        return Err(BadUsage("the name of the workflow file is empty; name a file".to_owned()).into());
+    }
     if !file.exists() {
         return Err(super::no_such_file("workflow file", file).into());
     }

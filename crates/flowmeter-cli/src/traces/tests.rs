@@ -21,7 +21,7 @@ fn the_oldest_go_and_foreign_files_stay() {
         write_trace(folder.path(), &named(number), FINISHED);
     }
     let notes = write_trace(folder.path(), "notes.json", "mine");
-    prune(folder.path(), 2);
+    prune(folder.path(), 2, None);
     let left: Vec<PathBuf> = saved(folder.path());
     assert_eq!(left, [folder.path().join(named(4)), folder.path().join(named(5))]);
     assert!(notes.exists());
@@ -40,7 +40,16 @@ fn the_trace_of_a_running_process_stays() {
     let own_half = format!("{}.{}.partial", named(2), std::process::id());
     let running_half = write_trace(folder.path(), &own_half, "");
     let killed_half = write_trace(folder.path(), &format!("{}.{}.partial", named(3), i32::MAX), "");
-    prune(folder.path(), 0);
+    prune(folder.path(), 0, None);
     assert!(running.exists() && running_half.exists());
     assert!(!killed.exists() && !killed_half.exists());
+}
+
+#[test]
+fn the_run_s_own_trace_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let old = write_trace(folder.path(), &named(0), FINISHED);
+    let own = write_trace(folder.path(), &named(1), FINISHED);
+    prune(folder.path(), 0, Some(&own));
+    assert!(own.exists() && !old.exists());
 }

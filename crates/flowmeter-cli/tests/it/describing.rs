@@ -103,3 +103,22 @@ fn the_schema_is_json_and_completions_are_scripts() {
         assert!(ended.out.contains("flowmeter"), "{shell}");
     }
 }
+
+#[test]
+fn a_node_type_that_is_none_is_refused() {
+    let sandbox = Sandbox::new();
+    for (name, said) in [
+        ("", "error: no node type is named; `flowmeter nodes` lists them\n"),
+        (
+            "zzzzzz",
+            "error: there is no node type `zzzzzz`; `flowmeter nodes` lists them\n",
+        ),
+        (
+            "ecko",
+            "error: there is no node type `ecko`; did you mean `echo`? `flowmeter nodes` lists them\n",
+        ),
+    ] {
+        let ended = sandbox.run(&["nodes", name]);
+        assert_eq!((ended.code, ended.err.as_str()), (2, said));
+    }
+}

@@ -221,3 +221,106 @@ fn a_home_that_cannot_be_written_does_not_stop_a_run() {
     assert_eq!(tree.code, 0);
     assert!(tree.err.contains("→ node.shell [work]"), "{}", tree.err);
 }
+
+#[test]
+fn problems_stand_alone_with_their_own_severity() {
+    let sandbox = Sandbox::new();
+    let document = json!({
+        "inputs": {"unused": {"type": "string", "default": ""}},
+        "nodes": [
+            {"id": "say", "type": "echo", "params": {"mesage": "x"}},
+            {"id": "again", "type": "echo", "params": {"message": "${say.ecko}"}}
+        ],
+        "edges": [{"from": "say", "to": "again"}]
+    });
+    sandbox.workflow("bad.json", &document);
+    let ended = sandbox.run(&["run", "bad.json", "-q"]);
+    assert_eq!((ended.code, ended.out.as_str()), (2, ""));
+    assert!(!ended.err.contains("warning"), "{}", ended.err);
+    let placed = |err: &str| {
+        let lines = err.lines().filter(|line| !line.starts_with("    help: "));
+        lines.map(str::to_owned).collect::<Vec<String>>()
+    };
+    let lines = placed(&ended.err);
+    let (count, problems) = lines.split_last().unwrap();
+    assert!(problems.len() > 1, "{}", ended.err);
+    assert_eq!(*count, format!("bad.json: {} errors", problems.len()));
+    for line in problems {
+        assert!(
+            line.starts_with("bad.json:1:") && line.contains(": error: "),
+            "{line}"
+        );
+    }
+    let loud = sandbox.run(&["run", "bad.json"]);
+    assert!(!loud.err.starts_with("error: "), "{}", loud.err);
+    assert_eq!(
+        placed(&loud.err).last(),
+        Some(&format!("bad.json: {} errors, 1 warning", problems.len()))
+    );
+
+    let mut odd = shell("true");
+    odd["inputs"] = document["inputs"].clone();
+    sandbox.workflow("odd.json", &odd);
+    let ended = sandbox.run(&["run", "odd.json"]);
+    assert!(ended.err.starts_with("odd.json:1:"), "{}", ended.err);
+    assert_eq!(sandbox.run(&["run", "odd.json", "-q"]).err, "");
+}
+
+#[test]
+fn an_output_that_cannot_be_is_refused_before_anything_runs() {
+    let sandbox = Sandbox::new();
+    let mut document = shell("touch ran; echo hi");
+    document["outputs"] = json!({"summary": {"source": "${work.stdout}"}});
+    let workflow = sandbox.workflow("w.json", &document);
+    let ended = sandbox.run(&["run", &workflow, "-o", "sumary"]);
+    assert_eq!((ended.code, ended.out.as_str()), (2, ""), "{ended:?}");
+    expect![[r"
+        error: there is no output `sumary`; did you mean `summary`?
+          its outputs: summary
+    "]]
+    .assert_eq(&ended.err);
+    for wanted in ["", "work.stdot", "wrk.stdout"] {
+        assert_eq!(sandbox.run(&["run", &workflow, "-o", wanted]).code, 2, "{wanted}");
+    }
+    assert!(!sandbox.path("ran").exists());
+    for wanted in ["summary", "stdout", "work.stdout"] {
+        let ended = sandbox.run(&["run", &workflow, "-o", wanted]);
+        assert_eq!(
+            (ended.code, ended.out.trim_end()),
+            (0, "hi"),
+            "{wanted}: {ended:?}"
+        );
+    }
+}
+
+#[test]
+fn a_run_without_the_output_that_was_asked_for_keeps_its_result() {
+    let sandbox = Sandbox::new();
+    sandbox.workflow("child.json", &shell("echo hi"));
+    let document = json!({
+        "nodes": [{"id": "inner", "type": "workflow", "params": {"workflow_path": "child.json"}}],
+        "outputs": {"summary": {"source": "${inner.result}"}}
+    });
+    let workflow = sandbox.workflow("w.json", &document);
+    let ended = sandbox.run(&["run", &workflow, "-o", "sumary", "-q"]);
+    assert_eq!(ended.code, 2, "{ended:?}");
+    assert_eq!(ended.json()["summary"].as_str().map(str::trim_end), Some("hi"));
+    assert!(
+        ended
+            .err
+            .contains("there is no output `sumary`; did you mean `summary`?")
+            && ended.err.contains("its whole result is on standard output"),
+        "{}",
+        ended.err
+    );
+    let ended = sandbox.run(&["run", &workflow, "-o", "sumary", "--output-format", "json"]);
+    let printed = ended.json();
+    assert_eq!(
+        (ended.code, &printed["error"]["type"]),
+        (2, &json!("unknown_output"))
+    );
+    assert_eq!(
+        printed["result"]["summary"].as_str().map(str::trim_end),
+        Some("hi")
+    );
+}

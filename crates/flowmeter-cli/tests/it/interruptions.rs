@@ -1,8 +1,8 @@
 //! Ctrl-C, SIGTERM and kill -9 in the middle of a run, and what can be seen of it afterwards.
 
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -102,6 +102,79 @@ fn text_mode_prints_the_metrics_so_far() {
     );
     assert!(err.contains("trace: "), "{err}");
     assert_eq!(read(child.stdout.take()), "");
+}
+
+/// Waits for the end, which may take no longer than a moment.
+fn ends_at_once_with_130(child: &mut Child) {
+    let began = Instant::now();
+    wait_until("the end", || child.try_wait().unwrap().is_some());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+}
+
+#[test]
+fn twice_ends_a_run_whose_trace_cannot_be_written_up() {
+    let sandbox = Sandbox::new();
+    // A terminal that nobody reads from takes a few kilobytes and then holds up whoever writes.
+    let mut terminal = Command::new("python3")
+        .args(["-c", UNREAD_TERMINAL])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut name = String::new();
+    BufReader::new(terminal.stdout.take().unwrap())
+        .read_line(&mut name)
+        .unwrap();
+    let document = json!({
+        "nodes": [
+            {"id": "long", "type": "shell", "params": {"command": "yes word | head -c 3000000"}},
+            {"id": "slow", "type": "shell", "params": {"command": "touch begun; while [ -e begun ]; do sleep 0.1; done", "timeout": 900}}
+        ],
+        "edges": [{"from": "long", "to": "slow"}]
+    });
+    let workflow = sandbox.workflow("long.json", &document);
+    let args = ["run", &workflow, "--capture", "full", "--trace-file", name.trim()];
+    let mut child = sandbox.command(&args).stdin(Stdio::null()).spawn().unwrap();
+    wait_until("the slow node", || sandbox.path("begun").exists());
+    send(&child, Signal::INT);
+    let mut err = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    err.read_line(&mut line).unwrap();
+    assert!(line.contains("Ctrl-C: stopping"), "{line}");
+    // Long enough for a run that nothing holds up.
+    std::thread::sleep(Duration::from_millis(700));
+    assert!(child.try_wait().unwrap().is_none(), "the trace was written");
+    send(&child, Signal::INT);
+    ends_at_once_with_130(&mut child);
+    drop(terminal.stdin.take());
+    terminal.wait().unwrap();
+}
+
+const UNREAD_TERMINAL: &str = r"
+import os, pty, sys, tty
+master, slave = pty.openpty()
+tty.setraw(slave)
+print(os.ttyname(slave), flush=True)
+sys.stdin.read()
+";
+
+#[test]
+fn twice_ends_a_run_whose_result_nobody_reads() {
+    let sandbox = Sandbox::new();
+    let document =
+        json!({"nodes": [{"id": "a", "type": "echo", "params": {"message": "word ".repeat(200_000)}}]});
+    let workflow = sandbox.workflow("long.json", &document);
+    let mut child = sandbox.command(&["run", &workflow]).spawn().unwrap();
+    let mut first = [0; 1];
+    child.stdout.as_mut().unwrap().read_exact(&mut first).unwrap();
+    send(&child, Signal::TERM);
+    let mut err = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    err.read_line(&mut line).unwrap();
+    assert!(line.contains("SIGTERM: the run is over"), "{line}");
+    send(&child, Signal::TERM);
+    ends_at_once_with_130(&mut child);
 }
 
 fn flushed(trace: &Path, what: &str) -> bool {

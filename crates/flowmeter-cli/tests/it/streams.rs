@@ -108,6 +108,22 @@ fn a_full_disk_is_a_failure() {
         ended.err
     );
     assert!(ended.err.contains("trace: t.json"), "{}", ended.err);
+    for args in [
+        vec!["run", &workflow],
+        vec!["schema"],
+        vec!["nodes"],
+        vec!["--help"],
+    ] {
+        let mut command = sandbox.command(&args);
+        command.stdout(std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap());
+        let ended = super::support::ended(command);
+        assert_eq!(ended.code, 1, "{args:?}: {ended:?}");
+        assert!(
+            ended.err.contains("standard output cannot be written: "),
+            "{args:?}: {}",
+            ended.err
+        );
+    }
 }
 
 #[test]

@@ -179,3 +179,53 @@ fn the_agreed_example_is_a_trace() {
     );
     assert!(shown.out.contains("← node.read_file (45.2ms) ✓"), "{}", shown.out);
 }
+
+#[test]
+fn a_trace_is_shown_before_it_goes() {
+    let sandbox = Sandbox::new().with("FLOWMETER_TRACES_KEEP", "0");
+    let workflow = hello(&sandbox);
+    for _ in 0..2 {
+        let ended = sandbox.run(&["run", &workflow, "--trace"]);
+        assert_eq!(ended.code, 0);
+        assert!(ended.err.contains("→ node.echo [a]"), "{}", ended.err);
+        let [own] = &sandbox.traces()[..] else {
+            panic!("{:?}", sandbox.traces());
+        };
+        assert!(
+            ended.err.contains(&format!("trace: {}", own.display())),
+            "{}",
+            ended.err
+        );
+    }
+}
+
+#[test]
+fn standard_output_is_no_place_for_the_trace() {
+    let sandbox = Sandbox::new();
+    let workflow = hello(&sandbox);
+    for args in [
+        vec!["run", &workflow, "--trace-file", "-"],
+        vec!["demo", "--trace-file", "-"],
+    ] {
+        let ended = sandbox.run(&args);
+        assert_eq!((ended.code, ended.out.as_str()), (2, ""), "{ended:?}");
+        assert!(
+            ended
+                .err
+                .contains("standard output is for the result; name a file"),
+            "{}",
+            ended.err
+        );
+    }
+    assert!(!sandbox.path("-").exists());
+}
+
+#[test]
+fn no_name_is_no_trace() {
+    let ended = Sandbox::new().run(&["show", ""]);
+    assert_eq!(ended.code, 2);
+    expect![[r"
+        error: no trace is named: give a trace file, the beginning of a saved trace's id, or `last`
+    "]]
+    .assert_eq(&ended.err);
+}
