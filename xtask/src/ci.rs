@@ -29,11 +29,12 @@ pub(crate) fn ci() -> Result<()> {
         );
         Ok(())
     })?;
+    let step = demo_step(&[]);
+    course.step(&step.name, || step.run())?;
+    // The tests come last, so that the output ends with their summary.
     for step in test_steps(has_nextest()) {
         course.step(&step.name, || step.run())?;
     }
-    let step = demo_step(&[]);
-    course.step(&step.name, || step.run())?;
     course.finish();
     Ok(())
 }
