@@ -136,7 +136,14 @@ pub(crate) fn run_in(
     } = execution;
     let utc_offset_seconds = if trace.tree { local_offset_seconds() } else { 0 };
     let name = workflow.name().to_owned();
-    let redactor = redactor(&workflow, &file, &inputs, &config, home)?;
+    let (redactor, too_long) = redactor(&workflow, &file, &inputs, &config, home)?;
+    if too_long > 0 {
+        let warning = format!(
+            "{too_long} of the run's secrets are too long to be masked where they stand inside longer texts"
+        );
+        output.warn(&warning);
+        warnings.push(warning);
+    }
     let signals = StopSignals::listen(*output).context("signals cannot be listened for")?;
     let shows_progress = ProgressLine::is_wanted(&config, output);
     let keep = if trace.tree || trace.file.is_some() {
@@ -206,18 +213,25 @@ fn trace_folder(home: &Home, is_shown: bool) -> PathBuf {
 }
 
 /// Masks what environment, inputs and workflow files hold under names that say secret, and the user's patterns.
+/// Says how many secrets are too long for that.
 fn redactor(
     workflow: &Workflow,
     file: &Path,
     inputs: &Map<String, Value>,
     config: &Config,
     home: &Home,
-) -> Result<Redactor> {
+) -> Result<(Redactor, usize)> {
     let mut secrets = Secrets::default();
     secrets.take_environment(std::env::vars_os());
     secrets.take_inputs(inputs);
     secrets.take_workflow(workflow.document(), file, &home.workflows());
-    Ok(Redactor::new(&secrets.into_values(), &config.redact_patterns)?)
+    let (values, too_long) = secrets.into_values();
+    let redactor = Redactor::new(&values, &config.redact_patterns).or_else(|_| {
+        // The patterns alone say what is wrong with them; with the values, the message would tell those.
+        Redactor::new(&[], &config.redact_patterns)?;
+        anyhow::bail!("the redaction patterns leave no room for the secrets of this run; use shorter ones")
+    })?;
+    Ok((redactor, too_long))
 }
 
 /// Runs the workflow until it ends or is stopped.

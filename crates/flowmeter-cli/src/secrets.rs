@@ -14,8 +14,9 @@ use serde_json::{Map, Value};
 const FOLDER_VARIABLES: &[&str] = &["PWD", "OLDPWD"];
 /// Words that stand before the secret in a header.
 const SCHEMES: &[&str] = &["bearer", "basic", "token", "apikey", "api-key", "key", "bot"];
-/// Longer values are documents; as patterns they would take more memory than a regular expression may.
-const SECRET_BYTES_MAX: usize = 16 * 1024;
+/// How long all values may be together: as patterns they take memory, of which a regular expression may have
+/// no more than 10 MB.
+const SECRET_BYTES_MAX: usize = 64 * 1024;
 /// What begins a template.
 const TEMPLATE: &str = "${";
 
@@ -33,9 +34,18 @@ enum Place {
 }
 
 impl Secrets {
-    /// The values, for the redactor.
-    pub(crate) fn into_values(self) -> Vec<String> {
-        self.0.into_iter().collect()
+    /// The values for the redactor, the shortest first, and how many are too long for it.
+    pub(crate) fn into_values(self) -> (Vec<String>, usize) {
+        let mut values: Vec<String> = self.0.into_iter().collect();
+        values.sort_by_key(String::len);
+        let all = values.len();
+        let mut bytes = 0;
+        values.retain(|value| {
+            bytes += value.len();
+            bytes <= SECRET_BYTES_MAX
+        });
+        let too_long = all - values.len();
+        (values, too_long)
     }
 
     /// Takes the variables whose names say secret, unless their values cannot be meant to be one.
@@ -129,7 +139,7 @@ impl Secrets {
     /// Takes a text, and what stands in it behind the name of a scheme.
     fn take_text(&mut self, text: &str) {
         let text = text.trim();
-        if text.is_empty() || text.len() > SECRET_BYTES_MAX {
+        if text.is_empty() {
             return;
         }
         if let Some((scheme, secret)) = text.split_once(char::is_whitespace)

@@ -11,7 +11,7 @@ fn of_environment(variables: &[(&str, &str)]) -> Vec<String> {
             .iter()
             .map(|(name, value)| (OsString::from(name), OsString::from(value))),
     );
-    secrets.into_values()
+    secrets.into_values().0
 }
 
 #[test]
@@ -28,7 +28,7 @@ fn variables_that_hold_folders_numbers_and_switches_are_no_secrets() {
     ];
     assert!(of_environment(&variables).is_empty());
     let variables = [("DB_PASSWORD", "hunter2hunter2"), ("PASSWD", "/no/such/folder")];
-    assert_eq!(of_environment(&variables), ["/no/such/folder", "hunter2hunter2"]);
+    assert_eq!(of_environment(&variables), ["hunter2hunter2", "/no/such/folder"]);
 }
 
 #[test]
@@ -40,14 +40,25 @@ fn what_stands_below_a_secret_name_is_secret() {
         "credentials": {"user": "somebody", "further": ["second"]}
     });
     secrets.take(&params, false, Place::Written);
-    let expected = ["Bearer xyz-abc", "second", "somebody", "xyz-abc"];
-    assert_eq!(secrets.into_values(), expected);
+    let expected = ["second", "xyz-abc", "somebody", "Bearer xyz-abc"];
+    assert_eq!(secrets.into_values().0, expected);
 }
 
 #[test]
 fn a_given_value_is_taken_as_it_is() {
     let mut secrets = Secrets::default();
-    let inputs = json!({"token": "a${b}c\n", "pin_password": 1234567, "name": "x", "too_long_token": "x".repeat(20_000)});
+    let inputs = json!({"token": "a${b}c\n", "pin_password": 1234567, "name": "x"});
     secrets.take_inputs(inputs.as_object().unwrap());
-    assert_eq!(secrets.into_values(), ["1234567", "a${b}c"]);
+    assert_eq!(secrets.into_values().0, ["a${b}c", "1234567"]);
+}
+
+#[test]
+fn what_a_redactor_is_given_it_can_take() {
+    let mut secrets = Secrets::default();
+    let long = |letter: &str| letter.repeat(30_000);
+    let inputs = json!({"credentials": ["short-one", long("é"), long("z"), long("(")]});
+    secrets.take_inputs(inputs.as_object().unwrap());
+    let (values, too_long) = secrets.into_values();
+    assert_eq!((values.len(), too_long), (3, 1));
+    flowmeter::Redactor::new(&values, &[]).unwrap();
 }
