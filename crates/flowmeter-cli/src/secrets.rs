@@ -14,9 +14,8 @@ use serde_json::{Map, Value};
 const FOLDER_VARIABLES: &[&str] = &["PWD", "OLDPWD"];
 /// Words that stand before the secret in a header.
 const SCHEMES: &[&str] = &["bearer", "basic", "token", "apikey", "api-key", "key", "bot"];
-/// How long all values may be together: as patterns they take memory, of which a regular expression may have
-/// no more than 10 MB.
-const SECRET_BYTES_MAX: usize = 64 * 1024;
+/// How long all values may be together; they are kept in memory and compared.
+const SECRET_BYTES_MAX: usize = 1024 * 1024;
 /// What begins a template.
 const TEMPLATE: &str = "${";
 

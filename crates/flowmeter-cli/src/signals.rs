@@ -7,14 +7,14 @@ use std::io;
 
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use crate::exit::Exit;
 use crate::output::Output;
 
 /// Tells of the first signal that asks the program to stop.
 pub(crate) struct StopSignals {
-    first: UnboundedReceiver<&'static str>,
+    first: Receiver<&'static str>,
 }
 
 impl StopSignals {
@@ -32,7 +32,7 @@ impl StopSignals {
                 hang_up: signal(SignalKind::hangup())?,
             }
         };
-        let (sender, first) = unbounded_channel();
+        let (sender, first) = channel(1);
         std::thread::Builder::new()
             .name("signals".to_owned())
             .spawn(move || watch(&runtime, signals, &sender, output))?;
@@ -45,9 +45,9 @@ impl StopSignals {
     }
 }
 
-fn watch(runtime: &Runtime, mut signals: Signals, run: &UnboundedSender<&'static str>, output: Output) {
+fn watch(runtime: &Runtime, mut signals: Signals, run: &Sender<&'static str>, output: Output) {
     let first = runtime.block_on(signals.next());
-    if run.send(first).is_err() {
+    if run.try_send(first).is_err() {
         // Standard error may take its time, and the second signal must not wait for it.
         std::thread::spawn(move || {
             output.note(&format!(

@@ -55,8 +55,8 @@ fn a_given_value_is_taken_as_it_is() {
 #[test]
 fn what_a_redactor_is_given_it_can_take() {
     let mut secrets = Secrets::default();
-    let long = |letter: &str| letter.repeat(30_000);
-    let inputs = json!({"credentials": ["short-one", long("é"), long("z"), long("(")]});
+    let inputs =
+        json!({"credentials": ["short-one", "é".repeat(200_000), "z".repeat(300_000), "(".repeat(900_000)]});
     secrets.take_inputs(inputs.as_object().unwrap());
     let (values, too_long) = secrets.into_values();
     assert_eq!((values.len(), too_long), (3, 1));

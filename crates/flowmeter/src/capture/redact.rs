@@ -5,6 +5,7 @@
 //! `password: hunter2` is masked as well.
 
 use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::{Arc, LazyLock};
 
 use aho_corasick::AhoCorasick;
@@ -14,25 +15,33 @@ use thiserror::Error;
 /// What stands in place of a secret.
 pub(crate) const MASK: &str = "[REDACTED]";
 
-/// Environment values shorter than this would mask half of every text.
-const ENVIRONMENT_SECRET_BYTES_MIN: usize = 6;
+/// Values shorter than this would mask half of every text.
+const SECRET_VALUE_BYTES_MIN: usize = 6;
 
-/// Why a pattern of the user's cannot be used.
+/// Why secrets cannot be looked for.
 #[derive(Debug, Error)]
-#[error("the redaction pattern `{pattern}` is no regular expression")]
-pub struct InvalidRedaction {
-    /// The pattern.
-    pub pattern: String,
-    /// What is wrong with it.
-    #[source]
-    pub source: regex::Error,
+pub enum InvalidRedaction {
+    /// A pattern of the user's is wrong.
+    #[error("the redaction pattern `{pattern}` is no regular expression")]
+    Pattern {
+        /// The pattern.
+        pattern: String,
+        /// What is wrong with it.
+        #[source]
+        source: regex::Error,
+    },
+    /// The values are too many; none of them is shown.
+    #[error("the secret values are too many to be looked for")]
+    TooManyValues,
 }
 
 /// Finds and masks secrets.
 #[derive(Clone, Debug, Default)]
 pub struct Redactor {
-    /// Values of environment variables and patterns of the user's.
-    own: Option<Arc<Regex>>,
+    /// Known secrets, such as the values of environment variables.
+    values: Option<Arc<KnownValues>>,
+    /// Patterns of the user's.
+    patterns: Option<Arc<Regex>>,
 }
 
 /// The named groups stay, so that a reader still sees what kind of secret it was. Word boundaries are ASCII's:
@@ -61,6 +70,68 @@ static WELL_KNOWN: LazyLock<Option<Regex>> = LazyLock::new(|| {
     ];
     Regex::new(&kinds.join("|")).ok()
 });
+
+/// Values that are secret wherever they stand.
+#[derive(Debug)]
+struct KnownValues {
+    /// Finds how values begin, all in one pass; learning whole values could take long.
+    beginnings: AhoCorasick,
+    /// In the order of their beginnings.
+    values: Vec<String>,
+}
+
+/// How much of a value's beginning is searched for.
+const BEGINNING_BYTES_MAX: usize = 32;
+
+impl KnownValues {
+    fn new(values: &[String]) -> Result<Option<Self>, InvalidRedaction> {
+        let values: Vec<String> = values
+            .iter()
+            .filter(|value| value.len() >= SECRET_VALUE_BYTES_MIN)
+            .cloned()
+            .collect();
+        if values.is_empty() {
+            return Ok(None);
+        }
+        let beginnings = values
+            .iter()
+            .map(|value| &value.as_bytes()[..value.len().min(BEGINNING_BYTES_MAX)]);
+        let beginnings = AhoCorasick::new(beginnings).map_err(|_| InvalidRedaction::TooManyValues)?;
+        Ok(Some(Self { beginnings, values }))
+    }
+
+    /// Where values stand, as byte ranges; they may overlap.
+    fn find<'a>(&'a self, text: &'a str) -> impl Iterator<Item = Range<usize>> + 'a {
+        self.beginnings.find_overlapping_iter(text).filter_map(|found| {
+            let value = self.values.get(found.pattern().as_usize())?;
+            let range = found.start()..found.start() + value.len();
+            (text.as_bytes().get(range.clone())? == value.as_bytes()).then_some(range)
+        })
+    }
+
+    fn is_match(&self, text: &str) -> bool {
+        self.find(text).next().is_some()
+    }
+
+    /// The text with every value masked; `None` when there is none in it.
+    fn mask(&self, text: &str) -> Option<String> {
+        let mut found: Vec<Range<usize>> = self.find(text).collect();
+        // A value may begin with another one: the longest goes first.
+        found.sort_by_key(|range| (range.start, std::cmp::Reverse(range.end)));
+        found.first()?;
+        let mut masked = String::with_capacity(text.len());
+        let mut done = 0;
+        for range in found {
+            if range.start >= done {
+                masked.push_str(&text[done..range.start]);
+                masked.push_str(MASK);
+            }
+            done = done.max(range.end);
+        }
+        masked.push_str(&text[done..]);
+        Some(masked)
+    }
+}
 
 /// What every well-known secret contains, in whatever case. Most texts hold none of it and are spared the
 /// pattern; a short run never even compiles it.
@@ -126,38 +197,33 @@ static SECRET_PARTS: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
 });
 
 impl Redactor {
-    /// A redactor that also masks these values (of environment variables) and what these patterns match.
+    /// A redactor that also masks these values (of environment variables, of inputs) and what these patterns
+    /// match. Values of fewer than 6 bytes are left out: they would mask half of every text.
     ///
     /// # Errors
-    /// [`InvalidRedaction`] names the pattern that is no regular expression.
+    /// [`InvalidRedaction`] names the pattern that is no regular expression; it never shows a value.
     pub fn new(secret_values: &[String], patterns: &[String]) -> Result<Self, InvalidRedaction> {
-        for pattern in patterns {
-            Regex::new(pattern).map_err(|source| InvalidRedaction {
-                pattern: pattern.clone(),
-                source,
-            })?;
-        }
-        let mut values: Vec<&String> = secret_values
-            .iter()
-            .filter(|value| value.len() >= ENVIRONMENT_SECRET_BYTES_MIN)
-            .collect();
-        // The longest first: a secret may begin with another one.
-        values.sort_by_key(|value| std::cmp::Reverse(value.len()));
-        let alternatives: Vec<String> = values
-            .into_iter()
-            .map(|value| regex::escape(value))
-            .chain(patterns.iter().map(|pattern| format!("(?:{pattern})")))
-            .collect();
-        if alternatives.is_empty() {
-            return Ok(Self::default());
-        }
-        let joined = alternatives.join("|");
-        let own = Regex::new(&joined).map_err(|source| InvalidRedaction {
-            pattern: joined,
+        let invalid = |pattern: &str, source| InvalidRedaction::Pattern {
+            pattern: pattern.to_owned(),
             source,
-        })?;
+        };
+        for pattern in patterns {
+            Regex::new(pattern).map_err(|source| invalid(pattern, source))?;
+        }
+        let joined = patterns
+            .iter()
+            .map(|pattern| format!("(?:{pattern})"))
+            .collect::<Vec<_>>()
+            .join("|");
+        let compiled = match patterns {
+            [] => None,
+            _ => Some(Arc::new(
+                Regex::new(&joined).map_err(|source| invalid(&joined, source))?,
+            )),
+        };
         Ok(Self {
-            own: Some(Arc::new(own)),
+            values: KnownValues::new(secret_values)?.map(Arc::new),
+            patterns: compiled,
         })
     }
 
@@ -168,7 +234,12 @@ impl Redactor {
 
     /// Whether there is nothing to mask.
     pub(crate) fn is_clean(&self, text: &str) -> bool {
-        if self.own.as_ref().is_some_and(|own| own.is_match(text)) {
+        if self.values.as_ref().is_some_and(|values| values.is_match(text))
+            || self
+                .patterns
+                .as_ref()
+                .is_some_and(|patterns| patterns.is_match(text))
+        {
             return false;
         }
         let has_trigger = TRIGGERS
@@ -182,10 +253,13 @@ impl Redactor {
 
     /// The text with every secret masked; borrowed when there is none.
     pub(crate) fn mask<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        let once = match &self.own {
-            Some(own) => own.replace_all(text, MASK),
-            None => Cow::Borrowed(text),
-        };
+        let mut once = Cow::Borrowed(text);
+        if let Some(masked) = self.values.as_ref().and_then(|values| values.mask(text)) {
+            once = Cow::Owned(masked);
+        }
+        if let Some(patterns) = self.patterns.as_ref().filter(|patterns| patterns.is_match(&once)) {
+            once = Cow::Owned(patterns.replace_all(&once, MASK).into_owned());
+        }
         if TRIGGERS
             .as_ref()
             .is_some_and(|triggers| !triggers.is_match(once.as_bytes()))

@@ -199,3 +199,21 @@ fn masking_a_pair_keeps_its_quotes() {
     );
     assert_eq!(capture.text("password='abcdefgh' x"), "password='[REDACTED]' x");
 }
+
+#[test]
+fn many_and_long_values_are_masked_and_never_shown() {
+    let values: Vec<String> = (0..3_000)
+        .map(|number| format!("{number:06}{}", "v".repeat(200)))
+        .collect();
+    let redactor = Redactor::new(&values, &[]).unwrap();
+    let text = format!("a {} b {}", values[7], values[2_999]);
+    assert_eq!(redactor.mask(&text), "a [REDACTED] b [REDACTED]");
+    let nested = Redactor::new(
+        &["abcdef".to_owned(), "abcdefgh".to_owned(), "fghijk".to_owned()],
+        &[],
+    )
+    .unwrap();
+    assert_eq!(nested.mask("xabcdefghijk abcdef é"), "x[REDACTED] [REDACTED] é");
+    let error = Redactor::new(&values, &["[".to_owned()]).unwrap_err();
+    assert!(!format!("{error:?} {error}").contains("vvv"));
+}
