@@ -163,14 +163,7 @@ impl<N: Node, I: BatchItems> Batch<N, I> {
             };
             match outcome {
                 Err(error) if error.is_retryable() && number < attempts_max => {
-                    let wait = self.policy.retry_wait;
-                    cx.until_cancelled(async {
-                        if !wait.is_zero() {
-                            tokio::time::sleep(wait).await;
-                        }
-                        Ok(())
-                    })
-                    .await?;
+                    cx.pause(self.policy.retry_wait).await?;
                     number += 1;
                 }
                 outcome => return outcome,

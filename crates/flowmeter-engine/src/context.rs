@@ -243,6 +243,21 @@ impl NodeContext {
         }
     }
 
+    /// Waits this long unless the run is cancelled first.
+    ///
+    /// # Errors
+    /// [`NodeError::cancelled`].
+    pub async fn pause(&self, wait: std::time::Duration) -> Result<(), NodeError> {
+        self.until_cancelled(async {
+            // No wait needs no timer.
+            if !wait.is_zero() {
+                tokio::time::sleep(wait).await;
+            }
+            Ok(())
+        })
+        .await
+    }
+
     /// Tells the scope that `step` begins and returns the context for what runs in it.
     #[must_use]
     pub fn enter(&self, step: Step<'_>) -> EnteredStep {

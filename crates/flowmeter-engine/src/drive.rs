@@ -28,14 +28,7 @@ pub async fn drive<N: Node + ?Sized>(node: &N, cx: &NodeContext) -> Result<Actio
         match outcome {
             Ok(result) => break result,
             Err(error) if error.is_retryable() && number < attempts_max => {
-                let wait = policy.wait_after(number);
-                cx.until_cancelled(async {
-                    if !wait.is_zero() {
-                        tokio::time::sleep(wait).await;
-                    }
-                    Ok(())
-                })
-                .await?;
+                cx.pause(policy.wait_after(number)).await?;
                 number += 1;
             }
             Err(error) if error.is_cancelled() => return Err(error),
