@@ -25,7 +25,6 @@ pub(crate) struct SpanDetails {
     pub(crate) messages: Option<Arc<Value>>,
     /// What came back.
     pub(crate) response: Option<Arc<Value>>,
-    pub(crate) raw_usage: Option<Arc<Value>>,
     pub(crate) weight: Weight,
 }
 

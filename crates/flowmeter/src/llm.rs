@@ -270,8 +270,7 @@ impl LlmCall {
         }
         describe_usage(&ended.usage, details);
         if let Some(raw) = ended.raw_usage {
-            details.attributes.set(genai::USAGE_RAW, Arc::clone(&raw));
-            details.raw_usage = Some(raw);
+            details.attributes.set(genai::USAGE_RAW, raw);
         }
         describe_cost(cost, details);
         details.usage = Some(ended.usage);

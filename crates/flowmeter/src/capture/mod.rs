@@ -109,7 +109,7 @@ impl Capture {
         };
         match value {
             Value::Null | Value::Bool(_) => takes(8),
-            _ if name.is_some_and(|name| self.redactor.masks_name(name)) => false,
+            _ if name.is_some_and(is_secret_name) => false,
             Value::Number(_) => takes(8),
             Value::String(text) => {
                 takes(text.len()) && binary_note(text).is_none() && self.redactor.is_clean(text)
@@ -127,7 +127,7 @@ impl Capture {
 
     /// The text of an attribute, cut and masked; `None` where it stays as it is.
     pub(crate) fn changed_text(&self, name: &str, text: &str) -> Option<String> {
-        if self.redactor.masks_name(name) {
+        if is_secret_name(name) {
             return Some(redact::MASK.to_owned());
         }
         let stays = text.len() <= self.limit(ContentKind::StoreValue)
@@ -159,7 +159,7 @@ impl Capture {
         if let Some(name) = name
             && !value.is_null()
             && !value.is_boolean()
-            && self.redactor.masks_name(name)
+            && is_secret_name(name)
         {
             return Value::String(redact::MASK.to_owned());
         }

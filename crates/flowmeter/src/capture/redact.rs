@@ -227,11 +227,6 @@ impl Redactor {
         })
     }
 
-    /// Whether the value under this key is a secret whatever it holds.
-    pub(crate) fn masks_name(&self, name: &str) -> bool {
-        is_secret_name(name)
-    }
-
     /// Whether there is nothing to mask.
     pub(crate) fn is_clean(&self, text: &str) -> bool {
         if self.values.as_ref().is_some_and(|values| values.is_match(text))
