@@ -3,22 +3,11 @@
 //! Never looks at values: what a run has really given, the library knows.
 
 use flowmeter_workflow::nodes::find;
-use flowmeter_workflow::{NodeEntry, WorkflowDocument};
+use flowmeter_workflow::{BATCH_OUTPUTS, LOOP_OUTPUT, NodeEntry, WorkflowDocument};
 
 use crate::config::did_you_mean;
 use crate::exit::BadUsage;
 
-/// What a batch writes in place of its node's own outputs.
-const BATCH_OUTPUTS: &[&str] = &[
-    "results",
-    "count",
-    "success_count",
-    "error_count",
-    "errors",
-    "batch_metadata",
-];
-/// What a loop writes beside its node's own outputs.
-const LOOP_OUTPUT: &str = "loop_stopped";
 /// The longest list of names in the message.
 const LISTED_MAX: usize = 12;
 

@@ -13,8 +13,8 @@ use crate::nodes::OutputSpec;
 use crate::template::{NodeNames, ParamTemplates, Resolver, kind_of, parse_container};
 use crate::wrappers::failure_of;
 
-/// The outputs of a node that runs as a batch.
-pub(crate) const OUTPUTS: [&str; 6] = [
+/// The outputs of a node that runs as a batch, in place of its own.
+pub const BATCH_OUTPUTS: [&str; 6] = [
     "results",
     "count",
     "success_count",

@@ -24,11 +24,13 @@ mod template;
 mod validate;
 mod wrappers;
 
+pub use batch_items::BATCH_OUTPUTS;
 pub use document::{
     BatchEntry, EdgeEntry, InputEntry, LoopEntry, NodeEntry, OutputEntry, ResolutionMode, RetryEntry,
     WorkflowDocument,
 };
 pub use inputs::{InputLookup, InputSources, InvalidInputs, prepare_inputs, value_of_text};
+pub use loop_condition::LOOP_OUTPUT;
 pub use names::nearest_name;
 pub use outputs::{Outputs, UnknownOutput, text_of};
 pub use problem::{InvalidWorkflow, Problem, Severity};

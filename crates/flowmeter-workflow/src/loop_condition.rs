@@ -10,6 +10,9 @@ use smol_str::SmolStr;
 
 use crate::template::{NodeNames, ParamTemplates, Resolver, kind_of};
 
+/// What a loop writes beside its node's own outputs: why it stopped.
+pub const LOOP_OUTPUT: &str = "loop_stopped";
+
 /// Rounds where the file names no limit.
 pub(crate) const ITERATIONS_DEFAULT: u32 = 100;
 
@@ -87,7 +90,7 @@ impl LoopCondition for FileLoop {
         } else {
             return Ok(LoopDecision::Continue);
         };
-        round_cx.store().set("loop_stopped", json!(reason));
+        round_cx.store().set(LOOP_OUTPUT, json!(reason));
         Ok(LoopDecision::Stop)
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Never meters or prints a run itself: `execution` and `report` do.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Result;
@@ -94,12 +94,10 @@ pub(super) fn load_with(
     home: &Home,
     variable: flowmeter_workflow::chat::EnvLookup,
 ) -> Result<Workflow, flowmeter_workflow::LoadError> {
-    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
     let http = HttpClient::new();
     let services = Services {
         chat: Arc::new(GenaiModel::with_http(variable, http.clone())),
         default_model: default_model.map(SmolStr::new),
-        workflow_folder: folder.map_or_else(|| PathBuf::from("."), Path::to_path_buf),
         http,
     };
     let options = LoadOptions {

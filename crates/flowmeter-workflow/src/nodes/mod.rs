@@ -18,7 +18,6 @@ mod shell;
 pub(crate) mod workflow;
 mod write_file;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use flowmeter_engine::{Node, RetryPolicy};
@@ -127,8 +126,6 @@ pub struct Services {
     pub chat: Arc<dyn ChatModel>,
     /// The model of `llm` nodes that name none.
     pub default_model: Option<SmolStr>,
-    /// The folder of the workflow file: relative paths of nested workflows start here.
-    pub workflow_folder: PathBuf,
     /// Makes the HTTP client when the first node needs it.
     pub http: crate::http_client::HttpClient,
 }

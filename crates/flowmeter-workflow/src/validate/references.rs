@@ -11,6 +11,7 @@ use super::Context;
 use super::graph::Reach;
 use crate::batch_items;
 use crate::document::NodeEntry;
+use crate::loop_condition::LOOP_OUTPUT;
 use crate::names;
 use crate::nodes::{ValueType, workflow as nested_node};
 use crate::problem::{Anchor, Findings, Severity, pointer_step};
@@ -393,7 +394,7 @@ impl<'a> Check<'a, '_> {
                 ValueType::Object,
             ];
             names.extend(
-                batch_items::OUTPUTS
+                batch_items::BATCH_OUTPUTS
                     .iter()
                     .zip(types)
                     .map(|(name, kind)| (SmolStr::new_static(name), kind)),
@@ -420,7 +421,7 @@ impl<'a> Check<'a, '_> {
             );
         }
         if node.repeat.is_some() {
-            names.push((SmolStr::new_static("loop_stopped"), ValueType::String));
+            names.push((SmolStr::new_static(LOOP_OUTPUT), ValueType::String));
         }
         // The failure of any node can be read behind its edge for `error`.
         for output in ["error", "error_type"] {

@@ -57,7 +57,6 @@ pub(crate) fn services(chat: Option<GenaiModel>, default_model: Option<&str>) ->
     Arc::new(Services {
         chat,
         default_model: default_model.map(Into::into),
-        workflow_folder: ".".into(),
         http: HttpClient::new(),
     })
 }
