@@ -114,12 +114,6 @@ fn nodes(folder: &Path, rounds: usize) {
         "10 µs",
         extra_us <= 10.0,
     );
-    verdict(
-        "against pflow's 70 µs for tracing alone",
-        format!("{:.1}×", 70.0 / extra_us.max(0.01)),
-        "≥ 7×",
-        extra_us <= 10.0,
-    );
 
     let short = echo_workflow(folder, NODES / 10);
     let peak_of = |file: &str, level: &str| {
