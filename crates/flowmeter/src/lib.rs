@@ -30,20 +30,27 @@
 
 #![forbid(unsafe_code)]
 
+mod aggregate;
+mod backends;
 mod capture;
 mod current;
 mod details;
+mod events;
 mod formats;
 mod genai;
 mod llm;
+mod logging;
 mod meter;
 mod metrics;
 mod pipeline;
+mod propagation;
 mod recorder;
+mod sampling;
 mod scope;
 mod trace_file;
 mod traced;
 
+pub use backends::{Backend, Batch, ExportError, RunEnding, RunIdentity};
 pub use capture::{CaptureLevel, CaptureLimits, InvalidRedaction, Redactor, is_secret_name};
 pub use current::{CurrentSpan, current};
 pub use formats::{HumanStyle, format_duration, write_human};

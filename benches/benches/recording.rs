@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout, reason = "a benchmark prints its result")]
 
 #[allow(dead_code, unreachable_pub, missing_docs)]
+#[path = "../../crates/flowmeter/benches/harness/mod.rs"]
 mod harness;
 
 use std::hint::black_box;

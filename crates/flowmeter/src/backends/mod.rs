@@ -1,0 +1,116 @@
+//! Where telemetry goes: the trait that every backend implements, and what it is handed.
+//!
+//! A backend is synchronous and works on a thread of its own; it never holds up the run or another backend.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+use flowmeter_model::{Attributes, SpanError, SpanStatus, TelemetryEvent, TimestampNs, TraceId};
+use smol_str::SmolStr;
+use thiserror::Error;
+
+use crate::metrics::RunMetrics;
+use crate::recorder::DropCounts;
+
+/// Which run a batch belongs to, and what is the same for all of its telemetry.
+#[derive(Clone, Debug)]
+pub struct RunIdentity {
+    /// The run.
+    pub trace_id: TraceId,
+    /// The workflow's name.
+    pub workflow: SmolStr,
+    /// When it began.
+    pub started: TimestampNs,
+    /// The W3C `tracestate` that all spans carry, such as `ot=th:c`; empty where there is none.
+    pub trace_state: String,
+    /// Whether the whole trace is kept. Where not, only the root, errors and LLM calls' usage arrive.
+    pub sampled: bool,
+    /// What describes the process (OpenTelemetry: resource), such as `service.name`.
+    pub resource: Attributes,
+}
+
+/// What happened, in the order in which it was read.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// Whose telemetry it is.
+    pub run: Arc<RunIdentity>,
+    /// What happened.
+    pub events: Vec<TelemetryEvent>,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug)]
+pub struct RunEnding {
+    /// Well, badly, or not at all.
+    pub status: SpanStatus,
+    /// Why not well.
+    pub error: Option<SpanError>,
+    /// When.
+    pub ended: TimestampNs,
+    /// What it came to. Counted for every run, sampled or not.
+    pub metrics: RunMetrics,
+    /// What telemetry was lost up to now.
+    pub dropped: DropCounts,
+    /// How long the backend may still take; afterwards nobody waits for it.
+    pub time_left: Duration,
+}
+
+/// A place that telemetry goes to.
+///
+/// All calls come from one thread, the backend's own, so that a slow one holds nobody up. A batch that fails is
+/// not handed out again: a backend that wants to retry does so before it returns.
+pub trait Backend: Send {
+    /// Its name in messages, such as `otlp`.
+    fn name(&self) -> &str;
+
+    /// Takes a batch.
+    ///
+    /// # Errors
+    /// What it could not do with it; the next batch comes all the same.
+    fn export(&mut self, batch: &Batch) -> Result<(), ExportError>;
+
+    /// Hands on what it has gathered. Called when no more has come for a tenth of a second.
+    ///
+    /// # Errors
+    /// What it could not hand on.
+    fn flush(&mut self) -> Result<(), ExportError> {
+        Ok(())
+    }
+
+    /// The run is over; nothing more will come.
+    ///
+    /// # Errors
+    /// What was left undone.
+    fn finish(&mut self, ending: &RunEnding) -> Result<(), ExportError> {
+        let _ = ending;
+        Ok(())
+    }
+}
+
+/// Why telemetry did not get to where it should.
+#[derive(Debug, Error)]
+#[error("{message}")]
+pub struct ExportError {
+    message: String,
+    #[source]
+    source: Option<Box<dyn Error + Send + Sync>>,
+}
+
+impl ExportError {
+    /// An error with this message: lowercase, no full stop.
+    #[must_use]
+    pub fn new(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            source: None,
+        }
+    }
+
+    /// The same with its cause.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+}
