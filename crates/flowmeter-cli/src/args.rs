@@ -2,11 +2,15 @@
 //!
 //! Never acts on an argument and never holds a setting: `config` turns flags into settings, `commands` acts.
 
+mod telemetry;
+
 use std::path::PathBuf;
 
 use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+
+pub(crate) use telemetry::TelemetryArgs;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -84,6 +88,8 @@ pub(crate) struct RunArgs {
     pub(crate) output: Option<String>,
     #[command(flatten)]
     pub(crate) shown: RunOutputArgs,
+    #[command(flatten)]
+    pub(crate) telemetry: TelemetryArgs,
 }
 
 /// The flags that `run` and `demo` share.

@@ -15,6 +15,7 @@ use serde_json::{Map, Value};
 use tokio::runtime::Runtime;
 use tokio::time::MissedTickBehavior;
 
+use crate::args::TelemetryArgs;
 use crate::commands::show::local_offset_seconds;
 use crate::config::Config;
 use crate::exit::UNKNOWN_OUTPUT;
@@ -40,6 +41,7 @@ pub(crate) struct Execution {
     pub(crate) config: Config,
     pub(crate) prices: Arc<PriceBook>,
     pub(crate) trace: TraceWish,
+    pub(crate) telemetry: TelemetryArgs,
     /// What was already found to look wrong.
     pub(crate) warnings: Vec<String>,
 }
@@ -132,6 +134,7 @@ pub(crate) fn run_in(
         config,
         prices,
         trace,
+        telemetry,
         mut warnings,
     } = execution;
     let utc_offset_seconds = if trace.tree { local_offset_seconds() } else { 0 };
@@ -165,7 +168,7 @@ pub(crate) fn run_in(
         Some(path) => builder.trace_file(path),
         None => builder.trace_file_in(&folder),
     };
-    let meter = builder.start()?;
+    let meter = crate::telemetry::apply(builder, &telemetry, &config)?.start()?;
     let (ended, stopped_by) = runtime.block_on(drive(
         Arc::new(workflow),
         &meter,

@@ -16,6 +16,7 @@ mod report;
 mod secrets;
 mod signals;
 mod stdin;
+mod telemetry;
 mod traces;
 
 use std::process::ExitCode;

@@ -88,6 +88,7 @@ pub(super) fn run(args: DemoArgs, home: &Home, output: &Output) -> Result<Exit> 
             tree: !args.quiet,
             file: args.trace_file,
         },
+        telemetry: crate::args::TelemetryArgs::default(),
         warnings,
     };
     let finished = execution::run_in(&runtime, execution, home, output)?;

@@ -71,6 +71,7 @@ fn prepare(args: RunArgs, config: Config, home: &Home, output: &Output) -> Resul
             tree: args.shown.trace,
             file: args.shown.trace_file,
         },
+        telemetry: args.telemetry,
         warnings,
     })
 }

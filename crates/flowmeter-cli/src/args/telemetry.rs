@@ -1,0 +1,10 @@
+//! The flags that say what is recorded of a run and where it goes.
+//!
+//! Never acts on them: `telemetry` turns them into settings of the meter.
+
+use clap::Args;
+
+/// What is recorded of a run, and where it goes.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Telemetry")]
+pub(crate) struct TelemetryArgs {}
