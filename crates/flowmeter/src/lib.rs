@@ -31,6 +31,7 @@
 #![forbid(unsafe_code)]
 
 mod aggregate;
+mod ambient;
 mod backends;
 mod capture;
 mod current;
@@ -50,7 +51,10 @@ mod scope;
 mod trace_file;
 mod traced;
 
+pub use ambient::{InSpan, SpanGuard, SpanHandle, carry, carry_call, current_span, in_span, llm_call, span};
 pub use backends::{Backend, Batch, ExportError, RunEnding, RunIdentity};
+pub use flowmeter_engine::{EnteredScope, InScope};
+
 pub use capture::{CaptureLevel, CaptureLimits, InvalidRedaction, Redactor, is_secret_name};
 pub use current::{CurrentSpan, current};
 pub use formats::{HumanStyle, format_duration, write_human};
