@@ -52,15 +52,15 @@ mod trace_file;
 mod traced;
 
 pub use ambient::{InSpan, SpanGuard, SpanHandle, carry, carry_call, current_span, in_span, llm_call, span};
-pub use backends::{Backend, Batch, ExportError, RunEnding, RunIdentity};
-pub use flowmeter_engine::{EnteredScope, InScope};
-
+pub use backends::{Backend, BackendFailure, Batch, Deadline, ExportError, RunEnding, RunIdentity};
 pub use capture::{CaptureLevel, CaptureLimits, InvalidRedaction, Redactor, is_secret_name};
 pub use current::{CurrentSpan, current};
-pub use formats::{HumanStyle, format_duration, write_human};
+pub use flowmeter_engine::{EnteredScope, InScope};
+pub use formats::{HumanStyle, format_duration, graph_mermaid, graph_text, write_human};
 pub use llm::{LlmCall, LlmFailure, LlmRequest, LlmResponse};
 pub use meter::{ProgressHandle, RunMeter, RunMeterBuilder, RunReport, StartError};
 pub use metrics::{BatchProgress, LlmTotals, NodeMetrics, Progress, RunMetrics, milliseconds};
+pub use pipeline::{ExportOutcome, PipelineError, pipeline_flow};
 pub use recorder::{
     DropCounts, RecordKind, RecordRef, RecordedValue, Recorder, RecorderConfig, RecordingSpan,
 };
