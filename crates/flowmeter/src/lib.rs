@@ -56,8 +56,10 @@ pub use backends::{Backend, BackendFailure, Batch, Deadline, ExportError, RunEnd
 pub use capture::{CaptureLevel, CaptureLimits, InvalidRedaction, Redactor, is_secret_name};
 pub use current::{CurrentSpan, current};
 pub use flowmeter_engine::{EnteredScope, InScope};
+pub use flowmeter_model::LogLevel;
 pub use formats::{HumanStyle, format_duration, graph_mermaid, graph_text, write_human};
 pub use llm::{LlmCall, LlmFailure, LlmRequest, LlmResponse};
+pub use logging::{ContextualLogger, FlowmeterLayer, InvalidLogFilter, LogFilter, RunFilter, tracing_layer};
 pub use meter::{ProgressHandle, RunMeter, RunMeterBuilder, RunReport, StartError};
 pub use metrics::{BatchProgress, LlmTotals, NodeMetrics, Progress, RunMetrics, milliseconds};
 pub use pipeline::{ExportOutcome, PipelineError, pipeline_flow};

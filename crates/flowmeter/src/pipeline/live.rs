@@ -199,7 +199,7 @@ impl LiveTracing {
     fn dropped(&self) -> DropCounts {
         DropCounts {
             backend_full: self.workers.iter().map(BackendWorker::dropped_events).sum(),
-            ..self.shared.recorder.dropped()
+            ..self.shared.dropped()
         }
     }
 
