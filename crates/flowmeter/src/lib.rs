@@ -58,8 +58,16 @@ pub use llm::{LlmCall, LlmFailure, LlmRequest, LlmResponse};
 pub use meter::{ProgressHandle, RunMeter, RunMeterBuilder, RunReport, StartError};
 pub use metrics::{BatchProgress, LlmTotals, NodeMetrics, Progress, RunMetrics, milliseconds};
 pub use pipeline::{ExportOutcome, PipelineError, pipeline_flow};
+pub use propagation::{
+    Baggage, BaggageMember, Carrier, CarrierProblem, IncomingContext, InvalidBaggageMember,
+    InvalidTraceParent, RemoteParent, TraceContext, TraceFlags, TraceParent,
+};
 pub use recorder::{
     DropCounts, RecordKind, RecordRef, RecordedValue, Recorder, RecorderConfig, RecordingSpan,
+};
+pub use sampling::{
+    InvalidSamplingRate, InvalidTraceState, Minimal, MinimalTrace, OtState, Randomness, Sampler,
+    SamplerSetting, SamplingDecision, SamplingRate, TailRules, Threshold, TraceState, minimal_form,
 };
 pub use trace_file::{
     FORMAT, KeepTrace, ReadError, TraceDocument, TraceFileError, read_trace, write_trace_json,

@@ -19,7 +19,9 @@ use crate::capture::{Capture, CaptureLevel, CaptureLimits, Redactor};
 use crate::details::{LogDraft, SpanDetails};
 use crate::metrics::{MetricsCollector, Progress, RunMetrics};
 use crate::pipeline::{Ending, ExportOutcome, LiveConfig, LiveReport, PipelineHandle, TraceFileWish};
+use crate::propagation::{Baggage, RemoteParent, TraceContext};
 use crate::recorder::{DropCounts, Payload, RecordKind, Recorder, RecorderConfig, SpanParts};
+use crate::sampling::{Sampler, TailRules};
 use crate::scope::{SpanOpening, SpanScope, status_of, unseen_end};
 use crate::trace_file::{KeepTrace, TraceHeader, TracePlace};
 
@@ -40,6 +42,10 @@ pub(crate) struct RunShared {
     pub(crate) prices: Arc<PriceBook>,
     pub(crate) keeps_spans: bool,
     pub(crate) keeps_content: bool,
+    /// The run's place in its trace, and whether the trace is kept.
+    pub(crate) trace_context: Arc<TraceContext>,
+    /// What keeps the trace all the same.
+    pub(crate) tail_rules: TailRules,
     clock: Mutex<TickClock>,
     /// Bytes of captured values on their way to the pipeline.
     pub(crate) weight: Arc<AtomicUsize>,
@@ -113,6 +119,10 @@ pub struct RunMeterBuilder {
     backends: Vec<Box<dyn Backend>>,
     service: Attributes,
     exit_timeout: Duration,
+    parent: Option<RemoteParent>,
+    baggage: Baggage,
+    sampler: Sampler,
+    tail_rules: TailRules,
 }
 
 impl RunMeterBuilder {
@@ -214,6 +224,34 @@ impl RunMeterBuilder {
         self
     }
 
+    /// The span of another process that the run belongs to: the run joins its trace. Default: a trace of its own.
+    #[must_use]
+    pub fn parent(mut self, parent: RemoteParent) -> Self {
+        self.parent = Some(parent);
+        self
+    }
+
+    /// What users send along to everybody whom the run calls. Default: nothing.
+    #[must_use]
+    pub fn baggage(mut self, baggage: Baggage) -> Self {
+        self.baggage = baggage;
+        self
+    }
+
+    /// Who decides whether the whole trace is kept. Default [`Sampler::ParentBasedAlwaysOn`].
+    #[must_use]
+    pub fn sampler(mut self, sampler: Sampler) -> Self {
+        self.sampler = sampler;
+        self
+    }
+
+    /// What keeps the trace of a run that was not sampled, by how the run went. Default: nothing.
+    #[must_use]
+    pub fn tail_rules(mut self, rules: TailRules) -> Self {
+        self.tail_rules = rules;
+        self
+    }
+
     /// Starts the meter: the run begins now.
     ///
     /// # Errors
@@ -223,7 +261,10 @@ impl RunMeterBuilder {
         let seed = self.id_seed.unwrap_or_else(|| {
             getrandom::u64().unwrap_or_else(|_| Ticks::now().to_raw() ^ u64::from(std::process::id()))
         });
-        let trace_id = IdSource::from_seed(seed).trace_id();
+        let own_id = IdSource::from_seed(seed).trace_id();
+        let trace_context = TraceContext::begin(own_id, self.parent, self.sampler, self.baggage);
+        let trace_id = trace_context.trace_id;
+        let remote_span = trace_context.parent.as_ref().map(|parent| parent.span_id);
         let keeps_spans = self.capture != CaptureLevel::Off;
         let capture = Capture::new(self.capture, self.limits, self.redactor);
         let keeps_content = capture.keeps_content();
@@ -244,6 +285,8 @@ impl RunMeterBuilder {
             prices: self.prices.unwrap_or_else(|| Arc::new(PriceBook::bundled())),
             keeps_spans,
             keeps_content,
+            trace_context: Arc::new(trace_context),
+            tail_rules: self.tail_rules,
             clock: Mutex::new(clock),
             weight: Arc::default(),
         });
@@ -259,14 +302,14 @@ impl RunMeterBuilder {
             attributes: &[("workflow.name", self.workflow.as_str().into())],
             details: Some(details),
         };
-        let root = SpanScope::open(&shared, None, opening);
+        let root = SpanScope::open(&shared, remote_span, opening);
         let pipeline = if keeps_spans {
             let identity = Arc::new(RunIdentity {
                 trace_id,
                 workflow: self.workflow.clone(),
                 started,
-                trace_state: String::new(),
-                sampled: true,
+                trace_state: shared.trace_context.trace_state.to_string(),
+                sampled: shared.trace_context.sampled,
                 resource: self.service,
             });
             let header = TraceHeader::new(trace_id, self.workflow, started);
@@ -348,6 +391,10 @@ impl RunMeter {
             backends: Vec::new(),
             service: Attributes::new(),
             exit_timeout: EXIT_TIMEOUT,
+            parent: None,
+            baggage: Baggage::default(),
+            sampler: Sampler::default(),
+            tail_rules: TailRules::default(),
         }
     }
 
@@ -362,6 +409,18 @@ impl RunMeter {
     #[must_use]
     pub fn trace_id(&self) -> TraceId {
         self.trace_id
+    }
+
+    /// The run's place in its trace, and whether the trace is kept.
+    #[must_use]
+    pub fn trace_context(&self) -> &TraceContext {
+        &self.shared.trace_context
+    }
+
+    /// What keeps the trace of the run though it was not sampled.
+    #[must_use]
+    pub fn tail_rules(&self) -> TailRules {
+        self.shared.tail_rules
     }
 
     /// Where the run is just now. Nodes that run are listed only with [`RunMeterBuilder::follow_progress`].
