@@ -50,13 +50,17 @@ mod scope;
 mod trace_file;
 mod traced;
 
+pub use aggregate::{
+    AggregatedMetrics, Aggregator, DurationSummary, ItemSample, LlmSample, LlmTotals, MemoryUsage,
+    ModelMetrics, NodeMetrics, NodeSample, QueueTime, Throughput, TypeMetrics,
+};
 pub use backends::{Backend, Batch, ExportError, RunEnding, RunIdentity};
 pub use capture::{CaptureLevel, CaptureLimits, InvalidRedaction, Redactor, is_secret_name};
 pub use current::{CurrentSpan, current};
 pub use formats::{HumanStyle, format_duration, write_human};
 pub use llm::{LlmCall, LlmFailure, LlmRequest, LlmResponse};
 pub use meter::{ProgressHandle, RunMeter, RunMeterBuilder, RunReport, StartError};
-pub use metrics::{BatchProgress, LlmTotals, NodeMetrics, Progress, RunMetrics, milliseconds};
+pub use metrics::{BatchProgress, Progress, RunMetrics, milliseconds};
 pub use recorder::{
     DropCounts, RecordKind, RecordRef, RecordedValue, Recorder, RecorderConfig, RecordingSpan,
 };
