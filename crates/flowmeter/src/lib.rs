@@ -54,13 +54,14 @@ pub use aggregate::{
     AggregatedMetrics, Aggregator, DurationSummary, ItemSample, LlmSample, LlmTotals, MemoryUsage,
     ModelMetrics, NodeMetrics, NodeSample, QueueTime, Throughput, TypeMetrics,
 };
-pub use backends::{Backend, Batch, ExportError, RunEnding, RunIdentity};
+pub use backends::{Backend, BackendFailure, Batch, Deadline, ExportError, RunEnding, RunIdentity};
 pub use capture::{CaptureLevel, CaptureLimits, InvalidRedaction, Redactor, is_secret_name};
 pub use current::{CurrentSpan, current};
-pub use formats::{HumanStyle, format_duration, write_human};
+pub use formats::{HumanStyle, format_duration, graph_mermaid, graph_text, write_human};
 pub use llm::{LlmCall, LlmFailure, LlmRequest, LlmResponse};
 pub use meter::{ProgressHandle, RunMeter, RunMeterBuilder, RunReport, StartError};
 pub use metrics::{BatchProgress, Progress, RunMetrics, milliseconds};
+pub use pipeline::{ExportOutcome, PipelineError, pipeline_flow};
 pub use recorder::{
     DropCounts, RecordKind, RecordRef, RecordedValue, Recorder, RecorderConfig, RecordingSpan,
 };
