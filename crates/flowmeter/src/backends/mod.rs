@@ -2,6 +2,7 @@
 //!
 //! A backend is synchronous and works on a thread of its own; it never holds up the run or another backend.
 
+mod console;
 mod deadline;
 
 use std::error::Error;
@@ -14,6 +15,7 @@ use thiserror::Error;
 use crate::metrics::RunMetrics;
 use crate::recorder::DropCounts;
 
+pub use console::{ConsoleBackend, ConsoleConfig};
 pub use deadline::Deadline;
 
 /// Which run a batch belongs to, and what is the same for all of its telemetry.

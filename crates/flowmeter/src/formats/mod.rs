@@ -3,6 +3,7 @@
 //! Never decides where the output goes and whether it may be coloured.
 
 mod human;
+pub(crate) mod line;
 pub(crate) mod summary;
 pub(crate) mod wording;
 
