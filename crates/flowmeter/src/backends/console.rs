@@ -218,8 +218,8 @@ impl ConsoleBackend {
         }
     }
 
-    fn log(&mut self, log: &LogRecord) {
-        let (block, depth) = self.block(log.span_id);
+    fn log(&mut self, log: &LogRecord, span_id: Option<SpanId>) {
+        let (block, depth) = self.block(span_id);
         let style = level_style(log.level);
         let place = if self.reading == block {
             String::new()
@@ -243,6 +243,9 @@ impl ConsoleBackend {
     }
 
     fn ended(&mut self, span: &Span) {
+        for log in &span.logs {
+            self.log(log, log.span_id.or(Some(span.span_id)));
+        }
         let remembered = self.open.remove(&span.span_id);
         if remembered.is_none() && self.early_ends.len() < EARLY_MAX {
             self.early_ends.insert(span.span_id);
@@ -372,7 +375,7 @@ impl Backend for ConsoleBackend {
             match event {
                 TelemetryEvent::SpanStarted(span) => self.started(span),
                 TelemetryEvent::SpanEnded(span) => self.ended(span),
-                TelemetryEvent::Log(_, log) => self.log(log),
+                TelemetryEvent::Log(_, log) => self.log(log, log.span_id),
             }
             if self.text.len() >= BUFFER_BYTES {
                 outcome = outcome.and(self.hand_on());
