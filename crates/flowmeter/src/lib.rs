@@ -53,6 +53,7 @@ mod traced;
 pub use backends::{Backend, Batch, ExportError, RunEnding, RunIdentity};
 pub use capture::{CaptureLevel, CaptureLimits, InvalidRedaction, Redactor, is_secret_name};
 pub use current::{CurrentSpan, current};
+pub use events::{InvalidEventLine, read_event, write_event};
 pub use formats::{HumanStyle, format_duration, write_human};
 pub use llm::{LlmCall, LlmFailure, LlmRequest, LlmResponse};
 pub use meter::{ProgressHandle, RunMeter, RunMeterBuilder, RunReport, StartError};
