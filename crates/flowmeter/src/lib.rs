@@ -50,7 +50,7 @@ mod scope;
 mod trace_file;
 mod traced;
 
-pub use backends::{Backend, Batch, ExportError, RunEnding, RunIdentity};
+pub use backends::{Backend, Batch, Deadline, ExportError, RunEnding, RunIdentity};
 pub use capture::{CaptureLevel, CaptureLimits, InvalidRedaction, Redactor, is_secret_name};
 pub use current::{CurrentSpan, current};
 pub use events::{InvalidEventLine, read_event, write_event};

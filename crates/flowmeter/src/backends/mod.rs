@@ -2,9 +2,10 @@
 //!
 //! A backend is synchronous and works on a thread of its own; it never holds up the run or another backend.
 
+mod deadline;
+
 use std::error::Error;
 use std::sync::Arc;
-use std::time::Duration;
 
 use flowmeter_model::{Attributes, SpanError, SpanStatus, TelemetryEvent, TimestampNs, TraceId};
 use smol_str::SmolStr;
@@ -12,6 +13,8 @@ use thiserror::Error;
 
 use crate::metrics::RunMetrics;
 use crate::recorder::DropCounts;
+
+pub use deadline::Deadline;
 
 /// Which run a batch belongs to, and what is the same for all of its telemetry.
 #[derive(Clone, Debug)]
@@ -52,8 +55,6 @@ pub struct RunEnding {
     pub metrics: RunMetrics,
     /// What telemetry was lost up to now.
     pub dropped: DropCounts,
-    /// How long the backend may still take; afterwards nobody waits for it.
-    pub time_left: Duration,
 }
 
 /// A place that telemetry goes to.
@@ -63,6 +64,16 @@ pub struct RunEnding {
 pub trait Backend: Send {
     /// Its name in messages, such as `otlp`.
     fn name(&self) -> &str;
+
+    /// The run begins. `deadline` is set when it has ended: a backend that waits for others asks it, or waits for
+    /// it, and saves in time what it could not send. Afterwards nobody waits for the backend.
+    ///
+    /// # Errors
+    /// Why it cannot work; it is left out of this run then.
+    fn begin(&mut self, run: &Arc<RunIdentity>, deadline: &Deadline) -> Result<(), ExportError> {
+        let _ = (run, deadline);
+        Ok(())
+    }
 
     /// Takes a batch.
     ///

@@ -3,5 +3,8 @@
 //! Never decides where the output goes and whether it may be coloured.
 
 mod human;
+pub(crate) mod summary;
+pub(crate) mod wording;
 
-pub use human::{HumanStyle, format_duration, write_human};
+pub use human::{HumanStyle, write_human};
+pub use wording::format_duration;
