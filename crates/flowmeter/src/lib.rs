@@ -56,9 +56,13 @@ pub use aggregate::{
     ModelMetrics, NodeMetrics, NodeSample, QueueTime, Throughput, TypeMetrics,
 };
 pub use ambient::{InSpan, SpanGuard, SpanHandle, carry, carry_call, current_span, in_span, llm_call, span};
-pub use backends::{Backend, BackendFailure, Batch, Deadline, ExportError, RunEnding, RunIdentity};
+pub use backends::{
+    Backend, BackendFailure, Batch, ConsoleBackend, ConsoleConfig, Deadline, ExportError, RunEnding,
+    RunIdentity,
+};
 pub use capture::{CaptureLevel, CaptureLimits, InvalidRedaction, Redactor, is_secret_name};
 pub use current::{CurrentSpan, current};
+pub use events::{InvalidEventLine, read_event, write_event};
 pub use flowmeter_engine::{EnteredScope, InScope};
 pub use formats::{HumanStyle, format_duration, graph_mermaid, graph_text, write_human};
 pub use llm::{LlmCall, LlmFailure, LlmRequest, LlmResponse};
