@@ -3,26 +3,28 @@
 //! Never fails the run: what cannot be written is reported with the result.
 
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use flowmeter_engine::{NodeContext, NodeError, Scope, StoreView, TickClock, Ticks};
-use flowmeter_model::{IdSource, SpanKind, SpanStatus, TimestampNs, TraceId};
+use flowmeter_engine::{EnteredScope, InScope, NodeContext, NodeError, Scope, StoreView, TickClock, Ticks};
+use flowmeter_model::{Attributes, IdSource, SpanKind, SpanStatus, TimestampNs, TraceId};
 use flowmeter_pricing::PriceBook;
 use parking_lot::Mutex;
 use smol_str::SmolStr;
 use thiserror::Error;
 
+use crate::backends::{Backend, BackendFailure, RunIdentity};
 use crate::capture::{Capture, CaptureLevel, CaptureLimits, Redactor};
 use crate::details::{LogDraft, SpanDetails};
 use crate::metrics::{MetricsCollector, Progress, RunMetrics};
-use crate::pipeline::{Pipeline, PipelineHandle};
+use crate::pipeline::{Ending, ExportOutcome, LiveConfig, LiveReport, PipelineHandle, TraceFileWish};
 use crate::propagation::{Baggage, RemoteParent, TraceContext};
 use crate::recorder::{DropCounts, Payload, RecordKind, Recorder, RecorderConfig, SpanParts};
 use crate::sampling::{Sampler, TailRules};
 use crate::scope::{SpanOpening, SpanScope, status_of, unseen_end};
-use crate::trace_file::{KeepTrace, TraceFile, TraceFileError, TraceHeader, TracePlace};
+use crate::trace_file::{KeepTrace, TraceHeader, TracePlace};
 
 /// Payloads waiting above which a node waits for the pipeline before it starts.
 const PAYLOADS_WAITING_MAX: usize = 1_500;
@@ -30,6 +32,9 @@ const PAYLOADS_WAITING_MAX: usize = 1_500;
 const WEIGHT_WAITING_BYTES_MAX: usize = 64 << 20;
 /// The longest such wait: telemetry may slow a run down, not hold it up.
 const RELIEF_MAX: Duration = Duration::from_secs(1);
+
+/// How long backends may take when the run has ended.
+const EXIT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What the run, its scopes and its pipeline share.
 pub(crate) struct RunShared {
@@ -42,6 +47,8 @@ pub(crate) struct RunShared {
     pub(crate) trace_context: Arc<TraceContext>,
     /// What keeps the trace all the same.
     pub(crate) tail_rules: TailRules,
+    /// Nobody reads what is recorded from now on.
+    over: AtomicBool,
     clock: Mutex<TickClock>,
     /// Bytes of captured values on their way to the pipeline.
     pub(crate) weight: Arc<AtomicUsize>,
@@ -61,6 +68,11 @@ impl RunShared {
         };
         self.recorder
             .append_span(&parts, Some(Payload::Log(Box::new(draft))));
+    }
+
+    #[inline]
+    pub(crate) fn is_over(&self) -> bool {
+        self.over.load(Ordering::Relaxed)
     }
 
     pub(crate) fn duration_between(&self, from: Ticks, to: Ticks) -> Duration {
@@ -112,6 +124,9 @@ pub struct RunMeterBuilder {
     id_seed: Option<u64>,
     follows_running: bool,
     resource: Vec<(SmolStr, String)>,
+    backends: Vec<Box<dyn Backend>>,
+    service: Attributes,
+    exit_timeout: Duration,
     parent: Option<RemoteParent>,
     baggage: Baggage,
     sampler: Sampler,
@@ -189,6 +204,34 @@ impl RunMeterBuilder {
         self
     }
 
+    /// Adds a place that telemetry goes to. Each works on a thread of its own; one that fails is reported.
+    #[must_use]
+    pub fn backend(mut self, backend: impl Backend + 'static) -> Self {
+        self.backends.push(Box::new(backend));
+        self
+    }
+
+    /// The same for a backend that is boxed already.
+    #[must_use]
+    pub fn boxed_backend(mut self, backend: Box<dyn Backend>) -> Self {
+        self.backends.push(backend);
+        self
+    }
+
+    /// What describes the process to backends (OpenTelemetry: resource), such as `service.name`.
+    #[must_use]
+    pub fn service(mut self, attributes: Attributes) -> Self {
+        self.service = attributes;
+        self
+    }
+
+    /// How long backends may take when the run has ended. Default 5 s; afterwards nobody waits for them.
+    #[must_use]
+    pub fn exit_timeout(mut self, timeout: Duration) -> Self {
+        self.exit_timeout = timeout;
+        self
+    }
+
     /// The span of another process that the run belongs to: the run joins its trace. Default: a trace of its own.
     #[must_use]
     pub fn parent(mut self, parent: RemoteParent) -> Self {
@@ -252,6 +295,7 @@ impl RunMeterBuilder {
             keeps_content,
             trace_context: Arc::new(trace_context),
             tail_rules: self.tail_rules,
+            over: AtomicBool::new(false),
             clock: Mutex::new(clock),
             weight: Arc::default(),
         });
@@ -266,18 +310,36 @@ impl RunMeterBuilder {
             node_path: SmolStr::default(),
             attributes: &[("workflow.name", self.workflow.as_str().into())],
             details: Some(details),
+            step: None,
         };
         let root = SpanScope::open(&shared, remote_span, opening);
-        let header = TraceHeader::new(trace_id, self.workflow.clone(), started);
         let pipeline = if keeps_spans {
-            let file = self
-                .trace_file
-                .map(|place| TraceFile::create(place.path(&header), &header, self.keep_trace));
-            Some(
-                Pipeline::new(Arc::clone(&shared), capture, trace_id, file)
-                    .spawn()
-                    .map_err(StartError::Thread)?,
-            )
+            let identity = Arc::new(RunIdentity {
+                trace_id,
+                workflow: self.workflow.clone(),
+                started,
+                trace_state: shared.trace_context.trace_state.to_string(),
+                sampled: shared.trace_context.sampled,
+                resource: self.service,
+            });
+            let header = TraceHeader::new(trace_id, self.workflow, started);
+            let file = self.trace_file.map(|place| TraceFileWish {
+                path: place.path(&header),
+                header,
+                keep: self.keep_trace,
+            });
+            let (theirs, backends) = (Arc::clone(&shared), self.backends);
+            let configure = move |signals, waker, ready| LiveConfig {
+                shared: theirs,
+                capture,
+                identity,
+                file,
+                backends,
+                signals,
+                waker,
+                ready,
+            };
+            Some(PipelineHandle::spawn(configure).map_err(StartError::Thread)?)
         } else {
             None
         };
@@ -287,6 +349,7 @@ impl RunMeterBuilder {
             pipeline,
             trace_id,
             began: Instant::now(),
+            exit_timeout: self.exit_timeout,
             finished: false,
         })
     }
@@ -299,6 +362,7 @@ pub struct RunMeter {
     pipeline: Option<PipelineHandle>,
     trace_id: TraceId,
     began: Instant,
+    exit_timeout: Duration,
     finished: bool,
 }
 
@@ -311,8 +375,10 @@ pub struct RunReport {
     pub metrics: RunMetrics,
     /// Where the trace is, if one was written and kept.
     pub trace_file: Option<PathBuf>,
-    /// What the trace file failed with; the run itself is not touched by it.
-    pub export_errors: Vec<TraceFileError>,
+    /// Whether the telemetry is where it should be.
+    pub export: ExportOutcome,
+    /// What the trace file and the backends failed with; the run itself is not touched by it.
+    pub export_errors: Vec<BackendFailure>,
     /// What was lost, by reason.
     pub dropped: DropCounts,
 }
@@ -332,6 +398,9 @@ impl RunMeter {
             id_seed: None,
             follows_running: false,
             resource: Vec::new(),
+            backends: Vec::new(),
+            service: Attributes::new(),
+            exit_timeout: EXIT_TIMEOUT,
             parent: None,
             baggage: Baggage::default(),
             sampler: Sampler::default(),
@@ -344,6 +413,34 @@ impl RunMeter {
     pub fn context(&self, store: StoreView) -> NodeContext {
         let scope: Arc<dyn Scope> = Arc::<SpanScope>::clone(&self.root);
         NodeContext::new(store).with_scope(scope)
+    }
+
+    /// Runs `work` inside the run's root span, without the engine: what it meters and logs lands there. The work
+    /// is boxed, so that it can be let go of inside the span as well.
+    ///
+    /// ```
+    /// # use flowmeter::RunMeter;
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let meter = RunMeter::builder("nightly").start().unwrap();
+    /// let answer = meter.within(async { 42 }).await;
+    /// assert_eq!(answer, 42);
+    /// # });
+    /// ```
+    pub fn within<F: Future>(&self, work: F) -> InScope<Pin<Box<F>>> {
+        let root: Arc<dyn Scope> = Arc::<SpanScope>::clone(&self.root);
+        InScope::new(Some(root), Box::pin(work))
+    }
+
+    /// Enters the run's root span on this thread, for code that is not async.
+    ///
+    /// ```
+    /// # use flowmeter::RunMeter;
+    /// let meter = RunMeter::builder("nightly").start().unwrap();
+    /// let _entered = meter.enter();
+    /// assert!(flowmeter::current_span().is_some());
+    /// ```
+    pub fn enter(&self) -> EnteredScope {
+        EnteredScope::enter(Arc::<SpanScope>::clone(&self.root))
     }
 
     /// The run's id.
@@ -393,6 +490,7 @@ impl RunMeter {
 
     fn close(&mut self, status: SpanStatus, error: Option<flowmeter_model::SpanError>) -> RunReport {
         self.finished = true;
+        self.shared.over.store(true, Ordering::Relaxed);
         let duration_ns = u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX);
         let run_error = error.clone();
         self.root.end(status, |details| details.error = error);
@@ -401,19 +499,30 @@ impl RunMeter {
             trace_id: self.trace_id,
             metrics,
             trace_file: None,
+            export: ExportOutcome::default(),
             export_errors: Vec::new(),
             dropped: DropCounts::default(),
         };
         if let Some(pipeline) = self.pipeline.take() {
-            let ending = pipeline.finish(crate::trace_file::TraceEnding {
+            let LiveReport {
+                trace_file,
+                failures,
+                dropped,
+                outcome,
+            } = pipeline.finish(Ending {
                 status,
                 error: run_error,
                 metrics: report.metrics.clone(),
+                deadline: Instant::now() + self.exit_timeout,
             });
-            report.trace_file = ending.trace_file;
-            report.export_errors = ending.errors;
+            report.trace_file = trace_file;
+            report.export_errors = failures;
+            report.export = outcome;
+            report.dropped = DropCounts {
+                backend_full: dropped.backend_full,
+                ..self.shared.recorder.dropped()
+            };
         }
-        report.dropped = self.shared.recorder.dropped();
         report
     }
 }
