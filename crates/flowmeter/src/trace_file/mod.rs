@@ -3,6 +3,7 @@
 //! A kill loses nothing that was flushed; the end replaces the file in one step. Reading accepts both forms.
 //! Never keeps a trace in memory: the document is streamed from the lines.
 
+mod joined;
 mod place;
 mod reader;
 mod wire;
@@ -10,7 +11,7 @@ mod writer;
 
 use std::path::PathBuf;
 
-use flowmeter_model::{SpanError, SpanStatus, TimestampNs, TraceId};
+use flowmeter_model::{SpanError, SpanId, SpanStatus, TimestampNs, TraceId};
 use smol_str::SmolStr;
 use thiserror::Error;
 
@@ -70,6 +71,8 @@ pub(crate) struct TraceHeader {
     pub(crate) trace_id: TraceId,
     pub(crate) workflow: SmolStr,
     pub(crate) started: TimestampNs,
+    /// The root span of a run that is only part of its trace: other runs of the trace have files of their own.
+    pub(crate) part: Option<SpanId>,
 }
 
 impl TraceHeader {
@@ -78,7 +81,14 @@ impl TraceHeader {
             trace_id,
             workflow,
             started,
+            part: None,
         }
+    }
+
+    /// The same for a run whose root span has this id and that joined the trace of somebody else.
+    pub(crate) fn part_of_trace(mut self, root: Option<SpanId>) -> Self {
+        self.part = root;
+        self
     }
 }
 
