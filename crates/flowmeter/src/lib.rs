@@ -50,6 +50,10 @@ mod scope;
 mod trace_file;
 mod traced;
 
+pub use aggregate::{
+    AggregatedMetrics, Aggregator, DurationSummary, ItemSample, LlmSample, LlmTotals, MemoryUsage,
+    ModelMetrics, NodeMetrics, NodeSample, QueueTime, Throughput, TypeMetrics,
+};
 pub use backends::{Backend, BackendFailure, Batch, Deadline, ExportError, RunEnding, RunIdentity};
 pub use capture::{CaptureLevel, CaptureLimits, InvalidRedaction, Redactor, is_secret_name};
 pub use current::{CurrentSpan, current};
@@ -57,7 +61,7 @@ pub use events::{InvalidEventLine, read_event, write_event};
 pub use formats::{HumanStyle, format_duration, graph_mermaid, graph_text, write_human};
 pub use llm::{LlmCall, LlmFailure, LlmRequest, LlmResponse};
 pub use meter::{ProgressHandle, RunMeter, RunMeterBuilder, RunReport, StartError};
-pub use metrics::{BatchProgress, LlmTotals, NodeMetrics, Progress, RunMetrics, milliseconds};
+pub use metrics::{BatchProgress, Progress, RunMetrics, milliseconds};
 pub use pipeline::{ExportOutcome, PipelineError, pipeline_flow};
 pub use recorder::{
     DropCounts, RecordKind, RecordRef, RecordedValue, Recorder, RecorderConfig, RecordingSpan,

@@ -15,10 +15,10 @@ use flowmeter_pricing::PricedCall;
 use serde_json::{Value, json};
 use smol_str::{SmolStr, format_smolstr};
 
+use crate::aggregate::LlmSample;
 use crate::details::SpanDetails;
 use crate::genai;
 use crate::meter::RunShared;
-use crate::metrics::LlmCallMetrics;
 use crate::scope::SpanScope;
 
 /// What is known of an LLM call before it is sent.
@@ -199,14 +199,16 @@ impl LlmCall {
         } else {
             Cost::not_billed()
         };
-        metered.run.collector.llm_call_ended(&LlmCallMetrics {
-            node_path: &metered.span.node_path,
-            // The name that was asked for: an answer may name a dated version, a failure names none.
-            model: &self.request.model,
+        // The name that was asked for: an answer may name a dated version, a failure names none.
+        let sample = LlmSample {
+            provider: &self.request.provider,
             failed: ended.status != SpanStatus::Ok,
-            usage: &ended.usage,
-            cost: &cost,
-        });
+            ..LlmSample::new(&self.request.model, &cost).with_usage(&ended.usage)
+        };
+        metered
+            .run
+            .collector
+            .llm_call_ended(&metered.span.node_path, &sample);
         let status = ended.status;
         metered
             .span
