@@ -54,7 +54,10 @@ pub use aggregate::{
     AggregatedMetrics, Aggregator, DurationSummary, ItemSample, LlmSample, LlmTotals, MemoryUsage,
     ModelMetrics, NodeMetrics, NodeSample, QueueTime, Throughput, TypeMetrics,
 };
-pub use backends::{Backend, BackendFailure, Batch, Deadline, ExportError, RunEnding, RunIdentity};
+pub use backends::{
+    Backend, BackendFailure, Batch, ConsoleBackend, ConsoleConfig, Deadline, ExportError, RunEnding,
+    RunIdentity,
+};
 pub use capture::{CaptureLevel, CaptureLimits, InvalidRedaction, Redactor, is_secret_name};
 pub use current::{CurrentSpan, current};
 pub use events::{InvalidEventLine, read_event, write_event};

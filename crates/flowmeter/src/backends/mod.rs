@@ -2,6 +2,7 @@
 //!
 //! A backend is synchronous and works on a thread of its own; it never holds up the run or another backend.
 
+mod console;
 mod deadline;
 mod worker;
 
@@ -15,6 +16,7 @@ use smol_str::SmolStr;
 use crate::metrics::RunMetrics;
 use crate::recorder::DropCounts;
 
+pub use console::{ConsoleBackend, ConsoleConfig};
 pub use deadline::Deadline;
 pub use worker::BackendFailure;
 pub(crate) use worker::BackendWorker;

@@ -10,8 +10,8 @@ use owo_colors::{OwoColorize, Style};
 
 use super::summary::Summary;
 use super::wording::{
-    causes_of, end_name, format_duration, is_first_and_only, label_of, level_style, mark_of, message_lines,
-    printable, spend_of,
+    causes_of, end_name, format_duration, is_first_and_only, items_note, label_of, level_style, mark_of,
+    message_lines, printable, spend_of,
 };
 use crate::trace_file::TraceDocument;
 
@@ -168,13 +168,9 @@ impl Tree<'_> {
         let (mut count, mut good) = (0, 0);
         for did_well in items {
             count += 1;
-            good += usize::from(did_well);
+            good += u64::from(did_well);
         }
-        if good == count {
-            String::new()
-        } else {
-            format!(" {good} of {count} items did well")
-        }
+        items_note(good, count)
     }
 
     fn write_log(&self, log: &LogRecord, depth: usize, output: &mut dyn Write) -> io::Result<()> {

@@ -4,6 +4,7 @@
 
 mod graph;
 mod human;
+pub(crate) mod line;
 pub(crate) mod summary;
 pub(crate) mod wording;
 

@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use flowmeter_model::{Span, SpanKind, SpanStatus};
 
 use super::wording::format_duration;
-use crate::metrics::LlmTotals;
+use crate::metrics::{LlmTotals, RunMetrics};
 use crate::trace_file::TraceDocument;
 
 /// The figures of a run that are shown below its tree.
@@ -23,6 +23,18 @@ pub(crate) struct Summary {
 }
 
 impl Summary {
+    /// The figures as they were counted while the run went on.
+    pub(crate) fn of_metrics(metrics: &RunMetrics) -> Self {
+        Self {
+            duration_ns: metrics.duration_ns,
+            is_partial: false,
+            nodes_executed: metrics.nodes_executed,
+            nodes_failed: metrics.nodes_failed,
+            nodes_unfinished: 0,
+            llm: metrics.llm.clone(),
+        }
+    }
+
     /// The figures that the spans of a trace give.
     pub(crate) fn of_trace(trace: &TraceDocument) -> Self {
         let mut summary = Self {

@@ -132,6 +132,15 @@ pub(crate) fn spend_of(span: &Span) -> String {
     }
 }
 
+/// How many items of a batch did well, with a space before it, where not all of them did.
+pub(crate) fn items_note(good: u64, count: u64) -> String {
+    if good == count {
+        String::new()
+    } else {
+        format!(" {good} of {count} items did well")
+    }
+}
+
 /// The causes of an error, outermost first. Wrappers often repeat the message of what they wrap: that is left
 /// out.
 pub(crate) fn causes_of(error: &SpanError) -> impl Iterator<Item = &str> {
