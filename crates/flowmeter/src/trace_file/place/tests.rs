@@ -38,7 +38,7 @@ fn parts_of_one_trace_have_names_of_their_own() {
         TimestampNs(1_736_937_045_120_999_999),
     );
     let name = file_name(&header.clone().part_of_trace(Some(ids.span_id())));
-    expect!["20250115T103045.120Z-summarize-71c18690ee42c90b-910a2dec89025cc1beeb8da1658eec67.json"]
+    expect!["20250115T103045.120Z-summarize-f893a2eefb32555e-910a2dec89025cc1beeb8da1658eec67.json"]
         .assert_eq(&name);
     assert_ne!(file_name(&header.part_of_trace(Some(ids.span_id()))), name);
 }
