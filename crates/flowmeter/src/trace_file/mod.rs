@@ -5,12 +5,13 @@
 
 mod place;
 mod reader;
+mod reduce;
 mod wire;
 mod writer;
 
 use std::path::PathBuf;
 
-use flowmeter_model::{SpanError, SpanStatus, TimestampNs, TraceId};
+use flowmeter_model::{SpanError, SpanId, SpanStatus, TimestampNs, TraceId};
 use smol_str::SmolStr;
 use thiserror::Error;
 
@@ -70,6 +71,8 @@ pub(crate) struct TraceHeader {
     pub(crate) trace_id: TraceId,
     pub(crate) workflow: SmolStr,
     pub(crate) started: TimestampNs,
+    /// Whether the whole trace is kept, as far as is known at the start.
+    pub(crate) sampled: bool,
 }
 
 impl TraceHeader {
@@ -78,6 +81,7 @@ impl TraceHeader {
             trace_id,
             workflow,
             started,
+            sampled: true,
         }
     }
 }
@@ -87,6 +91,10 @@ pub(crate) struct TraceEnding {
     pub(crate) status: SpanStatus,
     pub(crate) error: Option<SpanError>,
     pub(crate) metrics: RunMetrics,
+    /// Whether the whole trace is kept.
+    pub(crate) sampled: bool,
+    /// The root span, where only the minimal trace of what was written is to stay.
+    pub(crate) reduced_to: Option<SpanId>,
 }
 
 #[cfg(test)]
