@@ -3,6 +3,8 @@
 //! Counted at the source: an answered call, a failed one that may have been billed, and one that was dropped
 //! half-way. Never sends anything itself.
 
+mod response;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,6 +44,19 @@ pub struct LlmRequest {
     pub messages: Arc<Value>,
     /// Length of all that is sent, in UTF-8 bytes: the base of an estimate where nobody counts.
     pub input_text_bytes: u64,
+}
+
+impl LlmRequest {
+    /// A chat request to this model of this provider; the other fields may be set afterwards.
+    #[must_use]
+    pub fn chat(provider: impl Into<SmolStr>, model: impl Into<SmolStr>) -> Self {
+        Self {
+            operation: SmolStr::new_static("chat"),
+            provider: provider.into(),
+            model: model.into(),
+            ..Self::default()
+        }
+    }
 }
 
 /// What came back.
@@ -140,6 +155,7 @@ impl LlmCall {
     pub fn succeed(mut self, response: LlmResponse) -> Cost {
         if self.output_text_bytes == 0 {
             self.output_text_bytes = match &*response.text {
+                Value::Null => 0,
                 Value::String(text) => text.len() as u64,
                 other => other.to_string().len() as u64,
             };

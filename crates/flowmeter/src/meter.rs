@@ -3,11 +3,12 @@
 //! Never fails the run: what cannot be written is reported with the result.
 
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use flowmeter_engine::{NodeContext, NodeError, Scope, StoreView, TickClock, Ticks};
+use flowmeter_engine::{EnteredScope, InScope, NodeContext, NodeError, Scope, StoreView, TickClock, Ticks};
 use flowmeter_model::{Attributes, IdSource, SpanKind, SpanStatus, TimestampNs, TraceId};
 use flowmeter_pricing::PriceBook;
 use parking_lot::Mutex;
@@ -40,6 +41,8 @@ pub(crate) struct RunShared {
     pub(crate) prices: Arc<PriceBook>,
     pub(crate) keeps_spans: bool,
     pub(crate) keeps_content: bool,
+    /// Nobody reads what is recorded from now on.
+    over: AtomicBool,
     clock: Mutex<TickClock>,
     /// Bytes of captured values on their way to the pipeline.
     pub(crate) weight: Arc<AtomicUsize>,
@@ -59,6 +62,11 @@ impl RunShared {
         };
         self.recorder
             .append_span(&parts, Some(Payload::Log(Box::new(draft))));
+    }
+
+    #[inline]
+    pub(crate) fn is_over(&self) -> bool {
+        self.over.load(Ordering::Relaxed)
     }
 
     pub(crate) fn duration_between(&self, from: Ticks, to: Ticks) -> Duration {
@@ -244,6 +252,7 @@ impl RunMeterBuilder {
             prices: self.prices.unwrap_or_else(|| Arc::new(PriceBook::bundled())),
             keeps_spans,
             keeps_content,
+            over: AtomicBool::new(false),
             clock: Mutex::new(clock),
             weight: Arc::default(),
         });
@@ -258,6 +267,7 @@ impl RunMeterBuilder {
             node_path: SmolStr::default(),
             attributes: &[("workflow.name", self.workflow.as_str().into())],
             details: Some(details),
+            step: None,
         };
         let root = SpanScope::open(&shared, None, opening);
         let pipeline = if keeps_spans {
@@ -358,6 +368,34 @@ impl RunMeter {
         NodeContext::new(store).with_scope(scope)
     }
 
+    /// Runs `work` inside the run's root span, without the engine: what it meters and logs lands there. The work
+    /// is boxed, so that it can be let go of inside the span as well.
+    ///
+    /// ```
+    /// # use flowmeter::RunMeter;
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let meter = RunMeter::builder("nightly").start().unwrap();
+    /// let answer = meter.within(async { 42 }).await;
+    /// assert_eq!(answer, 42);
+    /// # });
+    /// ```
+    pub fn within<F: Future>(&self, work: F) -> InScope<Pin<Box<F>>> {
+        let root: Arc<dyn Scope> = Arc::<SpanScope>::clone(&self.root);
+        InScope::new(Some(root), Box::pin(work))
+    }
+
+    /// Enters the run's root span on this thread, for code that is not async.
+    ///
+    /// ```
+    /// # use flowmeter::RunMeter;
+    /// let meter = RunMeter::builder("nightly").start().unwrap();
+    /// let _entered = meter.enter();
+    /// assert!(flowmeter::current_span().is_some());
+    /// ```
+    pub fn enter(&self) -> EnteredScope {
+        EnteredScope::enter(Arc::<SpanScope>::clone(&self.root))
+    }
+
     /// The run's id.
     #[must_use]
     pub fn trace_id(&self) -> TraceId {
@@ -393,6 +431,7 @@ impl RunMeter {
 
     fn close(&mut self, status: SpanStatus, error: Option<flowmeter_model::SpanError>) -> RunReport {
         self.finished = true;
+        self.shared.over.store(true, Ordering::Relaxed);
         let duration_ns = u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX);
         let run_error = error.clone();
         self.root.end(status, |details| details.error = error);

@@ -110,7 +110,9 @@ impl Assembler {
     fn take_end(&mut self, record: &RecordRef<'_>, payload: Option<Payload>) -> Option<Span> {
         let mut span = self.begin(record)?;
         let (kind, status) = kind_and_status(record.tag());
-        if self.open.remove(&span.span_id).is_none() && kind != SpanKind::Custom {
+        // A light span of a library user has no start of its own, and no details.
+        let has_start = kind != SpanKind::Custom || payload.is_some();
+        if self.open.remove(&span.span_id).is_none() && has_start {
             self.early_ends.insert(span.span_id);
         }
         span.end = Some(self.time(record.end()));
