@@ -41,7 +41,8 @@ impl<'a> CurrentSpan<'a> {
     /// no spans are kept, callees are told of the span that called this run, if any.
     #[must_use]
     pub fn carrier(&self) -> Option<Carrier> {
-        self.scope.and_then(SpanScope::carrier)
+        self.scope
+            .and_then(|scope| scope.with_innermost(SpanScope::carrier))
     }
 
     /// Begins a span of the node's own inside this one.

@@ -322,7 +322,8 @@ impl RunMeterBuilder {
                 sampled: shared.trace_context.sampled,
                 resource: self.service,
             });
-            let mut header = TraceHeader::new(trace_id, self.workflow, started);
+            let mut header = TraceHeader::new(trace_id, self.workflow, started)
+                .part_of_trace(remote_span.map(|_| root.span_id));
             header.sampled = identity.sampled;
             let file = self.trace_file.map(|place| TraceFileWish {
                 path: place.path(&header),

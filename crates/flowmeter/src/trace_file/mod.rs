@@ -3,6 +3,7 @@
 //! A kill loses nothing that was flushed; the end replaces the file in one step. Reading accepts both forms.
 //! Never keeps a trace in memory: the document is streamed from the lines.
 
+mod joined;
 mod place;
 mod reader;
 mod reduce;
@@ -73,6 +74,8 @@ pub(crate) struct TraceHeader {
     pub(crate) started: TimestampNs,
     /// Whether the whole trace is kept, as far as is known at the start.
     pub(crate) sampled: bool,
+    /// The root span of a run that is only part of its trace: other runs of the trace have files of their own.
+    pub(crate) part: Option<SpanId>,
 }
 
 impl TraceHeader {
@@ -82,7 +85,14 @@ impl TraceHeader {
             workflow,
             started,
             sampled: true,
+            part: None,
         }
+    }
+
+    /// The same for a run whose root span has this id and that joined the trace of somebody else.
+    pub(crate) fn part_of_trace(mut self, root: Option<SpanId>) -> Self {
+        self.part = root;
+        self
     }
 }
 
