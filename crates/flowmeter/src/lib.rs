@@ -51,8 +51,8 @@ mod trace_file;
 mod traced;
 
 pub use backends::{
-    Backend, BackendFailure, Batch, ConsoleBackend, ConsoleConfig, Deadline, ExportError, RunEnding,
-    RunIdentity,
+    Backend, BackendFailure, Batch, ConsoleBackend, ConsoleConfig, Deadline, ExportError, FileBackend,
+    FileConfig, FileFormat, FileMode, FileSync, InvalidFileConfig, Rotation, RunEnding, RunIdentity,
 };
 pub use capture::{CaptureLevel, CaptureLimits, InvalidRedaction, Redactor, is_secret_name};
 pub use current::{CurrentSpan, current};

@@ -4,6 +4,9 @@
 
 mod console;
 mod deadline;
+mod file;
+#[cfg(test)]
+mod probes;
 mod worker;
 
 use std::error::Error;
@@ -18,6 +21,7 @@ use crate::recorder::DropCounts;
 
 pub use console::{ConsoleBackend, ConsoleConfig};
 pub use deadline::Deadline;
+pub use file::{FileBackend, FileConfig, FileFormat, FileMode, FileSync, InvalidFileConfig, Rotation};
 pub use worker::BackendFailure;
 pub(crate) use worker::BackendWorker;
 
