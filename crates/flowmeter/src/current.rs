@@ -1,6 +1,7 @@
 //! The span that a node is running in, for what the node itself wants to say.
 //!
-//! A no-op where nothing is metered: a node never has to ask.
+//! Found through the node's context; code without one has [`crate::current_span`]. A no-op where nothing is
+//! metered: a node never has to ask.
 
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use smol_str::SmolStr;
 
 use crate::details::LogDraft;
 use crate::llm::{LlmCall, LlmRequest};
+use crate::propagation::Carrier;
 use crate::recorder::RecordingSpan;
 use crate::scope::SpanScope;
 
@@ -35,11 +37,18 @@ impl<'a> CurrentSpan<'a> {
         self.scope.map(|scope| scope.span_id)
     }
 
+    /// What a callee needs so that it joins the trace, as called by this span; `None` where nothing is metered. Where
+    /// no spans are kept, callees are told of the span that called this run, if any.
+    #[must_use]
+    pub fn carrier(&self) -> Option<Carrier> {
+        self.scope.and_then(SpanScope::carrier)
+    }
+
     /// Begins a span of the node's own inside this one.
     #[must_use]
     pub fn span(&self, name: &'static str) -> RecordingSpan<'a> {
         match self.scope {
-            Some(scope) => scope.run.recorder.span(name, Some(scope.span_id)),
+            Some(scope) => scope.run.recorder.span(name, Some(scope.innermost_id())),
             None => RecordingSpan::inert(),
         }
     }
@@ -57,11 +66,11 @@ impl<'a> CurrentSpan<'a> {
         }
     }
 
-    /// Writes a log line into the span.
+    /// Writes a log line into the span, or into the one opened by hand inside it.
     pub fn log(&self, level: LogLevel, message: impl Into<String>) {
         if let Some(scope) = self.scope.filter(|scope| scope.run.keeps_spans) {
             let draft = LogDraft {
-                span_id: Some(scope.span_id),
+                span_id: Some(scope.innermost_id()),
                 at: Ticks::now(),
                 level,
                 message: message.into(),

@@ -6,86 +6,12 @@
 use std::collections::BTreeMap;
 
 use flowmeter_engine::{TickClock, Ticks};
-use flowmeter_model::{Cost, CostTotal, SpanId, SpanStatus, TokenUsage};
+use flowmeter_model::{SpanId, SpanStatus};
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
-use serde::Serialize;
 use smol_str::SmolStr;
 
-/// Sums over LLM calls.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct LlmTotals {
-    /// Requests, failed ones included.
-    pub calls: u64,
-    /// Requests that failed.
-    pub failed_calls: u64,
-    /// Input tokens, cache reads and writes included.
-    pub input_tokens: u64,
-    /// Output tokens, reasoning included.
-    pub output_tokens: u64,
-    /// Input tokens read from the provider's cache.
-    pub cache_read_tokens: u64,
-    /// Input tokens written to the provider's cache.
-    pub cache_write_tokens: u64,
-    /// Output tokens spent on reasoning.
-    pub reasoning_tokens: u64,
-    /// Calls whose usage was estimated in part or whole.
-    pub estimated_calls: u64,
-    /// What they cost.
-    pub cost: CostTotal,
-}
-
-impl LlmTotals {
-    fn add(&mut self, call: &LlmCallMetrics<'_>) {
-        self.calls += 1;
-        self.failed_calls += u64::from(call.failed);
-        let usage = call.usage;
-        self.input_tokens += usage.input_tokens();
-        self.output_tokens += usage.output_tokens();
-        let tokens = |figure: Option<flowmeter_model::Figure>| figure.map_or(0, |figure| figure.tokens);
-        self.cache_read_tokens += tokens(usage.cache_read);
-        self.cache_write_tokens += tokens(usage.cache_write_5m) + tokens(usage.cache_write_1h);
-        self.reasoning_tokens += tokens(usage.reasoning);
-        self.estimated_calls += u64::from(usage.is_estimated());
-        self.cost.add(call.model, call.cost);
-    }
-
-    /// Input and output together.
-    #[must_use]
-    pub fn total_tokens(&self) -> u64 {
-        self.input_tokens + self.output_tokens
-    }
-}
-
-/// One LLM call as the metrics see it.
-pub(crate) struct LlmCallMetrics<'a> {
-    pub(crate) node_path: &'a str,
-    pub(crate) model: &'a str,
-    pub(crate) failed: bool,
-    pub(crate) usage: &'a TokenUsage,
-    pub(crate) cost: &'a Cost,
-}
-
-/// What became of one node over the run.
-#[derive(Clone, Debug, Default)]
-pub struct NodeMetrics {
-    /// Its type.
-    pub node_type: SmolStr,
-    /// How often it ran.
-    pub runs: u64,
-    /// How often it failed.
-    pub failures: u64,
-    /// Attempts at its `exec`, over all runs.
-    pub attempts: u64,
-    /// Items of its batches, over all runs.
-    pub items: u64,
-    /// Items that failed.
-    pub failed_items: u64,
-    /// Time from `prep` to `post`, over all runs.
-    pub duration_ns: u64,
-    /// Its LLM calls.
-    pub llm: LlmTotals,
-}
+use crate::aggregate::{LlmSample, LlmTotals, NodeMetrics, add_cost, totals_object};
 
 #[derive(Default)]
 struct NodeCounters {
@@ -171,7 +97,7 @@ impl MetricsCollector {
         node.ticks += ticks;
     }
 
-    pub(crate) fn llm_call_ended(&self, call: &LlmCallMetrics<'_>) {
+    pub(crate) fn llm_call_ended(&self, node_path: &str, call: &LlmSample<'_>) {
         let mut counters = self.counters.lock();
         counters.llm.add(call);
         counters
@@ -179,7 +105,7 @@ impl MetricsCollector {
             .entry(SmolStr::new(call.model))
             .or_default()
             .add(call);
-        node_entry(&mut counters.nodes, call.node_path).llm.add(call);
+        node_entry(&mut counters.nodes, node_path).llm.add(call);
     }
 
     pub(crate) fn batch_item_ended(&self, node_path: &str, count: usize, failed: bool) {
@@ -222,6 +148,7 @@ impl MetricsCollector {
                     failed_items: node.failed_items,
                     duration_ns,
                     llm: node.llm.clone(),
+                    ..NodeMetrics::default()
                 };
                 (node.order, path.clone(), metrics)
             })
@@ -298,63 +225,6 @@ fn json_milliseconds(duration_ns: u64) -> serde_json::Value {
     } else {
         serde_json::json!(value)
     }
-}
-
-#[derive(Serialize)]
-struct TokensJson {
-    input: u64,
-    output: u64,
-    total: u64,
-    #[serde(skip_serializing_if = "is_zero")]
-    cache_read: u64,
-    #[serde(skip_serializing_if = "is_zero")]
-    cache_write: u64,
-    #[serde(skip_serializing_if = "is_zero")]
-    reasoning: u64,
-}
-
-fn is_zero(count: &u64) -> bool {
-    *count == 0
-}
-
-impl From<&LlmTotals> for TokensJson {
-    fn from(totals: &LlmTotals) -> Self {
-        Self {
-            input: totals.input_tokens,
-            output: totals.output_tokens,
-            total: totals.total_tokens(),
-            cache_read: totals.cache_read_tokens,
-            cache_write: totals.cache_write_tokens,
-            reasoning: totals.reasoning_tokens,
-        }
-    }
-}
-
-fn add_cost(object: &mut serde_json::Map<String, serde_json::Value>, cost: &CostTotal) {
-    object.insert(
-        "cost_usd".into(),
-        cost.amount()
-            .map_or(serde_json::Value::Null, |amount| serde_json::json!(amount)),
-    );
-    object.insert("cost_status".into(), cost.status().as_str().into());
-    if cost.unpriced_calls > 0 {
-        object.insert("unpriced_calls".into(), cost.unpriced_calls.into());
-        object.insert(
-            "unpriced_models".into(),
-            cost.unpriced_models.iter().map(ToString::to_string).collect(),
-        );
-    }
-}
-
-fn totals_object(totals: &LlmTotals) -> serde_json::Map<String, serde_json::Value> {
-    let mut object = serde_json::Map::new();
-    object.insert("llm_calls".into(), totals.calls.into());
-    if totals.failed_calls > 0 {
-        object.insert("failed_llm_calls".into(), totals.failed_calls.into());
-    }
-    object.insert("tokens".into(), serde_json::json!(TokensJson::from(totals)));
-    add_cost(&mut object, &totals.cost);
-    object
 }
 
 impl RunMetrics {

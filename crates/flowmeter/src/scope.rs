@@ -7,13 +7,14 @@ use std::any::Any;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use flowmeter_engine::{NodeContext, NodeError, Scope, Step, Ticks};
+use flowmeter_engine::{NodeContext, NodeError, Scope, Step, Ticks, with_current_scope};
 use flowmeter_model::{SpanError, SpanId, SpanKind, SpanStatus};
 use parking_lot::Mutex;
 use smol_str::SmolStr;
 
 use crate::details::{SpanDetails, tag_of};
 use crate::meter::RunShared;
+use crate::propagation::Carrier;
 use crate::recorder::{Payload, RecordKind, RecordedValue, SpanParts};
 
 /// The span around a running step.
@@ -21,6 +22,8 @@ pub(crate) struct SpanScope {
     pub(crate) run: Arc<RunShared>,
     pub(crate) span_id: SpanId,
     parent_span_id: Option<SpanId>,
+    /// The step whose context is handed down here: this span, or the one around it that is a step of the engine.
+    step_span_id: SpanId,
     pub(crate) kind: SpanKind,
     operation: SmolStr,
     start: Ticks,
@@ -42,13 +45,45 @@ pub(crate) struct SpanOpening<'a> {
     /// What makes the span readable before it has ended.
     pub(crate) attributes: &'a [(&'static str, RecordedValue<'a>)],
     pub(crate) details: Option<Box<SpanDetails>>,
+    /// The step that a span opened by hand is in; `None` where the span is a step itself.
+    pub(crate) step: Option<SpanId>,
 }
 
 impl SpanScope {
     /// The scope that a context carries, if it is one of ours.
     #[inline]
     pub(crate) fn of(cx: &NodeContext) -> Option<&Self> {
-        cx.scope().and_then(|scope| scope.as_any().downcast_ref::<Self>())
+        cx.scope().and_then(Self::from_engine)
+    }
+
+    #[inline]
+    pub(crate) fn from_engine(scope: &Arc<dyn Scope>) -> Option<&Self> {
+        scope.as_any().downcast_ref::<Self>()
+    }
+
+    /// Looks at the span that the code on this thread runs in; `None` outside any run, and once the run is over.
+    #[inline]
+    pub(crate) fn with_current<T>(look: impl FnOnce(&Self) -> T) -> Option<T> {
+        let look = |scope: &Arc<dyn Scope>| {
+            let scope = Self::from_engine(scope).filter(|scope| !scope.run.is_over())?;
+            Some(look(scope))
+        };
+        with_current_scope(look).flatten()
+    }
+
+    /// Looks at the innermost span that was opened by hand in this step and that this thread is in, or at the
+    /// step's own.
+    #[inline]
+    pub(crate) fn with_innermost<T>(&self, mut look: impl FnMut(&Self) -> T) -> T {
+        let looked = Self::with_current(|current| {
+            let is_inside = current.step_span_id == self.span_id && Arc::ptr_eq(&current.run, &self.run);
+            is_inside.then(|| look(current))
+        });
+        looked.flatten().unwrap_or_else(|| look(self))
+    }
+
+    pub(crate) fn innermost_id(&self) -> SpanId {
+        self.with_innermost(|innermost| innermost.span_id)
     }
 
     pub(crate) fn open(run: &Arc<RunShared>, parent: Option<SpanId>, opening: SpanOpening<'_>) -> Arc<Self> {
@@ -60,6 +95,7 @@ impl SpanScope {
             node_path,
             attributes,
             details,
+            step,
         } = opening;
         if run.keeps_spans {
             let parts = SpanParts {
@@ -78,6 +114,7 @@ impl SpanScope {
             run: Arc::clone(run),
             span_id,
             parent_span_id: parent,
+            step_span_id: step.unwrap_or(span_id),
             kind,
             operation,
             start,
@@ -105,12 +142,39 @@ impl SpanScope {
             node_path,
             attributes: attributes.as_ref().map_or(&[], |attributes| &attributes[..]),
             details,
+            step: None,
         };
-        let mut inside = Self::open(&self.run, Some(self.span_id), opening);
+        let mut inside = Self::open(&self.run, Some(self.innermost_id()), opening);
         if let Some(scope) = Arc::get_mut(&mut inside) {
             scope.numbers = numbers;
         }
         inside
+    }
+
+    /// What tells others that they are called by this span.
+    pub(crate) fn carrier(&self) -> Option<Carrier> {
+        let context = &self.run.trace_context;
+        if self.run.keeps_spans {
+            Some(context.carrier(self.span_id))
+        } else {
+            context.carrier_past()
+        }
+    }
+
+    /// A span that somebody opens by hand inside this one; `None` where no spans are kept.
+    pub(crate) fn open_by_hand(&self, name: SmolStr, details: Option<Box<SpanDetails>>) -> Option<Arc<Self>> {
+        if !self.run.keeps_spans || self.run.is_over() {
+            return None;
+        }
+        let opening = SpanOpening {
+            kind: SpanKind::Custom,
+            operation: name,
+            node_path: self.node_path.clone(),
+            attributes: &[],
+            details,
+            step: Some(self.step_span_id),
+        };
+        Some(Self::open(&self.run, Some(self.span_id), opening))
     }
 
     fn batch_count(&self) -> usize {
@@ -149,6 +213,18 @@ impl SpanScope {
             attributes.as_ref().map_or(&[], |attributes| &attributes[..]),
             finish,
         );
+    }
+
+    /// Ends the span that nobody saw end.
+    pub(crate) fn end_unseen(&self) {
+        if !self.has_ended() {
+            let (status, error) = unseen_end("the step");
+            self.end(status, |details| {
+                if details.error.is_none() {
+                    details.error = error;
+                }
+            });
+        }
     }
 
     /// Ends the span with short attributes that need no room of their own.
@@ -282,6 +358,10 @@ impl Scope for SpanScope {
         self.end(status, |details| details.error = error);
     }
 
+    fn abandon(&self) {
+        self.end_unseen();
+    }
+
     fn as_any(&self) -> &dyn Any {
         self
     }
@@ -289,13 +369,6 @@ impl Scope for SpanScope {
 
 impl Drop for SpanScope {
     fn drop(&mut self) {
-        if !self.has_ended() {
-            let (status, error) = unseen_end("the step");
-            self.end(status, |details| {
-                if details.error.is_none() {
-                    details.error = error;
-                }
-            });
-        }
+        self.end_unseen();
     }
 }

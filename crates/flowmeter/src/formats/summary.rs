@@ -7,7 +7,8 @@ use std::io::{self, Write};
 use flowmeter_model::{Span, SpanKind, SpanStatus};
 
 use super::wording::format_duration;
-use crate::metrics::{LlmTotals, RunMetrics};
+use crate::aggregate::LlmTotals;
+use crate::metrics::RunMetrics;
 use crate::trace_file::TraceDocument;
 
 /// The figures of a run that are shown below its tree.

@@ -72,6 +72,15 @@ impl Assembler {
         }
     }
 
+    /// Passes over a record that nobody wants.
+    pub(crate) fn skip(&mut self, record: &RecordRef<'_>) {
+        if record.kind() == RecordKind::End
+            && let Some(span_id) = record.span_id()
+        {
+            self.open.remove(&span_id);
+        }
+    }
+
     fn time(&self, at: Ticks) -> TimestampNs {
         TimestampNs(self.clock.unix_ns(at))
     }
@@ -110,7 +119,9 @@ impl Assembler {
     fn take_end(&mut self, record: &RecordRef<'_>, payload: Option<Payload>) -> Option<Span> {
         let mut span = self.begin(record)?;
         let (kind, status) = kind_and_status(record.tag());
-        if self.open.remove(&span.span_id).is_none() && kind != SpanKind::Custom {
+        // A light span of a library user has no start of its own, and no details.
+        let has_start = kind != SpanKind::Custom || payload.is_some();
+        if self.open.remove(&span.span_id).is_none() && has_start {
             self.early_ends.insert(span.span_id);
         }
         span.end = Some(self.time(record.end()));

@@ -159,6 +159,17 @@ impl LiveTracing {
     fn drain(&mut self, records_wanted: usize) -> usize {
         let recorder = self.shared.recorder.clone();
         self.assembler.clock.refresh();
+        if self.file.is_none() && self.workers.iter().all(BackendWorker::is_full) {
+            // Nobody wants any of it, or nobody can take it: it need not be put together. The figures were counted
+            // where they arose.
+            let count =
+                recorder.drain_with_payloads(records_wanted, |record, _| self.assembler.skip(&record));
+            for worker in &mut self.workers {
+                worker.drop_events(count as u64);
+            }
+            self.collected += count;
+            return count;
+        }
         recorder.drain_with_payloads(records_wanted, |record, payload| {
             if let Some(event) = self.assembler.take(&record, payload) {
                 self.keep(event);

@@ -122,13 +122,9 @@ fn metrics() -> RunMetrics {
         output: Some(Figure::estimate(85)),
         ..TokenUsage::default()
     };
-    collector.llm_call_ended(&crate::metrics::LlmCallMetrics {
-        node_path: "processor",
-        model: "gpt-4o",
-        failed: false,
-        usage: &usage,
-        cost: &Cost::known(CostStatus::Estimated, UsdNanos(8_900_000), None),
-    });
+    let cost = Cost::known(CostStatus::Estimated, UsdNanos(8_900_000), None);
+    let call = crate::aggregate::LlmSample::new("gpt-4o", &cost).with_usage(&usage);
+    collector.llm_call_ended("processor", &call);
     let mut metrics = collector.snapshot(&TickClock::new(), 234_500_000);
     metrics.nodes_executed = 2;
     metrics.nodes_failed = 1;
