@@ -421,6 +421,7 @@ impl Tracing for LiveTracing {
         if let Some(ending) = self.ending.take() {
             for worker in &mut workers {
                 let ending_for_it = RunEnding {
+                    sampled: self.identity.sampled,
                     status: ending.status,
                     error: ending.error.clone(),
                     ended: self.ended_at,

@@ -20,8 +20,8 @@ pub use place::KeepTrace;
 pub(crate) use place::TracePlace;
 pub use reader::{ReadError, TraceDocument, read_trace};
 pub use wire::FORMAT;
-pub(crate) use writer::TraceFile;
 pub use writer::write_trace_json;
+pub(crate) use writer::{TraceFile, TraceLine, write_document};
 
 use crate::metrics::RunMetrics;
 
