@@ -2,6 +2,7 @@
 //!
 //! Never acts on an argument and never holds a setting: `config` turns flags into settings, `commands` acts.
 
+mod pipeline;
 mod telemetry;
 
 use std::path::PathBuf;
@@ -10,6 +11,7 @@ use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+pub(crate) use pipeline::{GraphForm, PipelineArgs};
 pub(crate) use telemetry::TelemetryArgs;
 
 const EXAMPLES: &str = "\
@@ -55,6 +57,8 @@ pub(crate) enum Command {
     Schema(SchemaArgs),
     /// Run a demonstration: a real workflow against a model server inside this process
     Demo(DemoArgs),
+    /// Print the flow that all telemetry goes through
+    Pipeline(PipelineArgs),
     /// Show every setting, its value and where it comes from
     Config(ConfigArgs),
     /// Print a completion script for a shell

@@ -11,6 +11,7 @@ use smol_str::SmolStr;
 
 use crate::details::LogDraft;
 use crate::llm::{LlmCall, LlmRequest};
+use crate::propagation::Carrier;
 use crate::recorder::RecordingSpan;
 use crate::scope::SpanScope;
 
@@ -33,6 +34,13 @@ impl<'a> CurrentSpan<'a> {
     #[must_use]
     pub fn id(&self) -> Option<SpanId> {
         self.scope.map(|scope| scope.span_id)
+    }
+
+    /// What a callee needs so that it joins the trace, as called by this span; `None` where nothing is metered. Where
+    /// no spans are kept, callees are told of the span that called this run, if any.
+    #[must_use]
+    pub fn carrier(&self) -> Option<Carrier> {
+        self.scope.and_then(SpanScope::carrier)
     }
 
     /// Begins a span of the node's own inside this one.

@@ -19,6 +19,7 @@ use crate::details::SpanDetails;
 use crate::genai;
 use crate::meter::RunShared;
 use crate::metrics::LlmCallMetrics;
+use crate::propagation::Carrier;
 use crate::scope::SpanScope;
 
 /// What is known of an LLM call before it is sent.
@@ -123,6 +124,13 @@ impl LlmCall {
             first_token: None,
             output_text_bytes: 0,
         }
+    }
+
+    /// What a provider needs so that it joins the trace, as called by this call's span; `None` where nothing is
+    /// metered.
+    #[must_use]
+    pub fn carrier(&self) -> Option<Carrier> {
+        self.metered.as_ref().and_then(|metered| metered.span.carrier())
     }
 
     /// The first piece of the answer is here. Later calls do nothing.

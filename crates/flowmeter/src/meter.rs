@@ -8,19 +8,22 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use flowmeter_engine::{NodeContext, NodeError, Scope, StoreView, TickClock, Ticks};
-use flowmeter_model::{IdSource, SpanKind, SpanStatus, TimestampNs, TraceId};
+use flowmeter_model::{Attributes, IdSource, SpanKind, SpanStatus, TimestampNs, TraceId};
 use flowmeter_pricing::PriceBook;
 use parking_lot::Mutex;
 use smol_str::SmolStr;
 use thiserror::Error;
 
+use crate::backends::{Backend, BackendFailure, RunIdentity};
 use crate::capture::{Capture, CaptureLevel, CaptureLimits, Redactor};
 use crate::details::{LogDraft, SpanDetails};
 use crate::metrics::{MetricsCollector, Progress, RunMetrics};
-use crate::pipeline::{Pipeline, PipelineHandle};
+use crate::pipeline::{Ending, ExportOutcome, LiveConfig, LiveReport, PipelineHandle, TraceFileWish};
+use crate::propagation::{Baggage, RemoteParent, TraceContext};
 use crate::recorder::{DropCounts, Payload, RecordKind, Recorder, RecorderConfig, SpanParts};
+use crate::sampling::{Sampler, TailRules};
 use crate::scope::{SpanOpening, SpanScope, status_of, unseen_end};
-use crate::trace_file::{KeepTrace, TraceFile, TraceFileError, TraceHeader, TracePlace};
+use crate::trace_file::{KeepTrace, TraceHeader, TracePlace};
 
 /// Payloads waiting above which a node waits for the pipeline before it starts.
 const PAYLOADS_WAITING_MAX: usize = 1_500;
@@ -29,6 +32,9 @@ const WEIGHT_WAITING_BYTES_MAX: usize = 64 << 20;
 /// The longest such wait: telemetry may slow a run down, not hold it up.
 const RELIEF_MAX: Duration = Duration::from_secs(1);
 
+/// How long backends may take when the run has ended.
+const EXIT_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// What the run, its scopes and its pipeline share.
 pub(crate) struct RunShared {
     pub(crate) recorder: Recorder,
@@ -36,6 +42,10 @@ pub(crate) struct RunShared {
     pub(crate) prices: Arc<PriceBook>,
     pub(crate) keeps_spans: bool,
     pub(crate) keeps_content: bool,
+    /// The run's place in its trace, and whether the trace is kept.
+    pub(crate) trace_context: Arc<TraceContext>,
+    /// What keeps the trace all the same.
+    pub(crate) tail_rules: TailRules,
     clock: Mutex<TickClock>,
     /// Bytes of captured values on their way to the pipeline.
     pub(crate) weight: Arc<AtomicUsize>,
@@ -106,6 +116,13 @@ pub struct RunMeterBuilder {
     id_seed: Option<u64>,
     follows_running: bool,
     resource: Vec<(SmolStr, String)>,
+    backends: Vec<Box<dyn Backend>>,
+    service: Attributes,
+    exit_timeout: Duration,
+    parent: Option<RemoteParent>,
+    baggage: Baggage,
+    sampler: Sampler,
+    tail_rules: TailRules,
 }
 
 impl RunMeterBuilder {
@@ -179,6 +196,62 @@ impl RunMeterBuilder {
         self
     }
 
+    /// Adds a place that telemetry goes to. Each works on a thread of its own; one that fails is reported.
+    #[must_use]
+    pub fn backend(mut self, backend: impl Backend + 'static) -> Self {
+        self.backends.push(Box::new(backend));
+        self
+    }
+
+    /// The same for a backend that is boxed already.
+    #[must_use]
+    pub fn boxed_backend(mut self, backend: Box<dyn Backend>) -> Self {
+        self.backends.push(backend);
+        self
+    }
+
+    /// What describes the process to backends (OpenTelemetry: resource), such as `service.name`.
+    #[must_use]
+    pub fn service(mut self, attributes: Attributes) -> Self {
+        self.service = attributes;
+        self
+    }
+
+    /// How long backends may take when the run has ended. Default 5 s; afterwards nobody waits for them.
+    #[must_use]
+    pub fn exit_timeout(mut self, timeout: Duration) -> Self {
+        self.exit_timeout = timeout;
+        self
+    }
+
+    /// The span of another process that the run belongs to: the run joins its trace. Default: a trace of its own.
+    #[must_use]
+    pub fn parent(mut self, parent: RemoteParent) -> Self {
+        self.parent = Some(parent);
+        self
+    }
+
+    /// What users send along to everybody whom the run calls. Default: nothing.
+    #[must_use]
+    pub fn baggage(mut self, baggage: Baggage) -> Self {
+        self.baggage = baggage;
+        self
+    }
+
+    /// Who decides whether the whole trace is kept. Default [`Sampler::ParentBasedAlwaysOn`].
+    #[must_use]
+    pub fn sampler(mut self, sampler: Sampler) -> Self {
+        self.sampler = sampler;
+        self
+    }
+
+    /// What keeps the trace of a run that was not sampled, by how the run went. Default: nothing.
+    #[must_use]
+    pub fn tail_rules(mut self, rules: TailRules) -> Self {
+        self.tail_rules = rules;
+        self
+    }
+
     /// Starts the meter: the run begins now.
     ///
     /// # Errors
@@ -188,7 +261,10 @@ impl RunMeterBuilder {
         let seed = self.id_seed.unwrap_or_else(|| {
             getrandom::u64().unwrap_or_else(|_| Ticks::now().to_raw() ^ u64::from(std::process::id()))
         });
-        let trace_id = IdSource::from_seed(seed).trace_id();
+        let own_id = IdSource::from_seed(seed).trace_id();
+        let trace_context = TraceContext::begin(own_id, self.parent, self.sampler, self.baggage);
+        let trace_id = trace_context.trace_id;
+        let remote_span = trace_context.parent.as_ref().map(|parent| parent.span_id);
         let keeps_spans = self.capture != CaptureLevel::Off;
         let capture = Capture::new(self.capture, self.limits, self.redactor);
         let keeps_content = capture.keeps_content();
@@ -209,6 +285,8 @@ impl RunMeterBuilder {
             prices: self.prices.unwrap_or_else(|| Arc::new(PriceBook::bundled())),
             keeps_spans,
             keeps_content,
+            trace_context: Arc::new(trace_context),
+            tail_rules: self.tail_rules,
             clock: Mutex::new(clock),
             weight: Arc::default(),
         });
@@ -224,17 +302,34 @@ impl RunMeterBuilder {
             attributes: &[("workflow.name", self.workflow.as_str().into())],
             details: Some(details),
         };
-        let root = SpanScope::open(&shared, None, opening);
-        let header = TraceHeader::new(trace_id, self.workflow.clone(), started);
+        let root = SpanScope::open(&shared, remote_span, opening);
         let pipeline = if keeps_spans {
-            let file = self
-                .trace_file
-                .map(|place| TraceFile::create(place.path(&header), &header, self.keep_trace));
-            Some(
-                Pipeline::new(Arc::clone(&shared), capture, trace_id, file)
-                    .spawn()
-                    .map_err(StartError::Thread)?,
-            )
+            let identity = Arc::new(RunIdentity {
+                trace_id,
+                workflow: self.workflow.clone(),
+                started,
+                trace_state: shared.trace_context.trace_state.to_string(),
+                sampled: shared.trace_context.sampled,
+                resource: self.service,
+            });
+            let header = TraceHeader::new(trace_id, self.workflow, started);
+            let file = self.trace_file.map(|place| TraceFileWish {
+                path: place.path(&header),
+                header,
+                keep: self.keep_trace,
+            });
+            let (theirs, backends) = (Arc::clone(&shared), self.backends);
+            let configure = move |signals, waker, ready| LiveConfig {
+                shared: theirs,
+                capture,
+                identity,
+                file,
+                backends,
+                signals,
+                waker,
+                ready,
+            };
+            Some(PipelineHandle::spawn(configure).map_err(StartError::Thread)?)
         } else {
             None
         };
@@ -244,6 +339,7 @@ impl RunMeterBuilder {
             pipeline,
             trace_id,
             began: Instant::now(),
+            exit_timeout: self.exit_timeout,
             finished: false,
         })
     }
@@ -256,6 +352,7 @@ pub struct RunMeter {
     pipeline: Option<PipelineHandle>,
     trace_id: TraceId,
     began: Instant,
+    exit_timeout: Duration,
     finished: bool,
 }
 
@@ -268,8 +365,10 @@ pub struct RunReport {
     pub metrics: RunMetrics,
     /// Where the trace is, if one was written and kept.
     pub trace_file: Option<PathBuf>,
-    /// What the trace file failed with; the run itself is not touched by it.
-    pub export_errors: Vec<TraceFileError>,
+    /// Whether the telemetry is where it should be.
+    pub export: ExportOutcome,
+    /// What the trace file and the backends failed with; the run itself is not touched by it.
+    pub export_errors: Vec<BackendFailure>,
     /// What was lost, by reason.
     pub dropped: DropCounts,
 }
@@ -289,6 +388,13 @@ impl RunMeter {
             id_seed: None,
             follows_running: false,
             resource: Vec::new(),
+            backends: Vec::new(),
+            service: Attributes::new(),
+            exit_timeout: EXIT_TIMEOUT,
+            parent: None,
+            baggage: Baggage::default(),
+            sampler: Sampler::default(),
+            tail_rules: TailRules::default(),
         }
     }
 
@@ -303,6 +409,18 @@ impl RunMeter {
     #[must_use]
     pub fn trace_id(&self) -> TraceId {
         self.trace_id
+    }
+
+    /// The run's place in its trace, and whether the trace is kept.
+    #[must_use]
+    pub fn trace_context(&self) -> &TraceContext {
+        &self.shared.trace_context
+    }
+
+    /// What keeps the trace of the run though it was not sampled.
+    #[must_use]
+    pub fn tail_rules(&self) -> TailRules {
+        self.shared.tail_rules
     }
 
     /// Where the run is just now. Nodes that run are listed only with [`RunMeterBuilder::follow_progress`].
@@ -342,19 +460,30 @@ impl RunMeter {
             trace_id: self.trace_id,
             metrics,
             trace_file: None,
+            export: ExportOutcome::default(),
             export_errors: Vec::new(),
             dropped: DropCounts::default(),
         };
         if let Some(pipeline) = self.pipeline.take() {
-            let ending = pipeline.finish(crate::trace_file::TraceEnding {
+            let LiveReport {
+                trace_file,
+                failures,
+                dropped,
+                outcome,
+            } = pipeline.finish(Ending {
                 status,
                 error: run_error,
                 metrics: report.metrics.clone(),
+                deadline: Instant::now() + self.exit_timeout,
             });
-            report.trace_file = ending.trace_file;
-            report.export_errors = ending.errors;
+            report.trace_file = trace_file;
+            report.export_errors = failures;
+            report.export = outcome;
+            report.dropped = DropCounts {
+                backend_full: dropped.backend_full,
+                ..self.shared.recorder.dropped()
+            };
         }
-        report.dropped = self.shared.recorder.dropped();
         report
     }
 }

@@ -14,6 +14,7 @@ use smol_str::SmolStr;
 
 use crate::details::{SpanDetails, tag_of};
 use crate::meter::RunShared;
+use crate::propagation::Carrier;
 use crate::recorder::{Payload, RecordKind, RecordedValue, SpanParts};
 
 /// The span around a running step.
@@ -111,6 +112,16 @@ impl SpanScope {
             scope.numbers = numbers;
         }
         inside
+    }
+
+    /// What tells others that they are called by this span.
+    pub(crate) fn carrier(&self) -> Option<Carrier> {
+        let context = &self.run.trace_context;
+        if self.run.keeps_spans {
+            Some(context.carrier(self.span_id))
+        } else {
+            context.carrier_past()
+        }
     }
 
     fn batch_count(&self) -> usize {

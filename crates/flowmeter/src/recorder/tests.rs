@@ -389,7 +389,7 @@ fn a_payload_never_goes_with_another_record() {
                 }
                 number += 1;
             }
-            recorder.drain_with_payloads(|record, payload| {
+            recorder.drain_with_payloads(usize::MAX, |record, payload| {
                 kept += 1;
                 match (record.kind(), payload) {
                     (RecordKind::Log, Some(Payload::Log(draft))) => {
@@ -448,7 +448,7 @@ fn what_waits_is_let_go_of_with_the_recorder() {
     recorder.append_span(&parts, Some(Payload::Details(Box::new(details))));
     assert_eq!(Arc::strong_count(&value), 2);
     let mut seen = false;
-    recorder.drain_with_payloads(|_, payload| seen = payload.is_some());
+    recorder.drain_with_payloads(usize::MAX, |_, payload| seen = payload.is_some());
     assert!(seen);
     assert_eq!(Arc::strong_count(&value), 1);
 }

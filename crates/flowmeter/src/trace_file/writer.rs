@@ -184,12 +184,7 @@ impl TraceFile {
 fn metrics_of(ending: &TraceEnding, dropped: DropCounts) -> Value {
     let mut metrics = ending.metrics.trace_json();
     if dropped.total() > 0 {
-        let counts = json!({
-            "journal_full": dropped.journal_full,
-            "payloads_full": dropped.payloads_full,
-            "too_large": dropped.too_large,
-        });
-        metrics.insert("dropped".to_owned(), counts);
+        metrics.insert("dropped".to_owned(), dropped.to_json());
     }
     Value::Object(metrics)
 }

@@ -6,5 +6,6 @@ mod anomalies;
 mod levels;
 mod money;
 mod probes;
+mod sampling;
 mod secrets;
 mod trees;

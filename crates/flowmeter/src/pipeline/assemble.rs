@@ -1,20 +1,14 @@
-//! The pipeline's thread: reads the journals, turns records into spans, cuts and masks them, writes them.
+//! Turns records into spans and logs: reads the words, adds what travelled beside them, cuts and masks.
 //!
-//! The only reader of the recorder and the only writer of the trace file. Never holds up the run: it works
-//! beside it, and what fails here is reported at the end.
+//! Never writes anything and never waits: whoever drains the recorder asks.
 
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
 
 use flowmeter_engine::{TickClock, Ticks};
 use flowmeter_model::{
-    AttributeValue, Attributes, LogRecord, MutationRecord, Span, SpanId, SpanKind, TemplateResolution,
-    TimestampNs, TraceId,
+    AttributeValue, Attributes, LogRecord, MutationRecord, Span, SpanId, SpanKind, TelemetryEvent,
+    TemplateResolution, TimestampNs, TraceId,
 };
-use parking_lot::Mutex;
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde_json::{Value, json};
 use smol_str::SmolStr;
@@ -22,172 +16,68 @@ use smol_str::SmolStr;
 use crate::capture::{Capture, ContentKind, is_secret_name};
 use crate::details::{LogDraft, SpanDetails, kind_and_status};
 use crate::genai;
-use crate::meter::RunShared;
 use crate::recorder::{Payload, RecordCopy, RecordKind, RecordRef, RecordedValue};
-use crate::trace_file::{TraceEnding, TraceFile, TraceFileError};
 
-/// How long an ended span may wait for the disk: with the pause below, less than the promised 200 ms.
-const FLUSH_INTERVAL: Duration = Duration::from_millis(100);
-/// The pause when there is nothing to do.
-const PAUSE: Duration = Duration::from_millis(40);
-
-/// Turns records into spans and writes them.
-pub(crate) struct Pipeline {
-    shared: Arc<RunShared>,
+/// Turns records into events.
+pub(crate) struct Assembler {
     capture: Capture,
     trace_id: TraceId,
-    file: Option<TraceFile>,
-    clock: TickClock,
-    /// Spans that began and have not ended, and whether that was written.
+    pub(crate) clock: TickClock,
+    /// Whether somebody wants to see spans when they begin.
+    tells_starts: bool,
+    /// Spans that began and have not ended, and whether that was told.
     open: FxHashMap<SpanId, OpenSpan>,
     /// Spans whose end was read before their start, from another thread's journal.
     early_ends: FxHashSet<SpanId>,
-    errors: Vec<TraceFileError>,
 }
 
 struct OpenSpan {
     /// The record of its start: most spans end before anybody wants to see more of it.
     record: RecordCopy,
-    written: bool,
+    told: bool,
 }
 
-/// What the pipeline leaves behind.
-pub(crate) struct PipelineEnding {
-    pub(crate) trace_file: Option<PathBuf>,
-    pub(crate) errors: Vec<TraceFileError>,
-}
-
-struct Signals {
-    stop: AtomicBool,
-    ending: Mutex<Option<TraceEnding>>,
-}
-
-/// The running pipeline.
-pub(crate) struct PipelineHandle {
-    signals: Arc<Signals>,
-    thread: Option<JoinHandle<PipelineEnding>>,
-}
-
-impl PipelineHandle {
-    /// Has everything written that was recorded, and the trace file closed.
-    pub(crate) fn finish(mut self, ending: TraceEnding) -> PipelineEnding {
-        *self.signals.ending.lock() = Some(ending);
-        self.signals.stop.store(true, Ordering::Release);
-        let Some(thread) = self.thread.take() else {
-            return PipelineEnding {
-                trace_file: None,
-                errors: Vec::new(),
-            };
-        };
-        thread.thread().unpark();
-        thread.join().unwrap_or_else(|_| PipelineEnding {
-            trace_file: None,
-            errors: vec![TraceFileError::Internal(
-                "the telemetry thread panicked".to_owned(),
-            )],
-        })
-    }
-}
-
-impl Pipeline {
-    pub(crate) fn new(
-        shared: Arc<RunShared>,
-        capture: Capture,
-        trace_id: TraceId,
-        file: Option<Result<TraceFile, TraceFileError>>,
-    ) -> Self {
-        let clock = shared.clock();
-        let (file, errors) = match file {
-            None => (None, Vec::new()),
-            Some(Ok(file)) => (Some(file), Vec::new()),
-            Some(Err(error)) => (None, vec![error]),
-        };
-        let (open, early_ends) = (FxHashMap::default(), FxHashSet::default());
+impl Assembler {
+    pub(crate) fn new(capture: Capture, trace_id: TraceId, clock: TickClock, tells_starts: bool) -> Self {
         Self {
-            shared,
             capture,
             trace_id,
-            file,
             clock,
-            open,
-            early_ends,
-            errors,
+            tells_starts,
+            open: FxHashMap::default(),
+            early_ends: FxHashSet::default(),
         }
     }
 
-    pub(crate) fn spawn(self) -> std::io::Result<PipelineHandle> {
-        let signals = Arc::new(Signals {
-            stop: AtomicBool::new(false),
-            ending: Mutex::new(None),
-        });
-        let theirs = Arc::clone(&signals);
-        let recorder = self.shared.recorder.clone();
-        let thread = std::thread::Builder::new()
-            .name("flowmeter-pipeline".to_owned())
-            .spawn(move || self.run(&theirs))?;
-        let waked = thread.thread().clone();
-        recorder.set_waker(Arc::new(move || waked.unpark()));
-        Ok(PipelineHandle {
-            signals,
-            thread: Some(thread),
-        })
+    pub(crate) fn capture(&self) -> &Capture {
+        &self.capture
     }
 
-    fn run(mut self, signals: &Signals) -> PipelineEnding {
-        let recorder = self.shared.recorder.clone();
-        let mut flushed = Instant::now();
-        loop {
-            let stopping = signals.stop.load(Ordering::Acquire);
-            self.clock.refresh();
-            let count = recorder.drain_with_payloads(|record, payload| self.take(&record, payload));
-            if stopping {
-                // Whatever was recorded before the run ended has been read; who still records now is too late.
-                break;
-            }
-            if flushed.elapsed() >= FLUSH_INTERVAL {
-                self.write_open_spans();
-                self.write(TraceFile::flush);
-                flushed = Instant::now();
-            }
-            if count == 0 {
-                std::thread::park_timeout(PAUSE);
-            }
-        }
-        let ending = signals.ending.lock().take();
-        self.close(ending)
-    }
-
-    /// Writes to the trace file; the first failure is kept and ends the writing.
-    fn write(&mut self, work: impl FnOnce(&mut TraceFile) -> Result<(), TraceFileError>) {
-        if let Some(file) = &mut self.file
-            && let Err(error) = work(file)
-        {
-            self.errors.push(error);
-            self.file = None;
-        }
-    }
-
-    fn close(mut self, ending: Option<TraceEnding>) -> PipelineEnding {
-        let mut trace_file = None;
-        if let (Some(file), Some(mut ending)) = (self.file.take(), ending) {
-            ending.error = ending.error.map(|error| self.capture.error(error));
-            match file.finish(&ending, self.shared.recorder.dropped()) {
-                Ok(path) => trace_file = path,
-                Err(error) => self.errors.push(error),
-            }
-        }
-        PipelineEnding {
-            trace_file,
-            errors: self.errors,
-        }
-    }
-
-    fn take(&mut self, record: &RecordRef<'_>, payload: Option<Payload>) {
+    /// What the record tells, if it tells anything by itself.
+    pub(crate) fn take(
+        &mut self,
+        record: &RecordRef<'_>,
+        payload: Option<Payload>,
+    ) -> Option<TelemetryEvent> {
         match (record.kind(), payload) {
             (RecordKind::Start, _) => self.take_start(record),
-            (RecordKind::End, payload) => self.take_end(record, payload),
-            (RecordKind::Log, Some(Payload::Log(draft))) => self.take_log(*draft),
-            (RecordKind::Log, _) => {}
+            (RecordKind::End, payload) => self
+                .take_end(record, payload)
+                .map(|span| TelemetryEvent::SpanEnded(Box::new(span))),
+            (RecordKind::Log, Some(Payload::Log(draft))) => {
+                let log = self.log_of(*draft);
+                Some(TelemetryEvent::Log(self.trace_id, Box::new(log)))
+            }
+            (RecordKind::Log, _) => None,
+        }
+    }
+
+    /// Passes over a record that nobody wants.
+    pub(crate) fn skip(&mut self, record: &RecordRef<'_>) {
+        if record.kind() == RecordKind::End
+            && let Some(span_id) = record.span_id()
+        {
+            self.open.remove(&span_id);
         }
     }
 
@@ -207,26 +97,27 @@ impl Pipeline {
         ))
     }
 
-    fn take_start(&mut self, record: &RecordRef<'_>) {
-        let Some(span_id) = record.span_id() else {
-            return;
-        };
-        if !self.early_ends.remove(&span_id) {
-            let record = record.to_owned_words();
-            self.open.insert(
-                span_id,
-                OpenSpan {
-                    record,
-                    written: false,
-                },
-            );
+    fn take_start(&mut self, record: &RecordRef<'_>) -> Option<TelemetryEvent> {
+        let span_id = record.span_id()?;
+        if self.early_ends.remove(&span_id) {
+            return None;
         }
+        let copy = record.to_owned_words();
+        let open = OpenSpan {
+            record: copy,
+            told: false,
+        };
+        self.open.insert(span_id, open);
+        if !self.tells_starts {
+            return None;
+        }
+        let mut span = self.begin(record)?;
+        read_attributes(record, &mut span);
+        Some(TelemetryEvent::SpanStarted(Box::new(span)))
     }
 
-    fn take_end(&mut self, record: &RecordRef<'_>, payload: Option<Payload>) {
-        let Some(mut span) = self.begin(record) else {
-            return;
-        };
+    fn take_end(&mut self, record: &RecordRef<'_>, payload: Option<Payload>) -> Option<Span> {
+        let mut span = self.begin(record)?;
         let (kind, status) = kind_and_status(record.tag());
         if self.open.remove(&span.span_id).is_none() && kind != SpanKind::Custom {
             self.early_ends.insert(span.span_id);
@@ -243,7 +134,7 @@ impl Pipeline {
             _ if kind != SpanKind::Custom => span.attributes.set("flowmeter.details_dropped", true),
             _ => {}
         }
-        self.write(|file| file.write_span(&span));
+        Some(span)
     }
 
     fn add_details(&mut self, span: &mut Span, details: SpanDetails) {
@@ -312,28 +203,26 @@ impl Pipeline {
         }
     }
 
-    fn take_log(&mut self, draft: LogDraft) {
-        let record = LogRecord {
+    fn log_of(&self, draft: LogDraft) -> LogRecord {
+        LogRecord {
             time: self.time(draft.at),
             level: draft.level,
             message: self.capture.text(&draft.message),
             target: draft.target,
             span_id: draft.span_id,
             attributes: Attributes::new(),
-        };
-        self.write(|file| file.write_log(&record));
+        }
     }
 
-    /// Spans that take longer than a flush are named in the file before they end, so that a reader after a kill
-    /// can tell what was going on.
-    fn write_open_spans(&mut self) {
+    /// The spans that are open and were not named by this before.
+    pub(crate) fn newly_open(&mut self, mut visit: impl FnMut(Span)) {
         let mut open = std::mem::take(&mut self.open);
-        for open_span in open.values_mut().filter(|open_span| !open_span.written) {
-            open_span.written = true;
+        for open_span in open.values_mut().filter(|open_span| !open_span.told) {
+            open_span.told = true;
             let record = open_span.record.as_record();
             if let Some(mut span) = self.begin(&record) {
                 read_attributes(&record, &mut span);
-                self.write(|file| file.write_open_span(&span));
+                visit(span);
             }
         }
         self.open = open;
