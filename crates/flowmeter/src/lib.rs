@@ -50,9 +50,18 @@ mod scope;
 mod trace_file;
 mod traced;
 
+pub use backends::otlp::{
+    ExporterSelection, FlushError, FlushOutcome, FlushReport, FlushedRequests, InvalidOtlpConfig,
+    InvalidOtlpEndpoint, OtlpBackend, OtlpCompression, OtlpConfig, OtlpDestination, OtlpEndpoint,
+    OtlpHeaders, OtlpProtocol, Preset, RetryPolicy, Spool, SpoolError, SpoolEvictions, SpooledRequest,
+    Variables, flush_spool, resource_from_environment, run_metrics, sdk_disabled,
+};
 pub use backends::{Backend, BackendFailure, Batch, Deadline, ExportError, RunEnding, RunIdentity};
 pub use capture::{CaptureLevel, CaptureLimits, InvalidRedaction, Redactor, is_secret_name};
 pub use current::{CurrentSpan, current};
+pub use flowmeter_otlp::{
+    EncoderConfig, SemanticConventions, Signal as OtlpSignal, Temporality as OtlpTemporality,
+};
 pub use formats::{HumanStyle, format_duration, graph_mermaid, graph_text, write_human};
 pub use llm::{LlmCall, LlmFailure, LlmRequest, LlmResponse};
 pub use meter::{ProgressHandle, RunMeter, RunMeterBuilder, RunReport, StartError};

@@ -3,6 +3,7 @@
 //! A backend is synchronous and works on a thread of its own; it never holds up the run or another backend.
 
 mod deadline;
+pub(crate) mod otlp;
 mod worker;
 
 use std::error::Error;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use flowmeter_otlp::Signal;
+use flowmeter_otlp::{PartialSuccess, Signal};
 
 /// The content of a request: the protobuf form of an export request.
 #[derive(Clone, Debug)]
@@ -24,6 +24,16 @@ pub(super) struct Accepted {
     pub(super) rejected: u64,
     /// Why, or what it warns of.
     pub(super) message: String,
+}
+
+impl From<PartialSuccess> for Accepted {
+    fn from(answer: PartialSuccess) -> Self {
+        Self {
+            // A receiver cannot have refused fewer than none.
+            rejected: u64::try_from(answer.rejected).unwrap_or(0),
+            message: one_line(&answer.message),
+        }
+    }
 }
 
 /// Why a request did not arrive or was not taken.

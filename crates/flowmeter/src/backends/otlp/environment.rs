@@ -53,7 +53,7 @@ pub enum InvalidOtlpConfig {
         reason: String,
     },
     /// There is no such preset.
-    #[error("there is no preset `{0}`; the presets are {}", Preset::names().join(", "))]
+    #[error("there is no preset `{0}`; the presets are {names}", names = Preset::names().join(", "))]
     UnknownPreset(String),
 }
 

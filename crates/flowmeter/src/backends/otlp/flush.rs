@@ -97,7 +97,7 @@ impl FlushReport {
 
     fn add(&mut self, request: &SpooledRequest, outcome: FlushOutcome) {
         let same = |flushed: &&mut FlushedRequests| {
-            let is_same_outcome = match (&mut flushed.outcome, &outcome) {
+            let is_same_outcome = match (&flushed.outcome, &outcome) {
                 (FlushOutcome::SentInPart { .. }, FlushOutcome::SentInPart { .. }) => true,
                 (present, new) => present == new,
             };
