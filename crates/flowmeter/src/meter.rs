@@ -322,18 +322,20 @@ impl RunMeterBuilder {
                 sampled: shared.trace_context.sampled,
                 resource: self.service,
             });
-            let header = TraceHeader::new(trace_id, self.workflow, started)
+            let mut header = TraceHeader::new(trace_id, self.workflow, started)
                 .part_of_trace(remote_span.map(|_| root.span_id));
+            header.sampled = identity.sampled;
             let file = self.trace_file.map(|place| TraceFileWish {
                 path: place.path(&header),
                 header,
                 keep: self.keep_trace,
             });
-            let (theirs, backends) = (Arc::clone(&shared), self.backends);
+            let (theirs, backends, root_id) = (Arc::clone(&shared), self.backends, root.span_id);
             let configure = move |signals, waker, ready| LiveConfig {
                 shared: theirs,
                 capture,
                 identity,
+                root: root_id,
                 file,
                 backends,
                 signals,

@@ -8,6 +8,8 @@ mod metrics;
 mod openinference;
 mod spans;
 
+pub(crate) use self::spans::CAUSED_BY;
+
 use flowmeter_model::{Attributes, LogRecord, Span, TraceId};
 
 use crate::SemanticConventions;

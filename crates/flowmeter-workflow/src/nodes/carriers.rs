@@ -6,7 +6,7 @@ use flowmeter::{Carrier, LlmCall, current};
 use flowmeter_engine::{NodeContext, NodeError};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::{Map, Value};
-use tokio::process::Command;
+use std::process::Command;
 
 use super::params::Params;
 use super::{ParamSpec, ValueType, defaulting};

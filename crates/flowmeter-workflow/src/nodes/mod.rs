@@ -4,6 +4,7 @@
 //! type is written down twice.
 
 mod carriers;
+mod child;
 mod code;
 mod copy_file;
 mod delete_file;

@@ -3,6 +3,7 @@
 //! Never leaves a process behind: see [`super::process`].
 
 use std::borrow::Cow;
+use std::process::Command;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -11,7 +12,6 @@ use base64::engine::general_purpose::STANDARD;
 use flowmeter_engine::{NodeContext, NodeError, RetryPolicy};
 use flowmeter_model::LogLevel;
 use serde_json::Value;
-use tokio::process::Command;
 
 use super::carriers::{self, PROPAGATE_TO_PROCESS};
 use super::leaf::{self, Leaf, Outputs};
@@ -134,7 +134,7 @@ impl Leaf for Shell {
 
         let span = current(cx);
         span.log(LogLevel::Info, format!("Running command: {}", first_line(&text)));
-        let finished = process::run(command, stdin.as_bytes(), limit).await;
+        let finished = process::run(span, command, stdin.as_bytes(), limit).await;
         let finished = finished.map_err(|problem| {
             let mut outputs = Outputs::new();
             outputs.insert("command".to_owned(), Value::from(&*text));

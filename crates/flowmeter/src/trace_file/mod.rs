@@ -6,6 +6,7 @@
 mod joined;
 mod place;
 mod reader;
+mod reduce;
 mod wire;
 mod writer;
 
@@ -19,8 +20,8 @@ pub use place::KeepTrace;
 pub(crate) use place::TracePlace;
 pub use reader::{ReadError, TraceDocument, read_trace};
 pub use wire::FORMAT;
-pub(crate) use writer::TraceFile;
 pub use writer::write_trace_json;
+pub(crate) use writer::{TraceFile, TraceLine, write_document};
 
 use crate::metrics::RunMetrics;
 
@@ -71,6 +72,8 @@ pub(crate) struct TraceHeader {
     pub(crate) trace_id: TraceId,
     pub(crate) workflow: SmolStr,
     pub(crate) started: TimestampNs,
+    /// Whether the whole trace is kept, as far as is known at the start.
+    pub(crate) sampled: bool,
     /// The root span of a run that is only part of its trace: other runs of the trace have files of their own.
     pub(crate) part: Option<SpanId>,
 }
@@ -81,6 +84,7 @@ impl TraceHeader {
             trace_id,
             workflow,
             started,
+            sampled: true,
             part: None,
         }
     }
@@ -97,6 +101,10 @@ pub(crate) struct TraceEnding {
     pub(crate) status: SpanStatus,
     pub(crate) error: Option<SpanError>,
     pub(crate) metrics: RunMetrics,
+    /// Whether the whole trace is kept.
+    pub(crate) sampled: bool,
+    /// The root span, where only the minimal trace of what was written is to stay.
+    pub(crate) reduced_to: Option<SpanId>,
 }
 
 #[cfg(test)]

@@ -133,6 +133,8 @@ fn metrics() -> RunMetrics {
 
 fn ending() -> TraceEnding {
     TraceEnding {
+        sampled: true,
+        reduced_to: None,
         status: SpanStatus::Error,
         error: Some(SpanError {
             error_type: "http_500".into(),
