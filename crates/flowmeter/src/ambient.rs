@@ -13,6 +13,7 @@ use smol_str::SmolStr;
 
 use crate::details::{MESSAGE, SpanDetails};
 use crate::llm::{LlmCall, LlmRequest};
+use crate::propagation::Carrier;
 use crate::recorder::RecordedValue;
 use crate::scope::{SpanScope, unseen_end};
 
@@ -52,6 +53,13 @@ impl SpanHandle {
     #[must_use]
     pub fn id(&self) -> Option<SpanId> {
         self.with(|scope| scope.span_id)
+    }
+
+    /// What a callee needs so that it joins the trace, as called by this span: headers or environment variables.
+    /// Where no spans are kept, callees are told of the span that called this run, if any.
+    #[must_use]
+    pub fn carrier(&self) -> Option<Carrier> {
+        self.with(SpanScope::carrier).flatten()
     }
 
     /// Sets an attribute.

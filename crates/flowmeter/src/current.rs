@@ -12,6 +12,7 @@ use smol_str::SmolStr;
 
 use crate::details::MESSAGE;
 use crate::llm::{LlmCall, LlmRequest};
+use crate::propagation::Carrier;
 use crate::recorder::{RecordedValue, RecordingSpan};
 use crate::scope::SpanScope;
 
@@ -34,6 +35,14 @@ impl<'a> CurrentSpan<'a> {
     #[must_use]
     pub fn id(&self) -> Option<SpanId> {
         self.scope.map(|scope| scope.span_id)
+    }
+
+    /// What a callee needs so that it joins the trace, as called by this span; `None` where nothing is metered. Where
+    /// no spans are kept, callees are told of the span that called this run, if any.
+    #[must_use]
+    pub fn carrier(&self) -> Option<Carrier> {
+        self.scope
+            .and_then(|scope| scope.with_innermost(SpanScope::carrier))
     }
 
     /// Begins a span of the node's own inside this one.

@@ -21,7 +21,9 @@ use crate::details::SpanDetails;
 use crate::logging::{ActiveRun, LogFilter};
 use crate::metrics::{MetricsCollector, Progress, RunMetrics};
 use crate::pipeline::{Ending, ExportOutcome, LiveConfig, LiveReport, PipelineHandle, TraceFileWish};
+use crate::propagation::{Baggage, RemoteParent, TraceContext};
 use crate::recorder::{DropCounts, Recorder, RecorderConfig};
+use crate::sampling::{Sampler, TailRules};
 use crate::scope::{SpanOpening, SpanScope, status_of, unseen_end};
 use crate::trace_file::{KeepTrace, TraceHeader, TracePlace};
 
@@ -51,6 +53,10 @@ pub(crate) struct RunShared {
     pub(crate) logs_per_span_max: u32,
     /// Log lines that were more than that.
     pub(crate) logs_over_limit: AtomicU64,
+    /// The run's place in its trace, and whether the trace is kept.
+    pub(crate) trace_context: Arc<TraceContext>,
+    /// What keeps the trace all the same.
+    pub(crate) tail_rules: TailRules,
     /// Nobody reads what is recorded from now on.
     over: AtomicBool,
     clock: Mutex<TickClock>,
@@ -126,6 +132,10 @@ pub struct RunMeterBuilder {
     exit_timeout: Duration,
     log_filter: LogFilter,
     logs_per_span_max: usize,
+    parent: Option<RemoteParent>,
+    baggage: Baggage,
+    sampler: Sampler,
+    tail_rules: TailRules,
 }
 
 impl RunMeterBuilder {
@@ -242,6 +252,34 @@ impl RunMeterBuilder {
         self
     }
 
+    /// The span of another process that the run belongs to: the run joins its trace. Default: a trace of its own.
+    #[must_use]
+    pub fn parent(mut self, parent: RemoteParent) -> Self {
+        self.parent = Some(parent);
+        self
+    }
+
+    /// What users send along to everybody whom the run calls. Default: nothing.
+    #[must_use]
+    pub fn baggage(mut self, baggage: Baggage) -> Self {
+        self.baggage = baggage;
+        self
+    }
+
+    /// Who decides whether the whole trace is kept. Default [`Sampler::ParentBasedAlwaysOn`].
+    #[must_use]
+    pub fn sampler(mut self, sampler: Sampler) -> Self {
+        self.sampler = sampler;
+        self
+    }
+
+    /// What keeps the trace of a run that was not sampled, by how the run went. Default: nothing.
+    #[must_use]
+    pub fn tail_rules(mut self, rules: TailRules) -> Self {
+        self.tail_rules = rules;
+        self
+    }
+
     /// Starts the meter: the run begins now.
     ///
     /// # Errors
@@ -251,7 +289,10 @@ impl RunMeterBuilder {
         let seed = self.id_seed.unwrap_or_else(|| {
             getrandom::u64().unwrap_or_else(|_| Ticks::now().to_raw() ^ u64::from(std::process::id()))
         });
-        let trace_id = IdSource::from_seed(seed).trace_id();
+        let own_id = IdSource::from_seed(seed).trace_id();
+        let trace_context = TraceContext::begin(own_id, self.parent, self.sampler, self.baggage);
+        let trace_id = trace_context.trace_id;
+        let remote_span = trace_context.parent.as_ref().map(|parent| parent.span_id);
         let keeps_spans = self.capture != CaptureLevel::Off;
         let capture = Capture::new(self.capture, self.limits, self.redactor);
         let keeps_content = capture.keeps_content();
@@ -275,6 +316,8 @@ impl RunMeterBuilder {
             log_filter: Arc::new(self.log_filter),
             logs_per_span_max: u32::try_from(self.logs_per_span_max).unwrap_or(u32::MAX),
             logs_over_limit: AtomicU64::new(0),
+            trace_context: Arc::new(trace_context),
+            tail_rules: self.tail_rules,
             over: AtomicBool::new(false),
             clock: Mutex::new(clock),
             weight: Arc::default(),
@@ -293,27 +336,30 @@ impl RunMeterBuilder {
             details: Some(details),
             step: None,
         };
-        let root = SpanScope::open(&shared, None, opening);
+        let root = SpanScope::open(&shared, remote_span, opening);
         let pipeline = if keeps_spans {
             let identity = Arc::new(RunIdentity {
                 trace_id,
                 workflow: self.workflow.clone(),
                 started,
-                trace_state: String::new(),
-                sampled: true,
+                trace_state: shared.trace_context.trace_state.to_string(),
+                sampled: shared.trace_context.sampled,
                 resource: self.service,
             });
-            let header = TraceHeader::new(trace_id, self.workflow, started);
+            let mut header = TraceHeader::new(trace_id, self.workflow, started)
+                .part_of_trace(remote_span.map(|_| root.span_id));
+            header.sampled = identity.sampled;
             let file = self.trace_file.map(|place| TraceFileWish {
                 path: place.path(&header),
                 header,
                 keep: self.keep_trace,
             });
-            let (theirs, backends) = (Arc::clone(&shared), self.backends);
+            let (theirs, backends, root_id) = (Arc::clone(&shared), self.backends, root.span_id);
             let configure = move |signals, waker, ready| LiveConfig {
                 shared: theirs,
                 capture,
                 identity,
+                root: root_id,
                 file,
                 backends,
                 signals,
@@ -388,6 +434,10 @@ impl RunMeter {
             exit_timeout: EXIT_TIMEOUT,
             log_filter: LogFilter::default(),
             logs_per_span_max: LOGS_PER_SPAN_MAX,
+            parent: None,
+            baggage: Baggage::default(),
+            sampler: Sampler::default(),
+            tail_rules: TailRules::default(),
         }
     }
 
@@ -430,6 +480,18 @@ impl RunMeter {
     #[must_use]
     pub fn trace_id(&self) -> TraceId {
         self.trace_id
+    }
+
+    /// The run's place in its trace, and whether the trace is kept.
+    #[must_use]
+    pub fn trace_context(&self) -> &TraceContext {
+        &self.shared.trace_context
+    }
+
+    /// What keeps the trace of the run though it was not sampled.
+    #[must_use]
+    pub fn tail_rules(&self) -> TailRules {
+        self.shared.tail_rules
     }
 
     /// Where the run is just now. Nodes that run are listed only with [`RunMeterBuilder::follow_progress`].

@@ -14,6 +14,7 @@ use smol_str::SmolStr;
 
 use crate::details::{SpanDetails, log_tag_of, tag_of};
 use crate::meter::RunShared;
+use crate::propagation::Carrier;
 use crate::recorder::{Payload, RecordDraft, RecordKind, RecordedValue, SpanParts};
 
 /// The span around a running step.
@@ -160,6 +161,16 @@ impl SpanScope {
             scope.numbers = numbers;
         }
         inside
+    }
+
+    /// What tells others that they are called by this span.
+    pub(crate) fn carrier(&self) -> Option<Carrier> {
+        let context = &self.run.trace_context;
+        if self.run.keeps_spans {
+            Some(context.carrier(self.span_id))
+        } else {
+            context.carrier_past()
+        }
     }
 
     /// A span that somebody opens by hand inside this one; `None` where no spans are kept.

@@ -71,6 +71,15 @@ impl Assembler {
         }
     }
 
+    /// Passes over a record that nobody wants.
+    pub(crate) fn skip(&mut self, record: &RecordRef<'_>) {
+        if record.kind() == RecordKind::End
+            && let Some(span_id) = record.span_id()
+        {
+            self.open.remove(&span_id);
+        }
+    }
+
     fn time(&self, at: Ticks) -> TimestampNs {
         TimestampNs(self.clock.unix_ns(at))
     }

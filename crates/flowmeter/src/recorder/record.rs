@@ -2,11 +2,12 @@
 //!
 //! Never leaves the process: the trace file has a form of its own.
 
-use std::borrow::Cow;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use flowmeter_engine::Ticks;
 use flowmeter_model::SpanId;
+use smallvec::SmallVec;
+use smol_str::SmolStr;
 
 /// What a record tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +75,9 @@ const LENGTH_MASK: u64 = 0x1f_ffff;
 /// Texts above this length would not fit the lengths' fields.
 const NAME_BYTES_MAX: usize = 0xffff;
 const TEXT_BYTES_MAX: usize = 0xff_ffff;
+
+/// Texts up to this length are read without an allocation.
+const TEXT_IN_PLACE_BYTES: usize = 64;
 
 #[inline]
 const fn text_words(bytes: usize) -> usize {
@@ -297,13 +301,15 @@ impl<'a> RecordRef<'a> {
         Ticks::from_raw(self.word(4))
     }
 
-    fn text_at(&self, position: usize, bytes: usize) -> String {
-        let mut text = Vec::with_capacity(bytes + 8);
+    /// Calls `visit` with the text that begins at `position`; most are short and need no allocation.
+    fn with_text_at<T>(&self, position: usize, bytes: usize, visit: impl FnOnce(&str) -> T) -> T {
+        let mut text: SmallVec<[u8; TEXT_IN_PLACE_BYTES]> = SmallVec::new();
         for offset in 0..text_words(bytes) {
             text.extend_from_slice(&self.word(position + offset).to_le_bytes());
         }
         text.truncate(bytes);
-        String::from_utf8(text).unwrap_or_default()
+        // It was a text when it was written.
+        visit(std::str::from_utf8(&text).unwrap_or_default())
     }
 
     fn name_bytes(&self) -> usize {
@@ -322,8 +328,8 @@ impl<'a> RecordRef<'a> {
 
     /// The name.
     #[must_use]
-    pub fn name(&self) -> Cow<'static, str> {
-        Cow::Owned(self.text_at(FIXED_WORDS, self.name_bytes()))
+    pub fn name(&self) -> SmolStr {
+        self.with_text_at(FIXED_WORDS, self.name_bytes(), |name| SmolStr::new(name))
     }
 
     /// Calls `visit` with each attribute, in the order in which they were set.
@@ -334,15 +340,17 @@ impl<'a> RecordRef<'a> {
             let meta = self.word(position);
             let key_bytes = usize::try_from((meta >> 8) & 0xffff).unwrap_or(0);
             let value_bytes = usize::try_from(meta >> 24).unwrap_or(0);
-            let key = self.text_at(position + 1, key_bytes);
-            position += 1 + text_words(key_bytes);
-            let word = self.word(position);
-            match meta & 0xff {
-                VALUE_I64 => visit(&key, RecordedValue::I64(word.cast_signed())),
-                VALUE_F64 => visit(&key, RecordedValue::F64(f64::from_bits(word))),
-                VALUE_BOOL => visit(&key, RecordedValue::Bool(word != 0)),
-                _ => visit(&key, RecordedValue::Str(&self.text_at(position, value_bytes))),
-            }
+            let value_position = position + 1 + text_words(key_bytes);
+            let word = self.word(value_position);
+            self.with_text_at(position + 1, key_bytes, |key| match meta & 0xff {
+                VALUE_I64 => visit(key, RecordedValue::I64(word.cast_signed())),
+                VALUE_F64 => visit(key, RecordedValue::F64(f64::from_bits(word))),
+                VALUE_BOOL => visit(key, RecordedValue::Bool(word != 0)),
+                _ => self.with_text_at(value_position, value_bytes, |text| {
+                    visit(key, RecordedValue::Str(text))
+                }),
+            });
+            position = value_position;
             position += if meta & 0xff == VALUE_STR {
                 text_words(value_bytes)
             } else {

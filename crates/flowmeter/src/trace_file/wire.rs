@@ -26,6 +26,18 @@ pub(super) struct HeaderLine<'a> {
     pub(super) start_time: TimestampNs,
     /// Whose process writes it.
     pub(super) pid: u32,
+    /// Whether the whole trace is kept.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub(super) sampled: bool,
+}
+
+/// Traces are whole unless they say otherwise.
+pub(super) fn yes() -> bool {
+    true
+}
+
+fn is_yes(sampled: &bool) -> bool {
+    *sampled
 }
 
 /// A span, in a line and in the document alike.
