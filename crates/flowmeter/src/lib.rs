@@ -76,7 +76,7 @@ pub use flowmeter_otlp::{
 };
 pub use formats::{HumanStyle, format_duration, graph_mermaid, graph_text, write_human};
 pub use llm::{LlmCall, LlmFailure, LlmRequest, LlmResponse};
-pub use logging::{ContextualLogger, FlowmeterLayer, InvalidLogFilter, LogFilter, RunFilter, tracing_layer};
+pub use logging::{ContextualLogger, FlowmeterLayer, InvalidLogFilter, LogFilter, RunFilter};
 pub use meter::{ProgressHandle, RunMeter, RunMeterBuilder, RunReport, StartError};
 pub use metrics::{BatchProgress, Progress, RunMetrics, milliseconds};
 pub use pipeline::{ExportOutcome, PipelineError, pipeline_flow};

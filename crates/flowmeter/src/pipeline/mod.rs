@@ -6,6 +6,7 @@
 mod assemble;
 mod flow;
 mod live;
+mod masker;
 mod selection;
 mod weight;
 
