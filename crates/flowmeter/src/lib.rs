@@ -56,6 +56,12 @@ pub use aggregate::{
     ModelMetrics, NodeMetrics, NodeSample, QueueTime, Throughput, TypeMetrics,
 };
 pub use ambient::{InSpan, SpanGuard, SpanHandle, carry, carry_call, current_span, in_span, llm_call, span};
+pub use backends::otlp::{
+    ExporterSelection, FlushError, FlushOutcome, FlushReport, FlushedRequests, InvalidOtlpConfig,
+    InvalidOtlpEndpoint, OtlpBackend, OtlpCompression, OtlpConfig, OtlpDestination, OtlpEndpoint,
+    OtlpHeaders, OtlpProtocol, Preset, RetryPolicy, Spool, SpoolError, SpoolEvictions, SpooledRequest,
+    Variables, flush_spool, resource_from_environment, run_metrics, sdk_disabled,
+};
 pub use backends::{
     Backend, BackendFailure, Batch, ConsoleBackend, ConsoleConfig, Deadline, ExportError, FileBackend,
     FileConfig, FileFormat, FileMode, FileSync, InvalidFileConfig, Rotation, RunEnding, RunIdentity,
@@ -64,6 +70,9 @@ pub use capture::{CaptureLevel, CaptureLimits, InvalidRedaction, Redactor, is_se
 pub use current::{CurrentSpan, current};
 pub use events::{InvalidEventLine, read_event, write_event};
 pub use flowmeter_engine::{EnteredScope, InScope};
+pub use flowmeter_otlp::{
+    EncoderConfig, SemanticConventions, Signal as OtlpSignal, Temporality as OtlpTemporality,
+};
 pub use formats::{HumanStyle, format_duration, graph_mermaid, graph_text, write_human};
 pub use llm::{LlmCall, LlmFailure, LlmRequest, LlmResponse};
 pub use meter::{ProgressHandle, RunMeter, RunMeterBuilder, RunReport, StartError};

@@ -5,6 +5,7 @@
 mod console;
 mod deadline;
 mod file;
+pub(crate) mod otlp;
 #[cfg(test)]
 mod probes;
 mod worker;
