@@ -63,6 +63,8 @@ pub struct RunEnding {
     pub ended: TimestampNs,
     /// What it came to. Counted for every run, sampled or not.
     pub metrics: RunMetrics,
+    /// Whether the whole trace was kept in the end; where not, only the root, errors and LLM calls' usage came.
+    pub sampled: bool,
     /// What telemetry was lost up to now.
     pub dropped: DropCounts,
 }

@@ -114,6 +114,7 @@ pub(crate) fn ending() -> RunEnding {
     };
     metrics.llm.calls = 0;
     RunEnding {
+        sampled: true,
         status: SpanStatus::Ok,
         error: None,
         ended: at(235),

@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::wire::{FORMAT, HeaderLine, LOG_PREFIX, LogWire, OpenLine, SPAN_PREFIX, SpanWire};
-use super::{KeepTrace, TraceDocument, TraceEnding, TraceFileError, TraceHeader};
+use super::{KeepTrace, TraceDocument, TraceEnding, TraceFileError, TraceHeader, reduce};
 use crate::metrics::milliseconds;
 use crate::recorder::DropCounts;
 
@@ -174,6 +174,7 @@ impl TraceLine<'_> {
                     workflow: header.workflow.as_str().into(),
                     start_time: header.started,
                     pid: std::process::id(),
+                    sampled: header.sampled,
                 };
                 serde_json::to_writer(&mut *output, &line)?;
             }
@@ -208,11 +209,20 @@ pub(crate) fn write_document(
     if let Some(error) = &ending.error {
         write!(document, ",\"error\":{}", json!(error))?;
     }
-    document.write_all(b",\"spans\":[")?;
-    copy_lines(lines, SPAN_PREFIX, document)?;
-    document.write_all(b"],\"logs\":[")?;
-    copy_lines(lines, LOG_PREFIX, document)?;
-    write!(document, "],\"metrics\":{}}}", metrics_of(ending, dropped))?;
+    if !ending.sampled {
+        document.write_all(b",\"sampled\":false")?;
+    }
+    match ending.reduced_to {
+        None => {
+            document.write_all(b",\"spans\":[")?;
+            copy_lines(lines, SPAN_PREFIX, document)?;
+            document.write_all(b"],\"logs\":[")?;
+            copy_lines(lines, LOG_PREFIX, document)?;
+            document.write_all(b"]")?;
+        }
+        Some(root) => reduce::write_minimal(lines, header.trace_id, root, document)?,
+    }
+    write!(document, ",\"metrics\":{}}}", metrics_of(ending, dropped))?;
     document.write_all(b"\n")
 }
 
@@ -243,6 +253,7 @@ pub fn write_trace_json(trace: &TraceDocument, output: &mut dyn Write) -> io::Re
         } else {
             Some(status)
         },
+        sampled: trace.sampled,
         error: trace.error.as_ref(),
         spans,
         logs,
@@ -262,11 +273,17 @@ struct DocumentOut<'a> {
     start_time: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<&'static str>,
+    #[serde(skip_serializing_if = "is_whole")]
+    sampled: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a flowmeter_model::SpanError>,
     spans: Vec<SpanWire<'a>>,
     logs: Vec<LogWire<'a>>,
     metrics: Value,
+}
+
+fn is_whole(sampled: &bool) -> bool {
+    *sampled
 }
 
 /// The metrics of a run that nobody saw end.

@@ -160,6 +160,9 @@ fn complete(
     options.write(true).create(true).truncate(true).mode(0o600);
     let mut document = BufWriter::with_capacity(BUFFER_BYTES, options.open(partial)?);
     let trace_ending = TraceEnding {
+        sampled: ending.sampled,
+        // What came is what is kept.
+        reduced_to: None,
         status: ending.status,
         error: ending.error.clone(),
         metrics: ending.metrics.clone(),

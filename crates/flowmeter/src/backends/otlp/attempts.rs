@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use super::delivery::{Accepted, Failure, FailureKind, Payload, Transport};
-use super::retry::RetryPolicy;
+use super::retry::OtlpRetryPolicy;
 
 /// When everything must have been sent; `None` while the run goes on.
 pub(super) type Deadline = Option<Instant>;
@@ -18,7 +18,7 @@ pub(super) type Random = Box<dyn FnMut() -> f64 + Send>;
 
 /// How requests are sent to one receiver, and what is known of that receiver.
 pub(super) struct Attempts {
-    policy: RetryPolicy,
+    policy: OtlpRetryPolicy,
     /// How long one attempt may take.
     timeout: Duration,
     ending: watch::Receiver<Deadline>,
@@ -47,7 +47,7 @@ pub(super) enum Undelivered {
 
 impl Attempts {
     pub(super) fn new(
-        policy: RetryPolicy,
+        policy: OtlpRetryPolicy,
         timeout: Duration,
         ending: watch::Receiver<Deadline>,
         random: Random,

@@ -14,7 +14,7 @@ use thiserror::Error;
 
 use super::headers::OtlpHeaders;
 use super::presets::Dialect;
-use super::retry::RetryPolicy;
+use super::retry::OtlpRetryPolicy;
 use super::spool::Spool;
 
 /// The signal of this name.
@@ -247,7 +247,7 @@ pub struct OtlpConfig {
     /// So much may wait to be sent, all signals together; the rest goes to the spool. Default: 16 MiB.
     pub queue_bytes_max: usize,
     /// How often and when a request is tried again.
-    pub retry: RetryPolicy,
+    pub retry: OtlpRetryPolicy,
     /// Where requests are kept that could not be sent before the end. Default: nowhere, they are dropped.
     pub spool: Option<Spool>,
     /// What looked wrong where the settings come from, for whoever tells the user.
@@ -276,7 +276,7 @@ impl Default for OtlpConfig {
             batch_delay: Duration::from_secs(1),
             request_bytes_max: 4_000_000,
             queue_bytes_max: 16 << 20,
-            retry: RetryPolicy::default(),
+            retry: OtlpRetryPolicy::default(),
             spool: None,
             warnings: Vec::new(),
         }

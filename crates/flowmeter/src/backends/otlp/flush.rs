@@ -16,12 +16,12 @@ use super::config::{OtlpConfig, OtlpDestination, OtlpEndpoint, items_of};
 use super::delivery::{Payload, Transport};
 use super::environment::Variables;
 use super::presets::Preset;
-use super::retry::RetryPolicy;
+use super::retry::OtlpRetryPolicy;
 use super::sender;
 use super::spool::{Spool, SpoolError, SpoolEvictions, SpooledRequest};
 
 /// A request is sent once and not again.
-pub(super) const ONCE: RetryPolicy = RetryPolicy {
+pub(super) const ONCE: OtlpRetryPolicy = OtlpRetryPolicy {
     attempts_max: 1,
     wait_first: Duration::ZERO,
     wait_max: Duration::ZERO,
@@ -165,7 +165,7 @@ pub fn flush_spool(
     };
     let report = runtime.block_on(async {
         let (_ending, deadline) = watch::channel(Some(Instant::now() + time_max));
-        let policy = RetryPolicy::default();
+        let policy = OtlpRetryPolicy::default();
         send_all(spool, requests, &route, policy, deadline, &mut sender::random).await
     });
     // A name that is being looked up must not hold the program up.
@@ -200,7 +200,7 @@ pub(super) async fn send_all(
     spool: &Spool,
     requests: Vec<SpooledRequest>,
     route: &dyn Fn(&SpooledRequest) -> Option<Result<Route, String>>,
-    policy: RetryPolicy,
+    policy: OtlpRetryPolicy,
     deadline: watch::Receiver<Deadline>,
     random: &mut dyn FnMut() -> Random,
 ) -> FlushReport {

@@ -47,7 +47,7 @@ pub use self::headers::OtlpHeaders;
 pub use self::metrics::run_metrics;
 pub use self::presets::Preset;
 pub use self::resource::resource_from_environment;
-pub use self::retry::RetryPolicy;
+pub use self::retry::OtlpRetryPolicy;
 pub use self::spool::{Spool, SpoolError, SpoolEvictions, SpooledRequest};
 
 /// How requests introduce themselves. Source: OTLP exporter specification, user agent.

@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 /// ABORTED, OUT_OF_RANGE, UNAVAILABLE, DATA_LOSS, and RESOURCE_EXHAUSTED if the receiver says when to come again.
 /// Source: OTLP specification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RetryPolicy {
+pub struct OtlpRetryPolicy {
     /// So often a request is sent in all. Default: 3.
     pub attempts_max: u32,
     /// About so long the first wait is; each further one is about twice as long. Default: 2 s.
@@ -22,7 +22,7 @@ pub struct RetryPolicy {
     pub retry_after_max: Duration,
 }
 
-impl Default for RetryPolicy {
+impl Default for OtlpRetryPolicy {
     fn default() -> Self {
         Self {
             attempts_max: 3,
@@ -33,7 +33,7 @@ impl Default for RetryPolicy {
     }
 }
 
-impl RetryPolicy {
+impl OtlpRetryPolicy {
     /// How long to wait after `failures` attempts that failed: between half and one and a half times the
     /// exponential wait, so that many clients do not come back at the same moment.
     ///
