@@ -151,7 +151,7 @@ fn print_json(finished: &Finished, output: &Output) -> io::Result<()> {
     let report = &finished.report;
     let mut metrics = report.metrics.to_json();
     if report.dropped.total() > 0 {
-        metrics["dropped"] = dropped_json(&report.dropped);
+        metrics["dropped"] = report.dropped.to_json();
     }
     let export_errors: Vec<String> = report
         .export_errors
@@ -193,19 +193,11 @@ fn write_json(object: &RunJson<'_>, output: &Output) -> io::Result<()> {
     })
 }
 
-fn dropped_json(dropped: &DropCounts) -> Value {
-    json!({
-        "journal_full": dropped.journal_full,
-        "payloads_full": dropped.payloads_full,
-        "too_large": dropped.too_large,
-    })
-}
-
 fn warn_of_losses(dropped: &DropCounts, output: &Output) {
     if dropped.total() > 0 {
         output.warn(&format!(
             "some telemetry was dropped for want of memory; metrics are complete, the trace is not: {}",
-            dropped_json(dropped)
+            dropped.to_json()
         ));
     }
 }

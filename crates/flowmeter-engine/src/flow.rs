@@ -14,7 +14,7 @@ use thiserror::Error;
 
 use crate::{Action, Node, NodeContext, NodeError};
 
-/// How often one node may run in one run of a flow.
+/// How often one node may run in one run of a flow, unless the flow says otherwise.
 pub const VISITS_MAX: u32 = 100;
 
 /// Why a flow cannot be built.
@@ -49,6 +49,7 @@ pub struct Flow {
     name: SmolStr,
     members: Vec<Member>,
     start: usize,
+    visits_max: u32,
 }
 
 /// How a flow ended.
@@ -66,6 +67,7 @@ pub struct FlowBuilder {
     nodes: Vec<(SmolStr, Box<dyn Node>)>,
     edges: Vec<(SmolStr, Action, SmolStr)>,
     start: Option<SmolStr>,
+    visits_max: u32,
 }
 
 impl FlowBuilder {
@@ -98,6 +100,14 @@ impl FlowBuilder {
     #[must_use]
     pub fn start(mut self, id: impl Into<SmolStr>) -> Self {
         self.start = Some(id.into());
+        self
+    }
+
+    /// How often one node may run in one run of the flow. Default [`VISITS_MAX`]; `u32::MAX` for a flow that is
+    /// meant to go round.
+    #[must_use]
+    pub fn visits_max(mut self, visits: u32) -> Self {
+        self.visits_max = visits;
         self
     }
 
@@ -145,6 +155,7 @@ impl FlowBuilder {
             name: self.name,
             members,
             start,
+            visits_max: self.visits_max,
         };
         flow.find_joins();
         Ok(flow)
@@ -160,6 +171,7 @@ impl Flow {
             nodes: Vec::new(),
             edges: Vec::new(),
             start: None,
+            visits_max: VISITS_MAX,
         }
     }
 
@@ -303,9 +315,10 @@ impl Flow {
         if cx.cancellation().is_cancelled() {
             return Err(NodeError::cancelled());
         }
-        if visits[index].fetch_add(1, Ordering::Relaxed) >= VISITS_MAX {
+        let visits_max = self.visits_max;
+        if visits[index].fetch_add(1, Ordering::Relaxed) >= visits_max && visits_max < u32::MAX {
             let message = format!(
-                "node `{}` was visited {VISITS_MAX} times: the flow goes round in a circle; give it a way out",
+                "node `{}` was visited {visits_max} times: the flow goes round in a circle; give it a way out",
                 member.id
             );
             return Err(NodeError::visit_limit(message).in_node(&member.id));

@@ -351,3 +351,25 @@ async fn a_flow_of_many_nodes_needs_no_deep_stack() {
         .unwrap();
     assert_eq!(end.unwrap().last_node, "n9999");
 }
+
+#[tokio::test]
+async fn a_flow_that_is_meant_to_go_round_may() {
+    let count = Arc::new(AtomicU32::new(0));
+    let counted = Arc::clone(&count);
+    let node = run_by(move |_| {
+        let round = counted.fetch_add(1, Ordering::Relaxed);
+        Ok(Action::named(if round < 1000 { "again" } else { "done" }))
+    });
+    let rest = run_by(|_| Ok(Action::named("end")));
+    let flow = Flow::builder("round")
+        .visits_max(u32::MAX)
+        .node("work", node)
+        .node("rest", rest)
+        .edge_on("work", "again", "work")
+        .edge_on("work", "done", "rest")
+        .build()
+        .unwrap();
+    let end = flow.run_to_end(&context()).await.unwrap();
+    assert_eq!(end.action.as_str(), "end");
+    assert_eq!(count.load(Ordering::Relaxed), 1001);
+}

@@ -2,16 +2,29 @@
 //!
 //! A backend is synchronous and works on a thread of its own; it never holds up the run or another backend.
 
+mod console;
+mod deadline;
+mod file;
+pub(crate) mod otlp;
+#[cfg(test)]
+mod probes;
+mod worker;
+
 use std::error::Error;
+use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use flowmeter_model::{Attributes, SpanError, SpanStatus, TelemetryEvent, TimestampNs, TraceId};
 use smol_str::SmolStr;
-use thiserror::Error;
 
 use crate::metrics::RunMetrics;
 use crate::recorder::DropCounts;
+
+pub use console::{ConsoleBackend, ConsoleConfig};
+pub use deadline::Deadline;
+pub use file::{FileBackend, FileConfig, FileFormat, FileMode, FileSync, InvalidFileConfig, Rotation};
+pub use worker::BackendFailure;
+pub(crate) use worker::BackendWorker;
 
 /// Which run a batch belongs to, and what is the same for all of its telemetry.
 #[derive(Clone, Debug)]
@@ -50,10 +63,10 @@ pub struct RunEnding {
     pub ended: TimestampNs,
     /// What it came to. Counted for every run, sampled or not.
     pub metrics: RunMetrics,
+    /// Whether the whole trace was kept in the end; where not, only the root, errors and LLM calls' usage came.
+    pub sampled: bool,
     /// What telemetry was lost up to now.
     pub dropped: DropCounts,
-    /// How long the backend may still take; afterwards nobody waits for it.
-    pub time_left: Duration,
 }
 
 /// A place that telemetry goes to.
@@ -63,6 +76,16 @@ pub struct RunEnding {
 pub trait Backend: Send {
     /// Its name in messages, such as `otlp`.
     fn name(&self) -> &str;
+
+    /// The run begins. `deadline` is set when it has ended: a backend that waits for others asks it, or waits for
+    /// it, and saves in time what it could not send. Afterwards nobody waits for the backend.
+    ///
+    /// # Errors
+    /// Why it cannot work; it is left out of this run then.
+    fn begin(&mut self, run: &Arc<RunIdentity>, deadline: &Deadline) -> Result<(), ExportError> {
+        let _ = (run, deadline);
+        Ok(())
+    }
 
     /// Takes a batch.
     ///
@@ -89,11 +112,10 @@ pub trait Backend: Send {
 }
 
 /// Why telemetry did not get to where it should.
-#[derive(Debug, Error)]
-#[error("{message}")]
+#[derive(Debug)]
 pub struct ExportError {
-    message: String,
-    #[source]
+    /// `None` where the cause says it all.
+    message: Option<String>,
     source: Option<Box<dyn Error + Send + Sync>>,
 }
 
@@ -102,8 +124,17 @@ impl ExportError {
     #[must_use]
     pub fn new(message: impl Into<String>) -> Self {
         Self {
-            message: message.into(),
+            message: Some(message.into()),
             source: None,
+        }
+    }
+
+    /// An error that says what this one says.
+    #[must_use]
+    pub fn of(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self {
+            message: None,
+            source: Some(error.into()),
         }
     }
 
@@ -112,5 +143,26 @@ impl ExportError {
     pub fn with_source(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         self.source = Some(source.into());
         self
+    }
+}
+
+impl Error for ExportError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        let source: &(dyn Error + 'static) = self.source.as_deref()?;
+        match self.message {
+            Some(_) => Some(source),
+            // It is the error itself; only what is beneath it is a cause.
+            None => source.source(),
+        }
+    }
+}
+
+impl fmt::Display for ExportError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.message, &self.source) {
+            (Some(message), _) => f.write_str(message),
+            (None, Some(source)) => source.fmt(f),
+            (None, None) => f.write_str("unknown"),
+        }
     }
 }

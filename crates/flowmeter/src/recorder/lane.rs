@@ -7,20 +7,20 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
-use flowmeter_model::{IdSource, SpanId};
+use flowmeter_model::{Attributes, IdSource, SpanId};
 use parking_lot::Mutex;
 
 use super::chunk::{CHUNK_WORDS, Chunk};
 use super::record::{RecordRef, RecordWords};
 use super::{DropCounts, RecorderConfig};
-use crate::details::{LogDraft, SpanDetails};
+use crate::details::SpanDetails;
 
 /// What travels beside a record because it is no word: values that are only kept, never copied.
 pub(crate) enum Payload {
     /// What belongs to a span.
     Details(Box<SpanDetails>),
-    /// A log line.
-    Log(Box<LogDraft>),
+    /// What of a log line did not fit into its record.
+    Log(Box<Attributes>),
 }
 
 struct Queue {
@@ -187,18 +187,31 @@ impl Drop for Lane {
 }
 
 impl LaneShared {
-    /// Hands out all complete records with their payloads.
-    pub(super) fn drain(&self, visit: &mut impl FnMut(RecordRef<'_>, Option<Payload>)) -> usize {
+    /// Hands out complete records with their payloads, chunk after chunk, until there are `records_wanted` of them
+    /// or no more.
+    pub(super) fn drain(
+        &self,
+        records_wanted: usize,
+        visit: &mut impl FnMut(RecordRef<'_>, Option<Payload>),
+    ) -> usize {
+        // Chunks that fill up meanwhile are for the next time: a writer that never stops must not hold the reader.
         let (sealed, current) = {
-            let mut queue = self.queue.lock();
-            (std::mem::take(&mut queue.sealed), Arc::clone(&queue.current))
+            let queue = self.queue.lock();
+            (queue.sealed.len(), Arc::clone(&queue.current))
         };
         let mut count = 0;
-        for chunk in sealed {
+        for _ in 0..sealed {
+            let Some(chunk) = self.queue.lock().sealed.pop_front() else {
+                break;
+            };
             count += self.read_chunk(&chunk, visit);
             chunk.reset();
             self.queue.lock().recycled.push(chunk);
+            if count >= records_wanted {
+                return count;
+            }
         }
+        // It may be sealed by now; what was read of it is not read again.
         count + self.read_chunk(&current, visit)
     }
 

@@ -5,6 +5,7 @@
 //! did not fit is counted by reason. Never blocks the recording thread.
 
 mod chunk;
+mod draft;
 mod lane;
 mod record;
 mod span;
@@ -17,6 +18,7 @@ use flowmeter_engine::Ticks;
 use flowmeter_model::{IdSource, SpanId};
 use parking_lot::Mutex;
 
+pub(crate) use draft::RecordDraft;
 pub(crate) use lane::Payload;
 pub(crate) use record::RecordCopy;
 pub use record::{RecordKind, RecordRef, RecordedValue};
@@ -54,13 +56,29 @@ pub struct DropCounts {
     pub payloads_full: u64,
     /// Records larger than a chunk.
     pub too_large: u64,
+    /// Events that backends were too slow for.
+    pub backend_full: u64,
+    /// Log lines beyond what a span may have.
+    pub logs_over_limit: u64,
 }
 
 impl DropCounts {
+    /// The counts as JSON, by reason.
+    #[must_use]
+    pub fn to_json(&self) -> serde_json::Value {
+        serde_json::json!({
+            "journal_full": self.journal_full,
+            "payloads_full": self.payloads_full,
+            "too_large": self.too_large,
+            "backend_full": self.backend_full,
+            "logs_over_limit": self.logs_over_limit,
+        })
+    }
+
     /// Everything that was lost.
     #[must_use]
     pub fn total(&self) -> u64 {
-        self.journal_full + self.payloads_full + self.too_large
+        self.journal_full + self.payloads_full + self.too_large + self.backend_full + self.logs_over_limit
     }
 }
 
@@ -221,14 +239,23 @@ impl Recorder {
     /// Hands every record that is complete by now to `visit`, in order within each thread, and forgets it.
     /// Returns how many there were. Meant for one reader at a time.
     pub fn drain(&self, mut visit: impl FnMut(RecordRef<'_>)) -> usize {
-        self.drain_with_payloads(|record, _| visit(record))
+        self.drain_with_payloads(usize::MAX, |record, _| visit(record))
     }
 
-    pub(crate) fn drain_with_payloads(&self, mut visit: impl FnMut(RecordRef<'_>, Option<Payload>)) -> usize {
+    /// The same with payloads. Once `records_wanted` were handed out it comes back, with at most a chunk of a
+    /// thread's journal more.
+    pub(crate) fn drain_with_payloads(
+        &self,
+        records_wanted: usize,
+        mut visit: impl FnMut(RecordRef<'_>, Option<Payload>),
+    ) -> usize {
         let lanes: Vec<Arc<LaneShared>> = self.shared.lanes.lock().clone();
         let mut count = 0;
         for lane in &lanes {
-            count += lane.drain(&mut visit);
+            if count >= records_wanted {
+                break;
+            }
+            count += lane.drain(records_wanted - count, &mut visit);
         }
         // A journal whose thread has ended and that is read to its end is of no more use.
         self.shared.lanes.lock().retain(|lane| !lane.is_finished());

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use flowmeter::{RunMeter, TraceFileError, current, read_trace};
+use flowmeter::{ExportOutcome, RunMeter, current, read_trace};
 use flowmeter_engine::{Action, Batch, BatchPolicy, Flow, Node, SharedStore};
 use flowmeter_model::{LogLevel, SpanStatus};
 use serde_json::{Value, json};
@@ -154,10 +154,13 @@ async fn a_trace_that_cannot_be_completed_is_reported() {
     std::fs::remove_file(&path).unwrap();
     std::fs::create_dir(&path).unwrap();
     let report = meter.finish(Ok(&()));
-    assert!(matches!(
-        report.export_errors[..],
-        [TraceFileError::Complete { .. }]
-    ));
+    let told: Vec<String> = report.export_errors.iter().map(ToString::to_string).collect();
+    let wanted = format!(
+        "the trace file {} could not be completed; it stays readable as JSON Lines",
+        path.display()
+    );
+    assert_eq!(told, [wanted]);
+    assert_eq!(report.export, ExportOutcome::Failure);
     assert_eq!(report.trace_file, None);
 }
 

@@ -1,0 +1,307 @@
+//! Turns records into spans and logs: reads the words, adds what travelled beside them, cuts and masks.
+//!
+//! Never writes anything and never waits: whoever drains the recorder asks.
+
+use std::sync::Arc;
+
+use flowmeter_engine::{TickClock, Ticks};
+use flowmeter_model::{
+    AttributeValue, Attributes, LogRecord, MutationRecord, Span, SpanId, SpanKind, TelemetryEvent,
+    TemplateResolution, TimestampNs, TraceId,
+};
+use rustc_hash::{FxHashMap, FxHashSet};
+use serde_json::{Value, json};
+use smol_str::SmolStr;
+
+use crate::capture::{Capture, ContentKind, MASK, is_secret_name};
+use crate::details::{MESSAGE, SpanDetails, has_start, kind_and_status, level_and_more};
+use crate::genai;
+use crate::recorder::{Payload, RecordCopy, RecordKind, RecordRef, RecordedValue};
+
+/// Turns records into events.
+pub(crate) struct Assembler {
+    capture: Capture,
+    trace_id: TraceId,
+    pub(crate) clock: TickClock,
+    /// Whether somebody wants to see spans when they begin.
+    tells_starts: bool,
+    /// Spans that began and have not ended, and whether that was told.
+    open: FxHashMap<SpanId, OpenSpan>,
+    /// Spans whose end was read before their start, from another thread's journal.
+    early_ends: FxHashSet<SpanId>,
+}
+
+struct OpenSpan {
+    /// The record of its start: most spans end before anybody wants to see more of it.
+    record: RecordCopy,
+    told: bool,
+}
+
+impl Assembler {
+    pub(crate) fn new(capture: Capture, trace_id: TraceId, clock: TickClock, tells_starts: bool) -> Self {
+        Self {
+            capture,
+            trace_id,
+            clock,
+            tells_starts,
+            open: FxHashMap::default(),
+            early_ends: FxHashSet::default(),
+        }
+    }
+
+    pub(crate) fn capture(&self) -> &Capture {
+        &self.capture
+    }
+
+    /// What the record tells, if it tells anything by itself.
+    pub(crate) fn take(
+        &mut self,
+        record: &RecordRef<'_>,
+        payload: Option<Payload>,
+    ) -> Option<TelemetryEvent> {
+        match (record.kind(), payload) {
+            (RecordKind::Start, _) => self.take_start(record),
+            (RecordKind::End, payload) => self
+                .take_end(record, payload)
+                .map(|span| TelemetryEvent::SpanEnded(Box::new(span))),
+            (RecordKind::Log, payload) => {
+                let log = self.log_of(record, payload);
+                Some(TelemetryEvent::Log(self.trace_id, Box::new(log)))
+            }
+        }
+    }
+
+    /// Passes over a record that nobody wants.
+    pub(crate) fn skip(&mut self, record: &RecordRef<'_>) {
+        if record.kind() == RecordKind::End
+            && let Some(span_id) = record.span_id()
+        {
+            self.open.remove(&span_id);
+        }
+    }
+
+    fn time(&self, at: Ticks) -> TimestampNs {
+        TimestampNs(self.clock.unix_ns(at))
+    }
+
+    fn begin(&self, record: &RecordRef<'_>) -> Option<Span> {
+        let (kind, _) = kind_and_status(record.tag());
+        Some(Span::begin(
+            self.trace_id,
+            record.span_id()?,
+            record.parent_span_id(),
+            kind,
+            record.name(),
+            self.time(record.start()),
+        ))
+    }
+
+    fn take_start(&mut self, record: &RecordRef<'_>) -> Option<TelemetryEvent> {
+        let span_id = record.span_id()?;
+        if self.early_ends.remove(&span_id) {
+            return None;
+        }
+        let copy = record.to_owned_words();
+        let open = OpenSpan {
+            record: copy,
+            told: false,
+        };
+        self.open.insert(span_id, open);
+        if !self.tells_starts {
+            return None;
+        }
+        let mut span = self.begin(record)?;
+        read_attributes(record, &mut span);
+        Some(TelemetryEvent::SpanStarted(Box::new(span)))
+    }
+
+    fn take_end(&mut self, record: &RecordRef<'_>, payload: Option<Payload>) -> Option<Span> {
+        let mut span = self.begin(record)?;
+        let (kind, status) = kind_and_status(record.tag());
+        if has_start(record.tag()) && self.open.remove(&span.span_id).is_none() {
+            self.early_ends.insert(span.span_id);
+        }
+        span.end = Some(self.time(record.end()));
+        span.status = Some(status);
+        read_attributes(record, &mut span);
+        // A library user's own attributes may hold anything; ours are ids and counts.
+        if kind == SpanKind::Custom {
+            mask_attributes(&self.capture, &mut span.attributes);
+            mask_numbers(&mut span.attributes);
+        }
+        match payload {
+            Some(Payload::Details(details)) => self.add_details(&mut span, *details),
+            _ if kind != SpanKind::Custom => span.attributes.set("flowmeter.details_dropped", true),
+            _ => {}
+        }
+        Some(span)
+    }
+
+    fn add_details(&mut self, span: &mut Span, details: SpanDetails) {
+        let mut attributes = details.attributes;
+        mask_attributes(&self.capture, &mut attributes);
+        for (key, value) in attributes.iter() {
+            span.attributes.set(key.clone(), value.clone());
+        }
+        span.error = details.error.map(|error| self.capture.error(error));
+        span.usage = details.usage;
+        span.cost = details.cost;
+        if !self.capture.keeps_content() {
+            let writes = details.mutations.resolve();
+            let paths: Vec<String> = writes.iter().map(flowmeter_engine::Mutation::path).collect();
+            if !paths.is_empty() {
+                span.attributes.set("node.writes", json!(paths));
+            }
+            return;
+        }
+        if let Some(config) = details.config.filter(|config| !config.is_null()) {
+            span.attributes.set(
+                "node.config",
+                self.capture.value(None, &config, ContentKind::StoreValue),
+            );
+        }
+        if let Some(params) = details.params {
+            span.params = Some(self.capture.value(None, &params, ContentKind::StoreValue));
+        }
+        for (template, value) in details.templates {
+            let name = telling_part(&template);
+            let value = self.capture.value(name, &value, ContentKind::StoreValue);
+            span.templates.push(TemplateResolution {
+                template: self.capture.text(&template),
+                value,
+            });
+        }
+        for mutation in details.mutations.resolve() {
+            let path = mutation.path();
+            // The name of the node says nothing of its values.
+            let inside = path.strip_prefix(mutation.namespace()).unwrap_or(&path);
+            let name = telling_part(inside);
+            let copy = |value: &Arc<Value>| self.capture.value(name, value, ContentKind::StoreValue);
+            span.mutations.push(MutationRecord {
+                before: mutation.before.as_ref().map(copy),
+                after: mutation.after.as_ref().map(copy),
+                path: self.capture.own_text(path),
+                time: self.time(mutation.at),
+            });
+        }
+        if let Some(messages) = details.messages.filter(|messages| !messages.is_null()) {
+            span.attributes.set(
+                genai::INPUT_MESSAGES,
+                self.capture.value(None, &messages, ContentKind::Prompt),
+            );
+        }
+        if let Some(response) = details.response {
+            let part = match &*response {
+                Value::String(text) => json!({ "type": "text", "content": text }),
+                other => json!({ "type": "text", "content": other }),
+            };
+            let messages = Arc::new(json!([{ "role": "assistant", "parts": [part] }]));
+            span.attributes.set(
+                genai::OUTPUT_MESSAGES,
+                self.capture.value(None, &messages, ContentKind::Response),
+            );
+        }
+    }
+
+    fn log_of(&self, record: &RecordRef<'_>, payload: Option<Payload>) -> LogRecord {
+        let (level, has_more) = level_and_more(record.tag());
+        let mut message = String::new();
+        let mut attributes = Attributes::new();
+        record.attributes(|key, value| match value {
+            RecordedValue::Str(text) if key == MESSAGE => message = self.capture.own_text(text.to_owned()),
+            value => attributes.set(key, attribute_of(value)),
+        });
+        match payload {
+            Some(Payload::Log(more)) => {
+                for (key, value) in more.iter() {
+                    match value {
+                        AttributeValue::Str(text) if key == MESSAGE => message = self.capture.text(text),
+                        value => attributes.set(key.clone(), value.clone()),
+                    }
+                }
+            }
+            _ if has_more => attributes.set("flowmeter.details_dropped", true),
+            _ => {}
+        }
+        mask_attributes(&self.capture, &mut attributes);
+        mask_numbers(&mut attributes);
+        let target = record.name();
+        LogRecord {
+            time: self.time(record.start()),
+            level,
+            message,
+            target: (!target.is_empty()).then(|| SmolStr::from(target)),
+            span_id: record.span_id(),
+            attributes,
+        }
+    }
+
+    /// The spans that are open and were not named by this before.
+    pub(crate) fn newly_open(&mut self, mut visit: impl FnMut(Span)) {
+        let mut open = std::mem::take(&mut self.open);
+        for open_span in open.values_mut().filter(|open_span| !open_span.told) {
+            open_span.told = true;
+            let record = open_span.record.as_record();
+            if let Some(mut span) = self.begin(&record) {
+                read_attributes(&record, &mut span);
+                visit(span);
+            }
+        }
+        self.open = open;
+    }
+}
+
+fn read_attributes(record: &RecordRef<'_>, span: &mut Span) {
+    record.attributes(|key, value| span.attributes.set(key, attribute_of(value)));
+}
+
+fn attribute_of(value: RecordedValue<'_>) -> AttributeValue {
+    match value {
+        RecordedValue::I64(number) => number.into(),
+        RecordedValue::F64(number) => number.into(),
+        RecordedValue::Bool(flag) => flag.into(),
+        RecordedValue::Str(text) => text.into(),
+    }
+}
+
+/// Cuts and masks what the attributes hold.
+fn mask_attributes(capture: &Capture, attributes: &mut Attributes) {
+    for (key, value) in attributes.iter_mut() {
+        match value {
+            AttributeValue::Str(text) => {
+                if let Some(masked) = capture.changed_text(key, text) {
+                    *text = SmolStr::from(masked);
+                }
+            }
+            AttributeValue::Json(json) => {
+                let kind = match key.as_str() {
+                    genai::INPUT_MESSAGES => ContentKind::Prompt,
+                    genai::OUTPUT_MESSAGES => ContentKind::Response,
+                    _ => ContentKind::StoreValue,
+                };
+                *value = AttributeValue::from(capture.value(Some(key), json, kind));
+            }
+            AttributeValue::Bool(_) | AttributeValue::I64(_) | AttributeValue::F64(_) => {}
+        }
+    }
+}
+
+/// A number under a secret's name is one: a code, a PIN. Ours are ids and counts, so only others are looked at.
+fn mask_numbers(attributes: &mut Attributes) {
+    for (key, value) in attributes.iter_mut() {
+        if matches!(value, AttributeValue::I64(_) | AttributeValue::F64(_)) && is_secret_name(key) {
+            *value = AttributeValue::from(MASK);
+        }
+    }
+}
+
+/// The name in a template or path that says most about the value: one that means a secret, else the last.
+fn telling_part(path: &str) -> Option<&str> {
+    let parts = || {
+        path.split(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '-')))
+            .filter(|part| !part.is_empty())
+    };
+    parts()
+        .find(|part| is_secret_name(part))
+        .or_else(|| parts().next_back())
+}

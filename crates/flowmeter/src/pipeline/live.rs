@@ -1,0 +1,457 @@
+//! The pipeline of a live run: drains the recorder, writes the trace file, hands batches to the backends.
+//!
+//! The only reader of the recorder and the only writer of the trace file. Never holds up the run: it works
+//! beside it, and what fails here is reported at the end.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::SyncSender;
+use std::time::{Duration, Instant};
+
+use flowmeter_model::{SpanError, SpanId, SpanStatus, TelemetryEvent, TimestampNs};
+use parking_lot::Mutex;
+
+use super::assemble::Assembler;
+use super::flow::{Collected, ExportOutcome, StageError, Tracing};
+use super::selection::Selection;
+use super::weight::weight_of;
+use crate::backends::{Backend, BackendFailure, BackendWorker, Batch, ExportError, RunEnding, RunIdentity};
+use crate::capture::Capture;
+use crate::meter::RunShared;
+use crate::metrics::RunMetrics;
+use crate::recorder::{DropCounts, Waker};
+use crate::trace_file::{KeepTrace, TraceEnding, TraceFile, TraceFileError, TraceHeader};
+
+/// How long an ended span may wait for the disk: with the pause below, less than the promised 200 ms.
+const FLUSH_INTERVAL: Duration = Duration::from_millis(100);
+/// The pause when there is nothing to do.
+const PAUSE: Duration = Duration::from_millis(40);
+/// Events that are collected before they are handed on.
+pub(crate) const BUFFER_EVENTS_MAX: usize = 10_000;
+/// Bytes that are collected before they are handed on, by estimate.
+const BUFFER_BYTES_MAX: usize = 4 << 20;
+
+/// How the run ended, as its meter knows it.
+pub(crate) struct Ending {
+    pub(crate) status: SpanStatus,
+    pub(crate) error: Option<SpanError>,
+    pub(crate) metrics: RunMetrics,
+    /// When everything must be done.
+    pub(crate) deadline: Instant,
+}
+
+/// How the run tells its pipeline that it is over.
+#[derive(Default)]
+pub(crate) struct Signals {
+    pub(crate) stop: AtomicBool,
+    pub(crate) ending: Mutex<Option<Ending>>,
+}
+
+/// A trace file that is wanted.
+pub(crate) struct TraceFileWish {
+    pub(crate) path: PathBuf,
+    pub(crate) header: TraceHeader,
+    pub(crate) keep: KeepTrace,
+}
+
+/// What the pipeline is to do.
+pub(crate) struct LiveConfig {
+    pub(crate) shared: Arc<RunShared>,
+    pub(crate) capture: Capture,
+    pub(crate) identity: Arc<RunIdentity>,
+    /// The span of the whole run.
+    pub(crate) root: SpanId,
+    pub(crate) file: Option<TraceFileWish>,
+    pub(crate) backends: Vec<Box<dyn Backend>>,
+    pub(crate) signals: Arc<Signals>,
+    /// The thread to wake when much is waiting.
+    pub(crate) waker: Waker,
+    /// Dropped when the pipeline listens: the run waits for that, so that its trace is there from the start.
+    pub(crate) ready: SyncSender<()>,
+}
+
+/// What the pipeline leaves behind.
+#[derive(Default)]
+pub(crate) struct LiveReport {
+    pub(crate) trace_file: Option<PathBuf>,
+    pub(crate) failures: Vec<BackendFailure>,
+    pub(crate) dropped: DropCounts,
+    pub(crate) outcome: ExportOutcome,
+}
+
+/// The work of the pipeline's nodes in a live run.
+pub(crate) struct LiveTracing {
+    shared: Arc<RunShared>,
+    identity: Arc<RunIdentity>,
+    signals: Arc<Signals>,
+    waker: Waker,
+    ready: Option<SyncSender<()>>,
+    assembler: Assembler,
+    selection: Selection,
+    root: SpanId,
+    file_wish: Option<TraceFileWish>,
+    file: Option<TraceFile>,
+    backends: Vec<Box<dyn Backend>>,
+    workers: Vec<BackendWorker>,
+    /// Places that were wanted.
+    places: usize,
+    /// Places that failed.
+    failed_places: usize,
+    buffer: Vec<TelemetryEvent>,
+    buffer_bytes: usize,
+    /// Events since the last flush, kept or not.
+    collected: usize,
+    flushed: Instant,
+    ending: Option<Ending>,
+    /// Whether the file holds more of the run than is to be kept.
+    reduces_file: bool,
+    /// Events that are not whole although they should be, for want of room while the end was not known.
+    lost_while_held: u64,
+    ended_at: TimestampNs,
+    pub(crate) report: LiveReport,
+}
+
+impl LiveTracing {
+    pub(crate) fn new(config: LiveConfig) -> Self {
+        let LiveConfig {
+            shared,
+            capture,
+            identity,
+            root,
+            file,
+            backends,
+            signals,
+            waker,
+            ready,
+        } = config;
+        let selection = Selection::new(identity.sampled, !shared.tail_rules.is_empty(), root);
+        let clock = shared.clock();
+        let assembler = Assembler::new(
+            capture,
+            identity.trace_id,
+            clock,
+            !backends.is_empty() || selection.wants_starts(),
+        );
+        Self {
+            places: usize::from(file.is_some()) + backends.len(),
+            failed_places: 0,
+            assembler,
+            selection,
+            root,
+            file_wish: file,
+            file: None,
+            workers: Vec::with_capacity(backends.len()),
+            backends,
+            buffer: Vec::new(),
+            buffer_bytes: 0,
+            collected: 0,
+            flushed: Instant::now(),
+            ending: None,
+            reduces_file: false,
+            lost_while_held: 0,
+            ended_at: identity.started,
+            report: LiveReport::default(),
+            shared,
+            identity,
+            signals,
+            waker,
+            ready: Some(ready),
+        }
+    }
+
+    /// Writes to the trace file; the first failure is kept and ends the writing.
+    fn write(&mut self, work: impl FnOnce(&mut TraceFile) -> Result<(), TraceFileError>) {
+        if let Some(file) = &mut self.file
+            && let Err(error) = work(file)
+        {
+            self.file_failed(error);
+            self.file = None;
+        }
+    }
+
+    fn file_failed(&mut self, error: TraceFileError) {
+        self.failed_places += 1;
+        self.report.failures.push(BackendFailure::of_trace_file(error));
+    }
+
+    /// Takes the records that are complete by now; says how many there were.
+    fn drain(&mut self, records_wanted: usize) -> usize {
+        let recorder = self.shared.recorder.clone();
+        self.assembler.clock.refresh();
+        if self.file.is_none() && self.workers.iter().all(BackendWorker::is_full) {
+            // Nobody wants any of it, or nobody can take it: it need not be put together. The figures were counted
+            // where they arose.
+            let count =
+                recorder.drain_with_payloads(records_wanted, |record, _| self.assembler.skip(&record));
+            for worker in &mut self.workers {
+                worker.drop_events(count as u64);
+            }
+            self.collected += count;
+            return count;
+        }
+        recorder.drain_with_payloads(records_wanted, |record, payload| {
+            if let Some(event) = self.assembler.take(&record, payload) {
+                self.keep(event);
+            }
+        })
+    }
+
+    fn keep(&mut self, event: TelemetryEvent) {
+        self.collected += 1;
+        let event = match &mut self.selection {
+            Selection::Whole => Some(event),
+            Selection::Minimal(minimal) => minimal.take(event),
+            Selection::Held(_) => {
+                // The file has it whole until the end decides.
+                self.write_event(&event);
+                if let Selection::Held(held) = &mut self.selection
+                    && !self.workers.is_empty()
+                {
+                    held.hold(event);
+                }
+                return;
+            }
+        };
+        if let Some(event) = event {
+            self.write_event(&event);
+            self.buffer_event(event);
+        }
+    }
+
+    fn write_event(&mut self, event: &TelemetryEvent) {
+        match event {
+            TelemetryEvent::SpanEnded(span) => self.write(|file| file.write_span(span)),
+            TelemetryEvent::Log(_, log) => self.write(|file| file.write_log(log)),
+            // The file names spans that are open only if they stay so for a while.
+            TelemetryEvent::SpanStarted(_) => {}
+        }
+    }
+
+    fn buffer_event(&mut self, event: TelemetryEvent) {
+        if !self.workers.is_empty() {
+            self.buffer_bytes += weight_of(&event);
+            self.buffer.push(event);
+        }
+    }
+
+    /// Whether the trace of the run is kept whole after all, now that it is over.
+    fn is_kept_at_last(&self, ending: &Ending) -> bool {
+        let metrics = &ending.metrics;
+        let duration = Duration::from_nanos(metrics.duration_ns);
+        let rules = &self.shared.tail_rules;
+        rules.decide(ending.status, duration, Some(metrics.llm.cost.known))
+    }
+
+    /// Lets go what waited for the end of the run.
+    fn release(&mut self) {
+        let Selection::Held(held) = std::mem::replace(&mut self.selection, Selection::Whole) else {
+            return;
+        };
+        let kept = self
+            .ending
+            .as_ref()
+            .is_some_and(|ending| self.is_kept_at_last(ending));
+        self.reduces_file = !kept;
+        let (events, lost) = held.release(kept);
+        self.lost_while_held = lost;
+        if kept {
+            // Nobody can say any more of how many runs this one is one.
+            let identity = RunIdentity {
+                sampled: true,
+                trace_state: self.shared.trace_context.trace_state_kept_at_last().to_string(),
+                ..(*self.identity).clone()
+            };
+            self.identity = Arc::new(identity);
+        }
+        for event in events {
+            self.buffer_event(event);
+            if self.buffer_bytes >= BUFFER_BYTES_MAX {
+                self.hand_on();
+            }
+        }
+    }
+
+    /// Hands the buffer to the backends.
+    fn hand_on(&mut self) {
+        if self.buffer.is_empty() {
+            return;
+        }
+        let batch = Arc::new(Batch {
+            run: Arc::clone(&self.identity),
+            events: std::mem::take(&mut self.buffer),
+        });
+        let weight = std::mem::take(&mut self.buffer_bytes);
+        for worker in &mut self.workers {
+            worker.offer(&batch, weight);
+        }
+    }
+
+    /// What was lost up to now, by reason.
+    fn dropped(&self) -> DropCounts {
+        DropCounts {
+            backend_full: self
+                .workers
+                .iter()
+                .map(BackendWorker::dropped_events)
+                .sum::<u64>()
+                + self.lost_while_held,
+            ..self.shared.dropped()
+        }
+    }
+
+    /// Spans that take longer than a flush are named in the file before they end, so that a reader after a kill
+    /// can tell what was going on.
+    fn write_open_spans(&mut self) {
+        let Some(mut file) = self.file.take() else {
+            return;
+        };
+        let mut outcome = Ok(());
+        let only = matches!(self.selection, Selection::Minimal(_)).then_some(self.root);
+        self.assembler.newly_open(|span| {
+            if outcome.is_ok() && only.is_none_or(|root| span.span_id == root) {
+                outcome = file.write_open_span(&span);
+            }
+        });
+        match outcome {
+            Ok(()) => self.file = Some(file),
+            Err(error) => self.file_failed(error),
+        }
+    }
+}
+
+impl Tracing for LiveTracing {
+    fn init(&mut self) -> Result<(), StageError> {
+        if !self.backends.is_empty() {
+            self.buffer.reserve(256);
+        }
+        self.flushed = Instant::now();
+        Ok(())
+    }
+
+    fn configure_handlers(&mut self) -> Result<(), StageError> {
+        if let Some(wish) = self.file_wish.take() {
+            match TraceFile::create(wish.path, &wish.header, wish.keep) {
+                Ok(file) => self.file = Some(file),
+                Err(error) => self.file_failed(error),
+            }
+        }
+        for backend in self.backends.drain(..) {
+            match BackendWorker::start(backend, Arc::clone(&self.identity)) {
+                Ok(worker) => self.workers.push(worker),
+                Err(failure) => {
+                    self.failed_places += 1;
+                    self.report.failures.push(failure);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn attach(&mut self) -> Result<(), StageError> {
+        self.shared.recorder.set_waker(Arc::clone(&self.waker));
+        self.ready = None;
+        Ok(())
+    }
+
+    fn collect(&mut self) -> Result<Collected, StageError> {
+        loop {
+            if self.signals.stop.load(Ordering::Acquire) {
+                // Whatever was recorded before the run ended is read; who still records now is too late.
+                self.drain(usize::MAX);
+                return Ok(Collected::Ended);
+            }
+            let count = self.drain(BUFFER_EVENTS_MAX);
+            if self.collected >= BUFFER_EVENTS_MAX || self.buffer_bytes >= BUFFER_BYTES_MAX {
+                return Ok(Collected::BufferFull);
+            }
+            if self.flushed.elapsed() >= FLUSH_INTERVAL {
+                return Ok(Collected::BufferFull);
+            }
+            if count == 0 {
+                std::thread::park_timeout(PAUSE);
+            }
+        }
+    }
+
+    fn flush(&mut self) -> Result<(), StageError> {
+        self.hand_on();
+        if self.flushed.elapsed() >= FLUSH_INTERVAL {
+            self.write_open_spans();
+            self.write(TraceFile::flush);
+            self.flushed = Instant::now();
+        }
+        self.collected = 0;
+        Ok(())
+    }
+
+    fn aggregate(&mut self) -> Result<(), StageError> {
+        let ending = self.signals.ending.lock().take();
+        self.ending = ending.map(|mut ending| {
+            ending.error = ending.error.map(|error| self.assembler.capture().error(error));
+            ending
+        });
+        self.release();
+        self.hand_on();
+        self.ended_at = TimestampNs(self.assembler.clock.unix_ns(flowmeter_engine::Ticks::now()));
+        Ok(())
+    }
+
+    fn format(&mut self) -> Result<(), StageError> {
+        // Nobody said how the run ended: the lines stay, readable and unfinished.
+        if let (Some(file), Some(ending)) = (self.file.take(), &self.ending) {
+            let ending = TraceEnding {
+                status: ending.status,
+                error: ending.error.clone(),
+                metrics: ending.metrics.clone(),
+                sampled: self.identity.sampled,
+                reduced_to: self.reduces_file.then_some(self.root),
+            };
+            match file.finish(&ending, self.dropped()) {
+                Ok(path) => self.report.trace_file = path,
+                Err(error) => self.file_failed(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn export(&mut self) -> ExportOutcome {
+        let dropped = self.dropped();
+        let mut workers = std::mem::take(&mut self.workers);
+        if let Some(ending) = self.ending.take() {
+            for worker in &mut workers {
+                let ending_for_it = RunEnding {
+                    sampled: self.identity.sampled,
+                    status: ending.status,
+                    error: ending.error.clone(),
+                    ended: self.ended_at,
+                    metrics: ending.metrics.clone(),
+                    dropped,
+                };
+                worker.end(ending_for_it, ending.deadline);
+            }
+        }
+        for worker in workers {
+            let failures = worker.finish();
+            self.failed_places += usize::from(!failures.is_empty());
+            self.report.failures.extend(failures);
+        }
+        self.report.dropped = dropped;
+        self.report.outcome = match self.failed_places {
+            0 => ExportOutcome::Success,
+            failed if failed < self.places => ExportOutcome::PartialSuccess,
+            _ => ExportOutcome::Failure,
+        };
+        self.report.outcome
+    }
+}
+
+impl BackendFailure {
+    fn of_trace_file(error: TraceFileError) -> Self {
+        Self {
+            backend: "trace file".to_owned(),
+            error: ExportError::of(error),
+            times: 1,
+        }
+    }
+}
