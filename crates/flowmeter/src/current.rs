@@ -5,15 +5,15 @@
 
 use std::sync::Arc;
 
-use flowmeter_engine::{NodeContext, Ticks};
+use flowmeter_engine::NodeContext;
 use flowmeter_model::{AttributeValue, LogLevel, SpanError, SpanId};
 use serde_json::Value;
 use smol_str::SmolStr;
 
-use crate::details::LogDraft;
+use crate::details::MESSAGE;
 use crate::llm::{LlmCall, LlmRequest};
 use crate::propagation::Carrier;
-use crate::recorder::RecordingSpan;
+use crate::recorder::{RecordedValue, RecordingSpan};
 use crate::scope::SpanScope;
 
 /// The span around the running node, attempt or batch item.
@@ -68,17 +68,18 @@ impl<'a> CurrentSpan<'a> {
         }
     }
 
-    /// Writes a log line into the span, or into the one opened by hand inside it.
-    pub fn log(&self, level: LogLevel, message: impl Into<String>) {
+    /// Writes a log line into the span, or into the one opened by hand inside it. The run's filter knows it by
+    /// the node's type.
+    pub fn log(&self, level: LogLevel, message: impl AsRef<str>) {
         if let Some(scope) = self.scope.filter(|scope| scope.run.keeps_spans) {
-            let draft = LogDraft {
-                span_id: Some(scope.innermost_id()),
-                at: Ticks::now(),
-                level,
-                message: message.into(),
-                target: None,
-            };
-            scope.run.log(draft);
+            let target = scope.log_target();
+            if scope.run.log_filter.keeps_of_node(target, level) {
+                scope.with_innermost(|innermost| {
+                    innermost.log(level, target, |draft| {
+                        draft.attribute(MESSAGE, RecordedValue::Str(message.as_ref()));
+                    });
+                });
+            }
         }
     }
 

@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use flowmeter_engine::{EnteredScope, InScope, NodeContext, NodeError, Scope, StoreView, TickClock, Ticks};
@@ -17,11 +17,12 @@ use thiserror::Error;
 
 use crate::backends::{Backend, BackendFailure, RunIdentity};
 use crate::capture::{Capture, CaptureLevel, CaptureLimits, Redactor};
-use crate::details::{LogDraft, SpanDetails};
+use crate::details::SpanDetails;
+use crate::logging::{ActiveRun, LogFilter};
 use crate::metrics::{MetricsCollector, Progress, RunMetrics};
 use crate::pipeline::{Ending, ExportOutcome, LiveConfig, LiveReport, PipelineHandle, TraceFileWish};
 use crate::propagation::{Baggage, RemoteParent, TraceContext};
-use crate::recorder::{DropCounts, Payload, RecordKind, Recorder, RecorderConfig, SpanParts};
+use crate::recorder::{DropCounts, Recorder, RecorderConfig};
 use crate::sampling::{Sampler, TailRules};
 use crate::scope::{SpanOpening, SpanScope, status_of, unseen_end};
 use crate::trace_file::{KeepTrace, TraceHeader, TracePlace};
@@ -32,6 +33,9 @@ const PAYLOADS_WAITING_MAX: usize = 1_500;
 const WEIGHT_WAITING_BYTES_MAX: usize = 64 << 20;
 /// The longest such wait: telemetry may slow a run down, not hold it up.
 const RELIEF_MAX: Duration = Duration::from_secs(1);
+
+/// How many log lines a span may have unless somebody says otherwise.
+const LOGS_PER_SPAN_MAX: usize = 1_000;
 
 /// How long backends may take when the run has ended.
 const EXIT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -47,6 +51,12 @@ pub(crate) struct RunShared {
     pub(crate) trace_context: Arc<TraceContext>,
     /// What keeps the trace all the same.
     pub(crate) tail_rules: TailRules,
+    /// Which log lines are kept.
+    pub(crate) log_filter: Arc<LogFilter>,
+    /// How many log lines a span may have.
+    pub(crate) logs_per_span_max: u32,
+    /// Log lines that were more than that.
+    pub(crate) logs_over_limit: AtomicU64,
     /// Nobody reads what is recorded from now on.
     over: AtomicBool,
     clock: Mutex<TickClock>,
@@ -55,19 +65,12 @@ pub(crate) struct RunShared {
 }
 
 impl RunShared {
-    pub(crate) fn log(&self, draft: LogDraft) {
-        let parts = SpanParts {
-            kind: RecordKind::Log,
-            span_id: draft.span_id.unwrap_or_else(|| self.recorder.next_span_id()),
-            parent_span_id: None,
-            start: draft.at,
-            end: draft.at,
-            tag: 0,
-            name: "",
-            attributes: &[],
-        };
-        self.recorder
-            .append_span(&parts, Some(Payload::Log(Box::new(draft))));
+    /// What was lost on the way to the pipeline, by reason.
+    pub(crate) fn dropped(&self) -> DropCounts {
+        DropCounts {
+            logs_over_limit: self.logs_over_limit.load(Ordering::Relaxed),
+            ..self.recorder.dropped()
+        }
     }
 
     #[inline]
@@ -131,6 +134,8 @@ pub struct RunMeterBuilder {
     baggage: Baggage,
     sampler: Sampler,
     tail_rules: TailRules,
+    log_filter: LogFilter,
+    logs_per_span_max: usize,
 }
 
 impl RunMeterBuilder {
@@ -260,6 +265,21 @@ impl RunMeterBuilder {
         self
     }
 
+    /// Which log lines are kept: of nodes, of [`ContextualLogger`](crate::ContextualLogger) and of `tracing`.
+    /// Default [`LogFilter::default`].
+    #[must_use]
+    pub fn log_filter(mut self, filter: LogFilter) -> Self {
+        self.log_filter = filter;
+        self
+    }
+
+    /// How many log lines a span may have; what goes beyond is counted. Default 1,000.
+    #[must_use]
+    pub fn logs_per_span_max(mut self, count: usize) -> Self {
+        self.logs_per_span_max = count;
+        self
+    }
+
     /// Starts the meter: the run begins now.
     ///
     /// # Errors
@@ -295,6 +315,9 @@ impl RunMeterBuilder {
             keeps_content,
             trace_context: Arc::new(trace_context),
             tail_rules: self.tail_rules,
+            log_filter: Arc::new(self.log_filter),
+            logs_per_span_max: u32::try_from(self.logs_per_span_max).unwrap_or(u32::MAX),
+            logs_over_limit: AtomicU64::new(0),
             over: AtomicBool::new(false),
             clock: Mutex::new(clock),
             weight: Arc::default(),
@@ -308,6 +331,7 @@ impl RunMeterBuilder {
             kind: SpanKind::Run,
             operation: SmolStr::new_static("workflow.start"),
             node_path: SmolStr::default(),
+            node_type: SmolStr::default(),
             attributes: &[("workflow.name", self.workflow.as_str().into())],
             details: Some(details),
             step: None,
@@ -346,7 +370,9 @@ impl RunMeterBuilder {
         } else {
             None
         };
+        let active = keeps_spans.then(|| ActiveRun::begin(&shared.log_filter));
         Ok(RunMeter {
+            active,
             shared,
             root,
             pipeline,
@@ -366,6 +392,8 @@ pub struct RunMeter {
     trace_id: TraceId,
     began: Instant,
     exit_timeout: Duration,
+    /// While the run goes on.
+    active: Option<ActiveRun>,
     finished: bool,
 }
 
@@ -408,6 +436,8 @@ impl RunMeter {
             baggage: Baggage::default(),
             sampler: Sampler::default(),
             tail_rules: TailRules::default(),
+            log_filter: LogFilter::default(),
+            logs_per_span_max: LOGS_PER_SPAN_MAX,
         }
     }
 
@@ -494,6 +524,7 @@ impl RunMeter {
     fn close(&mut self, status: SpanStatus, error: Option<flowmeter_model::SpanError>) -> RunReport {
         self.finished = true;
         self.shared.over.store(true, Ordering::Relaxed);
+        self.active = None;
         let duration_ns = u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX);
         let run_error = error.clone();
         self.root.end(status, |details| details.error = error);
@@ -523,7 +554,7 @@ impl RunMeter {
             report.export = outcome;
             report.dropped = DropCounts {
                 backend_full: dropped.backend_full,
-                ..self.shared.recorder.dropped()
+                ..self.shared.dropped()
             };
         }
         report

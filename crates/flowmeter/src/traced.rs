@@ -100,6 +100,11 @@ impl<N: Node> Traced<N> {
             kind: description.kind,
             operation: self.operation.clone(),
             node_path,
+            node_type: if is_node {
+                description.node_type.clone()
+            } else {
+                scope.node_type.clone()
+            },
             attributes: &attributes,
             details,
             step: None,

@@ -296,7 +296,7 @@ impl LiveTracing {
                 .map(BackendWorker::dropped_events)
                 .sum::<u64>()
                 + self.lost_while_held,
-            ..self.shared.recorder.dropped()
+            ..self.shared.dropped()
         }
     }
 

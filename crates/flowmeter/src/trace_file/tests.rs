@@ -240,7 +240,7 @@ fn what_was_dropped_is_said_in_the_document() {
     let trace = read_trace(&path).unwrap();
     assert_eq!(
         trace.metrics.as_ref().unwrap()["dropped"],
-        json!({"journal_full": 3, "payloads_full": 0, "too_large": 1, "backend_full": 0})
+        json!({"journal_full": 3, "payloads_full": 0, "too_large": 1, "backend_full": 0, "logs_over_limit": 0})
     );
     assert!(human(&trace, false).contains("- Some telemetry was dropped: "));
 }
