@@ -12,6 +12,7 @@ use flowmeter_model::{SpanError, SpanId, SpanKind, SpanStatus};
 use parking_lot::Mutex;
 use smol_str::SmolStr;
 
+use crate::aggregate::ItemSample;
 use crate::details::{SpanDetails, tag_of};
 use crate::meter::RunShared;
 use crate::recorder::{Payload, RecordKind, RecordedValue, SpanParts};
@@ -338,11 +339,13 @@ impl Scope for SpanScope {
     fn leave(&self, outcome: Result<(), &NodeError>) {
         let (status, error) = status_of(outcome);
         if self.kind == SpanKind::BatchItem {
-            self.run.collector.batch_item_ended(
-                &self.node_path,
-                self.batch_count(),
-                status != SpanStatus::Ok,
-            );
+            let item = ItemSample {
+                failed: status != SpanStatus::Ok,
+                queue_ns: None,
+            };
+            self.run
+                .collector
+                .batch_item_ended(&self.node_path, self.batch_count(), &item);
         }
         self.end(status, |details| details.error = error);
     }

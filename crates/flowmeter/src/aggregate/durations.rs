@@ -234,23 +234,6 @@ impl DurationSummary {
     pub fn avg_ns(&self) -> Option<f64> {
         (self.count > 0).then(|| self.sum_ns as f64 / self.count as f64)
     }
-
-    /// `min`, `max`, `sum`, `count`, `avg`, `p50`, `p90`, `p99`; times in units of `ns_per_unit` nanoseconds, null
-    /// where unknown.
-    pub(crate) fn to_json(self, ns_per_unit: f64) -> serde_json::Value {
-        let scaled = |ns: Option<f64>| ns.map(|ns| ns / ns_per_unit);
-        let whole = |ns: Option<u64>| scaled(ns.map(|ns| ns as f64));
-        serde_json::json!({
-            "min": whole(self.min_ns),
-            "max": whole(self.max_ns),
-            "sum": whole((self.count > 0).then_some(self.sum_ns)),
-            "count": self.count,
-            "avg": scaled(self.avg_ns()),
-            "p50": whole(self.p50_ns),
-            "p90": whole(self.p90_ns),
-            "p99": whole(self.p99_ns),
-        })
-    }
 }
 
 #[cfg(test)]

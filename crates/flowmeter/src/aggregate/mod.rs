@@ -14,10 +14,13 @@ use flowmeter_model::TimestampNs;
 use serde_json::Value;
 
 pub use durations::DurationSummary;
+pub(crate) use llm::share;
 pub use llm::{LlmSample, LlmTotals, ModelMetrics};
 pub use nodes::{ItemSample, NodeMetrics, NodeSample, QueueTime, TypeMetrics};
 pub use snapshot::{AggregatedMetrics, MemoryUsage, Throughput};
-pub(crate) use snapshot::{add_cost, totals_object};
+pub(crate) use snapshot::{
+    Unit, add_cost, add_node, add_resources, add_types, llm_object, object_of, success_rate,
+};
 
 use durations::SketchBudget;
 use llm::LlmCounters;
@@ -113,6 +116,7 @@ impl Aggregator {
 
     /// An item of the batch of this node ended.
     pub fn batch_item_ended(&mut self, node_id: &str, item: &ItemSample) {
+        self.all.add_queue(item.queue_ns);
         self.nodes.entry(node_id).add_item(item);
     }
 
@@ -200,17 +204,11 @@ impl Aggregator {
         let workflow_duration_ns = self.workflows.duration_ns();
         let llm = self.llm.summary();
         let all = self.all.summary(DurationSummary::default());
-        let seconds = |ns: Option<u64>| ns.filter(|ns| *ns > 0).map(|ns| ns as f64 / 1e9);
-        let per_second = |count: u64, ns| seconds(ns).map(|seconds| count as f64 / seconds);
         let window_ns = self.window.duration_ns();
         let base_ns = workflow_duration_ns.or(window_ns);
         let throughput = Throughput {
-            events_per_second: (self.window.events > 0)
-                .then(|| per_second(self.window.events, window_ns.or(base_ns)))
-                .flatten(),
-            nodes_per_second: per_second(all.runs, base_ns),
-            llm_calls_per_second: per_second(llm.llm.calls, base_ns),
-            tokens_per_second: per_second(llm.llm.total_tokens(), base_ns),
+            events_per_second: Throughput::rate(self.window.events, window_ns.or(base_ns)),
+            ..Throughput::of(&llm.llm, all.runs, base_ns)
         };
         AggregatedMetrics {
             workflow_duration_ns,
@@ -230,6 +228,16 @@ impl Aggregator {
             memory: self.memory.clone(),
             throughput,
         }
+    }
+
+    /// The LLM calls so far.
+    pub(crate) fn llm_totals(&self) -> &LlmTotals {
+        &self.llm.totals
+    }
+
+    /// Node executions so far.
+    pub(crate) fn nodes_executed(&self) -> u64 {
+        self.all.runs
     }
 
     /// The snapshot as JSON: [`AggregatedMetrics::to_json`].

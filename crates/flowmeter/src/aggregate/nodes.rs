@@ -120,6 +120,10 @@ impl NodeCounts {
         self.queue.add(sample.queue_ns);
     }
 
+    pub(crate) fn add_queue(&mut self, queue_ns: Option<u64>) {
+        self.queue.add(queue_ns);
+    }
+
     pub(crate) fn merge(&mut self, other: &Self) {
         self.runs += other.runs;
         self.failures += other.failures;

@@ -159,6 +159,7 @@ fn the_agreed_shape() {
               "type": "llm",
               "count": 1,
               "failures": 1,
+              "attempts": 2,
               "error_rate": 1.0,
               "durations": {
                 "min": 2.0,
@@ -170,7 +171,6 @@ fn the_agreed_shape() {
                 "p90": 2.0,
                 "p99": 2.0
               },
-              "attempts": 2,
               "cpu_time": 0.002,
               "child_cpu_time": 0.03,
               "child_memory_max_bytes": 9000000,

@@ -36,11 +36,6 @@ fn nothing_is_known_of_no_durations() {
     let summary = summary_of(&[]);
     assert_eq!(summary, DurationSummary::default());
     assert_eq!(summary.avg_ns(), None);
-    let shown = summary.to_json(1e9);
-    assert_eq!(shown["count"], 0);
-    for name in ["min", "max", "sum", "avg", "p50", "p90", "p99"] {
-        assert!(shown[name].is_null(), "{name}");
-    }
 }
 
 #[test]
