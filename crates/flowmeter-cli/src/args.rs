@@ -2,6 +2,7 @@
 //!
 //! Never acts on an argument and never holds a setting: `config` turns flags into settings, `commands` acts.
 
+mod format;
 mod pipeline;
 mod telemetry;
 
@@ -11,6 +12,7 @@ use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+pub(crate) use format::{EventFormatArg, FormatArgs};
 pub(crate) use pipeline::{GraphForm, PipelineArgs};
 pub(crate) use telemetry::TelemetryArgs;
 
@@ -49,6 +51,8 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// Show a saved trace, also of a run that was killed
     Show(ShowArgs),
+    /// Format event lines, of flowmeter or any program: a tree, JSON, OTLP or metrics
+    Format(FormatArgs),
     /// Check workflow files without running them; prints every problem
     Validate(ValidateArgs),
     /// List the node types, or describe one
