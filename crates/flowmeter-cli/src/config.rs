@@ -8,9 +8,10 @@ use std::fmt;
 use std::path::Path;
 
 use clap::ValueEnum;
-use flowmeter::{CaptureLevel, CaptureLimits};
+use flowmeter::{CaptureLevel, CaptureLimits, SamplingRate, TailRules};
 use thiserror::Error;
 
+use crate::amounts;
 use crate::args::{CaptureArg, OutputFormat, RunOutputArgs};
 
 /// The prefix of the environment variables.
@@ -100,6 +101,52 @@ pub(crate) const SETTINGS: &[Setting] = &[
         show: |config| config.redact_patterns.join("\n"),
     },
     Setting {
+        key: "sampling.rate",
+        description: "the share of traces that are kept whole, such as 0.1 or 10%",
+        apply: |config, text| {
+            let rate =
+                SamplingRate::parse(text).map_err(|_| "must be from 0 to 1, such as 0.1, 10% or 1/10")?;
+            config.sampling.rate = Some(rate);
+            Ok(())
+        },
+        show: |config| {
+            config
+                .sampling
+                .rate
+                .map_or_else(String::new, |rate| rate.to_string())
+        },
+    },
+    Setting {
+        key: "sampling.keep_errors",
+        description: "whether the whole trace of a run that failed is kept in any case",
+        apply: |config, text| flag(&mut config.sampling.tail.keep_errors, text),
+        show: |config| config.sampling.tail.keep_errors.to_string(),
+    },
+    Setting {
+        key: "sampling.keep_slower_than",
+        description: "the whole trace of a run that took longer than this is kept, such as 2s",
+        apply: |config, text| {
+            config.sampling.tail.slower_than = unless_empty(text, amounts::duration)?;
+            Ok(())
+        },
+        show: |config| {
+            let limit = config.sampling.tail.slower_than;
+            limit.map_or_else(String::new, |limit| format!("{}s", limit.as_secs_f64()))
+        },
+    },
+    Setting {
+        key: "sampling.keep_dearer_than",
+        description: "the whole trace of a run that cost more than this is kept, in dollars",
+        apply: |config, text| {
+            config.sampling.tail.dearer_than = unless_empty(text, amounts::usd)?;
+            Ok(())
+        },
+        show: |config| {
+            let limit = config.sampling.tail.dearer_than;
+            limit.map_or_else(String::new, |limit| limit.to_usd().to_string())
+        },
+    },
+    Setting {
         key: "traces.keep",
         description: "how many saved traces are kept; the oldest go first",
         apply: |config, text| count(&mut config.traces_keep, text),
@@ -142,6 +189,15 @@ impl fmt::Display for Origin {
     }
 }
 
+/// Which traces are kept whole.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct SamplingSettings {
+    /// The share of traces; `None` where nobody set it.
+    pub(crate) rate: Option<SamplingRate>,
+    /// What keeps the others.
+    pub(crate) tail: TailRules,
+}
+
 /// A setting whose value cannot be meant.
 #[derive(Debug, Error)]
 #[error("{place}: {problem}")]
@@ -165,6 +221,8 @@ pub(crate) struct Config {
     pub(crate) limits: CaptureLimits,
     /// Default: none beyond the well-known.
     pub(crate) redact_patterns: Vec<String>,
+    /// Default: every trace is kept, unless the environment says otherwise.
+    pub(crate) sampling: SamplingSettings,
     /// Default: 200.
     pub(crate) traces_keep: usize,
     /// Inputs for workflows that get them from nowhere else: the table `inputs`, which takes any key.
@@ -184,6 +242,7 @@ impl Default for Config {
             capture: CaptureLevel::default(),
             limits: CaptureLimits::default(),
             redact_patterns: Vec::new(),
+            sampling: SamplingSettings::default(),
             traces_keep: 200,
             inputs: serde_json::Map::new(),
             origins: BTreeMap::new(),
@@ -230,7 +289,12 @@ impl Config {
 
     /// Where the value of this setting comes from.
     pub(crate) fn origin(&self, setting: &Setting) -> Origin {
-        self.origins.get(setting.key).cloned().unwrap_or_default()
+        self.origin_of(setting.key)
+    }
+
+    /// The same for the setting with this key.
+    pub(crate) fn origin_of(&self, key: &str) -> Origin {
+        self.origins.get(key).cloned().unwrap_or_default()
     }
 
     fn take_file(&mut self, path: &Path) -> Result<(), InvalidSetting> {
@@ -327,13 +391,15 @@ fn text_of(value: &toml::Value) -> Result<String, String> {
     match value {
         toml::Value::String(text) => Ok(text.clone()),
         toml::Value::Integer(number) => Ok(number.to_string()),
+        toml::Value::Float(number) => Ok(number.to_string()),
+        toml::Value::Boolean(flag) => Ok(flag.to_string()),
         toml::Value::Array(elements) => {
             let texts: Option<Vec<&str>> = elements.iter().map(toml::Value::as_str).collect();
             texts
                 .map(|texts| texts.join("\n"))
                 .ok_or_else(|| "takes a list of texts".to_owned())
         }
-        _ => Err("takes a text or a whole number".to_owned()),
+        _ => Err("takes a text, a number, true or false, or a list of texts".to_owned()),
     }
 }
 
@@ -364,6 +430,24 @@ fn count(place: &mut usize, text: &str) -> Result<(), String> {
         .parse()
         .map_err(|_| "must be a whole number".to_owned())?;
     Ok(())
+}
+
+fn flag(place: &mut bool, text: &str) -> Result<(), String> {
+    *place = match text.trim().to_ascii_lowercase().as_str() {
+        "true" | "yes" | "on" | "1" => true,
+        "false" | "no" | "off" | "0" => false,
+        _ => return Err("must be true or false".to_owned()),
+    };
+    Ok(())
+}
+
+/// What an empty text takes back, so that a file can show the setting without setting it.
+fn unless_empty<T>(text: &str, read: impl Fn(&str) -> Result<T, String>) -> Result<Option<T>, String> {
+    if text.trim().is_empty() {
+        Ok(None)
+    } else {
+        read(text).map(Some)
+    }
 }
 
 /// `; did you mean …?` where a name is near.

@@ -168,7 +168,12 @@ pub(crate) fn run_in(
         Some(path) => builder.trace_file(path),
         None => builder.trace_file_in(&folder),
     };
-    let meter = crate::telemetry::apply(builder, &telemetry, &config)?.start()?;
+    let mut noticed = Vec::new();
+    let meter = crate::telemetry::apply(builder, &telemetry, &config, &mut noticed)?.start()?;
+    for warning in noticed {
+        output.warn(&warning);
+        warnings.push(warning);
+    }
     let (ended, stopped_by) = runtime.block_on(drive(
         Arc::new(workflow),
         &meter,

@@ -31,6 +31,7 @@
 #![forbid(unsafe_code)]
 
 mod aggregate;
+mod ambient;
 mod backends;
 mod capture;
 mod current;
@@ -54,9 +55,16 @@ pub use aggregate::{
     AggregatedMetrics, Aggregator, DurationSummary, ItemSample, LlmSample, LlmTotals, MemoryUsage,
     ModelMetrics, NodeMetrics, NodeSample, QueueTime, Throughput, TypeMetrics,
 };
+pub use ambient::{InSpan, SpanGuard, SpanHandle, carry, carry_call, current_span, in_span, llm_call, span};
+pub use backends::otlp::{
+    ExporterSelection, FlushError, FlushOutcome, FlushReport, FlushedRequests, InvalidOtlpConfig,
+    InvalidOtlpEndpoint, OtlpBackend, OtlpCompression, OtlpConfig, OtlpDestination, OtlpEndpoint,
+    OtlpHeaders, OtlpProtocol, OtlpRetryPolicy, Preset, Spool, SpoolError, SpoolEvictions, SpooledRequest,
+    Variables, flush_spool, resource_from_environment, run_metrics, sdk_disabled,
+};
 pub use backends::{
-    Backend, BackendFailure, Batch, ConsoleBackend, ConsoleConfig, Deadline, ExportError, RunEnding,
-    RunIdentity,
+    Backend, BackendFailure, Batch, ConsoleBackend, ConsoleConfig, Deadline, ExportError, FileBackend,
+    FileConfig, FileFormat, FileMode, FileSync, InvalidFileConfig, Rotation, RunEnding, RunIdentity,
 };
 pub use capture::{CaptureLevel, CaptureLimits, InvalidRedaction, Redactor, is_secret_name};
 pub use current::{CurrentSpan, current};
@@ -64,13 +72,27 @@ pub use events::{
     Block, EventFormat, EventFormatter, EventFormatterConfig, EventProblem, EventProblemKind, FormatError,
     FormatOutcome, FormatStep, InvalidEventLine, LINE_BYTES_MAX, LineBlocks, read_event, write_event,
 };
+pub use flowmeter_engine::{EnteredScope, InScope};
+pub use flowmeter_model::LogLevel;
+pub use flowmeter_otlp::{
+    EncoderConfig, SemanticConventions, Signal as OtlpSignal, Temporality as OtlpTemporality,
+};
 pub use formats::{HumanStyle, format_duration, graph_mermaid, graph_text, write_human};
 pub use llm::{LlmCall, LlmFailure, LlmRequest, LlmResponse};
+pub use logging::{ContextualLogger, FlowmeterLayer, InvalidLogFilter, LogFilter, RunFilter, tracing_layer};
 pub use meter::{ProgressHandle, RunMeter, RunMeterBuilder, RunReport, StartError};
 pub use metrics::{BatchProgress, Progress, RunMetrics, milliseconds};
 pub use pipeline::{ExportOutcome, PipelineError, pipeline_flow};
+pub use propagation::{
+    Baggage, BaggageMember, Carrier, CarrierProblem, IncomingContext, InvalidBaggageMember,
+    InvalidTraceParent, RemoteParent, TraceContext, TraceFlags, TraceParent,
+};
 pub use recorder::{
     DropCounts, RecordKind, RecordRef, RecordedValue, Recorder, RecorderConfig, RecordingSpan,
+};
+pub use sampling::{
+    InvalidSamplingRate, InvalidTraceState, Minimal, MinimalTrace, OtState, Randomness, Sampler,
+    SamplerSetting, SamplingDecision, SamplingRate, TailRules, Threshold, TraceState, minimal_form,
 };
 pub use trace_file::{
     FORMAT, KeepTrace, ReadError, TraceDocument, TraceFileError, read_trace, write_trace_json,

@@ -3,6 +3,8 @@
 //! Counted at the source: an answered call, a failed one that may have been billed, and one that was dropped
 //! half-way. Never sends anything itself.
 
+mod response;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +21,7 @@ use crate::aggregate::LlmSample;
 use crate::details::SpanDetails;
 use crate::genai;
 use crate::meter::RunShared;
+use crate::propagation::Carrier;
 use crate::scope::SpanScope;
 
 /// What is known of an LLM call before it is sent.
@@ -42,6 +45,19 @@ pub struct LlmRequest {
     pub messages: Arc<Value>,
     /// Length of all that is sent, in UTF-8 bytes: the base of an estimate where nobody counts.
     pub input_text_bytes: u64,
+}
+
+impl LlmRequest {
+    /// A chat request to this model of this provider; the other fields may be set afterwards.
+    #[must_use]
+    pub fn chat(provider: impl Into<SmolStr>, model: impl Into<SmolStr>) -> Self {
+        Self {
+            operation: SmolStr::new_static("chat"),
+            provider: provider.into(),
+            model: model.into(),
+            ..Self::default()
+        }
+    }
 }
 
 /// What came back.
@@ -125,6 +141,13 @@ impl LlmCall {
         }
     }
 
+    /// What a provider needs so that it joins the trace, as called by this call's span; `None` where nothing is
+    /// metered.
+    #[must_use]
+    pub fn carrier(&self) -> Option<Carrier> {
+        self.metered.as_ref().and_then(|metered| metered.span.carrier())
+    }
+
     /// The first piece of the answer is here. Later calls do nothing.
     pub fn first_token(&mut self) {
         self.first_token.get_or_insert_with(Ticks::now);
@@ -140,6 +163,7 @@ impl LlmCall {
     pub fn succeed(mut self, response: LlmResponse) -> Cost {
         if self.output_text_bytes == 0 {
             self.output_text_bytes = match &*response.text {
+                Value::Null => 0,
                 Value::String(text) => text.len() as u64,
                 other => other.to_string().len() as u64,
             };

@@ -4,7 +4,12 @@
 
 use clap::Args;
 
+use super::SamplingArgs;
+
 /// What is recorded of a run, and where it goes.
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Telemetry")]
-pub(crate) struct TelemetryArgs {}
+pub(crate) struct TelemetryArgs {
+    #[command(flatten)]
+    pub(crate) sampling: SamplingArgs,
+}

@@ -201,6 +201,10 @@ fn write_warnings(trace: &TraceDocument, tree: &Tree<'_>, output: &mut dyn Write
             warn("This run did not finish: the trace ends where its process was stopped.")
         )?;
     }
+    if !trace.sampled {
+        let note = "This run was not sampled: only its root, its errors and its LLM usage are kept.";
+        writeln!(output, "- {}", warn(note))?;
+    }
     if trace.broken_lines > 0 {
         let note = format!(
             "{} line(s) of the trace could not be read and are left out.",

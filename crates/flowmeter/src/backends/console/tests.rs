@@ -4,34 +4,13 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use expect_test::{Expect, expect};
-use flowmeter_model::{
-    Attributes, IdSource, LogLevel, LogRecord, Span, SpanError, SpanId, SpanKind, SpanStatus, TelemetryEvent,
-    TimestampNs, TraceId,
-};
+use flowmeter_model::{LogLevel, Span, SpanKind, TelemetryEvent};
 use parking_lot::Mutex;
 use unicode_width::UnicodeWidthStr;
 
 use super::{ConsoleBackend, ConsoleConfig, OPEN_MAX};
-use crate::backends::{Backend, Batch, Deadline, RunEnding, RunIdentity};
-use crate::metrics::RunMetrics;
-use crate::recorder::DropCounts;
-
-const START_NS: u64 = 1_705_314_645_000_000_000;
-
-fn trace_id() -> TraceId {
-    IdSource::from_seed(1).trace_id()
-}
-
-fn run() -> Arc<RunIdentity> {
-    Arc::new(RunIdentity {
-        trace_id: trace_id(),
-        workflow: "summarize".into(),
-        started: TimestampNs(START_NS),
-        trace_state: String::new(),
-        sampled: true,
-        resource: Attributes::new(),
-    })
-}
+use crate::backends::probes::{attempt, begun, ending, ends, fails, item, logs, node, root, run, starts};
+use crate::backends::{Backend, Batch, Deadline};
 
 /// What was written.
 #[derive(Clone, Default)]
@@ -53,79 +32,6 @@ impl Write for Screen {
     }
 }
 
-fn at(ms: u64) -> TimestampNs {
-    TimestampNs(START_NS + ms * 1_000_000)
-}
-
-fn begun(id: u64, parent: u64, kind: SpanKind, operation: &str) -> Span {
-    let id = SpanId::from_u64(id).unwrap();
-    Span::begin(trace_id(), id, SpanId::from_u64(parent), kind, operation, at(0))
-}
-
-fn node(id: u64, parent: u64, node_type: &str, node_id: &str) -> Span {
-    let mut span = begun(id, parent, SpanKind::Node, &format!("node.{node_type}"));
-    span.attributes.set("node.id", node_id);
-    span
-}
-
-fn numbered(id: u64, parent: u64, kind: SpanKind, numbers: [(&'static str, i64); 2]) -> Span {
-    let operation = match kind {
-        SpanKind::Attempt => "attempt",
-        SpanKind::BatchItem => "batch.item",
-        _ => "loop.iteration",
-    };
-    let mut span = begun(id, parent, kind, operation);
-    for (key, number) in numbers {
-        span.attributes.set(key, number);
-    }
-    span
-}
-
-fn item(id: u64, parent: u64, index: i64) -> Span {
-    let numbers = [("batch.index", index), ("batch.count", 3)];
-    numbered(id, parent, SpanKind::BatchItem, numbers)
-}
-
-fn attempt(id: u64, parent: u64, number: i64) -> Span {
-    let numbers = [("attempt.number", number), ("attempt.max", 3)];
-    numbered(id, parent, SpanKind::Attempt, numbers)
-}
-
-fn starts(span: &Span) -> TelemetryEvent {
-    TelemetryEvent::SpanStarted(Box::new(span.clone()))
-}
-
-fn ends(span: &Span, ms: u64) -> TelemetryEvent {
-    let mut span = span.clone();
-    span.end = Some(at(ms));
-    span.status = Some(SpanStatus::Ok);
-    TelemetryEvent::SpanEnded(Box::new(span))
-}
-
-fn fails(span: &Span, ms: u64, message: &str, chain: &[&str]) -> TelemetryEvent {
-    let mut span = span.clone();
-    span.end = Some(at(ms));
-    span.status = Some(SpanStatus::Error);
-    span.error = Some(SpanError {
-        error_type: "failed".into(),
-        message: message.to_owned(),
-        chain: chain.iter().map(ToString::to_string).collect(),
-    });
-    TelemetryEvent::SpanEnded(Box::new(span))
-}
-
-fn logs(span_id: u64, level: LogLevel, message: &str) -> TelemetryEvent {
-    let record = LogRecord {
-        time: at(1),
-        level,
-        message: message.to_owned(),
-        target: None,
-        span_id: SpanId::from_u64(span_id),
-        attributes: Attributes::new(),
-    };
-    TelemetryEvent::Log(trace_id(), Box::new(record))
-}
-
 fn shown_with(config: ConsoleConfig, events: Vec<TelemetryEvent>) -> String {
     let screen = Screen::default();
     let mut console = ConsoleBackend::new(Box::new(screen.clone()), config);
@@ -142,26 +48,6 @@ fn shown_with(config: ConsoleConfig, events: Vec<TelemetryEvent>) -> String {
 
 fn shows(events: Vec<TelemetryEvent>, expected: Expect) {
     expected.assert_eq(&shown_with(ConsoleConfig::default(), events));
-}
-
-fn root() -> Span {
-    begun(1, 0, SpanKind::Run, "workflow.start")
-}
-
-fn ending() -> RunEnding {
-    let mut metrics = RunMetrics {
-        duration_ns: 234_500_000,
-        nodes_executed: 2,
-        ..RunMetrics::default()
-    };
-    metrics.llm.calls = 0;
-    RunEnding {
-        status: SpanStatus::Ok,
-        error: None,
-        ended: at(235),
-        metrics,
-        dropped: DropCounts::default(),
-    }
 }
 
 #[test]
