@@ -3,6 +3,7 @@
 //! Never acts on an argument and never holds a setting: `config` turns flags into settings, `commands` acts.
 
 mod export;
+mod format;
 mod pipeline;
 mod sampling;
 mod telemetry;
@@ -14,6 +15,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 pub(crate) use export::{BackendWish, ExportArgs, FileKind, SemconvArg};
+pub(crate) use format::{EventFormatArg, FormatArgs};
 pub(crate) use pipeline::{GraphForm, PipelineArgs};
 pub(crate) use sampling::{SampleArgs, SamplingArgs};
 pub(crate) use telemetry::TelemetryArgs;
@@ -53,6 +55,8 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// Show a saved trace, also of a run that was killed
     Show(ShowArgs),
+    /// Format event lines, of flowmeter or any program: a tree, JSON, OTLP or metrics
+    Format(FormatArgs),
     /// Check workflow files without running them; prints every problem
     Validate(ValidateArgs),
     /// List the node types, or describe one

@@ -68,7 +68,10 @@ pub use backends::{
 };
 pub use capture::{CaptureLevel, CaptureLimits, InvalidRedaction, Redactor, is_secret_name};
 pub use current::{CurrentSpan, current};
-pub use events::{InvalidEventLine, read_event, write_event};
+pub use events::{
+    Block, EventFormat, EventFormatter, EventFormatterConfig, EventProblem, EventProblemKind, FormatError,
+    FormatOutcome, FormatStep, InvalidEventLine, LINE_BYTES_MAX, LineBlocks, read_event, write_event,
+};
 pub use flowmeter_engine::{EnteredScope, InScope};
 pub use flowmeter_model::LogLevel;
 pub use flowmeter_otlp::{

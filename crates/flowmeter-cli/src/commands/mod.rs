@@ -5,6 +5,7 @@
 mod completions;
 mod config;
 mod demo;
+mod format;
 mod nodes;
 mod pipeline;
 mod run;
@@ -74,6 +75,7 @@ fn perform(command: Option<Command>, output: &Output) -> Result<Exit> {
         }
         Some(Command::Run(args)) => run::run(args, &home, output),
         Some(Command::Show(args)) => show::run(&args, &home, output),
+        Some(Command::Format(args)) => format::run(&args, output),
         Some(Command::Validate(args)) => validate::run(&args, &home, output),
         Some(Command::Nodes(args)) => nodes::run(&args, output),
         Some(Command::Schema(_)) => schema::run(output),
