@@ -72,7 +72,9 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let node = Traced::new(Summarize, NodeDescription::node("summarize", "llm"));
     let flow = Flow::builder("explain").node("summarize", node).build()?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     let outcome = runtime.block_on(flow.run_to_end(&meter.context(SharedStore::new().root())));
 
     let report = meter.finish(outcome.as_ref());

@@ -53,7 +53,7 @@ mod traced;
 pub use backends::otlp::{
     ExporterSelection, FlushError, FlushOutcome, FlushReport, FlushedRequests, InvalidOtlpConfig,
     InvalidOtlpEndpoint, OtlpBackend, OtlpCompression, OtlpConfig, OtlpDestination, OtlpEndpoint,
-    OtlpHeaders, OtlpProtocol, Preset, OtlpRetryPolicy, Spool, SpoolError, SpoolEvictions, SpooledRequest,
+    OtlpHeaders, OtlpProtocol, OtlpRetryPolicy, Preset, Spool, SpoolError, SpoolEvictions, SpooledRequest,
     Variables, flush_spool, resource_from_environment, run_metrics, sdk_disabled,
 };
 pub use backends::{Backend, BackendFailure, Batch, Deadline, ExportError, RunEnding, RunIdentity};

@@ -5,7 +5,9 @@
 mod anomalies;
 mod levels;
 mod money;
+mod otlp;
 mod probes;
+mod receiver;
 mod sampling;
 mod secrets;
 mod trees;

@@ -95,7 +95,10 @@ impl Attempts {
                 }
             }
             failures += 1;
-            if let Some(wait) = failure.retry_after.filter(|wait| *wait > self.policy.retry_after_max) {
+            if let Some(wait) = failure
+                .retry_after
+                .filter(|wait| *wait > self.policy.retry_after_max)
+            {
                 let until = Instant::now() + wait.min(Duration::from_secs(24 * 3600));
                 self.rests = Some((Rest::Until(until), failure.message.clone()));
                 return Err(Undelivered::Unsent(failure.message));

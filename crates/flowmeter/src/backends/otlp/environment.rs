@@ -13,7 +13,8 @@ use thiserror::Error;
 
 use super::config::{
     DEFAULT_TIMEOUT, InvalidOtlpEndpoint, OtlpCompression, OtlpConfig, OtlpDestination, OtlpEndpoint,
-    OtlpProtocol, };
+    OtlpProtocol,
+};
 use super::headers::OtlpHeaders;
 use super::presets::Preset;
 
@@ -71,7 +72,9 @@ fn flag(variables: Variables<'_>, name: &str, warnings: &mut Vec<String>) -> Opt
         return Some(true);
     }
     if !value.eq_ignore_ascii_case("false") {
-        warnings.push(format!("{name} must be true or false, but is `{value}`; taken as false"));
+        warnings.push(format!(
+            "{name} must be true or false, but is `{value}`; taken as false"
+        ));
     }
     Some(false)
 }
@@ -103,7 +106,11 @@ impl ExporterSelection {
             return (None, warnings);
         };
         let mut selection = None;
-        for exporter in value.split(',').map(str::trim).filter(|exporter| !exporter.is_empty()) {
+        for exporter in value
+            .split(',')
+            .map(str::trim)
+            .filter(|exporter| !exporter.is_empty())
+        {
             match exporter {
                 "otlp" => selection.get_or_insert_with(Self::default).otlp = true,
                 "console" | "logging" => selection.get_or_insert_with(Self::default).console = true,
@@ -267,14 +274,20 @@ pub(super) fn destination(
     };
     let given = names(signal, "HEADERS").iter().find_map(|name| {
         let (headers, problems) = OtlpHeaders::parse(&value_of(variables, name)?);
-        warnings.extend(problems.into_iter().map(|problem| format!("{name}: {problem}; left out")));
+        warnings.extend(
+            problems
+                .into_iter()
+                .map(|problem| format!("{name}: {problem}; left out")),
+        );
         Some(headers)
     });
     let headers = defaults.headers(signal, given.unwrap_or_default())?;
     let timeout = option(variables, signal, "TIMEOUT", warnings, parse_timeout);
     let compression = option(variables, signal, "COMPRESSION", warnings, parse_compression);
     let file = |option: &str| -> Option<PathBuf> {
-        let found = names(signal, option).iter().find_map(|name| value_of(variables, name));
+        let found = names(signal, option)
+            .iter()
+            .find_map(|name| value_of(variables, name));
         found.map(PathBuf::from)
     };
     Ok(OtlpDestination {

@@ -12,8 +12,8 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::attempts::{Attempts, Deadline, Random, Undelivered};
-use super::config::{OtlpConfig, OtlpDestination, OtlpEndpoint, items_of};
-use super::delivery::{Payload, Transport};
+use super::config::{OtlpConfig, OtlpDestination, OtlpEndpoint, OtlpProtocol, items_of};
+use super::delivery::{Payload, Transport, with_causes};
 use super::environment::Variables;
 use super::presets::Preset;
 use super::retry::OtlpRetryPolicy;
@@ -110,8 +110,10 @@ impl FlushReport {
             Some(flushed) => {
                 flushed.requests += 1;
                 flushed.items += request.items;
-                if let (FlushOutcome::SentInPart { rejected, .. }, FlushOutcome::SentInPart { rejected: more, .. }) =
-                    (&mut flushed.outcome, &outcome)
+                if let (
+                    FlushOutcome::SentInPart { rejected, .. },
+                    FlushOutcome::SentInPart { rejected: more, .. },
+                ) = (&mut flushed.outcome, &outcome)
                 {
                     *rejected += more;
                 }
@@ -178,7 +180,7 @@ fn destination_of(request: &SpooledRequest, variables: Variables<'_>) -> Result<
         Ok(preset) => preset.config(variables),
         Err(_) => OtlpConfig::from_environment(variables),
     };
-    let config = config.map_err(|error| super::delivery::with_causes(&error))?;
+    let config = config.map_err(|error| with_causes(&error))?;
     let configured = config.destination(request.signal).filter(|destination| {
         destination.protocol == request.protocol && destination.endpoint.identity() == request.endpoint
     });
@@ -190,8 +192,11 @@ fn destination_of(request: &SpooledRequest, variables: Variables<'_>) -> Result<
     Ok(OtlpDestination::new(endpoint, request.protocol))
 }
 
-/// Those requests for one receiver and signal.
-type ReceiverKey = (String, String, super::config::OtlpProtocol, Signal);
+/// How to reach a receiver, or why that is of no use.
+type KnownReceiver = Result<(Route, Attempts), String>;
+
+/// What the requests for one receiver and signal have in common.
+type ReceiverKey = (String, String, OtlpProtocol, Signal);
 
 /// Sends requests one after the other. A receiver that does not answer is not asked again.
 pub(super) async fn send_all(
@@ -203,10 +208,14 @@ pub(super) async fn send_all(
     random: &mut dyn FnMut() -> Random,
 ) -> FlushReport {
     let mut report = FlushReport::default();
-    let mut receivers: Vec<(ReceiverKey, Result<(Route, Attempts), String>)> = Vec::new();
+    let mut receivers: Vec<(ReceiverKey, KnownReceiver)> = Vec::new();
     for request in requests {
-        let key: ReceiverKey =
-            (request.name.clone(), request.endpoint.clone(), request.protocol, request.signal);
+        let key: ReceiverKey = (
+            request.name.clone(),
+            request.endpoint.clone(),
+            request.protocol,
+            request.signal,
+        );
         let place = match receivers.iter().position(|(known, _)| *known == key) {
             Some(place) => place,
             None => {
@@ -228,7 +237,9 @@ pub(super) async fn send_all(
                 continue;
             }
         };
-        let outcome = send_one(spool, &request, &*route.transport, attempts).await;
+        let Some(outcome) = send_one(spool, &request, &*route.transport, attempts).await else {
+            continue;
+        };
         let is_shut_out = matches!(&outcome, Sent::Unauthorized(_));
         let outcome = outcome.into_outcome();
         if is_shut_out && let FlushOutcome::Left(reason) = &outcome {
@@ -254,21 +265,21 @@ impl Sent {
     }
 }
 
+/// Sends a request; `None` where another process has done so.
 async fn send_one(
     spool: &Spool,
     request: &SpooledRequest,
     transport: &dyn Transport,
     attempts: &mut Attempts,
-) -> Sent {
+) -> Option<Sent> {
     let claim = match spool.claim(request) {
         Ok(Some(claim)) => claim,
+        Ok(None) if !spool.holds(request) => return None,
         Ok(None) => {
-            let reason = "another process is sending it or has sent it";
-            return Sent::Done(FlushOutcome::Left(reason.to_owned()));
+            let reason = "another process is sending it";
+            return Some(Sent::Done(FlushOutcome::Left(reason.to_owned())));
         }
-        Err(error) => {
-            return Sent::Done(FlushOutcome::Left(super::delivery::with_causes(&error)));
-        }
+        Err(error) => return Some(Sent::Done(FlushOutcome::Left(with_causes(&error)))),
     };
     let payload = Payload {
         signal: request.signal,
@@ -282,17 +293,12 @@ async fn send_one(
         },
         Ok(_) => FlushOutcome::Sent,
         Err(Undelivered::Refused(reason)) => FlushOutcome::Refused(reason),
-        Err(Undelivered::Unauthorized(reason)) => return Sent::Unauthorized(reason),
-        Err(Undelivered::Unsent(reason)) => return Sent::Done(FlushOutcome::Left(reason)),
+        Err(Undelivered::Unauthorized(reason)) => return Some(Sent::Unauthorized(reason)),
+        Err(Undelivered::Unsent(reason)) => return Some(Sent::Done(FlushOutcome::Left(reason))),
     };
-    match claim.remove() {
-        Ok(()) => Sent::Done(outcome),
-        Err(error) => {
-            let reason = format!("it was sent, but {}", super::delivery::with_causes(&error));
-            Sent::Done(FlushOutcome::Left(reason))
-        }
-    }
+    let outcome = match claim.remove() {
+        Ok(()) => outcome,
+        Err(error) => FlushOutcome::Left(format!("it was sent, but {}", with_causes(&error))),
+    };
+    Some(Sent::Done(outcome))
 }
-
-#[cfg(test)]
-mod tests;

@@ -125,7 +125,11 @@ fn refused(status: &Status) -> Failure {
     if let Some(source) = std::error::Error::source(status) {
         let cause = one_line(&with_causes(source));
         if !cause.is_empty() && !said.contains(&cause) {
-            said = if said.is_empty() { cause } else { format!("{said}: {cause}") };
+            said = if said.is_empty() {
+                cause
+            } else {
+                format!("{said}: {cause}")
+            };
         }
     }
     let code = code_name(status.code());

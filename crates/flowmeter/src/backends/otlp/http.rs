@@ -117,7 +117,10 @@ impl HttpTransport {
         let mut response = request.headers(headers).body(body).send().await.map_err(failed)?;
         let status = response.status();
         let answer_type = response.headers().get(CONTENT_TYPE).cloned();
-        let wait = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+        let wait = response
+            .headers()
+            .get(RETRY_AFTER)
+            .and_then(|value| value.to_str().ok());
         let wait = wait.and_then(|value| retry_after(value, UNIX_EPOCH + self.since_epoch()));
         let location = response.headers().get(LOCATION).cloned();
         let mut answer = Vec::new();
@@ -145,7 +148,9 @@ impl HttpTransport {
         let mut failure = refused(status, is_json, &answer);
         if let Some(location) = location.filter(|_| status.is_redirection()) {
             let location = one_line(&String::from_utf8_lossy(location.as_bytes()));
-            failure.message.push_str(&format!("; it says to go to {location}: set that endpoint"));
+            failure
+                .message
+                .push_str(&format!("; it says to go to {location}: set that endpoint"));
         }
         failure.retry_after = wait;
         Err(failure)
@@ -226,6 +231,3 @@ fn readable(answer: &[u8]) -> Option<String> {
     let is_text = |character: char| !character.is_control() || character.is_whitespace();
     text.chars().all(is_text).then(|| text.to_owned())
 }
-
-#[cfg(test)]
-mod tests;

@@ -11,8 +11,8 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
 use super::attempts::{Attempts, Undelivered};
-use super::delivery::{Payload, Transport, with_causes};
 use super::config::OtlpDestination;
+use super::delivery::{Payload, Transport, with_causes};
 use super::spool::{Spool, Unsent};
 use super::tally::Tally;
 

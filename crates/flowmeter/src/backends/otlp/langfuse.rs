@@ -46,7 +46,10 @@ fn usage_details(usage: &TokenUsage) -> Option<Value> {
     let cache_read = tokens(usage.cache_read);
     let cache_write = tokens(usage.cache_write_5m) + tokens(usage.cache_write_1h);
     let mut details = Map::new();
-    details.insert("input".into(), input.saturating_sub(cache_read + cache_write).into());
+    details.insert(
+        "input".into(),
+        input.saturating_sub(cache_read + cache_write).into(),
+    );
     if cache_read > 0 {
         details.insert("cache_read_input_tokens".into(), cache_read.into());
     }

@@ -243,8 +243,11 @@ impl CallMeter {
             if !points.is_empty() {
                 metrics.push(definition.with_histograms(temporality, points));
             }
-            let sums: Vec<(Attributes, u64)> =
-                self.sets.iter().flat_map(|set| set.sums(definition.name)).collect();
+            let sums: Vec<(Attributes, u64)> = self
+                .sets
+                .iter()
+                .flat_map(|set| set.sums(definition.name))
+                .collect();
             if !sums.is_empty() {
                 metrics.push(definition.with_sums(temporality, run.started, ending.ended, sums));
             }
@@ -342,9 +345,19 @@ impl RunPoints<'_> {
         });
         let unpriced = unpriced.collect();
         [
-            self.sum(names::COST_USD, "{USD}", "What LLM calls cost, as far as prices are known.", costs),
+            self.sum(
+                names::COST_USD,
+                "{USD}",
+                "What LLM calls cost, as far as prices are known.",
+                costs,
+            ),
             self.sum("flowmeter.llm.calls", "{call}", "LLM calls.", calls),
-            self.sum("flowmeter.llm.unpriced_calls", "{call}", "LLM calls without a known price.", unpriced),
+            self.sum(
+                "flowmeter.llm.unpriced_calls",
+                "{call}",
+                "LLM calls without a known price.",
+                unpriced,
+            ),
         ]
         .into_iter()
         .flatten()
@@ -370,7 +383,12 @@ impl RunPoints<'_> {
         [
             self.sum("flowmeter.node.duration", "s", "Time spent in nodes.", durations),
             self.sum("flowmeter.node.runs", "{run}", "How often nodes ran.", runs),
-            self.sum("flowmeter.node.failures", "{run}", "How often nodes failed.", failures),
+            self.sum(
+                "flowmeter.node.failures",
+                "{run}",
+                "How often nodes failed.",
+                failures,
+            ),
         ]
         .into_iter()
         .flatten()

@@ -146,7 +146,11 @@ impl OtlpBackend {
         Ok(())
     }
 
-    fn export_logs(&mut self, run: &RunIdentity, records: &[(TraceId, &LogRecord)]) -> Result<(), ExportError> {
+    fn export_logs(
+        &mut self,
+        run: &RunIdentity,
+        records: &[(TraceId, &LogRecord)],
+    ) -> Result<(), ExportError> {
         for chunk in records.chunks(self.config.batch_items_max.max(1)) {
             let mut chunk = chunk.iter().copied();
             let request = self.encoder.logs(&envelope(run, &self.resource), &mut chunk);
@@ -258,6 +262,3 @@ impl Drop for OtlpBackend {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

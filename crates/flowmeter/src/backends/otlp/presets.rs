@@ -59,12 +59,14 @@ struct PresetFacts {
     compression: OtlpCompression,
     temporality: Temporality,
     dialect: Dialect,
-    /// The base address: the variable that gives it, and the address.
-    endpoint: fn(Variables<'_>, OtlpProtocol) -> Result<(&'static str, String), InvalidOtlpConfig>,
+    endpoint: fn(Variables<'_>, OtlpProtocol) -> Result<Base, InvalidOtlpConfig>,
     headers: fn(Variables<'_>, Signal) -> Vec<PresetHeader>,
     /// What is set in the resource.
     resource: fn(Variables<'_>) -> Vec<(&'static str, String)>,
 }
+
+/// A base address, behind the variable that gives it.
+type Base = (&'static str, String);
 
 /// A header that a vendor wants.
 struct PresetHeader {
@@ -97,7 +99,13 @@ const DATADOG: PresetFacts = PresetFacts {
     },
     headers: |variables, signal| {
         let purpose = "an API key of your organization, from Organization Settings > API Keys";
-        let mut headers = vec![needed(variables, Preset::Datadog, "dd-api-key", "DD_API_KEY", purpose)];
+        let mut headers = vec![needed(
+            variables,
+            Preset::Datadog,
+            "dd-api-key",
+            "DD_API_KEY",
+            purpose,
+        )];
         if signal == Signal::Traces {
             // Spans of the GenAI conventions go to LLM Observability by this.
             headers.push(constant("dd-otlp-source", "llmobs"));
@@ -110,7 +118,10 @@ const DATADOG: PresetFacts = PresetFacts {
             ("DD_SERVICE", &["service.name"]),
             ("DD_VERSION", &["service.version"]),
             // The second is the name that the conventions had until 1.27, which agents still read.
-            ("DD_ENV", &["deployment.environment.name", "deployment.environment"]),
+            (
+                "DD_ENV",
+                &["deployment.environment.name", "deployment.environment"],
+            ),
         ];
         for (variable, keys) in tags {
             if let Some(value) = value_of(variables, variable) {
@@ -139,12 +150,22 @@ const NEWRELIC: PresetFacts = PresetFacts {
             None if key.starts_with("eu01") => "otlp.eu01.nr-data.net",
             _ => "otlp.nr-data.net",
         };
-        let port = if protocol == OtlpProtocol::Grpc { ":4317" } else { "" };
+        let port = if protocol == OtlpProtocol::Grpc {
+            ":4317"
+        } else {
+            ""
+        };
         Ok(("NEW_RELIC_REGION", format!("https://{host}{port}")))
     },
     headers: |variables, _| {
         let purpose = "a license key of your account, from the page API keys";
-        vec![needed(variables, Preset::Newrelic, "api-key", "NEW_RELIC_LICENSE_KEY", purpose)]
+        vec![needed(
+            variables,
+            Preset::Newrelic,
+            "api-key",
+            "NEW_RELIC_LICENSE_KEY",
+            purpose,
+        )]
     },
     resource: |_| Vec::new(),
 };
@@ -159,9 +180,11 @@ const LANGFUSE: PresetFacts = PresetFacts {
     dialect: Dialect::Langfuse,
     endpoint: |variables, _| {
         let given = first_of(variables, &["LANGFUSE_HOST", "LANGFUSE_BASE_URL"]);
-        let (variable, host) =
-            given.unwrap_or(("LANGFUSE_HOST", "https://cloud.langfuse.com".to_owned()));
-        Ok((variable, format!("{}/api/public/otel", host.trim_end_matches('/'))))
+        let (variable, host) = given.unwrap_or(("LANGFUSE_HOST", "https://cloud.langfuse.com".to_owned()));
+        Ok((
+            variable,
+            format!("{}/api/public/otel", host.trim_end_matches('/')),
+        ))
     },
     headers: |variables, _| {
         let public = variable(
@@ -255,9 +278,19 @@ const HONEYCOMB: PresetFacts = PresetFacts {
     },
     headers: |variables, signal| {
         let purpose = "an ingest key of your environment, from its settings";
-        let team = needed(variables, Preset::Honeycomb, "x-honeycomb-team", "HONEYCOMB_API_KEY", purpose);
+        let team = needed(
+            variables,
+            Preset::Honeycomb,
+            "x-honeycomb-team",
+            "HONEYCOMB_API_KEY",
+            purpose,
+        );
         let of_metrics: &[&str] = &["HONEYCOMB_METRICS_DATASET", "HONEYCOMB_DATASET"];
-        let names = if signal == Signal::Metrics { of_metrics } else { &of_metrics[1..] };
+        let names = if signal == Signal::Metrics {
+            of_metrics
+        } else {
+            &of_metrics[1..]
+        };
         // Only old keys need it for spans; metrics without it have a set of their own.
         let dataset = first_of(variables, names).map(|(variable, dataset)| PresetHeader {
             name: "x-honeycomb-dataset".into(),
@@ -290,16 +323,26 @@ const GRAFANA: PresetFacts = PresetFacts {
             purpose: "the OTLP endpoint of your stack, from its page OpenTelemetry, such as \
                       https://otlp-gateway-prod-us-east-0.grafana.net/otlp (or the zone in it, prod-us-east-0)",
         })?;
-        Ok(("GRAFANA_CLOUD_ZONE", format!("https://otlp-gateway-{zone}.grafana.net/otlp")))
+        Ok((
+            "GRAFANA_CLOUD_ZONE",
+            format!("https://otlp-gateway-{zone}.grafana.net/otlp"),
+        ))
     },
     headers: |variables, _| {
-        let user = first_of(variables, &["GRAFANA_CLOUD_INSTANCE_ID", "GRAFANA_OTLP_INSTANCE_ID"]);
+        let user = first_of(
+            variables,
+            &["GRAFANA_CLOUD_INSTANCE_ID", "GRAFANA_OTLP_INSTANCE_ID"],
+        );
         let user = user.ok_or(InvalidOtlpConfig::MissingVariable {
             preset: "grafana",
             variable: "GRAFANA_CLOUD_INSTANCE_ID",
             purpose: "the numeric instance id of your stack, from its page OpenTelemetry",
         });
-        let names = ["GRAFANA_CLOUD_API_KEY", "GRAFANA_CLOUD_API_TOKEN", "GRAFANA_OTLP_TOKEN"];
+        let names = [
+            "GRAFANA_CLOUD_API_KEY",
+            "GRAFANA_CLOUD_API_TOKEN",
+            "GRAFANA_OTLP_TOKEN",
+        ];
         let token = first_of(variables, &names);
         let token = token.ok_or(InvalidOtlpConfig::MissingVariable {
             preset: "grafana",
@@ -317,7 +360,9 @@ const GRAFANA: PresetFacts = PresetFacts {
 
 /// The first of these variables that is set, with its value.
 fn first_of<'a>(variables: Variables<'_>, names: &[&'a str]) -> Option<(&'a str, String)> {
-    names.iter().find_map(|name| Some((*name, value_of(variables, name)?)))
+    names
+        .iter()
+        .find_map(|name| Some((*name, value_of(variables, name)?)))
 }
 
 /// The value of a variable that a preset cannot do without.
@@ -493,7 +538,10 @@ impl DestinationDefaults for PresetDefaults<'_> {
         let mut headers = OtlpHeaders::new();
         for header in (self.facts.headers)(self.variables, signal) {
             // A header that is given needs no variable of the vendor's.
-            if given.iter().any(|(name, _)| name.as_str().eq_ignore_ascii_case(&header.name)) {
+            if given
+                .iter()
+                .any(|(name, _)| name.as_str().eq_ignore_ascii_case(&header.name))
+            {
                 continue;
             }
             headers.set(&header.name, &header.value?).map_err(|reason| {

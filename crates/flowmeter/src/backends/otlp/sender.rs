@@ -29,6 +29,9 @@ const PARTS_MAX: usize = 4096;
 /// What does not fit, as told.
 const FULL: &str = "the receiver was slower than the run, and the queue was full";
 
+/// So much later than asked the end may be, while the disk takes what is left. Whoever waits for backends grants it.
+const LATENESS: Duration = Duration::from_millis(200);
+
 /// Hands requests to the sending thread.
 pub(super) struct Sender {
     lanes: Vec<(Signal, OtlpDestination, mpsc::Sender<Payload>)>,
@@ -67,37 +70,43 @@ impl Sender {
         let (policy, clock) = (config.retry, Arc::clone(clock));
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let (thread_keeper, thread_queued) = (keeper.clone(), Arc::clone(&queued_bytes));
-        std::thread::Builder::new().name("otlp".to_owned()).spawn(move || {
-            let _tells_that_it_ended = end;
-            runtime.block_on(async move {
-                let mut running = JoinSet::new();
-                let mut routes = Vec::new();
-                for (signal, destination, incoming) in planned {
-                    let transport = transport(&destination, &clock);
-                    let attempts =
-                        Attempts::new(policy, destination.timeout, deadline.clone(), random());
-                    routes.push((signal, destination.clone(), Arc::clone(&transport)));
-                    let lane = Lane {
-                        destination,
-                        transport,
-                        attempts,
-                        limits,
-                        incoming,
-                        queued_bytes: Arc::clone(&thread_queued),
-                        keeper: thread_keeper.clone(),
-                    };
-                    running.spawn(async move { (signal, lane.run().await) });
-                }
-                let mut answering = Vec::new();
-                while let Some(ended) = running.join_next().await {
-                    answering.extend(ended.ok().filter(|(_, answers)| *answers).map(|(signal, _)| signal));
-                }
-                routes.retain(|(signal, _, _)| answering.contains(signal));
-                send_spooled(&thread_keeper, &routes, &deadline).await;
-            });
-            // A name that is being looked up must not hold the program up.
-            runtime.shutdown_background();
-        })?;
+        std::thread::Builder::new()
+            .name("otlp".to_owned())
+            .spawn(move || {
+                let _tells_that_it_ended = end;
+                runtime.block_on(async move {
+                    let mut running = JoinSet::new();
+                    let mut routes = Vec::new();
+                    for (signal, destination, incoming) in planned {
+                        let transport = transport(&destination, &clock);
+                        let attempts = Attempts::new(policy, destination.timeout, deadline.clone(), random());
+                        routes.push((signal, destination.clone(), Arc::clone(&transport)));
+                        let lane = Lane {
+                            destination,
+                            transport,
+                            attempts,
+                            limits,
+                            incoming,
+                            queued_bytes: Arc::clone(&thread_queued),
+                            keeper: thread_keeper.clone(),
+                        };
+                        running.spawn(async move { (signal, lane.run().await) });
+                    }
+                    let mut answering = Vec::new();
+                    while let Some(ended) = running.join_next().await {
+                        answering.extend(
+                            ended
+                                .ok()
+                                .filter(|(_, answers)| *answers)
+                                .map(|(signal, _)| signal),
+                        );
+                    }
+                    routes.retain(|(signal, _, _)| answering.contains(signal));
+                    send_spooled(&thread_keeper, &routes, &deadline).await;
+                });
+                // A name that is being looked up must not hold the program up.
+                runtime.shutdown_background();
+            })?;
         Ok(Self {
             lanes,
             queued_bytes,
@@ -119,7 +128,10 @@ impl Sender {
         // A single request that is larger than the queue goes through an empty one.
         let fits = queued == 0 || queued + weight <= self.queue_bytes_max;
         let unsent = if fits {
-            sender.try_send(payload).err().map(mpsc::error::TrySendError::into_inner)
+            sender
+                .try_send(payload)
+                .err()
+                .map(mpsc::error::TrySendError::into_inner)
         } else {
             Some(payload)
         };
@@ -136,7 +148,7 @@ impl Sender {
         let _thread_has_ended = self.ending.send(Some(deadline));
         drop(self.lanes);
         matches!(
-            self.ended.recv_timeout(time_left),
+            self.ended.recv_timeout(time_left + LATENESS),
             Err(thread_mpsc::RecvTimeoutError::Disconnected)
         )
     }
@@ -172,7 +184,15 @@ async fn send_spooled(
             timeout: destination.timeout,
         }))
     };
-    flush::send_all(spool, requests, &route, flush::ONCE, deadline.clone(), &mut random).await;
+    flush::send_all(
+        spool,
+        requests,
+        &route,
+        flush::ONCE,
+        deadline.clone(),
+        &mut random,
+    )
+    .await;
 }
 
 /// What sends to a destination. One that cannot be set up fails each time, and says why.

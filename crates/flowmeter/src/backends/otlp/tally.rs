@@ -92,7 +92,11 @@ impl Tally {
             };
             let (rejected, kept, lost) = (&tally.rejected, &tally.kept, &tally.lost);
             if rejected.items > 0 {
-                say(rejected.items, &format!("were rejected by {receiver}"), &rejected.reason);
+                say(
+                    rejected.items,
+                    &format!("were rejected by {receiver}"),
+                    &rejected.reason,
+                );
             }
             if kept.items > 0 {
                 let what = format!("could not be sent to {receiver} and wait for `flowmeter flush`");
@@ -116,7 +120,12 @@ impl Tally {
     pub(super) fn counts(&self, signal: Signal) -> (u64, u64, u64, u64) {
         let mut counts = (0, 0, 0, 0);
         self.with(signal, |tally| {
-            counts = (tally.taken, tally.rejected.items, tally.kept.items, tally.lost.items);
+            counts = (
+                tally.taken,
+                tally.rejected.items,
+                tally.kept.items,
+                tally.lost.items,
+            );
         });
         counts
     }

@@ -46,7 +46,9 @@ impl TlsFiles {
         }
         install_ring();
         let authorities = destination.certificate.as_deref();
-        let authorities = authorities.map(|path| read(path, "certificate of the receiver")).transpose()?;
+        let authorities = authorities
+            .map(|path| read(path, "certificate of the receiver"))
+            .transpose()?;
         let identity = match (&destination.client_certificate, &destination.client_key) {
             (None, None) => None,
             (Some(certificate), Some(key)) => Some(ClientIdentity {
@@ -56,7 +58,10 @@ impl TlsFiles {
             (Some(_), None) => return Err(TlsError::Halved("certificate")),
             (None, Some(_)) => return Err(TlsError::Halved("key")),
         };
-        Ok(Self { authorities, identity })
+        Ok(Self {
+            authorities,
+            identity,
+        })
     }
 }
 
