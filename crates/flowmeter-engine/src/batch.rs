@@ -139,7 +139,9 @@ impl<N: Node, I: BatchItems> Batch<N, I> {
         item: &Arc<Value>,
     ) -> Result<Value, NodeError> {
         let step = cx.enter(Step::BatchItem { index, count, item });
-        let outcome = self.attempt_item(&step.cx, index, item).await;
+        let outcome = step
+            .within(Box::pin(self.attempt_item(&step.cx, index, item)))
+            .await;
         step.leave(&outcome);
         outcome
     }
@@ -157,7 +159,10 @@ impl<N: Node, I: BatchItems> Batch<N, I> {
                 self.run_once(cx, index, item).await
             } else {
                 let step = cx.enter(Step::Attempt { number, attempts_max });
-                let outcome = self.run_once(&step.cx.with_attempt(number), index, item).await;
+                let attempt_cx = step.cx.with_attempt(number);
+                let outcome = step
+                    .within(Box::pin(self.run_once(&attempt_cx, index, item)))
+                    .await;
                 step.leave(&outcome);
                 outcome
             };

@@ -10,7 +10,7 @@ use serde_json::Value;
 use smol_str::SmolStr;
 use tokio_util::sync::CancellationToken;
 
-use crate::{NodeError, StoreView};
+use crate::{InScope, NodeError, StoreView};
 
 /// A step inside a node that a [`Scope`] may want to know of.
 #[derive(Clone, Copy, Debug)]
@@ -46,9 +46,21 @@ pub trait Scope: Send + Sync + 'static {
     /// A step begins; what is returned surrounds it. `None` keeps the outer scope.
     fn enter(&self, step: Step<'_>) -> Option<Arc<dyn Scope>>;
 
-    /// The step that this scope was made for has ended. Not called when the step was dropped half-way:
-    /// the scope's own `Drop` sees that.
+    /// The step that this scope was made for has ended.
     fn leave(&self, outcome: Result<(), &NodeError>);
+
+    /// The step that this scope was made for was dropped half-way. Others may still hold the scope: work that
+    /// was carried elsewhere, for one.
+    fn abandon(&self) {}
+
+    /// A thread begins to poll work inside this scope, or enters it by hand. Scopes nest: those around it were
+    /// told before and are told afterwards.
+    #[inline]
+    fn poll_began(&self) {}
+
+    /// The same thread is done with it for now.
+    #[inline]
+    fn poll_ended(&self) {}
 
     /// The way back to the concrete type, for the layer that made the scope.
     fn as_any(&self) -> &dyn Any;
@@ -282,10 +294,24 @@ pub struct EnteredStep {
 }
 
 impl EnteredStep {
+    /// `work` inside the step.
+    #[inline]
+    pub fn within<F: Future + Unpin>(&self, work: F) -> InScope<F> {
+        InScope::new(self.entered.clone(), work)
+    }
+
     /// Tells the scope that the step has ended.
-    pub fn leave<T>(self, outcome: &Result<T, NodeError>) {
-        if let Some(scope) = self.entered {
+    pub fn leave<T>(mut self, outcome: &Result<T, NodeError>) {
+        if let Some(scope) = self.entered.take() {
             scope.leave(outcome.as_ref().map(|_| ()));
+        }
+    }
+}
+
+impl Drop for EnteredStep {
+    fn drop(&mut self) {
+        if let Some(scope) = self.entered.take() {
+            scope.abandon();
         }
     }
 }

@@ -21,7 +21,9 @@ pub async fn drive<N: Node + ?Sized>(node: &N, cx: &NodeContext) -> Result<Actio
         } else {
             let step = cx.enter(Step::Attempt { number, attempts_max });
             let attempt_cx = step.cx.with_attempt(number);
-            let outcome = cx.until_cancelled(node.exec(&attempt_cx, &prepared)).await;
+            let outcome = cx
+                .until_cancelled(step.within(node.exec(&attempt_cx, &prepared)))
+                .await;
             step.leave(&outcome);
             outcome
         };

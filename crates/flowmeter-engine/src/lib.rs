@@ -31,6 +31,7 @@
 mod action;
 mod batch;
 mod context;
+mod current;
 mod drive;
 mod error;
 mod flow;
@@ -44,6 +45,7 @@ pub use action::Action;
 pub use async_trait::async_trait;
 pub use batch::{Batch, BatchErrorHandling, BatchItems, BatchOutcome, BatchPolicy, InvalidBatchPolicy};
 pub use context::{EnteredStep, NodeContext, Scope, Step, Variables};
+pub use current::{EnteredScope, InScope, with_current_scope};
 pub use drive::drive;
 pub use error::{ErrorKind, NodeError};
 pub use flow::{Flow, FlowBuilder, FlowEnd, InvalidFlow, VISITS_MAX};

@@ -67,7 +67,7 @@ impl<N: Node, C: LoopCondition> Node for Loop<N, C> {
                     return outcome;
                 }
             };
-            let outcome = self.node.run(&round_cx).await;
+            let outcome = step.within(self.node.run(&round_cx)).await;
             step.leave(&outcome);
             let action = outcome?;
             let decision = self.condition.decide(&round_cx, number, &action)?;

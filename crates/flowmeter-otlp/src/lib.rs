@@ -6,9 +6,11 @@
 #![forbid(unsafe_code)]
 
 mod conventions;
+mod decode;
 mod encode;
 pub mod genai_metrics;
 mod json;
+mod json_text;
 mod metric;
 pub mod names;
 mod proto;
@@ -17,6 +19,10 @@ mod response;
 mod wire;
 
 pub use conventions::{InvalidSemanticConventions, SemanticConventions};
+pub use decode::{
+    OtlpSpanKind, Received, ReceivedBatch, ReceivedLink, ReceivedLog, ReceivedSpan, decode_logs,
+    decode_logs_json, decode_traces, decode_traces_json,
+};
 pub use encode::{Encoder, EncoderConfig, Envelope, SCOPE_NAME};
 pub use genai_metrics::{Instrument, MetricDefinition, genai_metric, genai_metrics};
 pub use metric::{Histogram, HistogramPoint, Metric, MetricKind, MetricNumber, NumberPoint, Temporality};

@@ -1,18 +1,19 @@
 //! The span that a node is running in, for what the node itself wants to say.
 //!
-//! A no-op where nothing is metered: a node never has to ask.
+//! Found through the node's context; code without one has [`crate::current_span`]. A no-op where nothing is
+//! metered: a node never has to ask.
 
 use std::sync::Arc;
 
-use flowmeter_engine::{NodeContext, Ticks};
+use flowmeter_engine::NodeContext;
 use flowmeter_model::{AttributeValue, LogLevel, SpanError, SpanId};
 use serde_json::Value;
 use smol_str::SmolStr;
 
-use crate::details::LogDraft;
+use crate::details::MESSAGE;
 use crate::llm::{LlmCall, LlmRequest};
 use crate::propagation::Carrier;
-use crate::recorder::RecordingSpan;
+use crate::recorder::{RecordedValue, RecordingSpan};
 use crate::scope::SpanScope;
 
 /// The span around the running node, attempt or batch item.
@@ -40,14 +41,15 @@ impl<'a> CurrentSpan<'a> {
     /// no spans are kept, callees are told of the span that called this run, if any.
     #[must_use]
     pub fn carrier(&self) -> Option<Carrier> {
-        self.scope.and_then(SpanScope::carrier)
+        self.scope
+            .and_then(|scope| scope.with_innermost(SpanScope::carrier))
     }
 
     /// Begins a span of the node's own inside this one.
     #[must_use]
     pub fn span(&self, name: &'static str) -> RecordingSpan<'a> {
         match self.scope {
-            Some(scope) => scope.run.recorder.span(name, Some(scope.span_id)),
+            Some(scope) => scope.run.recorder.span(name, Some(scope.innermost_id())),
             None => RecordingSpan::inert(),
         }
     }
@@ -65,17 +67,18 @@ impl<'a> CurrentSpan<'a> {
         }
     }
 
-    /// Writes a log line into the span.
-    pub fn log(&self, level: LogLevel, message: impl Into<String>) {
+    /// Writes a log line into the span, or into the one opened by hand inside it. The run's filter knows it by
+    /// the node's type.
+    pub fn log(&self, level: LogLevel, message: impl AsRef<str>) {
         if let Some(scope) = self.scope.filter(|scope| scope.run.keeps_spans) {
-            let draft = LogDraft {
-                span_id: Some(scope.span_id),
-                at: Ticks::now(),
-                level,
-                message: message.into(),
-                target: None,
-            };
-            scope.run.log(draft);
+            let target = scope.log_target();
+            if scope.run.log_filter.keeps_of_node(target, level) {
+                scope.with_innermost(|innermost| {
+                    innermost.log(level, target, |draft| {
+                        draft.attribute(MESSAGE, RecordedValue::Str(message.as_ref()));
+                    });
+                });
+            }
         }
     }
 

@@ -31,6 +31,7 @@
 #![forbid(unsafe_code)]
 
 mod aggregate;
+mod ambient;
 mod backends;
 mod capture;
 mod current;
@@ -50,22 +51,34 @@ mod scope;
 mod trace_file;
 mod traced;
 
+pub use aggregate::{
+    AggregatedMetrics, Aggregator, DurationSummary, ItemSample, LlmSample, LlmTotals, MemoryUsage,
+    ModelMetrics, NodeMetrics, NodeSample, QueueTime, Throughput, TypeMetrics,
+};
+pub use ambient::{InSpan, SpanGuard, SpanHandle, carry, carry_call, current_span, in_span, llm_call, span};
 pub use backends::otlp::{
     ExporterSelection, FlushError, FlushOutcome, FlushReport, FlushedRequests, InvalidOtlpConfig,
     InvalidOtlpEndpoint, OtlpBackend, OtlpCompression, OtlpConfig, OtlpDestination, OtlpEndpoint,
     OtlpHeaders, OtlpProtocol, OtlpRetryPolicy, Preset, Spool, SpoolError, SpoolEvictions, SpooledRequest,
     Variables, flush_spool, resource_from_environment, run_metrics, sdk_disabled,
 };
-pub use backends::{Backend, BackendFailure, Batch, Deadline, ExportError, RunEnding, RunIdentity};
+pub use backends::{
+    Backend, BackendFailure, Batch, ConsoleBackend, ConsoleConfig, Deadline, ExportError, FileBackend,
+    FileConfig, FileFormat, FileMode, FileSync, InvalidFileConfig, Rotation, RunEnding, RunIdentity,
+};
 pub use capture::{CaptureLevel, CaptureLimits, InvalidRedaction, Redactor, is_secret_name};
 pub use current::{CurrentSpan, current};
+pub use events::{InvalidEventLine, read_event, write_event};
+pub use flowmeter_engine::{EnteredScope, InScope};
+pub use flowmeter_model::LogLevel;
 pub use flowmeter_otlp::{
     EncoderConfig, SemanticConventions, Signal as OtlpSignal, Temporality as OtlpTemporality,
 };
 pub use formats::{HumanStyle, format_duration, graph_mermaid, graph_text, write_human};
 pub use llm::{LlmCall, LlmFailure, LlmRequest, LlmResponse};
+pub use logging::{ContextualLogger, FlowmeterLayer, InvalidLogFilter, LogFilter, RunFilter, tracing_layer};
 pub use meter::{ProgressHandle, RunMeter, RunMeterBuilder, RunReport, StartError};
-pub use metrics::{BatchProgress, LlmTotals, NodeMetrics, Progress, RunMetrics, milliseconds};
+pub use metrics::{BatchProgress, Progress, RunMetrics, milliseconds};
 pub use pipeline::{ExportOutcome, PipelineError, pipeline_flow};
 pub use propagation::{
     Baggage, BaggageMember, Carrier, CarrierProblem, IncomingContext, InvalidBaggageMember,

@@ -3,6 +3,8 @@
 //! Counted at the source: an answered call, a failed one that may have been billed, and one that was dropped
 //! half-way. Never sends anything itself.
 
+mod response;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,10 +17,10 @@ use flowmeter_pricing::PricedCall;
 use serde_json::{Value, json};
 use smol_str::{SmolStr, format_smolstr};
 
+use crate::aggregate::LlmSample;
 use crate::details::SpanDetails;
 use crate::genai;
 use crate::meter::RunShared;
-use crate::metrics::LlmCallMetrics;
 use crate::propagation::Carrier;
 use crate::scope::SpanScope;
 
@@ -43,6 +45,19 @@ pub struct LlmRequest {
     pub messages: Arc<Value>,
     /// Length of all that is sent, in UTF-8 bytes: the base of an estimate where nobody counts.
     pub input_text_bytes: u64,
+}
+
+impl LlmRequest {
+    /// A chat request to this model of this provider; the other fields may be set afterwards.
+    #[must_use]
+    pub fn chat(provider: impl Into<SmolStr>, model: impl Into<SmolStr>) -> Self {
+        Self {
+            operation: SmolStr::new_static("chat"),
+            provider: provider.into(),
+            model: model.into(),
+            ..Self::default()
+        }
+    }
 }
 
 /// What came back.
@@ -148,6 +163,7 @@ impl LlmCall {
     pub fn succeed(mut self, response: LlmResponse) -> Cost {
         if self.output_text_bytes == 0 {
             self.output_text_bytes = match &*response.text {
+                Value::Null => 0,
                 Value::String(text) => text.len() as u64,
                 other => other.to_string().len() as u64,
             };
@@ -207,14 +223,16 @@ impl LlmCall {
         } else {
             Cost::not_billed()
         };
-        metered.run.collector.llm_call_ended(&LlmCallMetrics {
-            node_path: &metered.span.node_path,
-            // The name that was asked for: an answer may name a dated version, a failure names none.
-            model: &self.request.model,
+        // The name that was asked for: an answer may name a dated version, a failure names none.
+        let sample = LlmSample {
+            provider: &self.request.provider,
             failed: ended.status != SpanStatus::Ok,
-            usage: &ended.usage,
-            cost: &cost,
-        });
+            ..LlmSample::new(&self.request.model, &cost).with_usage(&ended.usage)
+        };
+        metered
+            .run
+            .collector
+            .llm_call_ended(&metered.span.node_path, &sample);
         let status = ended.status;
         metered
             .span

@@ -3,11 +3,12 @@
 //! Never fails the run: what cannot be written is reported with the result.
 
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use flowmeter_engine::{NodeContext, NodeError, Scope, StoreView, TickClock, Ticks};
+use flowmeter_engine::{EnteredScope, InScope, NodeContext, NodeError, Scope, StoreView, TickClock, Ticks};
 use flowmeter_model::{Attributes, IdSource, SpanKind, SpanStatus, TimestampNs, TraceId};
 use flowmeter_pricing::PriceBook;
 use parking_lot::Mutex;
@@ -16,11 +17,12 @@ use thiserror::Error;
 
 use crate::backends::{Backend, BackendFailure, RunIdentity};
 use crate::capture::{Capture, CaptureLevel, CaptureLimits, Redactor};
-use crate::details::{LogDraft, SpanDetails};
+use crate::details::SpanDetails;
+use crate::logging::{ActiveRun, LogFilter};
 use crate::metrics::{MetricsCollector, Progress, RunMetrics};
 use crate::pipeline::{Ending, ExportOutcome, LiveConfig, LiveReport, PipelineHandle, TraceFileWish};
 use crate::propagation::{Baggage, RemoteParent, TraceContext};
-use crate::recorder::{DropCounts, Payload, RecordKind, Recorder, RecorderConfig, SpanParts};
+use crate::recorder::{DropCounts, Recorder, RecorderConfig};
 use crate::sampling::{Sampler, TailRules};
 use crate::scope::{SpanOpening, SpanScope, status_of, unseen_end};
 use crate::trace_file::{KeepTrace, TraceHeader, TracePlace};
@@ -31,6 +33,9 @@ const PAYLOADS_WAITING_MAX: usize = 1_500;
 const WEIGHT_WAITING_BYTES_MAX: usize = 64 << 20;
 /// The longest such wait: telemetry may slow a run down, not hold it up.
 const RELIEF_MAX: Duration = Duration::from_secs(1);
+
+/// How many log lines a span may have unless somebody says otherwise.
+const LOGS_PER_SPAN_MAX: usize = 1_000;
 
 /// How long backends may take when the run has ended.
 const EXIT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -46,25 +51,31 @@ pub(crate) struct RunShared {
     pub(crate) trace_context: Arc<TraceContext>,
     /// What keeps the trace all the same.
     pub(crate) tail_rules: TailRules,
+    /// Which log lines are kept.
+    pub(crate) log_filter: Arc<LogFilter>,
+    /// How many log lines a span may have.
+    pub(crate) logs_per_span_max: u32,
+    /// Log lines that were more than that.
+    pub(crate) logs_over_limit: AtomicU64,
+    /// Nobody reads what is recorded from now on.
+    over: AtomicBool,
     clock: Mutex<TickClock>,
     /// Bytes of captured values on their way to the pipeline.
     pub(crate) weight: Arc<AtomicUsize>,
 }
 
 impl RunShared {
-    pub(crate) fn log(&self, draft: LogDraft) {
-        let parts = SpanParts {
-            kind: RecordKind::Log,
-            span_id: draft.span_id.unwrap_or_else(|| self.recorder.next_span_id()),
-            parent_span_id: None,
-            start: draft.at,
-            end: draft.at,
-            tag: 0,
-            name: "",
-            attributes: &[],
-        };
-        self.recorder
-            .append_span(&parts, Some(Payload::Log(Box::new(draft))));
+    /// What was lost on the way to the pipeline, by reason.
+    pub(crate) fn dropped(&self) -> DropCounts {
+        DropCounts {
+            logs_over_limit: self.logs_over_limit.load(Ordering::Relaxed),
+            ..self.recorder.dropped()
+        }
+    }
+
+    #[inline]
+    pub(crate) fn is_over(&self) -> bool {
+        self.over.load(Ordering::Relaxed)
     }
 
     pub(crate) fn duration_between(&self, from: Ticks, to: Ticks) -> Duration {
@@ -123,6 +134,8 @@ pub struct RunMeterBuilder {
     baggage: Baggage,
     sampler: Sampler,
     tail_rules: TailRules,
+    log_filter: LogFilter,
+    logs_per_span_max: usize,
 }
 
 impl RunMeterBuilder {
@@ -252,6 +265,21 @@ impl RunMeterBuilder {
         self
     }
 
+    /// Which log lines are kept: of nodes, of [`ContextualLogger`](crate::ContextualLogger) and of `tracing`.
+    /// Default [`LogFilter::default`].
+    #[must_use]
+    pub fn log_filter(mut self, filter: LogFilter) -> Self {
+        self.log_filter = filter;
+        self
+    }
+
+    /// How many log lines a span may have; what goes beyond is counted. Default 1,000.
+    #[must_use]
+    pub fn logs_per_span_max(mut self, count: usize) -> Self {
+        self.logs_per_span_max = count;
+        self
+    }
+
     /// Starts the meter: the run begins now.
     ///
     /// # Errors
@@ -287,6 +315,10 @@ impl RunMeterBuilder {
             keeps_content,
             trace_context: Arc::new(trace_context),
             tail_rules: self.tail_rules,
+            log_filter: Arc::new(self.log_filter),
+            logs_per_span_max: u32::try_from(self.logs_per_span_max).unwrap_or(u32::MAX),
+            logs_over_limit: AtomicU64::new(0),
+            over: AtomicBool::new(false),
             clock: Mutex::new(clock),
             weight: Arc::default(),
         });
@@ -299,8 +331,10 @@ impl RunMeterBuilder {
             kind: SpanKind::Run,
             operation: SmolStr::new_static("workflow.start"),
             node_path: SmolStr::default(),
+            node_type: SmolStr::default(),
             attributes: &[("workflow.name", self.workflow.as_str().into())],
             details: Some(details),
+            step: None,
         };
         let root = SpanScope::open(&shared, remote_span, opening);
         let pipeline = if keeps_spans {
@@ -312,17 +346,20 @@ impl RunMeterBuilder {
                 sampled: shared.trace_context.sampled,
                 resource: self.service,
             });
-            let header = TraceHeader::new(trace_id, self.workflow, started);
+            let mut header = TraceHeader::new(trace_id, self.workflow, started)
+                .part_of_trace(remote_span.map(|_| root.span_id));
+            header.sampled = identity.sampled;
             let file = self.trace_file.map(|place| TraceFileWish {
                 path: place.path(&header),
                 header,
                 keep: self.keep_trace,
             });
-            let (theirs, backends) = (Arc::clone(&shared), self.backends);
+            let (theirs, backends, root_id) = (Arc::clone(&shared), self.backends, root.span_id);
             let configure = move |signals, waker, ready| LiveConfig {
                 shared: theirs,
                 capture,
                 identity,
+                root: root_id,
                 file,
                 backends,
                 signals,
@@ -333,7 +370,9 @@ impl RunMeterBuilder {
         } else {
             None
         };
+        let active = keeps_spans.then(|| ActiveRun::begin(&shared.log_filter));
         Ok(RunMeter {
+            active,
             shared,
             root,
             pipeline,
@@ -353,6 +392,8 @@ pub struct RunMeter {
     trace_id: TraceId,
     began: Instant,
     exit_timeout: Duration,
+    /// While the run goes on.
+    active: Option<ActiveRun>,
     finished: bool,
 }
 
@@ -395,6 +436,8 @@ impl RunMeter {
             baggage: Baggage::default(),
             sampler: Sampler::default(),
             tail_rules: TailRules::default(),
+            log_filter: LogFilter::default(),
+            logs_per_span_max: LOGS_PER_SPAN_MAX,
         }
     }
 
@@ -403,6 +446,34 @@ impl RunMeter {
     pub fn context(&self, store: StoreView) -> NodeContext {
         let scope: Arc<dyn Scope> = Arc::<SpanScope>::clone(&self.root);
         NodeContext::new(store).with_scope(scope)
+    }
+
+    /// Runs `work` inside the run's root span, without the engine: what it meters and logs lands there. The work
+    /// is boxed, so that it can be let go of inside the span as well.
+    ///
+    /// ```
+    /// # use flowmeter::RunMeter;
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let meter = RunMeter::builder("nightly").start().unwrap();
+    /// let answer = meter.within(async { 42 }).await;
+    /// assert_eq!(answer, 42);
+    /// # });
+    /// ```
+    pub fn within<F: Future>(&self, work: F) -> InScope<Pin<Box<F>>> {
+        let root: Arc<dyn Scope> = Arc::<SpanScope>::clone(&self.root);
+        InScope::new(Some(root), Box::pin(work))
+    }
+
+    /// Enters the run's root span on this thread, for code that is not async.
+    ///
+    /// ```
+    /// # use flowmeter::RunMeter;
+    /// let meter = RunMeter::builder("nightly").start().unwrap();
+    /// let _entered = meter.enter();
+    /// assert!(flowmeter::current_span().is_some());
+    /// ```
+    pub fn enter(&self) -> EnteredScope {
+        EnteredScope::enter(Arc::<SpanScope>::clone(&self.root))
     }
 
     /// The run's id.
@@ -452,6 +523,8 @@ impl RunMeter {
 
     fn close(&mut self, status: SpanStatus, error: Option<flowmeter_model::SpanError>) -> RunReport {
         self.finished = true;
+        self.shared.over.store(true, Ordering::Relaxed);
+        self.active = None;
         let duration_ns = u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX);
         let run_error = error.clone();
         self.root.end(status, |details| details.error = error);
@@ -481,7 +554,7 @@ impl RunMeter {
             report.export = outcome;
             report.dropped = DropCounts {
                 backend_full: dropped.backend_full,
-                ..self.shared.recorder.dropped()
+                ..self.shared.dropped()
             };
         }
         report

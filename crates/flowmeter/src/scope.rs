@@ -7,21 +7,23 @@ use std::any::Any;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use flowmeter_engine::{NodeContext, NodeError, Scope, Step, Ticks};
-use flowmeter_model::{SpanError, SpanId, SpanKind, SpanStatus};
+use flowmeter_engine::{NodeContext, NodeError, Scope, Step, Ticks, with_current_scope};
+use flowmeter_model::{Attributes, LogLevel, SpanError, SpanId, SpanKind, SpanStatus};
 use parking_lot::Mutex;
 use smol_str::SmolStr;
 
-use crate::details::{SpanDetails, tag_of};
+use crate::details::{SpanDetails, log_tag_of, tag_of};
 use crate::meter::RunShared;
 use crate::propagation::Carrier;
-use crate::recorder::{Payload, RecordKind, RecordedValue, SpanParts};
+use crate::recorder::{Payload, RecordDraft, RecordKind, RecordedValue, SpanParts};
 
 /// The span around a running step.
 pub(crate) struct SpanScope {
     pub(crate) run: Arc<RunShared>,
     pub(crate) span_id: SpanId,
     parent_span_id: Option<SpanId>,
+    /// The step whose context is handed down here: this span, or the one around it that is a step of the engine.
+    step_span_id: SpanId,
     pub(crate) kind: SpanKind,
     operation: SmolStr,
     start: Ticks,
@@ -32,6 +34,12 @@ pub(crate) struct SpanScope {
     /// Counted for the node as a whole: shared with the steps inside it once there are any.
     attempts: OnceLock<Arc<AtomicU32>>,
     details: Mutex<Option<Box<SpanDetails>>>,
+    /// The record of a span that somebody else's instrumentation opened, while it is put together.
+    draft: Mutex<Option<RecordDraft>>,
+    /// What logs of the node without a target of their own name as theirs: the node's type.
+    pub(crate) node_type: SmolStr,
+    /// Log lines written in it, also those that were too many.
+    logs: AtomicU32,
     ended: AtomicBool,
 }
 
@@ -40,16 +48,49 @@ pub(crate) struct SpanOpening<'a> {
     pub(crate) kind: SpanKind,
     pub(crate) operation: SmolStr,
     pub(crate) node_path: SmolStr,
+    pub(crate) node_type: SmolStr,
     /// What makes the span readable before it has ended.
     pub(crate) attributes: &'a [(&'static str, RecordedValue<'a>)],
     pub(crate) details: Option<Box<SpanDetails>>,
+    /// The step that a span opened by hand is in; `None` where the span is a step itself.
+    pub(crate) step: Option<SpanId>,
 }
 
 impl SpanScope {
     /// The scope that a context carries, if it is one of ours.
     #[inline]
     pub(crate) fn of(cx: &NodeContext) -> Option<&Self> {
-        cx.scope().and_then(|scope| scope.as_any().downcast_ref::<Self>())
+        cx.scope().and_then(Self::from_engine)
+    }
+
+    #[inline]
+    pub(crate) fn from_engine(scope: &Arc<dyn Scope>) -> Option<&Self> {
+        scope.as_any().downcast_ref::<Self>()
+    }
+
+    /// Looks at the span that the code on this thread runs in; `None` outside any run, and once the run is over.
+    #[inline]
+    pub(crate) fn with_current<T>(look: impl FnOnce(&Self) -> T) -> Option<T> {
+        let look = |scope: &Arc<dyn Scope>| {
+            let scope = Self::from_engine(scope).filter(|scope| !scope.run.is_over())?;
+            Some(look(scope))
+        };
+        with_current_scope(look).flatten()
+    }
+
+    /// Looks at the innermost span that was opened by hand in this step and that this thread is in, or at the
+    /// step's own.
+    #[inline]
+    pub(crate) fn with_innermost<T>(&self, mut look: impl FnMut(&Self) -> T) -> T {
+        let looked = Self::with_current(|current| {
+            let is_inside = current.step_span_id == self.span_id && Arc::ptr_eq(&current.run, &self.run);
+            is_inside.then(|| look(current))
+        });
+        looked.flatten().unwrap_or_else(|| look(self))
+    }
+
+    pub(crate) fn innermost_id(&self) -> SpanId {
+        self.with_innermost(|innermost| innermost.span_id)
     }
 
     pub(crate) fn open(run: &Arc<RunShared>, parent: Option<SpanId>, opening: SpanOpening<'_>) -> Arc<Self> {
@@ -59,8 +100,10 @@ impl SpanScope {
             kind,
             operation,
             node_path,
+            node_type,
             attributes,
             details,
+            step,
         } = opening;
         if run.keeps_spans {
             let parts = SpanParts {
@@ -79,6 +122,7 @@ impl SpanScope {
             run: Arc::clone(run),
             span_id,
             parent_span_id: parent,
+            step_span_id: step.unwrap_or(span_id),
             kind,
             operation,
             start,
@@ -86,6 +130,9 @@ impl SpanScope {
             numbers: None,
             attempts: OnceLock::new(),
             details: Mutex::new(details),
+            draft: Mutex::new(None),
+            node_type,
+            logs: AtomicU32::new(0),
             ended: AtomicBool::new(false),
         })
     }
@@ -104,10 +151,12 @@ impl SpanScope {
             kind,
             operation,
             node_path,
+            node_type: self.node_type.clone(),
             attributes: attributes.as_ref().map_or(&[], |attributes| &attributes[..]),
             details,
+            step: None,
         };
-        let mut inside = Self::open(&self.run, Some(self.span_id), opening);
+        let mut inside = Self::open(&self.run, Some(self.innermost_id()), opening);
         if let Some(scope) = Arc::get_mut(&mut inside) {
             scope.numbers = numbers;
         }
@@ -122,6 +171,108 @@ impl SpanScope {
         } else {
             context.carrier_past()
         }
+    }
+
+    /// A span that somebody opens by hand inside this one; `None` where no spans are kept.
+    pub(crate) fn open_by_hand(&self, name: SmolStr, details: Option<Box<SpanDetails>>) -> Option<Arc<Self>> {
+        if !self.run.keeps_spans || self.run.is_over() {
+            return None;
+        }
+        let opening = SpanOpening {
+            kind: SpanKind::Custom,
+            operation: name,
+            node_path: self.node_path.clone(),
+            node_type: self.node_type.clone(),
+            attributes: &[],
+            details,
+            step: Some(self.step_span_id),
+        };
+        Some(Self::open(&self.run, Some(self.span_id), opening))
+    }
+
+    /// A span that somebody else's instrumentation opens inside this one: its attributes go straight into its
+    /// record. `None` where no spans are kept.
+    pub(crate) fn open_drafted(
+        &self,
+        name: &'static str,
+        describe: impl FnOnce(&mut RecordDraft),
+    ) -> Option<Arc<Self>> {
+        let run = &self.run;
+        if !run.keeps_spans || run.is_over() {
+            return None;
+        }
+        let start = Ticks::now();
+        let tag = tag_of(SpanKind::Custom, SpanStatus::Ok);
+        let (span_id, mut draft) = run.recorder.open_span(Some(self.span_id), start, tag, name)?;
+        describe(&mut draft);
+        Some(Arc::new(Self {
+            run: Arc::clone(run),
+            span_id,
+            parent_span_id: Some(self.span_id),
+            step_span_id: self.step_span_id,
+            kind: SpanKind::Custom,
+            operation: SmolStr::new_static(name),
+            start,
+            node_path: self.node_path.clone(),
+            numbers: None,
+            attempts: OnceLock::new(),
+            details: Mutex::new(None),
+            draft: Mutex::new(Some(draft)),
+            node_type: self.node_type.clone(),
+            logs: AtomicU32::new(0),
+            ended: AtomicBool::new(false),
+        }))
+    }
+
+    /// Adds to the record of such a span.
+    pub(crate) fn describe_draft(&self, describe: impl FnOnce(&mut RecordDraft)) {
+        // Out of the lock while it is added to: what is formatted may come back here.
+        let taken = self.draft.lock().take();
+        if let Some(mut draft) = taken {
+            describe(&mut draft);
+            *self.draft.lock() = Some(draft);
+        }
+    }
+
+    /// What its logs are called where they do not say it themselves.
+    pub(crate) fn log_target(&self) -> &str {
+        if self.node_type.is_empty() {
+            "workflow"
+        } else {
+            &self.node_type
+        }
+    }
+
+    /// Writes a log line into the span, unless the run's filter does not want it or the span has too many.
+    /// `describe` adds the message and what goes with it.
+    #[inline]
+    pub(crate) fn log(&self, level: LogLevel, target: &str, describe: impl FnOnce(&mut RecordDraft)) {
+        let run = &self.run;
+        if !run.keeps_spans || self.logs.fetch_add(1, Ordering::Relaxed) >= run.logs_per_span_max {
+            self.log_not_kept();
+            return;
+        }
+        let at = Ticks::now();
+        if let Some(mut draft) = run.recorder.begin_log(self.span_id, at, target) {
+            describe(&mut draft);
+            let tag = log_tag_of(level, draft.has_more());
+            let payload = |more: Option<Box<Attributes>>| more.map(Payload::Log);
+            run.recorder
+                .append_draft(draft, RecordKind::Log, tag, at, payload);
+        }
+    }
+
+    #[cold]
+    fn log_not_kept(&self) {
+        if self.run.keeps_spans {
+            self.run.logs_over_limit.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Log lines that were too many.
+    fn logs_dropped(&self) -> u32 {
+        let written = self.logs.load(Ordering::Relaxed);
+        written.saturating_sub(self.run.logs_per_span_max)
     }
 
     fn batch_count(&self) -> usize {
@@ -162,6 +313,29 @@ impl SpanScope {
         );
     }
 
+    /// Ends a span that came to its own end: well, unless somebody said why not.
+    pub(crate) fn end_well(&self) {
+        let failed = self
+            .details
+            .lock()
+            .as_ref()
+            .is_some_and(|details| details.error.is_some());
+        let status = if failed { SpanStatus::Error } else { SpanStatus::Ok };
+        self.end(status, |_| ());
+    }
+
+    /// Ends the span that nobody saw end.
+    pub(crate) fn end_unseen(&self) {
+        if !self.has_ended() {
+            let (status, error) = unseen_end("the step");
+            self.end(status, |details| {
+                if details.error.is_none() {
+                    details.error = error;
+                }
+            });
+        }
+    }
+
     /// Ends the span with short attributes that need no room of their own.
     pub(crate) fn end_with(
         &self,
@@ -172,8 +346,17 @@ impl SpanScope {
         if self.has_ended() || self.ended.swap(true, Ordering::AcqRel) || !self.run.keeps_spans {
             return;
         }
+        let draft = self.draft.lock().take();
+        if let Some(draft) = draft {
+            self.end_drafted(draft, status, finish);
+            return;
+        }
         let mut details = self.details.lock().take().unwrap_or_default();
         finish(&mut details);
+        let logs_dropped = self.logs_dropped();
+        if logs_dropped > 0 {
+            details.attributes.set(LOGS_DROPPED, logs_dropped);
+        }
         details.weigh(&self.run.weight);
         let parts = SpanParts {
             kind: RecordKind::End,
@@ -189,7 +372,35 @@ impl SpanScope {
             .recorder
             .append_span(&parts, Some(Payload::Details(details)));
     }
+
+    /// Ends a span whose record was put together as it went. Details are the exception there.
+    fn end_drafted(&self, mut draft: RecordDraft, status: SpanStatus, finish: impl FnOnce(&mut SpanDetails)) {
+        let logs_dropped = self.logs_dropped();
+        if logs_dropped > 0 {
+            draft.attribute(LOGS_DROPPED, RecordedValue::I64(i64::from(logs_dropped)));
+        }
+        let mut details = self.details.lock().take();
+        if status != SpanStatus::Ok {
+            finish(details.get_or_insert_default());
+        }
+        let tag = tag_of(SpanKind::Custom, status);
+        let payload = |more: Option<Box<Attributes>>| {
+            if let Some(more) = more {
+                let details = details.get_or_insert_default();
+                for (key, value) in more.iter() {
+                    details.attributes.set(key.clone(), value.clone());
+                }
+            }
+            details.map(Payload::Details)
+        };
+        self.run
+            .recorder
+            .append_draft(draft, RecordKind::End, tag, Ticks::now(), payload);
+    }
 }
+
+/// How many log lines of a span were dropped because it had too many.
+pub(crate) const LOGS_DROPPED: &str = "flowmeter.logs.dropped";
 
 /// Which step of how many, as attributes.
 pub(crate) type Numbers = [(&'static str, i64); 2];
@@ -293,6 +504,10 @@ impl Scope for SpanScope {
         self.end(status, |details| details.error = error);
     }
 
+    fn abandon(&self) {
+        self.end_unseen();
+    }
+
     fn as_any(&self) -> &dyn Any {
         self
     }
@@ -300,13 +515,6 @@ impl Scope for SpanScope {
 
 impl Drop for SpanScope {
     fn drop(&mut self) {
-        if !self.has_ended() {
-            let (status, error) = unseen_end("the step");
-            self.end(status, |details| {
-                if details.error.is_none() {
-                    details.error = error;
-                }
-            });
-        }
+        self.end_unseen();
     }
 }

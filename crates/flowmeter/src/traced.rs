@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use flowmeter_engine::{Action, Journal, Node, NodeContext, NodeError, RetryPolicy, Ticks};
+use flowmeter_engine::{Action, InScope, Journal, Node, NodeContext, NodeError, RetryPolicy, Ticks};
 use flowmeter_model::{SpanError, SpanKind, SpanStatus};
 use serde_json::Value;
 use smol_str::{SmolStr, format_smolstr};
@@ -100,10 +100,16 @@ impl<N: Node> Traced<N> {
             kind: description.kind,
             operation: self.operation.clone(),
             node_path,
+            node_type: if is_node {
+                description.node_type.clone()
+            } else {
+                scope.node_type.clone()
+            },
             attributes: &attributes,
             details,
+            step: None,
         };
-        let span = SpanScope::open(run, Some(scope.span_id), opening);
+        let span = SpanScope::open(run, Some(scope.innermost_id()), opening);
         if is_node {
             run.collector.node_started(span.span_id, &span.node_path);
         }
@@ -120,7 +126,8 @@ impl<N: Node> Traced<N> {
             description,
             is_node,
         };
-        let outcome = self.node.run(&inside).await;
+        let current = inside.scope().cloned();
+        let outcome = InScope::new(current, self.node.run(&inside)).await;
         // The context holds the journal's view: it goes first, so that nobody writes to a closed journal.
         drop(inside);
         let (status, error) = match &outcome {

@@ -3,6 +3,7 @@
 //! Inputs go in and the result comes back as JSON beside the standard streams, so that whatever the code prints
 //! is only output. Never runs code inside this program.
 
+use std::process::Command;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -10,8 +11,8 @@ use flowmeter_engine::{NodeContext, NodeError, RetryPolicy};
 use flowmeter_model::LogLevel;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use tokio::process::Command;
 
+use super::carriers::{self, PROPAGATE_TO_PROCESS};
 use super::leaf::{self, Leaf, Outputs};
 use super::params::Params;
 use super::process::{self, ProcessProblem};
@@ -40,6 +41,7 @@ pub(super) const TYPE: NodeType = NodeType {
             ValueType::Array,
             "the packages that the code needs, for the reader",
         ),
+        PROPAGATE_TO_PROCESS,
     ],
     free_params: false,
     outputs: &[
@@ -110,22 +112,21 @@ impl Leaf for Code {
 
         let mut command = Command::new(PYTHON);
         command.arg("-c").arg(DRIVER).env("PYTHONIOENCODING", "utf-8");
+        carriers::into_environment(&mut command, cx, None)?;
         let span = current(cx);
         span.log(
             LogLevel::Info,
             format!("Running {} lines of Python", code.lines().count()),
         );
-        let finished =
-            process::run(command, task.as_bytes(), limit)
-                .await
-                .map_err(|problem| match problem {
-                    ProcessProblem::Start(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                        let message =
-                            format!("{PYTHON} was not found: `code` nodes need Python 3 on the PATH");
-                        NodeError::permanent(message).with_type("python_missing")
-                    }
-                    problem => problem.into_error("the code", limit),
-                })?;
+        let finished = process::run(span, command, task.as_bytes(), limit)
+            .await
+            .map_err(|problem| match problem {
+                ProcessProblem::Start(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                    let message = format!("{PYTHON} was not found: `code` nodes need Python 3 on the PATH");
+                    NodeError::permanent(message).with_type("python_missing")
+                }
+                problem => problem.into_error("the code", limit),
+            })?;
         let exit_code = process::exit_code(finished.status);
         let ending = tokio::fs::read(&ending_path).await.unwrap_or_default();
         let ending = serde_json::from_slice::<Ending>(&ending);

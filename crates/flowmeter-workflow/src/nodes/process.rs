@@ -2,15 +2,18 @@
 //!
 //! The child leads a process group of its own. On a timeout, or when the run is cancelled, the whole group is
 //! killed. Never reads without a bound: what goes beyond it is thrown away, so that the child does not stall.
+//! How it is started and waited for stands in [`super::child`].
 
 use std::io;
-use std::process::{ExitStatus, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
+use flowmeter::CurrentSpan;
 use flowmeter_engine::NodeError;
-use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
-use tokio::process::Command;
+use tokio::process::ChildStdin;
+
+use super::child::{Child, ChildMemory, ChildUsage};
 
 /// The most that is kept of each output, in bytes.
 const OUTPUT_MAX: usize = 100 * 1024 * 1024;
@@ -73,26 +76,10 @@ impl ProcessProblem {
     }
 }
 
-/// Kills the group when it is dropped, unless the process came to its own end.
-struct Group(Option<Pid>);
-
-impl Group {
-    fn spare(&mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        if let Some(leader) = self.0 {
-            // It fails only when nobody of the group is left.
-            let _ = kill_process_group(leader, Signal::KILL);
-        }
-    }
-}
-
-/// Starts `command`, writes `stdin` to it, and waits until it has ended and both its outputs are closed.
+/// Starts `command`, writes `stdin` to it, and waits until it has ended and both its outputs are closed. `span`
+/// learns what it used.
 pub(super) async fn run(
+    span: CurrentSpan<'_>,
     mut command: Command,
     stdin: &[u8],
     limit: Duration,
@@ -100,24 +87,18 @@ pub(super) async fn run(
     command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .process_group(0)
-        .kill_on_drop(true);
-    let mut child = command.spawn().map_err(ProcessProblem::Start)?;
-    let leader = child
-        .id()
-        .and_then(|id| i32::try_from(id).ok())
-        .and_then(Pid::from_raw);
-    let mut group = Group(leader);
+        .stderr(Stdio::piped());
+    let mut child = Child::start(&mut command).map_err(ProcessProblem::Start)?;
+    let (input, stdout, stderr) = child.pipes().map_err(ProcessProblem::Pipes)?;
 
-    let feed = feed(child.stdin.take(), stdin);
-    let stdout = capture(child.stdout.take());
-    let stderr = capture(child.stderr.take());
+    let (feed, stdout, stderr) = (feed(input, stdin), capture(stdout), capture(stderr));
     let work = async { tokio::try_join!(feed, stdout, stderr, child.wait()) };
-    match tokio::time::timeout(limit, work).await {
-        Ok(Ok(((), stdout, stderr, status))) => {
+    let worked = tokio::time::timeout(limit, work).await;
+    match worked {
+        Ok(Ok(((), stdout, stderr, (status, usage)))) => {
+            record(span, &usage);
             // What the command put into the background on purpose, with its outputs elsewhere, may live on.
-            group.spare();
+            child.spare_family();
             Ok(Finished {
                 status,
                 stdout,
@@ -125,13 +106,33 @@ pub(super) async fn run(
             })
         }
         Ok(Err(error)) => Err(ProcessProblem::Pipes(error)),
-        Err(_) if matches!(child.try_wait(), Ok(Some(_))) => Err(ProcessProblem::LeftOpen),
-        Err(_) => Err(ProcessProblem::TimedOut),
+        Err(_) => {
+            let (problem, usage) = match child.try_wait() {
+                Ok(Some((_, usage))) => (ProcessProblem::LeftOpen, Some(usage)),
+                // What it had used is known if it dies at once.
+                _ => (ProcessProblem::TimedOut, child.kill().await),
+            };
+            if let Some(usage) = usage {
+                record(span, &usage);
+            }
+            Err(problem)
+        }
+    }
+}
+
+fn record(span: CurrentSpan<'_>, usage: &ChildUsage) {
+    let nanoseconds = |time: Duration| i64::try_from(time.as_nanos()).unwrap_or(i64::MAX);
+    let bytes = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+    span.set("process.child.cpu.user_ns", nanoseconds(usage.cpu_user));
+    span.set("process.child.cpu.system_ns", nanoseconds(usage.cpu_system));
+    match usage.memory_max {
+        ChildMemory::Bytes(max) => span.set("process.child.memory.max_bytes", bytes(max)),
+        ChildMemory::AtMost(max) => span.set("process.child.memory.at_most_bytes", bytes(max)),
     }
 }
 
 /// A child that does not read its input is no failure.
-async fn feed(pipe: Option<tokio::process::ChildStdin>, stdin: &[u8]) -> io::Result<()> {
+async fn feed(pipe: Option<ChildStdin>, stdin: &[u8]) -> io::Result<()> {
     let Some(mut pipe) = pipe else { return Ok(()) };
     match pipe.write_all(stdin).await {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),

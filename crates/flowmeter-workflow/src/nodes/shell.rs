@@ -3,6 +3,7 @@
 //! Never leaves a process behind: see [`super::process`].
 
 use std::borrow::Cow;
+use std::process::Command;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -11,8 +12,8 @@ use base64::engine::general_purpose::STANDARD;
 use flowmeter_engine::{NodeContext, NodeError, RetryPolicy};
 use flowmeter_model::LogLevel;
 use serde_json::Value;
-use tokio::process::Command;
 
+use super::carriers::{self, PROPAGATE_TO_PROCESS};
 use super::leaf::{self, Leaf, Outputs};
 use super::params::{Params, text_of};
 use super::process::{self, Captured};
@@ -57,6 +58,7 @@ pub(super) const TYPE: NodeType = NodeType {
             "true",
             "whether newlines at the end of stdout are left out",
         ),
+        PROPAGATE_TO_PROCESS,
     ],
     free_params: false,
     outputs: &[
@@ -119,7 +121,9 @@ impl Leaf for Shell {
         if let Some(folder) = params.text("cwd").filter(|folder| !folder.is_empty()) {
             command.current_dir(&*folder);
         }
-        for (name, value) in params.object("env")?.into_iter().flatten() {
+        let env = params.object("env")?;
+        carriers::into_environment(&mut command, cx, env)?;
+        for (name, value) in env.into_iter().flatten() {
             if name.is_empty() || name.contains(['=', '\0']) {
                 return Err(NodeError::permanent(format!(
                     "`{name}` in the parameter `env` is no variable name"
@@ -130,7 +134,7 @@ impl Leaf for Shell {
 
         let span = current(cx);
         span.log(LogLevel::Info, format!("Running command: {}", first_line(&text)));
-        let finished = process::run(command, stdin.as_bytes(), limit).await;
+        let finished = process::run(span, command, stdin.as_bytes(), limit).await;
         let finished = finished.map_err(|problem| {
             let mut outputs = Outputs::new();
             outputs.insert("command".to_owned(), Value::from(&*text));

@@ -41,6 +41,16 @@ impl TraceContext {
         }
     }
 
+    /// The trace state of a run that was kept for how it ended: nobody can say any more how many runs it stands
+    /// for, so there is no threshold. Source: OpenTelemetry, "Probability sampling", thresholds are erased where
+    /// a decision was not made by them.
+    #[must_use]
+    pub fn trace_state_kept_at_last(&self) -> TraceState {
+        let mut ot = self.trace_state.ot();
+        ot.threshold = None;
+        self.trace_state.clone().with_ot(&ot)
+    }
+
     /// What tells others that they are called by this span.
     #[must_use]
     pub fn carrier(&self, span_id: SpanId) -> Carrier {

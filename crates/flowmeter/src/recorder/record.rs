@@ -66,6 +66,8 @@ const VALUE_BOOL: u64 = 2;
 const VALUE_STR: u64 = 3;
 
 /// The fields of the header. More attributes or words than they hold do not fit a chunk, so they are never written.
+const NAME_SHIFT: u64 = 10;
+const NAME_MASK: u64 = 0xffff;
 const ATTRIBUTES_SHIFT: u64 = 26;
 const ATTRIBUTES_MASK: u64 = 0xffff;
 const LENGTH_SHIFT: u64 = 42;
@@ -127,7 +129,7 @@ impl RecordWords {
         let name = at_most(name, NAME_BYTES_MAX);
         self.beyond.clear();
         self.attributes = 0;
-        self.in_place[0] = (name.len() as u64) << 10;
+        self.in_place[0] = (name.len() as u64) << NAME_SHIFT;
         self.in_place[2] = parent_span_id;
         self.in_place[3] = start;
         self.length = FIXED_WORDS;
@@ -186,7 +188,7 @@ impl RecordWords {
         self.word(word);
     }
 
-    /// Writes the header and the end: the record is ready to be copied.
+    /// Writes the header and the end: the record is ready to be copied. More may be added and completed again.
     #[inline]
     pub(super) fn complete(&mut self, kind: RecordKind, tag: u8, end: u64) {
         let kind = match kind {
@@ -194,7 +196,8 @@ impl RecordWords {
             RecordKind::End => 1,
             RecordKind::Log => 2,
         };
-        self.in_place[0] |= kind
+        self.in_place[0] = (self.in_place[0] & (NAME_MASK << NAME_SHIFT))
+            | kind
             | (u64::from(tag) << 2)
             | ((self.attributes & ATTRIBUTES_MASK) << ATTRIBUTES_SHIFT)
             | ((self.length as u64 & LENGTH_MASK) << LENGTH_SHIFT);
@@ -310,7 +313,7 @@ impl<'a> RecordRef<'a> {
     }
 
     fn name_bytes(&self) -> usize {
-        usize::try_from((self.word(0) >> 10) & 0xffff).unwrap_or(0)
+        usize::try_from((self.word(0) >> NAME_SHIFT) & NAME_MASK).unwrap_or(0)
     }
 
     /// A copy that outlives the journal.

@@ -110,19 +110,16 @@ impl Sampler {
     /// Decides for a trace. `parent` is the span of another process that the run belongs to.
     #[must_use]
     pub fn decide(&self, trace_id: TraceId, parent: Option<&RemoteParent>) -> SamplingDecision {
-        let rate = match (self, parent) {
-            (
-                Self::ParentBasedAlwaysOn | Self::ParentBasedAlwaysOff | Self::ParentBasedTraceIdRatio(_),
-                Some(parent),
-            ) => return obey(trace_id, parent),
-            (Self::AlwaysOn | Self::ParentBasedAlwaysOn, _) => SamplingRate::ALL,
-            (Self::AlwaysOff | Self::ParentBasedAlwaysOff, _) => SamplingRate::NONE,
-            (Self::TraceIdRatio(rate) | Self::ParentBasedTraceIdRatio(rate), _) => *rate,
-        };
+        if let Some(parent) = parent.filter(|_| self.is_parent_based()) {
+            return obey(trace_id, parent);
+        }
         let trace_state = parent.map_or_else(TraceState::default, |parent| parent.trace_state.clone());
         let mut ot = trace_state.ot();
         let randomness = ot.randomness.unwrap_or_else(|| Randomness::of_trace_id(trace_id));
-        let threshold = rate.threshold().filter(|threshold| threshold.keeps(randomness));
+        let threshold = self
+            .own_rate()
+            .threshold()
+            .filter(|threshold| threshold.keeps(randomness));
         // A trace that is not kept has no probability of having been kept: an inherited threshold goes.
         ot.threshold = threshold;
         SamplingDecision {
@@ -130,6 +127,29 @@ impl Sampler {
             trace_state: trace_state.with_ot(&ot),
             threshold,
         }
+    }
+
+    /// Whether a trace that begins here is kept: [`Sampler::decide`] without what travels on.
+    #[must_use]
+    pub fn keeps(&self, trace_id: TraceId) -> bool {
+        let threshold = self.own_rate().threshold();
+        threshold.is_some_and(|threshold| threshold.keeps(Randomness::of_trace_id(trace_id)))
+    }
+
+    /// The share of traces that the sampler itself keeps.
+    fn own_rate(&self) -> SamplingRate {
+        match self {
+            Self::AlwaysOn | Self::ParentBasedAlwaysOn => SamplingRate::ALL,
+            Self::AlwaysOff | Self::ParentBasedAlwaysOff => SamplingRate::NONE,
+            Self::TraceIdRatio(rate) | Self::ParentBasedTraceIdRatio(rate) => *rate,
+        }
+    }
+
+    fn is_parent_based(&self) -> bool {
+        matches!(
+            self,
+            Self::ParentBasedAlwaysOn | Self::ParentBasedAlwaysOff | Self::ParentBasedTraceIdRatio(_)
+        )
     }
 
     /// Whether the decision rests on a trace id of which nobody says that it is random. Worth a warning: ids that

@@ -28,8 +28,8 @@ fn span(id: u64, parent: u64, kind: SpanKind, operation: &str, from_ms: u64, to_
     let at = |ms: u64| TimestampNs(START_NS + ms * 1_000_000);
     let mut span = Span::begin(
         header().trace_id,
-        flowmeter_model::SpanId::from_u64(id).unwrap(),
-        flowmeter_model::SpanId::from_u64(parent),
+        SpanId::from_u64(id).unwrap(),
+        SpanId::from_u64(parent),
         kind,
         operation,
         at(from_ms),
@@ -45,7 +45,7 @@ fn log(span_id: u64, at_ms: u64, level: LogLevel, message: &str) -> LogRecord {
         level,
         message: message.to_owned(),
         target: None,
-        span_id: flowmeter_model::SpanId::from_u64(span_id),
+        span_id: SpanId::from_u64(span_id),
         attributes: flowmeter_model::Attributes::new(),
     }
 }
@@ -122,13 +122,9 @@ fn metrics() -> RunMetrics {
         output: Some(Figure::estimate(85)),
         ..TokenUsage::default()
     };
-    collector.llm_call_ended(&crate::metrics::LlmCallMetrics {
-        node_path: "processor",
-        model: "gpt-4o",
-        failed: false,
-        usage: &usage,
-        cost: &Cost::known(CostStatus::Estimated, UsdNanos(8_900_000), None),
-    });
+    let cost = Cost::known(CostStatus::Estimated, UsdNanos(8_900_000), None);
+    let call = crate::aggregate::LlmSample::new("gpt-4o", &cost).with_usage(&usage);
+    collector.llm_call_ended("processor", &call);
     let mut metrics = collector.snapshot(&TickClock::new(), 234_500_000);
     metrics.nodes_executed = 2;
     metrics.nodes_failed = 1;
@@ -137,6 +133,8 @@ fn metrics() -> RunMetrics {
 
 fn ending() -> TraceEnding {
     TraceEnding {
+        sampled: true,
+        reduced_to: None,
         status: SpanStatus::Error,
         error: Some(SpanError {
             error_type: "http_500".into(),
@@ -242,7 +240,7 @@ fn what_was_dropped_is_said_in_the_document() {
     let trace = read_trace(&path).unwrap();
     assert_eq!(
         trace.metrics.as_ref().unwrap()["dropped"],
-        json!({"journal_full": 3, "payloads_full": 0, "too_large": 1, "backend_full": 0})
+        json!({"journal_full": 3, "payloads_full": 0, "too_large": 1, "backend_full": 0, "logs_over_limit": 0})
     );
     assert!(human(&trace, false).contains("- Some telemetry was dropped: "));
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "what a probe does not find fails its test")]
 
 mod anomalies;
+mod backends;
 mod levels;
 mod money;
 mod otlp;

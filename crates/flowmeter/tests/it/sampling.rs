@@ -32,6 +32,7 @@ fn every_decision_is_that_of_opentelemetrys_sampler() {
                 let decision = sampler.decide(trace_id, None);
                 let decided = (decision.sampled, decision.trace_state.to_string());
                 assert_eq!(decided, (kept, state.to_owned()), "{id} at {rate}");
+                assert_eq!(sampler.keeps(trace_id), kept);
             }
         }
     }

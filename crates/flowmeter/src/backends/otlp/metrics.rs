@@ -37,7 +37,7 @@ const TOKEN_MODALITY: &str = "gen_ai.token.modality";
 
 /// Adds up the LLM calls of a run.
 #[derive(Debug, Default)]
-pub(super) struct CallMeter {
+pub(in crate::backends) struct CallMeter {
     place_of: FxHashMap<String, usize>,
     sets: Vec<CallSet>,
 }
@@ -168,7 +168,7 @@ impl CallSet {
 
 impl CallMeter {
     /// Counts a span, if it is an LLM call.
-    pub(super) fn add(&mut self, span: &Span) {
+    pub(in crate::backends) fn add(&mut self, span: &Span) {
         if span.kind != SpanKind::LlmCall {
             return;
         }
@@ -218,7 +218,7 @@ impl CallMeter {
     }
 
     /// The metrics of the conventions' edition over all calls so far.
-    pub(super) fn metrics(
+    pub(in crate::backends) fn metrics(
         &self,
         conventions: SemanticConventions,
         temporality: Temporality,

@@ -13,7 +13,7 @@ mod headers;
 mod http;
 mod lane;
 mod langfuse;
-mod metrics;
+pub(in crate::backends) mod metrics;
 mod presets;
 mod resource;
 mod retry;

@@ -11,8 +11,9 @@ use flowmeter_otlp::{Metric, MetricKind, MetricNumber, SemanticConventions, Temp
 use serde_json::to_string;
 
 use super::{CallMeter, SETS_MAX, run_metrics};
+use crate::aggregate::{LlmTotals, NodeMetrics};
 use crate::backends::{RunEnding, RunIdentity};
-use crate::metrics::{LlmTotals, NodeMetrics, RunMetrics};
+use crate::metrics::RunMetrics;
 use crate::recorder::DropCounts;
 
 fn identity() -> Arc<RunIdentity> {
@@ -28,6 +29,7 @@ fn identity() -> Arc<RunIdentity> {
 
 fn ending(metrics: RunMetrics) -> RunEnding {
     RunEnding {
+        sampled: true,
         status: SpanStatus::Ok,
         error: None,
         ended: TimestampNs(9_000),

@@ -1,0 +1,221 @@
+//! One child process: started as the leader of a process group, waited for, its resources read when it ends.
+//!
+//! The wait is ours and not the runtime's, which collects a child without asking what it used. Whoever drops a
+//! child that is still running kills it with its whole group; nobody stays behind, not even as a zombie.
+
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitStatus};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, WaitOptions, kill_process_group, waitpid};
+use tokio::process::{ChildStderr, ChildStdin, ChildStdout};
+use wait4::{ResUse, Wait4};
+
+/// How long a killed process may take to be gone before its resources stay unknown.
+const DEATH_WAIT: Duration = Duration::from_millis(200);
+/// By how much the system's count of our own memory may be late.
+const FLOOR_BLUR_BYTES: u64 = 1 << 20;
+
+/// What a process used, and with it the processes that it started and waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ChildUsage {
+    /// CPU time in its own code.
+    pub(super) cpu_user: Duration,
+    /// CPU time in the system on its behalf.
+    pub(super) cpu_system: Duration,
+    /// The most memory that one of the processes held.
+    pub(super) memory_max: ChildMemory,
+}
+
+/// The most memory that a process held, as far as it can be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ChildMemory {
+    /// This many bytes.
+    Bytes(u64),
+    /// No more than this: between its start and its own program it counts as large as this program.
+    AtMost(u64),
+}
+
+/// A process that was started.
+pub(super) struct Child {
+    process: std::process::Child,
+    /// Its group, which has its own number.
+    group: Option<Pid>,
+    /// Our own size when it was started.
+    memory_floor: u64,
+    ended: Option<(ExitStatus, ChildUsage)>,
+    spares_family: bool,
+}
+
+impl Child {
+    /// Starts `command` in a process group of its own.
+    pub(super) fn start(command: &mut Command) -> io::Result<Self> {
+        let process = command.process_group(0).spawn()?;
+        let group = i32::try_from(process.id()).ok().and_then(Pid::from_raw);
+        Ok(Self {
+            process,
+            group,
+            memory_floor: own_memory_max_bytes(),
+            ended: None,
+            spares_family: false,
+        })
+    }
+
+    /// Its standard streams, where they are pipes.
+    #[allow(clippy::type_complexity, reason = "three streams in the usual order")]
+    pub(super) fn pipes(
+        &mut self,
+    ) -> io::Result<(Option<ChildStdin>, Option<ChildStdout>, Option<ChildStderr>)> {
+        let stdin = self.process.stdin.take().map(ChildStdin::from_std);
+        let stdout = self.process.stdout.take().map(ChildStdout::from_std);
+        let stderr = self.process.stderr.take().map(ChildStderr::from_std);
+        Ok((stdin.transpose()?, stdout.transpose()?, stderr.transpose()?))
+    }
+
+    /// Waits until it has ended. May be dropped and called again.
+    pub(super) async fn wait(&mut self) -> io::Result<(ExitStatus, ChildUsage)> {
+        let signs = self.signs_of_its_end()?;
+        self.wait_for(signs).await
+    }
+
+    async fn wait_for(&mut self, mut signs: Signs) -> io::Result<(ExitStatus, ChildUsage)> {
+        loop {
+            if let Some(ended) = self.try_wait()? {
+                return Ok(ended);
+            }
+            signs.next().await?;
+        }
+    }
+
+    /// How it ended, if it has.
+    pub(super) fn try_wait(&mut self) -> io::Result<Option<(ExitStatus, ChildUsage)>> {
+        // A process is collected once: its number may belong to another one afterwards.
+        if self.ended.is_none() {
+            self.ended = self
+                .process
+                .try_wait4()?
+                .map(|end| (end.status, self.usage(&end)));
+        }
+        Ok(self.ended)
+    }
+
+    fn usage(&self, end: &ResUse) -> ChildUsage {
+        let bytes = end.rusage.maxrss;
+        ChildUsage {
+            cpu_user: end.rusage.utime,
+            cpu_system: end.rusage.stime,
+            memory_max: if bytes > self.memory_floor.saturating_add(FLOOR_BLUR_BYTES) {
+                ChildMemory::Bytes(bytes)
+            } else {
+                ChildMemory::AtMost(bytes)
+            },
+        }
+    }
+
+    /// Lets the rest of its group live on when this is dropped.
+    pub(super) fn spare_family(&mut self) {
+        self.spares_family = true;
+    }
+
+    /// Kills it with its whole group, and says what it had used if it is gone in a moment.
+    pub(super) async fn kill(&mut self) -> Option<ChildUsage> {
+        self.send_kill();
+        let gone = tokio::time::timeout(DEATH_WAIT, self.wait()).await;
+        Some(gone.ok()?.ok()?.1)
+    }
+
+    fn send_kill(&mut self) {
+        if let Some(group) = self.group {
+            // It fails only when nobody of the group is left.
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+        if self.ended.is_none() {
+            // It may have left its group.
+            let _ = self.process.kill();
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[allow(
+        deprecated,
+        reason = "what is called unsound are types that change their descriptor; an OwnedFd does not"
+    )]
+    fn signs_of_its_end(&self) -> io::Result<Signs> {
+        use rustix::process::{PidfdFlags, pidfd_open};
+        use tokio::io::Interest;
+        use tokio::io::unix::AsyncFd;
+
+        let opened = self.group.map(|process| pidfd_open(process, PidfdFlags::empty()));
+        match opened {
+            Some(Ok(process)) => Ok(Signs::Process(AsyncFd::with_interest(
+                process,
+                Interest::READABLE,
+            )?)),
+            // A system before Linux 5.3, or one that forbids it.
+            _ => Signs::of_any_child(),
+        }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn signs_of_its_end(&self) -> io::Result<Signs> {
+        Signs::of_any_child()
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        if !self.spares_family {
+            self.send_kill();
+        }
+        if !matches!(self.try_wait(), Ok(None)) {
+            return;
+        }
+        // It is dying: somebody must collect it. A thread does not keep this program from its own end.
+        let Some(process) = self.group else { return };
+        let _ = std::thread::Builder::new()
+            .name("flowmeter-reaper".to_owned())
+            .spawn(move || waitpid(Some(process), WaitOptions::empty()));
+    }
+}
+
+/// What tells that the child may have ended.
+enum Signs {
+    /// The process itself.
+    #[cfg(target_os = "linux")]
+    Process(tokio::io::unix::AsyncFd<std::os::fd::OwnedFd>),
+    /// Any child of this program: the one in question must be asked.
+    AnyChild(tokio::signal::unix::Signal),
+}
+
+impl Signs {
+    fn of_any_child() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self::AnyChild(signal(SignalKind::child())?))
+    }
+
+    async fn next(&mut self) -> io::Result<()> {
+        match self {
+            #[cfg(target_os = "linux")]
+            Self::Process(process) => {
+                process.readable().await?.clear_ready();
+            }
+            Self::AnyChild(signal) => {
+                signal.recv().await;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The most memory that this program held so far: a new process counts as that large until it runs its own
+/// program (Linux: `exec` takes the old size over as the first maximum). 0 where the system does not say.
+fn own_memory_max_bytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kibibytes = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+    kibibytes.unwrap_or(0).saturating_mul(1024)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,327 @@
+//! Sums over the executions of a node, and over those of a node type.
+//!
+//! A figure that nobody measured is not in its sum, and the sum of nothing is unknown.
+
+use smol_str::SmolStr;
+
+use super::durations::{DurationSummary, Durations, SketchBudget};
+use super::llm::{LlmSample, LlmTotals, share};
+
+/// One execution of a node as the aggregation sees it.
+#[derive(Clone, Debug)]
+pub struct NodeSample<'a> {
+    /// Its id; `outer/inner` in a nested workflow.
+    pub id: &'a str,
+    /// Its type, such as `shell`.
+    pub node_type: &'a str,
+    /// Whether it failed or was stopped.
+    pub failed: bool,
+    /// Whether its failure was already counted by [`super::Aggregator::error`].
+    pub failure_counted: bool,
+    /// Attempts at its `exec`; 0 where unknown.
+    pub attempts: u64,
+    /// How long it took; `None` where unknown.
+    pub duration_ns: Option<u64>,
+    /// CPU time of this process that it took; `None` where unknown.
+    pub cpu_ns: Option<u64>,
+    /// How long it was ready but had to wait for a place; `None` where it had none to wait for.
+    pub queue_ns: Option<u64>,
+    /// CPU time of the processes that it started; `None` where it started none.
+    pub children_cpu_ns: Option<u64>,
+    /// The most memory that one of those processes held.
+    pub children_memory_max_bytes: Option<u64>,
+}
+
+impl<'a> NodeSample<'a> {
+    /// An execution that went well; nothing else is known of it.
+    #[must_use]
+    pub fn new(id: &'a str, node_type: &'a str) -> Self {
+        Self {
+            id,
+            node_type,
+            failed: false,
+            failure_counted: false,
+            attempts: 0,
+            duration_ns: None,
+            cpu_ns: None,
+            queue_ns: None,
+            children_cpu_ns: None,
+            children_memory_max_bytes: None,
+        }
+    }
+}
+
+/// One item of a batch as the aggregation sees it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ItemSample {
+    /// Whether it failed or was stopped.
+    pub failed: bool,
+    /// How long it was ready but had to wait for a place; `None` where unknown.
+    pub queue_ns: Option<u64>,
+}
+
+/// How long something waited for a place to run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct QueueTime {
+    /// How often that is known.
+    pub count: u64,
+    /// All waits together.
+    pub sum_ns: u64,
+    /// The longest.
+    pub max_ns: u64,
+}
+
+impl QueueTime {
+    fn add(&mut self, queue_ns: Option<u64>) {
+        if let Some(queue_ns) = queue_ns {
+            self.count += 1;
+            self.sum_ns = self.sum_ns.saturating_add(queue_ns);
+            self.max_ns = self.max_ns.max(queue_ns);
+        }
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.count += other.count;
+        self.sum_ns = self.sum_ns.saturating_add(other.sum_ns);
+        self.max_ns = self.max_ns.max(other.max_ns);
+    }
+}
+
+fn add_known(sum: &mut Option<u64>, figure: Option<u64>) {
+    if let Some(figure) = figure {
+        *sum = Some(sum.unwrap_or(0).saturating_add(figure));
+    }
+}
+
+/// What is counted of a node, a type, and of all nodes together.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct NodeCounts {
+    pub(crate) runs: u64,
+    pub(crate) failures: u64,
+    failures_counted: u64,
+    attempts: u64,
+    cpu_ns: Option<u64>,
+    children_cpu_ns: Option<u64>,
+    children_memory_max_bytes: Option<u64>,
+    queue: QueueTime,
+}
+
+impl NodeCounts {
+    pub(crate) fn add(&mut self, sample: &NodeSample<'_>) {
+        self.runs += 1;
+        self.failures += u64::from(sample.failed);
+        self.failures_counted += u64::from(sample.failed && sample.failure_counted);
+        self.attempts += sample.attempts;
+        add_known(&mut self.cpu_ns, sample.cpu_ns);
+        add_known(&mut self.children_cpu_ns, sample.children_cpu_ns);
+        self.children_memory_max_bytes = self
+            .children_memory_max_bytes
+            .max(sample.children_memory_max_bytes);
+        self.queue.add(sample.queue_ns);
+    }
+
+    pub(crate) fn merge(&mut self, other: &Self) {
+        self.runs += other.runs;
+        self.failures += other.failures;
+        self.failures_counted += other.failures_counted;
+        self.attempts += other.attempts;
+        add_known(&mut self.cpu_ns, other.cpu_ns);
+        add_known(&mut self.children_cpu_ns, other.children_cpu_ns);
+        self.children_memory_max_bytes = self
+            .children_memory_max_bytes
+            .max(other.children_memory_max_bytes);
+        self.queue.merge(&other.queue);
+    }
+
+    /// Failures that nobody else counts.
+    pub(crate) fn own_errors(&self) -> u64 {
+        self.failures - self.failures_counted
+    }
+
+    /// The same for the reader, with what stands beside the counts.
+    pub(crate) fn summary(&self, durations: DurationSummary) -> TypeMetrics {
+        TypeMetrics {
+            runs: self.runs,
+            failures: self.failures,
+            durations,
+            cpu_ns: self.cpu_ns,
+            children_cpu_ns: self.children_cpu_ns,
+            children_memory_max_bytes: self.children_memory_max_bytes,
+            queue: self.queue,
+        }
+    }
+}
+
+/// All executions of one node type.
+#[derive(Clone, Default)]
+pub(crate) struct TypeTotals {
+    counts: NodeCounts,
+    durations: Durations,
+}
+
+impl TypeTotals {
+    pub(crate) fn add(&mut self, sample: &NodeSample<'_>, budget: &mut SketchBudget) {
+        self.counts.add(sample);
+        if let Some(duration_ns) = sample.duration_ns {
+            self.durations.add(duration_ns, budget);
+        }
+    }
+
+    pub(crate) fn merge(&mut self, other: &Self, budget: &mut SketchBudget) {
+        self.counts.merge(&other.counts);
+        self.durations.merge(&other.durations, budget);
+    }
+
+    pub(crate) fn summary(&self, ns_per_unit: f64) -> TypeMetrics {
+        self.counts.summary(self.durations.summary(ns_per_unit))
+    }
+}
+
+/// All executions of one node.
+#[derive(Clone, Default)]
+pub(crate) struct NodeTotals {
+    pub(crate) node_type: SmolStr,
+    /// Where its type is in the table of types, once it has one.
+    pub(crate) type_place: Option<Option<u32>>,
+    counts: NodeCounts,
+    durations: Durations,
+    items: u64,
+    failed_items: u64,
+    llm: Option<Box<LlmTotals>>,
+}
+
+impl NodeTotals {
+    pub(crate) fn add(&mut self, sample: &NodeSample<'_>, budget: &mut SketchBudget) {
+        self.counts.add(sample);
+        if let Some(duration_ns) = sample.duration_ns {
+            self.durations.add(duration_ns, budget);
+        }
+    }
+
+    pub(crate) fn add_item(&mut self, item: &ItemSample) {
+        self.items += 1;
+        self.failed_items += u64::from(item.failed);
+        self.counts.queue.add(item.queue_ns);
+    }
+
+    pub(crate) fn add_llm_call(&mut self, call: &LlmSample<'_>) {
+        self.llm.get_or_insert_default().add(call);
+    }
+
+    pub(crate) fn merge(&mut self, other: &Self, budget: &mut SketchBudget) {
+        self.counts.merge(&other.counts);
+        self.durations.merge(&other.durations, budget);
+        self.items += other.items;
+        self.failed_items += other.failed_items;
+        if let Some(theirs) = &other.llm {
+            self.llm.get_or_insert_default().merge(theirs);
+        }
+    }
+
+    pub(crate) fn summary(&self, ns_per_unit: f64) -> NodeMetrics {
+        let durations = self.durations.summary(ns_per_unit);
+        let TypeMetrics {
+            runs,
+            failures,
+            cpu_ns,
+            children_cpu_ns,
+            children_memory_max_bytes,
+            queue,
+            ..
+        } = self.counts.summary(durations);
+        NodeMetrics {
+            node_type: self.node_type.clone(),
+            runs,
+            failures,
+            attempts: self.counts.attempts,
+            items: self.items,
+            failed_items: self.failed_items,
+            duration_ns: durations.sum_ns,
+            durations,
+            cpu_ns,
+            children_cpu_ns,
+            children_memory_max_bytes,
+            queue,
+            llm: self.llm.as_deref().cloned().unwrap_or_default(),
+        }
+    }
+}
+
+/// What became of one node.
+#[derive(Clone, Debug, Default)]
+pub struct NodeMetrics {
+    /// Its type.
+    pub node_type: SmolStr,
+    /// How often it ran.
+    pub runs: u64,
+    /// How often it failed.
+    pub failures: u64,
+    /// Attempts at its `exec`, over all runs.
+    pub attempts: u64,
+    /// Items of its batches, over all runs.
+    pub items: u64,
+    /// Items that failed.
+    pub failed_items: u64,
+    /// Time from `prep` to `post`, over all runs.
+    pub duration_ns: u64,
+    /// The same run by run.
+    pub durations: DurationSummary,
+    /// CPU time that it took in this process, over all runs; `None` where it was not measured.
+    pub cpu_ns: Option<u64>,
+    /// CPU time of the processes that it started; `None` where it started none.
+    pub children_cpu_ns: Option<u64>,
+    /// The most memory that one of those processes held.
+    pub children_memory_max_bytes: Option<u64>,
+    /// How long items of its batches were ready but waited for a place.
+    pub queue: QueueTime,
+    /// Its LLM calls.
+    pub llm: LlmTotals,
+}
+
+impl NodeMetrics {
+    /// Share of its executions that failed; 0 where it never ran.
+    #[must_use]
+    pub fn error_rate(&self) -> f64 {
+        share(self.failures, self.runs)
+    }
+
+    /// What it has in common with a type.
+    pub(crate) fn resources(&self) -> TypeMetrics {
+        TypeMetrics {
+            runs: self.runs,
+            failures: self.failures,
+            durations: self.durations,
+            cpu_ns: self.cpu_ns,
+            children_cpu_ns: self.children_cpu_ns,
+            children_memory_max_bytes: self.children_memory_max_bytes,
+            queue: self.queue,
+        }
+    }
+}
+
+/// What became of all nodes of a type.
+#[derive(Clone, Debug, Default)]
+pub struct TypeMetrics {
+    /// How often they ran.
+    pub runs: u64,
+    /// How often they failed.
+    pub failures: u64,
+    /// How long they took.
+    pub durations: DurationSummary,
+    /// CPU time that they took in this process; `None` where it was not measured.
+    pub cpu_ns: Option<u64>,
+    /// CPU time of the processes that they started; `None` where they started none.
+    pub children_cpu_ns: Option<u64>,
+    /// The most memory that one of those processes held.
+    pub children_memory_max_bytes: Option<u64>,
+    /// How long they were ready but waited for a place.
+    pub queue: QueueTime,
+}
+
+impl TypeMetrics {
+    /// Share of the executions that failed; 0 where there were none.
+    #[must_use]
+    pub fn error_rate(&self) -> f64 {
+        share(self.failures, self.runs)
+    }
+}

@@ -1,0 +1,315 @@
+//! What was added up, for the reader and as JSON of the agreed shape.
+//!
+//! Times are in seconds here. Never a zero for what is unknown: that is null.
+
+use flowmeter_model::CostTotal;
+use serde::{Serialize, Serializer};
+use serde_json::{Map, Value, json};
+use smol_str::SmolStr;
+
+use super::llm::{LlmTotals, ModelMetrics, share};
+use super::nodes::{NodeMetrics, QueueTime, TypeMetrics};
+
+/// Nanoseconds in a second.
+const SECOND_NS: f64 = 1e9;
+
+/// The memory of this whole process while the run went on (resident set size): what else the process did at that
+/// time is in it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MemoryUsage {
+    /// At the first look.
+    pub start_bytes: u64,
+    /// At the last look.
+    pub end_bytes: u64,
+    /// The most that was seen.
+    pub peak_bytes: u64,
+}
+
+impl MemoryUsage {
+    /// How much more it was at the last look than at the first.
+    #[must_use]
+    pub fn change_bytes(&self) -> i64 {
+        let difference = i128::from(self.end_bytes) - i128::from(self.start_bytes);
+        i64::try_from(difference).unwrap_or(if difference > 0 { i64::MAX } else { i64::MIN })
+    }
+
+    pub(crate) fn to_json(&self) -> Value {
+        json!({
+            "scope": "process",
+            "start_bytes": self.start_bytes,
+            "end_bytes": self.end_bytes,
+            "change_bytes": self.change_bytes(),
+            "peak_bytes": self.peak_bytes,
+        })
+    }
+}
+
+/// How much happened a second: counts by the workflow's duration, or, where that is unknown, by the time from the
+/// first event to the last. Events always count by the latter if it is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Throughput {
+    /// Events of every type; `None` where they were not counted.
+    pub events_per_second: Option<f64>,
+    /// Node executions.
+    pub nodes_per_second: Option<f64>,
+    /// Calls to models.
+    pub llm_calls_per_second: Option<f64>,
+    /// Tokens, input and output.
+    pub tokens_per_second: Option<f64>,
+}
+
+impl Throughput {
+    pub(crate) fn to_json(self) -> Value {
+        let mut object = Map::new();
+        if let Some(rate) = self.events_per_second {
+            object.insert("events_per_second".into(), rate.into());
+        }
+        object.insert("nodes_per_second".into(), self.nodes_per_second.into());
+        object.insert("llm_calls_per_second".into(), self.llm_calls_per_second.into());
+        object.insert("tokens_per_second".into(), self.tokens_per_second.into());
+        object.into()
+    }
+}
+
+/// What an [`super::Aggregator`] added up.
+#[derive(Clone, Debug, Default)]
+pub struct AggregatedMetrics {
+    /// The time in which at least one workflow ran; `None` where no start or end said when it was.
+    pub workflow_duration_ns: Option<u64>,
+    /// Workflows that began.
+    pub workflows: u64,
+    /// Events that were counted.
+    pub events: u64,
+    /// Node executions.
+    pub nodes_executed: u64,
+    /// Node executions that failed or were stopped.
+    pub nodes_failed: u64,
+    /// Errors that were reported, and failed executions for which none was.
+    pub error_count: u64,
+    /// All nodes together; durations are not.
+    pub all: TypeMetrics,
+    /// All LLM calls.
+    pub llm: ModelMetrics,
+    /// LLM calls by model, in the order in which models were first called.
+    pub models: Vec<(SmolStr, ModelMetrics)>,
+    /// Calls to models beyond the bound of the table.
+    pub other_models: Option<ModelMetrics>,
+    /// Node types, in the order in which they first ended.
+    pub types: Vec<(SmolStr, TypeMetrics)>,
+    /// Executions of types beyond the bound of the table.
+    pub other_types: Option<TypeMetrics>,
+    /// Nodes in the order in which they first ended; nested ones as `outer/inner`.
+    pub nodes: Vec<(SmolStr, NodeMetrics)>,
+    /// Executions of nodes beyond the bound of the table.
+    pub other_nodes: Option<NodeMetrics>,
+    /// The memory of the process; `None` where nobody looked.
+    pub memory: Option<MemoryUsage>,
+    /// How much happened a second.
+    pub throughput: Throughput,
+}
+
+impl AggregatedMetrics {
+    /// Share of node executions that did well; 1.0 where no node ran.
+    #[must_use]
+    pub fn success_rate(&self) -> f64 {
+        1.0 - self.error_rate()
+    }
+
+    /// Share of node executions that failed; 0 where no node ran.
+    #[must_use]
+    pub fn error_rate(&self) -> f64 {
+        share(self.nodes_failed, self.nodes_executed)
+    }
+
+    /// The agreed object: `workflow_duration`, `node_durations`, `node_counts`, `error_count`, `success_rate`,
+    /// `memory_usage`, `throughput`, and more beside. Times are in seconds, sizes in bytes; null is unknown.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        let mut object = Map::new();
+        let seconds = |ns: Option<u64>| Value::from(ns.map(|ns| ns as f64 / SECOND_NS));
+        object.insert("workflow_duration".into(), seconds(self.workflow_duration_ns));
+        object.insert("workflow_count".into(), self.workflows.into());
+        add_types(&mut object, &self.types, self.other_types.as_ref());
+        object.insert("node_count".into(), self.nodes_executed.into());
+        object.insert("error_count".into(), self.error_count.into());
+        object.insert("error_rate".into(), self.error_rate().into());
+        object.insert("success_rate".into(), self.success_rate().into());
+        object.insert(
+            "memory_usage".into(),
+            self.memory.as_ref().map(MemoryUsage::to_json).into(),
+        );
+        object.insert("throughput".into(), self.throughput.to_json());
+        object.insert("event_count".into(), self.events.into());
+        add_resources(&mut object, &self.all);
+        object.extend(llm_object(&self.llm));
+        object.insert("nodes".into(), object_of(&self.nodes, node_object));
+        if let Some(others) = &self.other_nodes {
+            object.insert("other_nodes".into(), node_object(others).into());
+        }
+        if self.llm.llm.calls > 0 {
+            object.insert("models".into(), object_of(&self.models, llm_object));
+        }
+        if let Some(others) = &self.other_models {
+            object.insert("other_models".into(), llm_object(others).into());
+        }
+        object.into()
+    }
+}
+
+impl Serialize for AggregatedMetrics {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.to_json().serialize(serializer)
+    }
+}
+
+fn object_of<M>(named: &[(SmolStr, M)], object: impl Fn(&M) -> Map<String, Value>) -> Value {
+    let objects: Map<String, Value> = named
+        .iter()
+        .map(|(name, metrics)| (name.to_string(), object(metrics).into()))
+        .collect();
+    objects.into()
+}
+
+/// `node_durations` and `node_counts`, by type.
+fn add_types(
+    object: &mut Map<String, Value>,
+    types: &[(SmolStr, TypeMetrics)],
+    others: Option<&TypeMetrics>,
+) {
+    let durations: Map<String, Value> = types
+        .iter()
+        .map(|(name, metrics)| (name.to_string(), metrics.durations.to_json(SECOND_NS)))
+        .collect();
+    let counts: Map<String, Value> = types
+        .iter()
+        .map(|(name, metrics)| (name.to_string(), metrics.runs.into()))
+        .collect();
+    object.insert("node_durations".into(), durations.into());
+    object.insert("node_counts".into(), counts.into());
+    if let Some(others) = others {
+        object.insert("other_node_durations".into(), others.durations.to_json(SECOND_NS));
+        object.insert("other_node_count".into(), others.runs.into());
+    }
+}
+
+/// `cpu_time`, `child_cpu_time`, `child_memory_max_bytes`, `queue_time`: what is known of them.
+fn add_resources(object: &mut Map<String, Value>, metrics: &TypeMetrics) {
+    let times = [
+        ("cpu_time", metrics.cpu_ns),
+        ("child_cpu_time", metrics.children_cpu_ns),
+    ];
+    for (name, ns) in times {
+        if let Some(ns) = ns {
+            object.insert(name.into(), (ns as f64 / SECOND_NS).into());
+        }
+    }
+    if let Some(bytes) = metrics.children_memory_max_bytes {
+        object.insert("child_memory_max_bytes".into(), bytes.into());
+    }
+    if metrics.queue.count > 0 {
+        object.insert("queue_time".into(), queue_json(&metrics.queue, SECOND_NS));
+    }
+}
+
+/// A queue time in units of this many nanoseconds.
+fn queue_json(queue: &QueueTime, ns_per_unit: f64) -> Value {
+    json!({
+        "sum": queue.sum_ns as f64 / ns_per_unit,
+        "max": queue.max_ns as f64 / ns_per_unit,
+        "count": queue.count,
+    })
+}
+
+fn node_object(node: &NodeMetrics) -> Map<String, Value> {
+    let mut object = Map::new();
+    object.insert("type".into(), node.node_type.as_str().into());
+    object.insert("count".into(), node.runs.into());
+    object.insert("failures".into(), node.failures.into());
+    object.insert("error_rate".into(), node.error_rate().into());
+    object.insert("durations".into(), node.durations.to_json(SECOND_NS));
+    if node.attempts > 0 {
+        object.insert("attempts".into(), node.attempts.into());
+    }
+    if node.items > 0 {
+        object.insert("items".into(), node.items.into());
+        object.insert("failed_items".into(), node.failed_items.into());
+    }
+    add_resources(&mut object, &node.resources());
+    if node.llm.calls > 0 {
+        object.extend(totals_object(&node.llm));
+    }
+    object
+}
+
+fn llm_object(model: &ModelMetrics) -> Map<String, Value> {
+    let mut object = totals_object(&model.llm);
+    if model.llm.calls > 0 {
+        object.insert("llm_error_rate".into(), model.llm.error_rate().into());
+        object.insert("llm_durations".into(), model.durations.to_json(SECOND_NS));
+        if model.time_to_first_token.count > 0 {
+            object.insert(
+                "time_to_first_token".into(),
+                model.time_to_first_token.to_json(SECOND_NS),
+            );
+        }
+    }
+    object
+}
+
+#[derive(Serialize)]
+struct TokensJson {
+    input: u64,
+    output: u64,
+    total: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    cache_read: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    cache_write: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    reasoning: u64,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
+impl From<&LlmTotals> for TokensJson {
+    fn from(totals: &LlmTotals) -> Self {
+        Self {
+            input: totals.input_tokens,
+            output: totals.output_tokens,
+            total: totals.total_tokens(),
+            cache_read: totals.cache_read_tokens,
+            cache_write: totals.cache_write_tokens,
+            reasoning: totals.reasoning_tokens,
+        }
+    }
+}
+
+/// `cost_usd`, null where nothing could be priced, and `cost_status` beside it.
+pub(crate) fn add_cost(object: &mut Map<String, Value>, cost: &CostTotal) {
+    object.insert(
+        "cost_usd".into(),
+        cost.amount().map_or(Value::Null, |amount| json!(amount)),
+    );
+    object.insert("cost_status".into(), cost.status().as_str().into());
+    if cost.unpriced_calls > 0 {
+        object.insert("unpriced_calls".into(), cost.unpriced_calls.into());
+        object.insert(
+            "unpriced_models".into(),
+            cost.unpriced_models.iter().map(ToString::to_string).collect(),
+        );
+    }
+}
+
+/// Calls, tokens and cost.
+pub(crate) fn totals_object(totals: &LlmTotals) -> Map<String, Value> {
+    let mut object = Map::new();
+    object.insert("llm_calls".into(), totals.calls.into());
+    if totals.failed_calls > 0 {
+        object.insert("failed_llm_calls".into(), totals.failed_calls.into());
+    }
+    object.insert("tokens".into(), json!(TokensJson::from(totals)));
+    add_cost(&mut object, &totals.cost);
+    object
+}
