@@ -3,6 +3,7 @@
 //! Never acts on an argument and never holds a setting: `config` turns flags into settings, `commands` acts.
 
 mod export;
+mod flush;
 mod pipeline;
 mod sampling;
 mod telemetry;
@@ -14,6 +15,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 pub(crate) use export::{BackendWish, ExportArgs, FileKind, SemconvArg};
+pub(crate) use flush::FlushArgs;
 pub(crate) use pipeline::{GraphForm, PipelineArgs};
 pub(crate) use sampling::{SampleArgs, SamplingArgs};
 pub(crate) use telemetry::TelemetryArgs;
@@ -59,6 +61,8 @@ pub(crate) enum Command {
     Nodes(NodesArgs),
     /// Print the JSON Schema of workflow files
     Schema(SchemaArgs),
+    /// Send the telemetry that OTLP receivers could not take before runs ended
+    Flush(FlushArgs),
     /// Run a demonstration: a real workflow against a model server inside this process
     Demo(DemoArgs),
     /// Print the flow that all telemetry goes through

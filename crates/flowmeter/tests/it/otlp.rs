@@ -145,7 +145,7 @@ fn flush(spool: &Spool, variables: &[(&str, &str)]) -> FlushReport {
         let found = variables.iter().find(|(known, _)| *known == name);
         found.map(|(_, value)| (*value).to_owned())
     };
-    flush_spool(spool, &find, Duration::from_secs(2)).unwrap()
+    flush_spool(spool, &[], &find, Duration::from_secs(2)).unwrap()
 }
 
 /// An address where nobody listens.
@@ -604,8 +604,20 @@ fn flush_leads_no_key_to_a_receiver_that_it_is_not_for() {
     );
     assert_eq!(spool.requests().unwrap().len(), 1);
 
-    let report = flush(&spool, &[]);
+    let mut named = traces_to(&receiver);
+    named
+        .traces
+        .as_mut()
+        .unwrap()
+        .headers
+        .set("authorization", "Bearer own")
+        .unwrap();
+    let report = flush_spool(&spool, &[named], &|_| None, Duration::from_secs(2)).unwrap();
     assert!(report.is_complete(), "{report:?}");
+    assert_eq!(
+        receiver.seen().last().unwrap().header("authorization"),
+        "Bearer own"
+    );
     receiver.will([
         Reply::Http(503, &[], Vec::new()),
         Reply::Http(503, &[], Vec::new()),
@@ -631,7 +643,7 @@ fn two_flushes_at_once_send_everything_once() {
     std::thread::scope(|scope| {
         for _ in 0..2 {
             let own = Spool::new(folder.path().join("spool"));
-            scope.spawn(move || flush_spool(&own, &|_| None, Duration::from_secs(10)).unwrap());
+            scope.spawn(move || flush_spool(&own, &[], &|_| None, Duration::from_secs(10)).unwrap());
         }
     });
     let mut contents: Vec<Vec<u8>> = receiver

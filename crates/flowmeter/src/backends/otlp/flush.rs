@@ -141,13 +141,17 @@ pub enum FlushError {
     Runtime(#[source] std::io::Error),
 }
 
-/// Sends everything that waits in `spool`, no longer than `time_max`. Keys come from `variables`.
+/// Sends everything that waits in `spool`, no longer than `time_max`.
+///
+/// Headers and certificates are those of `configs`, else those that `variables` give. A receiver that neither names
+/// gets its requests without any.
 ///
 /// # Errors
 /// [`FlushError`] when the spool cannot be read or nothing can be sent at all. What could not be sent is in the
 /// report.
 pub fn flush_spool(
     spool: &Spool,
+    configs: &[OtlpConfig],
     variables: Variables<'_>,
     time_max: Duration,
 ) -> Result<FlushReport, FlushError> {
@@ -157,7 +161,7 @@ pub fn flush_spool(
     let runtime = runtime.map_err(FlushError::Runtime)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let route = |request: &SpooledRequest| {
-        let destination = destination_of(request, variables);
+        let destination = destination_of(request, configs, variables);
         Some(destination.map(|destination| Route {
             transport: sender::transport(&destination, &clock),
             timeout: destination.timeout,
@@ -173,19 +177,30 @@ pub fn flush_spool(
     Ok(FlushReport { expired, ..report })
 }
 
-/// The way to the receiver of a spooled request: with the headers of the settings that hold now, where they lead to
-/// the same receiver, and without any where they do not.
-fn destination_of(request: &SpooledRequest, variables: Variables<'_>) -> Result<OtlpDestination, String> {
-    let config = match Preset::parse(&request.name) {
+/// The way to the receiver of a spooled request: with the headers of the settings that lead to it now, and without
+/// any where none do.
+fn destination_of(
+    request: &SpooledRequest,
+    configs: &[OtlpConfig],
+    variables: Variables<'_>,
+) -> Result<OtlpDestination, String> {
+    let leads_there = |config: &OtlpConfig| {
+        let destination = config.destination(request.signal)?;
+        let is_same = config.name == request.name
+            && destination.protocol == request.protocol
+            && destination.endpoint.identity() == request.endpoint;
+        is_same.then(|| destination.clone())
+    };
+    if let Some(destination) = configs.iter().find_map(leads_there) {
+        return Ok(destination);
+    }
+    let from_variables = match Preset::parse(&request.name) {
         Ok(preset) => preset.config(variables),
         Err(_) => OtlpConfig::from_environment(variables),
     };
-    let config = config.map_err(|error| with_causes(&error))?;
-    let configured = config.destination(request.signal).filter(|destination| {
-        destination.protocol == request.protocol && destination.endpoint.identity() == request.endpoint
-    });
-    if let Some(destination) = configured {
-        return Ok(destination.clone());
+    let from_variables = from_variables.map_err(|error| with_causes(&error))?;
+    if let Some(destination) = leads_there(&from_variables) {
+        return Ok(destination);
     }
     let endpoint = OtlpEndpoint::parse(&request.endpoint, request.protocol, false);
     let endpoint = endpoint.map_err(|error| error.to_string())?;
