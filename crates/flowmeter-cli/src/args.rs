@@ -4,6 +4,7 @@
 
 mod export;
 mod format;
+mod flush;
 mod pipeline;
 mod sampling;
 mod telemetry;
@@ -16,6 +17,7 @@ use clap_complete::Shell;
 
 pub(crate) use export::{BackendWish, ExportArgs, FileKind, SemconvArg};
 pub(crate) use format::{EventFormatArg, FormatArgs};
+pub(crate) use flush::FlushArgs;
 pub(crate) use pipeline::{GraphForm, PipelineArgs};
 pub(crate) use sampling::{SampleArgs, SamplingArgs};
 pub(crate) use telemetry::TelemetryArgs;
@@ -63,6 +65,8 @@ pub(crate) enum Command {
     Nodes(NodesArgs),
     /// Print the JSON Schema of workflow files
     Schema(SchemaArgs),
+    /// Send the telemetry that OTLP receivers could not take before runs ended
+    Flush(FlushArgs),
     /// Run a demonstration: a real workflow against a model server inside this process
     Demo(DemoArgs),
     /// Print the flow that all telemetry goes through

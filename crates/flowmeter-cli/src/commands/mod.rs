@@ -6,6 +6,7 @@ mod completions;
 mod config;
 mod demo;
 mod format;
+mod flush;
 mod nodes;
 mod pipeline;
 mod run;
@@ -80,6 +81,7 @@ fn perform(command: Option<Command>, output: &Output) -> Result<Exit> {
         Some(Command::Nodes(args)) => nodes::run(&args, output),
         Some(Command::Schema(_)) => schema::run(output),
         Some(Command::Pipeline(args)) => pipeline::run(&args, output),
+        Some(Command::Flush(args)) => flush::run(&args, &home, output),
         Some(Command::Demo(args)) => demo::run(args, &home, output),
         Some(Command::Sample(args)) => sample::run(&args, output),
         Some(Command::Config(args)) => config::run(&args, &home, output),

@@ -6,6 +6,7 @@
 mod describing;
 mod examples;
 mod failures;
+mod flush;
 mod interruptions;
 mod prices;
 mod propagation;
