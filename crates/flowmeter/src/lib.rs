@@ -92,6 +92,7 @@ pub use sampling::{
     SamplerSetting, SamplingDecision, SamplingRate, TailRules, Threshold, TraceState, minimal_form,
 };
 pub use trace_file::{
-    FORMAT, KeepTrace, ReadError, TraceDocument, TraceFileError, read_trace, write_trace_json,
+    FORMAT, KeepTrace, ReadError, TraceDocument, TraceFileError, TraceFollower, TraceProgress, read_trace,
+    write_trace_json,
 };
 pub use traced::{NodeDescription, Traced};

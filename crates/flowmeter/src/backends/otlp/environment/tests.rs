@@ -59,7 +59,11 @@ fn the_general_endpoint_is_a_base_and_a_signals_own_is_complete() {
     .unwrap();
     assert_eq!(
         endpoints(&config),
-        ["http://c:4318/v1/traces", "http://l/", "http://m:9/taken/as/it/is"]
+        [
+            "http://c:4318/v1/traces",
+            "http://l/",
+            "http://m:9/taken/as/it/is"
+        ]
     );
 }
 
@@ -87,7 +91,10 @@ fn grpc_has_no_paths_and_its_scheme_or_insecure_decides_about_tls() {
         ("OTEL_EXPORTER_OTLP_METRICS_INSECURE", "yes"),
     ])
     .unwrap();
-    assert_eq!(endpoints(&config), ["https://c:1/", "http://c:1/", "https://c:1/"]);
+    assert_eq!(
+        endpoints(&config),
+        ["https://c:1/", "http://c:1/", "https://c:1/"]
+    );
     assert_eq!(
         config.warnings,
         ["OTEL_EXPORTER_OTLP_METRICS_INSECURE must be true or false, but is `yes`; taken as false"]
@@ -134,7 +141,11 @@ fn a_signals_own_value_wins_for_every_option() {
     assert_eq!(to.compression, OtlpCompression::None);
     assert_eq!(to.protocol, OtlpProtocol::Grpc);
     assert_eq!(to.endpoint.to_string(), "http://localhost:4317/");
-    let names: Vec<_> = to.headers.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap())).collect();
+    let names: Vec<_> = to
+        .headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.to_str().unwrap()))
+        .collect();
     assert_eq!(names, [("a", "own")]);
     assert_eq!(to.certificate.as_deref(), Some(Path::new("/own.pem")));
     assert_eq!(to.client_key.as_deref(), Some(Path::new("/key.pem")));
@@ -201,7 +212,11 @@ fn empty_counts_as_unset() {
 
 #[test]
 fn exporters_are_chosen_by_signal() {
-    let config = from(&[("OTEL_TRACES_EXPORTER", "none"), ("OTEL_LOGS_EXPORTER", "console")]).unwrap();
+    let config = from(&[
+        ("OTEL_TRACES_EXPORTER", "none"),
+        ("OTEL_LOGS_EXPORTER", "console"),
+    ])
+    .unwrap();
     assert!(config.traces.is_none() && config.logs.is_none() && config.metrics.is_some());
     let of = |value: &str| ExporterSelection::of(&|_| Some(value.to_owned()), Signal::Traces).0;
     let selected = |otlp, console| Some(ExporterSelection { otlp, console });
@@ -223,7 +238,10 @@ fn the_environment_may_ask_for_otlp() {
     assert!(asks(&[("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "http://c")]));
     assert!(asks(&[("OTEL_TRACES_EXPORTER", "otlp")]));
     assert!(!asks(&[("OTEL_TRACES_EXPORTER", "none")]));
-    assert!(!asks(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c"), ("OTEL_SDK_DISABLED", "True")]));
+    assert!(!asks(&[
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c"),
+        ("OTEL_SDK_DISABLED", "True")
+    ]));
 }
 
 #[test]
@@ -238,8 +256,11 @@ fn only_true_disables() {
 
 #[test]
 fn secrets_in_an_endpoint_are_no_part_of_its_identity() {
-    let config =
-        from(&[("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "https://user:hush@c/v1/traces?key=hush#x")]).unwrap();
+    let config = from(&[(
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+        "https://user:hush@c/v1/traces?key=hush#x",
+    )])
+    .unwrap();
     let endpoint = &traces(&config).endpoint;
     assert_eq!(endpoint.identity(), "https://c/v1/traces");
     assert!(!format!("{config:?}").contains("hush"), "{config:?}");

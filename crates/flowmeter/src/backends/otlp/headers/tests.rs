@@ -3,7 +3,9 @@
 use super::OtlpHeaders;
 
 fn pairs(headers: &OtlpHeaders) -> Vec<(&str, &str)> {
-    let pairs = headers.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap()));
+    let pairs = headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.to_str().unwrap()));
     pairs.collect()
 }
 
@@ -12,7 +14,11 @@ fn a_list_is_read_and_decoded() {
     let (headers, problems) = OtlpHeaders::parse("api-key=abc%20def, Authorization=Basic%20dTpw==,x=1=2,,");
     assert_eq!(
         pairs(&headers),
-        [("api-key", "abc def"), ("authorization", "Basic dTpw=="), ("x", "1=2")]
+        [
+            ("api-key", "abc def"),
+            ("authorization", "Basic dTpw=="),
+            ("x", "1=2")
+        ]
     );
     assert_eq!(problems, Vec::<String>::new());
 }
@@ -48,7 +54,10 @@ fn the_last_of_one_name_holds() {
 fn no_value_is_shown() {
     let (headers, _) = OtlpHeaders::parse("authorization=hush");
     let shown = format!("{headers:?}");
-    assert!(shown.contains("authorization") && !shown.contains("hush"), "{shown}");
+    assert!(
+        shown.contains("authorization") && !shown.contains("hush"),
+        "{shown}"
+    );
     let (_, value) = headers.iter().next().unwrap();
     assert!(!format!("{value:?}").contains("hush"));
 }

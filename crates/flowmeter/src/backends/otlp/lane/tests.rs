@@ -128,7 +128,11 @@ impl Bench {
     async fn ended(self) -> (Vec<(Duration, u64, usize)>, (u64, u64, u64, u64), bool) {
         drop(self.parts);
         let answers = self.lane.await.unwrap();
-        assert_eq!(self.queued.load(Ordering::Relaxed), 0, "all that was queued is dealt with");
+        assert_eq!(
+            self.queued.load(Ordering::Relaxed),
+            0,
+            "all that was queued is dealt with"
+        );
         let seen = self.receiver.seen.lock().clone();
         (seen, self.tally.counts(Signal::Traces), answers)
     }
@@ -183,13 +187,20 @@ async fn three_attempts_with_exponential_waits() {
     let (seen, counts, answers) = bench.ended().await;
     let times: Vec<Duration> = seen.iter().map(|(at, _, _)| *at).collect();
     assert_eq!(times, [S(0), S(2), S(6)]);
-    assert_eq!(counts, (0, 0, 0, 512), "without a spool they are lost, and counted");
+    assert_eq!(
+        counts,
+        (0, 0, 0, 512),
+        "without a spool they are lost, and counted"
+    );
     assert!(answers, "the next run may try again");
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_receivers_wish_counts_more_than_ours() {
-    let bench = bench([unavailable_for(S(7)), unavailable_for(S(0)), Answer::Takes], None);
+    let bench = bench(
+        [unavailable_for(S(7)), unavailable_for(S(0)), Answer::Takes],
+        None,
+    );
     bench.push(512, 10).await;
     let (seen, counts, _) = bench.ended().await;
     let times: Vec<Duration> = seen.iter().map(|(at, _, _)| *at).collect();

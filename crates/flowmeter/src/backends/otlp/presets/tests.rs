@@ -24,7 +24,13 @@ fn shown(preset: Preset, variables: Pairs<'_>) -> String {
         let Some(to) = config.destination(signal) else {
             continue;
         };
-        let _ = write!(text, "{} {} {:?}", to.protocol.as_str(), to.endpoint, to.compression);
+        let _ = write!(
+            text,
+            "{} {} {:?}",
+            to.protocol.as_str(),
+            to.endpoint,
+            to.compression
+        );
         for (name, value) in to.headers.iter() {
             let _ = write!(text, " {name}={}", value.to_str().unwrap());
         }
@@ -56,7 +62,10 @@ fn datadog() {
         ("DD_VERSION", "2"),
     ];
     let text = shown(Preset::Datadog, &tags);
-    assert!(text.contains("https://otlp.us5.datadoghq.com/v1/traces "), "{text}");
+    assert!(
+        text.contains("https://otlp.us5.datadoghq.com/v1/traces "),
+        "{text}"
+    );
     assert!(
         text.ends_with(
             "Delta service.name=s service.version=2 deployment.environment.name=test \
@@ -79,7 +88,10 @@ fn newrelic() {
         config.traces.unwrap().endpoint.to_string()
     };
     let key = |key| ("NEW_RELIC_LICENSE_KEY", key);
-    assert_eq!(host(&[key("eu01xx123")]), "https://otlp.eu01.nr-data.net/v1/traces");
+    assert_eq!(
+        host(&[key("eu01xx123")]),
+        "https://otlp.eu01.nr-data.net/v1/traces"
+    );
     assert_eq!(
         host(&[key("k"), ("NEW_RELIC_REGION", "EU")]),
         "https://otlp.eu01.nr-data.net/v1/traces"
@@ -92,14 +104,20 @@ fn newrelic() {
 
 #[test]
 fn langfuse() {
-    let keys = [("LANGFUSE_PUBLIC_KEY", "pk-lf-1234567890"), ("LANGFUSE_SECRET_KEY", "sk-lf-1234567890")];
+    let keys = [
+        ("LANGFUSE_PUBLIC_KEY", "pk-lf-1234567890"),
+        ("LANGFUSE_SECRET_KEY", "sk-lf-1234567890"),
+    ];
     expect_test::expect![[r#"
         http/protobuf https://cloud.langfuse.com/api/public/otel/v1/traces None authorization=Basic cGstbGYtMTIzNDU2Nzg5MDpzay1sZi0xMjM0NTY3ODkw x-langfuse-ingestion-version=4
         Cumulative"#]]
     .assert_eq(&shown(Preset::Langfuse, &keys));
     let own = [keys[0], keys[1], ("LANGFUSE_HOST", "http://localhost:3000/")];
     let text = shown(Preset::Langfuse, &own);
-    assert!(text.contains(" http://localhost:3000/api/public/otel/v1/traces "), "{text}");
+    assert!(
+        text.contains(" http://localhost:3000/api/public/otel/v1/traces "),
+        "{text}"
+    );
 }
 
 #[test]
@@ -109,7 +127,10 @@ fn phoenix() {
         Cumulative openinference.project.name=default openinference"#]]
     .assert_eq(&shown(Preset::Phoenix, &[]));
     let cloud = [
-        ("PHOENIX_COLLECTOR_ENDPOINT", "https://app.phoenix.arize.com/s/me/v1/traces"),
+        (
+            "PHOENIX_COLLECTOR_ENDPOINT",
+            "https://app.phoenix.arize.com/s/me/v1/traces",
+        ),
         ("PHOENIX_API_KEY", "k"),
         ("PHOENIX_CLIENT_HEADERS", "x-team=a%20b"),
         ("PHOENIX_PROJECT_NAME", "mine"),
@@ -118,13 +139,20 @@ fn phoenix() {
         http/protobuf https://app.phoenix.arize.com/s/me/v1/traces None authorization=Bearer k x-team=a b
         Cumulative openinference.project.name=mine openinference"#]]
     .assert_eq(&shown(Preset::Phoenix, &cloud));
-    let grpc = [("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"), ("PHOENIX_COLLECTOR_ENDPOINT", "http://p:6006")];
+    let grpc = [
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+        ("PHOENIX_COLLECTOR_ENDPOINT", "http://p:6006"),
+    ];
     assert!(shown(Preset::Phoenix, &grpc).starts_with("grpc http://p:4317/ "));
 }
 
 #[test]
 fn honeycomb() {
-    let set = [("HONEYCOMB_API_KEY", "k"), ("HONEYCOMB_DATASET", "d"), ("HONEYCOMB_METRICS_DATASET", "m")];
+    let set = [
+        ("HONEYCOMB_API_KEY", "k"),
+        ("HONEYCOMB_DATASET", "d"),
+        ("HONEYCOMB_METRICS_DATASET", "m"),
+    ];
     expect_test::expect![[r#"
         http/protobuf https://api.honeycomb.io/v1/traces Gzip x-honeycomb-team=k x-honeycomb-dataset=d
         http/protobuf https://api.honeycomb.io/v1/logs Gzip x-honeycomb-team=k x-honeycomb-dataset=d
@@ -159,10 +187,18 @@ fn a_missing_key_names_its_variable() {
     ];
     for (preset, variable) in needs {
         let error = config(preset, &[]).unwrap_err().to_string();
-        assert!(error.contains(variable) && error.contains(preset.as_str()), "{error}");
+        assert!(
+            error.contains(variable) && error.contains(preset.as_str()),
+            "{error}"
+        );
     }
     let half = [("LANGFUSE_PUBLIC_KEY", "pk")];
-    assert!(config(Preset::Langfuse, &half).unwrap_err().to_string().contains("LANGFUSE_SECRET_KEY"));
+    assert!(
+        config(Preset::Langfuse, &half)
+            .unwrap_err()
+            .to_string()
+            .contains("LANGFUSE_SECRET_KEY")
+    );
     let unusable = [("DD_API_KEY", "hu\nsh")];
     let error = config(Preset::Datadog, &unusable).unwrap_err().to_string();
     assert!(error.contains("DD_API_KEY") && !error.contains("hu\n"), "{error}");
@@ -206,7 +242,10 @@ fn several_backends_never_share_the_variables_of_one_receiver() {
     let variables = |name: &str| variables.get(name).map(|value| (*value).to_owned());
     let endpoints = |names: &[&str]| -> Vec<String> {
         let configs = OtlpConfig::of_backends(names, &variables).unwrap();
-        configs.iter().map(|config| config.traces.as_ref().unwrap().endpoint.to_string()).collect()
+        configs
+            .iter()
+            .map(|config| config.traces.as_ref().unwrap().endpoint.to_string())
+            .collect()
     };
     assert_eq!(endpoints(&["datadog"]), ["http://127.0.0.1:9/v1/traces"]);
     assert_eq!(
@@ -217,7 +256,9 @@ fn several_backends_never_share_the_variables_of_one_receiver() {
             "http://localhost:6006/v1/traces",
         ]
     );
-    let error = OtlpConfig::of_backends(&["splunk"], &variables).unwrap_err().to_string();
+    let error = OtlpConfig::of_backends(&["splunk"], &variables)
+        .unwrap_err()
+        .to_string();
     assert_eq!(
         error,
         "there is no preset `splunk`; the presets are datadog, newrelic, langfuse, phoenix, honeycomb, grafana"

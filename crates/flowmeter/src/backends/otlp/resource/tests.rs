@@ -16,14 +16,19 @@ fn resource(service: Option<&str>, attributes: Option<&str>) -> (Vec<(String, St
 }
 
 fn owned(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
-    let pairs = pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+    let pairs = pairs
+        .iter()
+        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
     pairs.collect()
 }
 
 #[test]
 fn attributes_are_read_and_decoded() {
     let (pairs, warnings) = resource(None, Some("a.b=1, c=x%2Cy%3Dz ,service.name=from-attributes"));
-    assert_eq!(pairs, owned(&[("a.b", "1"), ("c", "x,y=z"), ("service.name", "from-attributes")]));
+    assert_eq!(
+        pairs,
+        owned(&[("a.b", "1"), ("c", "x,y=z"), ("service.name", "from-attributes")])
+    );
     assert!(warnings.is_empty());
 }
 
@@ -39,7 +44,10 @@ fn one_fault_discards_all_attributes_but_not_the_service_name() {
         let (pairs, warnings) = resource(Some("mine"), Some(faulty));
         assert_eq!(pairs, owned(&[("service.name", "mine")]), "{faulty}");
         assert_eq!(warnings.len(), 1, "{faulty}");
-        assert!(warnings[0].starts_with("OTEL_RESOURCE_ATTRIBUTES: "), "{warnings:?}");
+        assert!(
+            warnings[0].starts_with("OTEL_RESOURCE_ATTRIBUTES: "),
+            "{warnings:?}"
+        );
     }
 }
 

@@ -23,7 +23,10 @@ fn waits_scatter_by_half() {
         let policy = OtlpRetryPolicy::default();
         let middle = policy.backoff(failures, 0.5);
         let wait = policy.backoff(failures, random);
-        assert!(wait >= middle / 2 && wait <= middle * 3 / 2, "{wait:?} {middle:?}");
+        assert!(
+            wait >= middle / 2 && wait <= middle * 3 / 2,
+            "{wait:?} {middle:?}"
+        );
         Ok(())
     });
 }
@@ -34,8 +37,14 @@ fn a_receiver_may_say_when() {
     let after = |value| retry_after(value, now);
     assert_eq!(after("7"), Some(Duration::from_secs(7)));
     assert_eq!(after(" 0 "), Some(Duration::ZERO));
-    assert_eq!(after("Sun, 06 Nov 1994 08:49:47 GMT"), Some(Duration::from_secs(10)));
-    assert_eq!(after("Sunday, 06-Nov-94 08:49:47 GMT"), Some(Duration::from_secs(10)));
+    assert_eq!(
+        after("Sun, 06 Nov 1994 08:49:47 GMT"),
+        Some(Duration::from_secs(10))
+    );
+    assert_eq!(
+        after("Sunday, 06-Nov-94 08:49:47 GMT"),
+        Some(Duration::from_secs(10))
+    );
     assert_eq!(after("Sun Nov  6 08:49:47 1994"), Some(Duration::from_secs(10)));
     assert_eq!(after("Sun, 06 Nov 1994 08:00:00 GMT"), Some(Duration::ZERO));
     assert_eq!(after("soon"), None);

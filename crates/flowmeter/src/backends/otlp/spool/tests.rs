@@ -49,7 +49,10 @@ fn a_request_is_kept_whole_and_only_for_its_owner() {
         panic!("{requests:?}");
     };
     assert_eq!(request.endpoint, "http://receiver/v1/traces");
-    assert_eq!((request.signal, request.items, request.bytes), (Signal::Traces, 3, 4));
+    assert_eq!(
+        (request.signal, request.items, request.bytes),
+        (Signal::Traces, 3, 4)
+    );
     assert_eq!(request.created, TimestampNs(1_800_000_000_000_000_000));
     let mode = |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&request.path), 0o600);
@@ -80,7 +83,10 @@ fn the_oldest_go_when_there_is_no_room() {
         clock.advance(1);
     }
     let evicted = spool.keep(&unsent(&[7; 500])).unwrap();
-    assert!(evicted.requests >= 1 && evicted.items == 3 * evicted.requests, "{evicted:?}");
+    assert!(
+        evicted.requests >= 1 && evicted.items == 3 * evicted.requests,
+        "{evicted:?}"
+    );
     let left = spool.requests().unwrap();
     assert_eq!(left.last().unwrap().bytes, 500);
     let held: u64 = fs::read_dir(spool.folder())
@@ -107,7 +113,10 @@ fn what_is_being_sent_is_not_removed_for_room() {
 fn a_request_larger_than_the_spool_is_refused() {
     let Bench { spool, .. } = bench();
     let error = spool.with_bytes_max(200).keep(&unsent(&[7; 300])).unwrap_err();
-    assert!(matches!(error, SpoolError::TooLarge { bytes_max: 200, .. }), "{error}");
+    assert!(
+        matches!(error, SpoolError::TooLarge { bytes_max: 200, .. }),
+        "{error}"
+    );
 }
 
 #[test]
@@ -119,7 +128,13 @@ fn what_is_too_old_goes() {
     spool.keep(&unsent(b"young")).unwrap();
     clock.advance(2_000_000_000);
     let evicted = spool.remove_expired().unwrap();
-    assert_eq!(evicted, SpoolEvictions { requests: 1, items: 3 });
+    assert_eq!(
+        evicted,
+        SpoolEvictions {
+            requests: 1,
+            items: 3
+        }
+    );
     assert_eq!(spool.requests().unwrap().len(), 1);
 }
 
@@ -134,7 +149,9 @@ fn half_written_and_foreign_files_are_passed_over() {
     beside("00000000000000000002-1-0.otlp", &whole[..20]);
     beside("00000000000000000003-1-0.otlp", b"");
     beside("00000000000000000004-1-0.otlp.partial", &whole);
-    let later = String::from_utf8(whole.clone()).unwrap().replace("\"flowmeter_spool\":1", "\"flowmeter_spool\":9");
+    let later = String::from_utf8(whole.clone())
+        .unwrap()
+        .replace("\"flowmeter_spool\":1", "\"flowmeter_spool\":9");
     beside("00000000000000000005-1-0.otlp", later.as_bytes());
     beside("notes.txt", b"mine");
     assert_eq!(spool.requests().unwrap().len(), 1);
@@ -196,14 +213,20 @@ fn a_full_disk_is_an_error_and_leaves_nothing_behind() {
     let spool = folder.path().join("full");
     // The limit on the size of files stands for the disk; the signal that comes with it is ignored.
     let limited = Command::new("sh")
-        .args(["-c", "trap '' XFSZ; ulimit -f 16; exec \"$0\" --exact --nocapture \"$1\""])
+        .args([
+            "-c",
+            "trap '' XFSZ; ulimit -f 16; exec \"$0\" --exact --nocapture \"$1\"",
+        ])
         .arg(std::env::current_exe().unwrap())
         .arg("backends::otlp::spool::tests::a_full_disk_is_an_error_and_leaves_nothing_behind")
         .env(NO_ROOM, &spool)
         .output()
         .unwrap();
     assert!(limited.status.success(), "{limited:?}");
-    assert!(String::from_utf8_lossy(&limited.stdout).contains("1 passed"), "{limited:?}");
+    assert!(
+        String::from_utf8_lossy(&limited.stdout).contains("1 passed"),
+        "{limited:?}"
+    );
     let names: Vec<String> = fs::read_dir(&spool)
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
