@@ -2,6 +2,7 @@
 //!
 //! Never acts on an argument and never holds a setting: `config` turns flags into settings, `commands` acts.
 
+mod export;
 mod pipeline;
 mod sampling;
 mod telemetry;
@@ -12,6 +13,7 @@ use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+pub(crate) use export::{BackendWish, ExportArgs, FileKind, SemconvArg};
 pub(crate) use pipeline::{GraphForm, PipelineArgs};
 pub(crate) use sampling::{SampleArgs, SamplingArgs};
 pub(crate) use telemetry::TelemetryArgs;

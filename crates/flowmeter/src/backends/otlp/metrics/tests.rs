@@ -11,8 +11,9 @@ use flowmeter_otlp::{Metric, MetricKind, MetricNumber, SemanticConventions, Temp
 use serde_json::to_string;
 
 use super::{CallMeter, SETS_MAX, run_metrics};
+use crate::aggregate::{LlmTotals, NodeMetrics};
 use crate::backends::{RunEnding, RunIdentity};
-use crate::metrics::{LlmTotals, NodeMetrics, RunMetrics};
+use crate::metrics::RunMetrics;
 use crate::recorder::DropCounts;
 
 fn identity() -> Arc<RunIdentity> {
@@ -28,6 +29,7 @@ fn identity() -> Arc<RunIdentity> {
 
 fn ending(metrics: RunMetrics) -> RunEnding {
     RunEnding {
+        sampled: true,
         status: SpanStatus::Ok,
         error: None,
         ended: TimestampNs(9_000),
@@ -70,14 +72,21 @@ fn shown(metrics: &[Metric]) -> String {
                         MetricNumber::I64(value) => value.to_string(),
                         MetricNumber::F64(value) => value.to_string(),
                     };
-                    assert_eq!((point.start, point.time), (TimestampNs(1_000), TimestampNs(9_000)));
+                    assert_eq!(
+                        (point.start, point.time),
+                        (TimestampNs(1_000), TimestampNs(9_000))
+                    );
                     let _ = writeln!(text, "{name} {value} {}", to_string(&point.attributes).unwrap());
                 }
             }
             MetricKind::Histogram { points, .. } => {
                 for point in points {
                     let (count, sum) = (point.histogram.count(), point.histogram.sum());
-                    let _ = writeln!(text, "{name} {count}x{sum} {}", to_string(&point.attributes).unwrap());
+                    let _ = writeln!(
+                        text,
+                        "{name} {count}x{sum} {}",
+                        to_string(&point.attributes).unwrap()
+                    );
                 }
             }
         }
@@ -162,13 +171,23 @@ fn too_many_sets_of_attributes_share_one() {
         meter.add(&call(&format!("m{number}"), 1.0, 1, 1));
     }
     meter.add(&call("m0", 1.0, 1, 1));
-    let metrics =
-        meter.metrics(SemanticConventions::Latest, Temporality::Delta, &identity(), &ending(RunMetrics::default()));
+    let metrics = meter.metrics(
+        SemanticConventions::Latest,
+        Temporality::Delta,
+        &identity(),
+        &ending(RunMetrics::default()),
+    );
     let text = shown(&metrics);
-    let durations: Vec<&str> =
-        text.lines().filter(|line| line.starts_with("gen_ai.client.inference.duration")).collect();
+    let durations: Vec<&str> = text
+        .lines()
+        .filter(|line| line.starts_with("gen_ai.client.inference.duration"))
+        .collect();
     assert_eq!(durations.len(), SETS_MAX + 1);
-    assert!(durations[0].starts_with("gen_ai.client.inference.duration [s] 2x2 "), "{}", durations[0]);
+    assert!(
+        durations[0].starts_with("gen_ai.client.inference.duration [s] 2x2 "),
+        "{}",
+        durations[0]
+    );
     assert_eq!(
         durations[SETS_MAX],
         r#"gen_ai.client.inference.duration [s] 50x50 {"otel.metric.overflow":true}"#
@@ -210,7 +229,12 @@ fn a_run_tells_its_duration_its_costs_and_its_nodes() {
         message: String::new(),
         chain: Vec::new(),
     });
-    let metrics = run_metrics(SemanticConventions::Both, Temporality::Cumulative, &identity(), &ending);
+    let metrics = run_metrics(
+        SemanticConventions::Both,
+        Temporality::Cumulative,
+        &identity(),
+        &ending,
+    );
     expect_test::expect![[r#"
         gen_ai.invoke_workflow.duration [s] 1x3 {"gen_ai.operation.name":"invoke_workflow","gen_ai.workflow.name":"explain","error.type":"timeout"}
         flowmeter.cost.usd [{USD}] 0.0025 {"gen_ai.request.model":"a","flowmeter.cost.status":"priced"}
