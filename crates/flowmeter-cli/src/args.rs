@@ -3,8 +3,8 @@
 //! Never acts on an argument and never holds a setting: `config` turns flags into settings, `commands` acts.
 
 mod export;
-mod format;
 mod flush;
+mod format;
 mod pipeline;
 mod sampling;
 mod telemetry;
@@ -16,8 +16,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 pub(crate) use export::{BackendWish, ExportArgs, FileKind, SemconvArg};
-pub(crate) use format::{EventFormatArg, FormatArgs};
 pub(crate) use flush::FlushArgs;
+pub(crate) use format::{EventFormatArg, FormatArgs};
 pub(crate) use pipeline::{GraphForm, PipelineArgs};
 pub(crate) use sampling::{SampleArgs, SamplingArgs};
 pub(crate) use telemetry::TelemetryArgs;

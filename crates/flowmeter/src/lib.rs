@@ -77,7 +77,9 @@ pub use flowmeter_model::LogLevel;
 pub use flowmeter_otlp::{
     EncoderConfig, SemanticConventions, Signal as OtlpSignal, Temporality as OtlpTemporality,
 };
-pub use formats::{HumanStyle, format_duration, graph_mermaid, graph_text, write_human};
+pub use formats::{
+    HumanStyle, LiveTree, LiveView, format_duration, graph_mermaid, graph_text, write_human, write_summary,
+};
 pub use llm::{LlmCall, LlmFailure, LlmRequest, LlmResponse};
 pub use logging::{ContextualLogger, FlowmeterLayer, InvalidLogFilter, LogFilter, RunFilter, tracing_layer};
 pub use meter::{ProgressHandle, RunMeter, RunMeterBuilder, RunReport, StartError};
@@ -95,6 +97,7 @@ pub use sampling::{
     SamplerSetting, SamplingDecision, SamplingRate, TailRules, Threshold, TraceState, minimal_form,
 };
 pub use trace_file::{
-    FORMAT, KeepTrace, ReadError, TraceDocument, TraceFileError, read_trace, write_trace_json,
+    FORMAT, KeepTrace, ReadError, TraceDocument, TraceFileError, TraceFollower, TraceProgress, read_trace,
+    write_trace_json,
 };
 pub use traced::{NodeDescription, Traced};

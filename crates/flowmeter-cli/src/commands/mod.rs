@@ -5,8 +5,8 @@
 mod completions;
 mod config;
 mod demo;
-mod format;
 mod flush;
+mod format;
 mod nodes;
 mod pipeline;
 mod run;
