@@ -7,6 +7,7 @@ mod assemble;
 mod buffer;
 mod flow;
 mod live;
+mod masker;
 mod selection;
 mod weight;
 
