@@ -94,8 +94,17 @@ impl SpanScope {
     }
 
     pub(crate) fn open(run: &Arc<RunShared>, parent: Option<SpanId>, opening: SpanOpening<'_>) -> Arc<Self> {
+        Self::open_as(run, run.recorder.next_span_id(), parent, opening)
+    }
+
+    /// The same for a span whose id is known already.
+    pub(crate) fn open_as(
+        run: &Arc<RunShared>,
+        span_id: SpanId,
+        parent: Option<SpanId>,
+        opening: SpanOpening<'_>,
+    ) -> Arc<Self> {
         let start = Ticks::now();
-        let span_id = run.recorder.next_span_id();
         let SpanOpening {
             kind,
             operation,

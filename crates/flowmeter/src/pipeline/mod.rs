@@ -4,6 +4,7 @@
 //! the run and never fails it.
 
 mod assemble;
+mod buffer;
 mod flow;
 mod live;
 mod selection;
