@@ -37,9 +37,8 @@ impl<'a> CurrentSpan<'a> {
         self.scope.map(|scope| scope.span_id)
     }
 
-    /// What a callee needs so that it joins the trace, as called by this span; `None` where nothing is metered. The
-    /// only attempt at a node calls as the node. Where no spans are kept, callees are told of the span that called
-    /// this run, if any.
+    /// What a callee needs so that it joins the trace, as called by this span; `None` where nothing is metered. Where
+    /// no spans are kept, callees are told of the span that called this run, if any.
     #[must_use]
     pub fn carrier(&self) -> Option<Carrier> {
         self.scope

@@ -173,13 +173,11 @@ impl SpanScope {
         inside
     }
 
-    /// What tells others that they are called by this span. The only attempt at a node is the node.
+    /// What tells others that they are called by this span.
     pub(crate) fn carrier(&self) -> Option<Carrier> {
         let context = &self.run.trace_context;
-        let is_only_attempt = self.kind == SpanKind::Attempt && matches!(self.numbers, Some([_, (_, 1)]));
-        let caller = self.parent_span_id.filter(|_| is_only_attempt);
         if self.run.keeps_spans {
-            Some(context.carrier(caller.unwrap_or(self.span_id)))
+            Some(context.carrier(self.span_id))
         } else {
             context.carrier_past()
         }

@@ -4,9 +4,10 @@ use std::io::Write;
 use std::process::Stdio;
 
 use expect_test::expect;
-use serde_json::json;
+use flowmeter_workflow::scripted_model::{Reply, Script};
+use serde_json::{Value, json};
 
-use crate::support::{Ended, Sandbox};
+use crate::support::{Ended, Model, Sandbox};
 
 const IDS: [&str; 3] = [
     "4bf92f3577b34da6a3ce929d0e0e4736",
@@ -254,4 +255,100 @@ fn a_rule_that_changes_nothing_is_told() {
         assert_eq!(ended.code, 2, "{ended:?}");
         assert!(ended.err.contains(wrong[0]), "{}", ended.err);
     }
+}
+
+/// The spans of a run's trace: what they are, beneath what, and where they belonged.
+fn kept(sandbox: &Sandbox, document: &Value, flags: &[&str]) -> (Value, Vec<String>) {
+    let file = sandbox.workflow("run.json", document);
+    let path = sandbox.path("run.trace.json");
+    let flags = [
+        &[
+            "run",
+            &file,
+            "--output-format",
+            "json",
+            "--trace-file",
+            path.to_str().unwrap(),
+        ],
+        flags,
+    ]
+    .concat();
+    let ended = sandbox.run(&flags);
+    let trace: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let spans = trace["spans"].as_array().unwrap();
+    let root = spans.iter().find(|span| span["kind"] == "run").unwrap();
+    let shown = spans.iter().map(|span| {
+        let beneath = if span["parent_span_id"] == root["span_id"] {
+            "root/"
+        } else {
+            ""
+        };
+        let node = span["attributes"]["flowmeter.node.path"].as_str().unwrap_or("-");
+        format!("{beneath}{} {node}", span["operation"].as_str().unwrap())
+    });
+    let mut shown: Vec<String> = shown.collect();
+    shown.sort();
+    (ended.json(), shown)
+}
+
+fn flow() -> Value {
+    json!({
+        "nodes": [
+            {"id": "say", "type": "echo", "params": {"message": "a secret of the user"}},
+            {"id": "ask", "type": "llm", "params": {"prompt": "${say.echo}", "model": "demo-small"}},
+            {"id": "fail", "type": "shell", "params": {"command": "exit 3"}},
+            {"id": "mend", "type": "echo", "params": {"message": "mended"}},
+        ],
+        "edges": [{"from": "say", "to": "ask"}, {"from": "ask", "to": "fail"},
+                  {"from": "fail", "to": "mend", "action": "error"}],
+    })
+}
+
+#[test]
+fn a_run_that_is_not_sampled_keeps_root_errors_and_usage_and_counts_everything() {
+    let model = Model::new(Script::new().otherwise(|_| Reply::text("a secret of the model").usage(100, 20)));
+    let sandbox = Sandbox::asking(&model);
+    let (result, spans) = kept(&sandbox, &flow(), &["--sample", "0"]);
+    assert_eq!(
+        spans,
+        [
+            "root/chat demo-small ask",
+            "root/node.shell fail",
+            "workflow.start -"
+        ]
+    );
+    let metrics = &result["metrics"]["workflow"];
+    assert_eq!(
+        (&metrics["nodes_executed"], &metrics["tokens"]["total"]),
+        (&json!(4), &json!(120))
+    );
+    let text = std::fs::read_to_string(sandbox.path("run.trace.json")).unwrap();
+    assert!(!text.contains("a secret of"), "{text}");
+    assert!(text.contains("gen_ai.usage.input_tokens"), "{text}");
+
+    let (_, whole) = kept(&sandbox, &flow(), &["--sample", "1"]);
+    assert!(whole.len() > spans.len() + 2, "{whole:?}");
+}
+
+#[test]
+fn rules_keep_the_whole_trace_of_a_run_that_was_not_sampled() {
+    let model = Model::new(Script::new().otherwise(|_| Reply::text("yes").usage(100, 20)));
+    let sandbox = Sandbox::asking(&model);
+    let failing = json!({"nodes": [{"id": "say", "type": "echo", "params": {"message": "hi"}},
+                                   {"id": "fail", "type": "shell", "params": {"command": "exit 3"}}],
+                         "edges": [{"from": "say", "to": "fail"}]});
+    let spans =
+        |document: &Value, flags: &[&str]| kept(&sandbox, document, &[&["--sample", "0"], flags].concat()).1;
+    assert_eq!(spans(&failing, &[]).len(), 2);
+    assert_eq!(spans(&failing, &["--keep-errors"]).len(), 3);
+    // This one goes on after its error.
+    assert_eq!(spans(&flow(), &["--keep-errors"]).len(), 3);
+    assert_eq!(spans(&flow(), &["--keep-slower-than", "1h"]).len(), 3);
+    assert!(spans(&flow(), &["--keep-slower-than", "1ns"]).len() > 4);
+    let mut priced = flow();
+    priced["nodes"][1]["params"]["model"] = json!("gpt-4o-mini");
+    assert_eq!(spans(&priced, &["--keep-dearer-than", "1000"]).len(), 3);
+    assert!(spans(&priced, &["--keep-dearer-than", "0.000001"]).len() > 4);
+    // Nobody knows what this one cost.
+    assert_eq!(spans(&flow(), &["--keep-dearer-than", "0"]).len(), 3);
 }
