@@ -84,7 +84,9 @@ pub use llm::{LlmCall, LlmFailure, LlmRequest, LlmResponse};
 pub use logging::{ContextualLogger, FlowmeterLayer, InvalidLogFilter, LogFilter, RunFilter};
 pub use meter::{ProgressHandle, RunMeter, RunMeterBuilder, RunReport, StartError};
 pub use metrics::{BatchProgress, Progress, RunMetrics, milliseconds};
-pub use pipeline::{ExportOutcome, PipelineError, pipeline_flow};
+pub use pipeline::{
+    ExportOutcome, FormatEventsError, FormatWatch, PipelineError, format_events, pipeline_flow,
+};
 pub use propagation::{
     Baggage, BaggageMember, Carrier, CarrierProblem, IncomingContext, InvalidBaggageMember,
     InvalidTraceParent, RemoteParent, TraceContext, TraceFlags, TraceParent,
