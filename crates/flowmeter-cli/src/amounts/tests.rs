@@ -44,10 +44,20 @@ fn amounts_are_dollars() {
 
 #[test]
 fn sizes_have_units_and_are_bytes_without() {
-    for (text, bytes) in [("100MB", 100_000_000), ("64 MiB", 67_108_864), ("1.5kB", 1_500), ("7", 7), ("7B", 7)] {
+    for (text, bytes) in [
+        ("100MB", 100_000_000),
+        ("64 MiB", 67_108_864),
+        ("1.5kB", 1_500),
+        ("7", 7),
+        ("7B", 7),
+    ] {
         assert_eq!(size(text), Ok(bytes), "{text}");
     }
     for text in ["", "MB", "-1MB", "0", "1XB", "1e40GB", "nan"] {
-        assert_eq!(size(text).unwrap_err(), "must be a size such as 100MB or 64MiB", "{text}");
+        assert_eq!(
+            size(text).unwrap_err(),
+            "must be a size such as 100MB or 64MiB",
+            "{text}"
+        );
     }
 }

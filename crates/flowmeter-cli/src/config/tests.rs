@@ -98,8 +98,10 @@ fn what_cannot_be_meant_is_an_error_that_names_key_and_value() {
         .assert_eq(&problem("[sampling]\nrate = 1.5"));
     expect!["`sampling.keep_errors` must be true or false, but is 2"]
         .assert_eq(&problem("[sampling]\nkeep_errors = 2"));
-    expect![[r#"`sampling.keep_slower_than` must be a time such as 2s, 500ms, 1.5m, 1h or 7d, but is "soon""#]]
-        .assert_eq(&problem("[sampling]\nkeep_slower_than = \"soon\""));
+    expect![[
+        r#"`sampling.keep_slower_than` must be a time such as 2s, 500ms, 1.5m, 1h or 7d, but is "soon""#
+    ]]
+    .assert_eq(&problem("[sampling]\nkeep_slower_than = \"soon\""));
     assert!(problem("model = ").contains("line 1"), "{}", problem("model = "));
     let variable = load(None, &[("FLOWMETER_TRACES_KEEP", "-1")]).unwrap_err();
     expect!["FLOWMETER_TRACES_KEEP: must be a whole number, but is `-1`"].assert_eq(&variable.to_string());
