@@ -5,6 +5,7 @@
 mod export;
 mod pipeline;
 mod sampling;
+mod tail;
 mod telemetry;
 
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ use clap_complete::Shell;
 pub(crate) use export::{BackendWish, ExportArgs, FileKind, SemconvArg};
 pub(crate) use pipeline::{GraphForm, PipelineArgs};
 pub(crate) use sampling::{SampleArgs, SamplingArgs};
+pub(crate) use tail::TailArgs;
 pub(crate) use telemetry::TelemetryArgs;
 
 const EXAMPLES: &str = "\
@@ -24,6 +26,7 @@ Examples:
   flowmeter run summarize.json file=notes.txt      run a workflow
   flowmeter run summarize.json file=notes.txt --trace
   flowmeter show last                              the trace of the newest saved run
+  flowmeter tail                                   the run that is going on, live
   flowmeter nodes llm                              what an `llm` node takes and gives
 
 Exit codes: 0 success, 1 the workflow failed, 2 bad usage or an invalid workflow, 4 a needed file
@@ -53,6 +56,8 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// Show a saved trace, also of a run that was killed
     Show(ShowArgs),
+    /// Follow a run while it goes on, as a live tree
+    Tail(TailArgs),
     /// Check workflow files without running them; prints every problem
     Validate(ValidateArgs),
     /// List the node types, or describe one
