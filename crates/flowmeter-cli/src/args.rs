@@ -3,6 +3,8 @@
 //! Never acts on an argument and never holds a setting: `config` turns flags into settings, `commands` acts.
 
 mod export;
+mod flush;
+mod format;
 mod pipeline;
 mod sampling;
 mod tail;
@@ -15,6 +17,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 pub(crate) use export::{BackendWish, ExportArgs, FileKind, SemconvArg};
+pub(crate) use flush::FlushArgs;
+pub(crate) use format::{EventFormatArg, FormatArgs};
 pub(crate) use pipeline::{GraphForm, PipelineArgs};
 pub(crate) use sampling::{SampleArgs, SamplingArgs};
 pub(crate) use tail::TailArgs;
@@ -58,12 +62,16 @@ pub(crate) enum Command {
     Show(ShowArgs),
     /// Follow a run while it goes on, as a live tree
     Tail(TailArgs),
+    /// Format event lines, of flowmeter or any program: a tree, JSON, OTLP or metrics
+    Format(FormatArgs),
     /// Check workflow files without running them; prints every problem
     Validate(ValidateArgs),
     /// List the node types, or describe one
     Nodes(NodesArgs),
     /// Print the JSON Schema of workflow files
     Schema(SchemaArgs),
+    /// Send the telemetry that OTLP receivers could not take before runs ended
+    Flush(FlushArgs),
     /// Run a demonstration: a real workflow against a model server inside this process
     Demo(DemoArgs),
     /// Print the flow that all telemetry goes through

@@ -48,11 +48,7 @@ impl StopSignals {
         let runtime = Builder::new_current_thread().enable_io().build()?;
         let signals = {
             let _in_runtime = runtime.enter();
-            Signals {
-                interrupt: signal(SignalKind::interrupt())?,
-                terminate: signal(SignalKind::terminate())?,
-                hang_up: signal(SignalKind::hangup())?,
-            }
+            Signals::listen()?
         };
         let (sender, first) = channel(1);
         std::thread::Builder::new()
@@ -65,6 +61,27 @@ impl StopSignals {
     pub(crate) async fn first(&mut self) -> Option<&'static str> {
         self.first.recv().await
     }
+}
+
+/// Ends the process at the first signal, for work that leaves nothing half done: `before` leaves the terminal as it
+/// was. Call it outside any runtime.
+///
+/// # Errors
+/// When the system has no place for a handler or a thread.
+pub(crate) fn leave_on_signal(before: impl Fn() + Send + 'static) -> io::Result<()> {
+    let runtime = Builder::new_current_thread().enable_io().build()?;
+    let mut signals = {
+        let _in_runtime = runtime.enter();
+        Signals::listen()?
+    };
+    std::thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(move || {
+            runtime.block_on(signals.next());
+            before();
+            std::process::exit(Exit::Interrupted.code().into());
+        })
+        .map(drop)
 }
 
 fn watch(runtime: &Runtime, mut signals: Signals, run: &Sender<&'static str>, output: Output) {
@@ -90,6 +107,15 @@ struct Signals {
 }
 
 impl Signals {
+    /// Call it inside a runtime.
+    fn listen() -> io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+
     async fn next(&mut self) -> &'static str {
         tokio::select! {
             _ = self.interrupt.recv() => "Ctrl-C",

@@ -68,7 +68,10 @@ pub use backends::{
 };
 pub use capture::{CaptureLevel, CaptureLimits, InvalidRedaction, Redactor, is_secret_name};
 pub use current::{CurrentSpan, current};
-pub use events::{InvalidEventLine, read_event, write_event};
+pub use events::{
+    Block, EventFormat, EventFormatter, EventFormatterConfig, EventProblem, EventProblemKind, FormatError,
+    FormatOutcome, FormatStep, InvalidEventLine, LINE_BYTES_MAX, LineBlocks, read_event, write_event,
+};
 pub use flowmeter_engine::{EnteredScope, InScope};
 pub use flowmeter_model::LogLevel;
 pub use flowmeter_otlp::{
@@ -78,7 +81,7 @@ pub use formats::{
     HumanStyle, LiveTree, LiveView, format_duration, graph_mermaid, graph_text, write_human, write_summary,
 };
 pub use llm::{LlmCall, LlmFailure, LlmRequest, LlmResponse};
-pub use logging::{ContextualLogger, FlowmeterLayer, InvalidLogFilter, LogFilter, RunFilter, tracing_layer};
+pub use logging::{ContextualLogger, FlowmeterLayer, InvalidLogFilter, LogFilter, RunFilter};
 pub use meter::{ProgressHandle, RunMeter, RunMeterBuilder, RunReport, StartError};
 pub use metrics::{BatchProgress, Progress, RunMetrics, milliseconds};
 pub use pipeline::{ExportOutcome, PipelineError, pipeline_flow};

@@ -6,9 +6,12 @@
 mod describing;
 mod examples;
 mod failures;
+mod flush;
 mod interruptions;
 mod prices;
+mod propagation;
 mod results;
+mod sampling;
 mod secrets;
 mod settings;
 mod streams;

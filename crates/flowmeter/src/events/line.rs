@@ -18,11 +18,15 @@ pub(super) struct Text<'a> {
     pub(super) is_plain: bool,
 }
 
-impl Text<'_> {
+impl<'a> Text<'a> {
     pub(super) fn plain(text: &'static str) -> Self {
-        Text {
+        Self::of(text, true)
+    }
+
+    pub(super) fn of(text: &'a str, is_plain: bool) -> Self {
+        Self {
             text: Cow::Borrowed(text),
-            is_plain: true,
+            is_plain,
         }
     }
 }
@@ -42,6 +46,38 @@ pub(super) enum Subject {
     Workflow,
     Node,
     Span,
+}
+
+impl Subject {
+    /// The type of the line that begins one.
+    pub(super) fn start_line(self) -> &'static str {
+        match self {
+            Self::Workflow => "workflow_start",
+            Self::Node => "node_start",
+            Self::Span => "span_start",
+        }
+    }
+
+    /// The type of the line that ends one.
+    pub(super) fn end_line(self) -> &'static str {
+        match self {
+            Self::Workflow => "workflow_end",
+            Self::Node => "node_end",
+            Self::Span => "span_end",
+        }
+    }
+
+    /// What a message calls one, by its name if it has one.
+    pub(super) fn named(self, name: &str) -> String {
+        match (self, name) {
+            (Self::Workflow, "") => "the workflow".to_owned(),
+            (Self::Node, "") => "a node".to_owned(),
+            (Self::Span, "") => "a span".to_owned(),
+            (Self::Workflow, name) => format!("workflow `{}`", quoted(name)),
+            (Self::Node, name) => format!("node `{}`", quoted(name)),
+            (Self::Span, name) => format!("span `{}`", quoted(name)),
+        }
+    }
 }
 
 /// What begins.
@@ -69,10 +105,11 @@ pub(super) struct End<'a> {
 }
 
 /// What a line says.
+#[allow(clippy::large_enum_variant, reason = "it lives for one line, on the stack")]
 #[derive(Debug)]
 pub(super) enum What<'a> {
     Begins(Beginning<'a>),
-    Ends(Box<End<'a>>),
+    Ends(End<'a>),
     Log {
         level: LogLevel,
         message: Text<'a>,
@@ -116,7 +153,12 @@ impl<'a> Line<'a> {
 
     fn wrong(&self, field: Field, wanted: &'static str, place: Place, report: Report<'_>) {
         let json = place.json(self.text);
-        report(EventProblemKind::wrong_field(field.name(), wanted, place.shape, json));
+        report(EventProblemKind::wrong_field(
+            field.name(),
+            wanted,
+            place.shape,
+            json,
+        ));
     }
 
     fn text(&self, field: Field, report: Report<'_>) -> Option<Text<'a>> {
@@ -206,17 +248,17 @@ impl<'a> Line<'a> {
             "workflow_start" => What::Begins(self.workflow(report)),
             "workflow_end" => {
                 let workflow = self.workflow(report);
-                What::Ends(Box::new(self.end(workflow, report)))
+                What::Ends(self.end(workflow, report))
             }
             "node_start" => What::Begins(self.node(report)),
             "node_end" => {
                 let node = self.ending_node(report);
-                What::Ends(Box::new(self.end(node, report)))
+                What::Ends(self.end(node, report))
             }
             "span_start" => What::Begins(self.span(report)),
             "span_end" => {
                 let span = self.span(report);
-                What::Ends(Box::new(self.end(span, report)))
+                What::Ends(self.end(span, report))
             }
             "log" => What::Log {
                 level: self.level(report),
@@ -249,7 +291,9 @@ impl<'a> Line<'a> {
             subject: Subject::Workflow,
             kind: SpanKind::Run,
             name: self.text(Field::WorkflowId, report),
-            operation: self.text(Field::Operation, report).unwrap_or(Text::plain("workflow.start")),
+            operation: self
+                .text(Field::Operation, report)
+                .unwrap_or(Text::plain("workflow.start")),
         }
     }
 
@@ -265,7 +309,10 @@ impl<'a> Line<'a> {
                 wanted: "an object with `id` and `type`",
             }),
         }
-        let (name, operation) = if self.place(Field::Node).is_some_and(|node| node.shape == Shape::Object) {
+        let (name, operation) = if self
+            .place(Field::Node)
+            .is_some_and(|node| node.shape == Shape::Object)
+        {
             (
                 self.needed("node_start", Field::NodeId, report),
                 self.needed("node_start", Field::NodeType, report),
@@ -325,8 +372,20 @@ impl<'a> Line<'a> {
         let duration_ns = self.duration_ns(report);
         let start_ns = self.time(Field::StartTime, report);
         let status = self.status(error.is_some(), report);
-        let names_operation =
-            [Field::Operation, Field::Name, Field::Kind].iter().any(|field| self.place(*field).is_some());
+        let message =
+            (error.is_none() && status == SpanStatus::Error && self.place(Field::Message).is_some())
+                .then(|| self.text(Field::Message, report))
+                .flatten();
+        let error = error.or_else(|| {
+            Some(SpanError {
+                error_type: "error".into(),
+                message: message?.text.into_owned(),
+                chain: Vec::new(),
+            })
+        });
+        let names_operation = [Field::Operation, Field::Name, Field::Kind]
+            .iter()
+            .any(|field| self.place(*field).is_some());
         End {
             beginning,
             names_operation,
@@ -351,7 +410,9 @@ impl<'a> Line<'a> {
                 self.wrong(field, "`success`, `error` or `cancelled`", place, report);
                 return SpanStatus::Error;
             }
-            return place.decoded(self.text).map_or(SpanStatus::Error, |text| status_named(&text));
+            return place
+                .decoded(self.text)
+                .map_or(SpanStatus::Error, |text| status_named(&text));
         }
         if failed { SpanStatus::Error } else { SpanStatus::Ok }
     }
@@ -443,7 +504,16 @@ fn level_named(given: &str) -> Option<LogLevel> {
 
 /// How a node ended, by the word for it: what is not said to be a success is none.
 fn status_named(given: &str) -> SpanStatus {
-    const OK: &[&str] = &["success", "ok", "succeeded", "successful", "completed", "done", "passed", "pass"];
+    const OK: &[&str] = &[
+        "success",
+        "ok",
+        "succeeded",
+        "successful",
+        "completed",
+        "done",
+        "passed",
+        "pass",
+    ];
     const CANCELLED: &[&str] = &["cancelled", "canceled", "aborted", "interrupted"];
     let is_among = |names: &[&str]| names.iter().any(|name| name.eq_ignore_ascii_case(given));
     if is_among(OK) {

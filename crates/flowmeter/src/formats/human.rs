@@ -155,17 +155,20 @@ impl Tree<'_> {
         }
         let name = end_name(span);
         let arrow = self.paint("←", Style::new().cyan());
-        let Some(duration_ns) = span.duration_ns() else {
+        if span.status.is_none() {
             let note = self.paint("(not finished)", Style::new().yellow());
             return writeln!(output, "{indent}{arrow} {name} {note}");
-        };
+        }
         let mark = mark_of(span).map_or_else(String::new, |(mark, style)| {
             format!(" {}", self.paint(mark, style))
         });
-        let duration = format_duration(duration_ns);
+        // A program that gives no times gives no durations.
+        let duration = span.duration_ns().map_or_else(String::new, |duration_ns| {
+            format!(" ({})", format_duration(duration_ns))
+        });
         writeln!(
             output,
-            "{indent}{arrow} {name} ({duration}){mark}{}",
+            "{indent}{arrow} {name}{duration}{mark}{}",
             self.items_of(span) + &spend_of(span)
         )
     }

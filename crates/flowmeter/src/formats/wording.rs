@@ -67,7 +67,13 @@ pub(crate) fn number_of(span: &Span, key: &str) -> i64 {
 pub(crate) fn label_of(span: &Span, utc_offset_seconds: i32) -> String {
     let number = |key| number_of(span, key);
     match span.kind {
+        // A program that gives no times is no reason to show the epoch.
+        SpanKind::Run if span.start.0 == 0 => String::new(),
         SpanKind::Run => format!(" [{}]", local_time(span.start, utc_offset_seconds)),
+        SpanKind::Workflow => span
+            .attributes
+            .get_str("workflow.id")
+            .map_or_else(String::new, |id| format!(" [{}]", printable(id))),
         SpanKind::Node => span
             .attributes
             .get_str("node.id")
@@ -75,7 +81,7 @@ pub(crate) fn label_of(span: &Span, utc_offset_seconds: i32) -> String {
         SpanKind::Attempt => format!(" [{} of {}]", number("attempt.number"), number("attempt.max")),
         SpanKind::BatchItem => format!(" [{} of {}]", number("batch.index") + 1, number("batch.count")),
         SpanKind::Iteration => format!(" [{}]", number("loop.iteration")),
-        SpanKind::Workflow | SpanKind::LlmCall | SpanKind::Custom => String::new(),
+        SpanKind::LlmCall | SpanKind::Custom => String::new(),
     }
 }
 
@@ -83,6 +89,7 @@ pub(crate) fn label_of(span: &Span, utc_offset_seconds: i32) -> String {
 pub(crate) fn end_name(span: &Span) -> Cow<'_, str> {
     match span.kind {
         SpanKind::Run => Cow::Borrowed("workflow.end"),
+        SpanKind::Workflow if span.operation == "workflow.start" => Cow::Borrowed("workflow.end"),
         _ => printable_name(&span.operation),
     }
 }

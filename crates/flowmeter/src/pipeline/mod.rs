@@ -4,8 +4,10 @@
 //! the run and never fails it.
 
 mod assemble;
+mod buffer;
 mod flow;
 mod live;
+mod masker;
 mod selection;
 mod weight;
 
