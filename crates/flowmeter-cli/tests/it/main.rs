@@ -16,4 +16,5 @@ mod secrets;
 mod settings;
 mod streams;
 mod support;
+mod tail;
 mod traces;

@@ -3,7 +3,7 @@
 //!
 //! Never holds anything back for long: what has lost its parent comes without it.
 
-use flowmeter_model::{LogRecord, Span, SpanId, TelemetryEvent, TimestampNs, TraceId};
+use flowmeter_model::{LogRecord, Span, SpanId, SpanKind, TelemetryEvent, TimestampNs, TraceId};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::reader::LineRead;
@@ -37,18 +37,66 @@ impl Sequence {
             .into_iter()
             .chain(fresh)
             .collect();
-        let here: FxHashSet<SpanId> = candidates.iter().filter_map(|(line, _)| span_of(line)).collect();
+        let mut known = self.known(&candidates, is_last);
         let mut group = Vec::with_capacity(candidates.len());
         for (line, waits) in candidates {
-            let is_known =
-                parent_of(&line).is_none_or(|parent| self.open.contains(&parent) || here.contains(&parent));
-            if is_known || is_last || waits >= WAITS_MAX || self.waiting.len() >= WAITING_MAX {
+            let has_its_place = match &line {
+                LineRead::Open(span) | LineRead::Ended(span) => {
+                    self.open.contains(&span.span_id) || known.get(&span.span_id) == Some(&true)
+                }
+                LineRead::Log(log) => log.span_id.is_none_or(|id| {
+                    self.open.contains(&id) || *known.entry(id).or_insert(waits >= WAITS_MAX || is_last)
+                }),
+            };
+            if has_its_place || self.waiting.len() >= WAITING_MAX {
                 group.push(line);
             } else {
                 self.waiting.push((line, waits + 1));
             }
         }
         self.tell(group, trace_id, events);
+    }
+
+    /// Which of the spans can be told: those whose surroundings were told or can be told with them, and those that have
+    /// waited for theirs long enough.
+    fn known(&self, candidates: &[(LineRead, u8)], is_last: bool) -> FxHashMap<SpanId, bool> {
+        let mut around: FxHashMap<SpanId, Option<SpanId>> = FxHashMap::default();
+        for (line, waits) in candidates {
+            let (LineRead::Open(span) | LineRead::Ended(span)) = line else {
+                continue;
+            };
+            // A run that another one started has its surroundings in that one's trace.
+            let stands_alone = is_last || *waits >= WAITS_MAX || span.kind == SpanKind::Run;
+            let parent = span.parent_span_id.filter(|_| !stands_alone);
+            around.insert(span.span_id, parent);
+        }
+        let mut known: FxHashMap<SpanId, bool> = FxHashMap::default();
+        let mut way = Vec::new();
+        for span_id in around.keys() {
+            let mut next = *span_id;
+            let is_known = loop {
+                if let Some(is_known) = known.get(&next) {
+                    break *is_known;
+                }
+                if self.open.contains(&next) {
+                    break true;
+                }
+                match around.get(&next) {
+                    None => break false,
+                    Some(parent) => {
+                        // An id that is used twice may lead in a circle: nobody outside will come.
+                        known.insert(next, true);
+                        way.push(next);
+                        match parent {
+                            None => break true,
+                            Some(parent) => next = *parent,
+                        }
+                    }
+                }
+            };
+            known.extend(way.drain(..).map(|id| (id, is_known)));
+        }
+        known
     }
 
     fn tell(&mut self, lines: Vec<LineRead>, trace_id: TraceId, events: &mut Vec<TelemetryEvent>) {
@@ -83,20 +131,6 @@ impl Sequence {
             }
             events.push(event);
         }
-    }
-}
-
-fn span_of(line: &LineRead) -> Option<SpanId> {
-    match line {
-        LineRead::Open(span) | LineRead::Ended(span) => Some(span.span_id),
-        LineRead::Log(_) => None,
-    }
-}
-
-fn parent_of(line: &LineRead) -> Option<SpanId> {
-    match line {
-        LineRead::Open(span) | LineRead::Ended(span) => span.parent_span_id,
-        LineRead::Log(log) => log.span_id,
     }
 }
 
@@ -150,11 +184,8 @@ impl Moments {
                 way.push(id);
                 next = parents.get(&id).copied().flatten();
             }
-            let mut depth = next.and_then(|id| depths.get(&id)).map_or(0, |depth| depth + 1);
-            for id in way.drain(..).rev() {
-                depths.insert(id, depth);
-                depth += 1;
-            }
+            let outermost = next.and_then(|id| depths.get(&id)).map_or(0, |depth| depth + 1);
+            depths.extend(way.drain(..).rev().zip(outermost..));
         }
         Self { starts, depths }
     }

@@ -162,7 +162,7 @@ fn half_a_line_waits_for_its_other_half() {
             .open(&path)
             .unwrap()
             .write_all(bytes)
-            .unwrap()
+            .unwrap();
     };
     for byte in line.as_bytes() {
         append(&[*byte]);

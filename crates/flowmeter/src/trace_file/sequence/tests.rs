@@ -93,12 +93,23 @@ fn children_wait_for_their_parent_but_not_for_long() {
         vec![open(2, 1, 2), open(1, 0, 1)],
         vec![],
     ];
-    assert_eq!(told(groups), "3@3 | >1 >2 >3 <3 | ");
+    assert_eq!(told(groups), " | >1 >2 >3 3@3 <3 | ");
     let lost = vec![vec![ended(3, 99, 3, 4)]];
     let waiting = (0..WAITS_MAX).map(|_| Vec::new());
     let groups: Vec<Vec<LineRead>> = lost.into_iter().chain(waiting).chain([vec![]]).collect();
     assert_eq!(told(groups), " |  |  | >3 <3 | ");
     assert_eq!(told(vec![vec![ended(3, 99, 3, 4)], vec![]]), " | >3 <3");
+}
+
+#[test]
+fn who_waits_keeps_what_is_in_it_waiting() {
+    let groups = vec![
+        vec![ended(4, 3, 4, 5), log(4, 4), ended(3, 2, 3, 6)],
+        vec![log(3, 3)],
+        vec![open(2, 1, 2), open(1, 0, 1)],
+        vec![],
+    ];
+    assert_eq!(told(groups), " |  | >1 >2 >3 3@3 >4 4@4 <4 <3 | ");
 }
 
 #[test]
