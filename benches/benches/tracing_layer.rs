@@ -119,7 +119,10 @@ fn main() {
             "flowmeter, no filter",
             Dispatch::new(tracing_subscriber::registry().with(flowmeter::FlowmeterLayer::new())),
         ),
-        ("the registry alone", Dispatch::new(tracing_subscriber::registry())),
+        (
+            "the registry alone",
+            Dispatch::new(tracing_subscriber::registry()),
+        ),
     ];
     let pause = || std::thread::sleep(Duration::from_millis(150));
     let flush = || {
@@ -137,7 +140,9 @@ fn main() {
             prices[1].push(measure(spans_with_events, dispatch, settle));
         }
     }
-    println!("a span with three fields, and an event with a message and two, ns (medians of {rounds} rounds in turns)");
+    println!(
+        "a span with three fields, and an event with a message and two, ns (medians of {rounds} rounds in turns)"
+    );
     println!(
         "{:<24} {:>10} {:>10} {:>10} {:>10}",
         "layer", "span", "all CPU", "event", "all CPU"
@@ -145,9 +150,15 @@ fn main() {
     let mut all = Vec::new();
     for ((name, _), [spans, events]) in subscribers.iter().zip(&prices) {
         let of = |prices: &[Price], price: fn(&Price) -> f64| median(prices.iter().map(price).collect());
-        let span = [of(spans, |price| price.producer_ns), of(spans, |price| price.cpu_ns)];
+        let span = [
+            of(spans, |price| price.producer_ns),
+            of(spans, |price| price.cpu_ns),
+        ];
         // Every so many events there is a span.
-        let event = [of(events, |price| price.producer_ns), of(events, |price| price.cpu_ns)];
+        let event = [
+            of(events, |price| price.producer_ns),
+            of(events, |price| price.cpu_ns),
+        ];
         let event = [0, 1].map(|which| event[which] - span[which] / EVENTS as f64);
         println!(
             "{name:<24} {:>10.1} {:>10.1} {:>10.1} {:>10.1}",
@@ -155,9 +166,14 @@ fn main() {
         );
         all.push([span[0], span[1], event[0], event[1]]);
     }
-    for (column, what) in ["span, producer", "span, all CPU", "event, producer", "event, all CPU"]
-        .iter()
-        .enumerate()
+    for (column, what) in [
+        "span, producer",
+        "span, all CPU",
+        "event, producer",
+        "event, all CPU",
+    ]
+    .iter()
+    .enumerate()
     {
         let ratio = all[1][column] / all[0][column];
         verdict(what, format!("{ratio:.2} of the peer's"), "< 0.5", ratio < 0.5);
