@@ -138,7 +138,7 @@ impl<N: Node, I: BatchItems> Batch<N, I> {
         count: usize,
         item: &Arc<Value>,
     ) -> Result<Value, NodeError> {
-        let step = cx.enter(Step::BatchItem { index, count, item });
+        let step = cx.enter_when_ready(Step::BatchItem { index, count, item }).await;
         let outcome = step
             .within(Box::pin(self.attempt_item(&step.cx, index, item)))
             .await;
@@ -158,7 +158,7 @@ impl<N: Node, I: BatchItems> Batch<N, I> {
             let outcome = if attempts_max == 1 {
                 self.run_once(cx, index, item).await
             } else {
-                let step = cx.enter(Step::Attempt { number, attempts_max });
+                let step = cx.enter_when_ready(Step::Attempt { number, attempts_max }).await;
                 let attempt_cx = step.cx.with_attempt(number);
                 let outcome = step
                     .within(Box::pin(self.run_once(&attempt_cx, index, item)))

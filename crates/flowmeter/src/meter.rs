@@ -92,7 +92,7 @@ impl RunShared {
 
     /// Lets the pipeline catch up when much is waiting: values that wait are values that cannot be freed.
     pub(crate) async fn relieve_pressure(&self) {
-        if !self.keeps_spans || !self.is_pressed() {
+        if !self.is_pressed() {
             return;
         }
         let began = Instant::now();
@@ -101,9 +101,10 @@ impl RunShared {
         }
     }
 
-    fn is_pressed(&self) -> bool {
-        self.recorder.payloads_waiting() > PAYLOADS_WAITING_MAX
-            || self.weight.load(Ordering::Relaxed) > WEIGHT_WAITING_BYTES_MAX
+    pub(crate) fn is_pressed(&self) -> bool {
+        self.keeps_spans
+            && (self.recorder.is_behind(PAYLOADS_WAITING_MAX)
+                || self.weight.load(Ordering::Relaxed) > WEIGHT_WAITING_BYTES_MAX)
     }
 }
 

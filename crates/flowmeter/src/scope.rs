@@ -4,6 +4,7 @@
 //! and nested workflows nest correctly whatever thread they run on.
 
 use std::any::Any;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -514,6 +515,15 @@ impl Scope for SpanScope {
                 .batch_item_ended(&self.node_path, self.batch_count(), &item);
         }
         self.end(status, |details| details.error = error);
+    }
+
+    fn ready(&self) -> Option<Pin<Box<dyn Future<Output = ()> + Send>>> {
+        self.run
+            .is_pressed()
+            .then(|| -> Pin<Box<dyn Future<Output = ()> + Send>> {
+                let run = Arc::clone(&self.run);
+                Box::pin(async move { run.relieve_pressure().await })
+            })
     }
 
     fn abandon(&self) {
