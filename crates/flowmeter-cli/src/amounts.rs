@@ -1,6 +1,6 @@
-//! Times and amounts of money as people write them on a command line or in settings.
+//! Times, sizes and amounts of money as people write them on a command line or in settings.
 //!
-//! Never guesses a unit: a number alone is seconds or dollars.
+//! Never guesses a unit: a number alone is seconds, bytes or dollars.
 
 use std::time::Duration;
 
@@ -15,14 +15,27 @@ const UNITS: &[(&str, f64)] = &[
     ("s", 1.0),
     ("m", 60.0),
     ("h", 3600.0),
+    ("d", 86_400.0),
 ];
 
-/// Reads `2s`, `500ms`, `1.5m`, `1h` or, for seconds, a number alone.
+/// The units of size, longer names first.
+const SIZES: &[(&str, f64)] = &[
+    ("KiB", 1024.0),
+    ("MiB", 1_048_576.0),
+    ("GiB", 1_073_741_824.0),
+    ("kB", 1e3),
+    ("KB", 1e3),
+    ("MB", 1e6),
+    ("GB", 1e9),
+    ("B", 1.0),
+];
+
+/// Reads `2s`, `500ms`, `1.5m`, `1h`, `7d` or, for seconds, a number alone.
 ///
 /// # Errors
 /// What would be welcome.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    let wanted = || "must be a time such as 2s, 500ms, 1.5m or 1h".to_owned();
+    let wanted = || "must be a time such as 2s, 500ms, 1.5m, 1h or 7d".to_owned();
     let text = text.trim();
     let (number, seconds) = UNITS
         .iter()
@@ -30,6 +43,25 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
         .unwrap_or((text, 1.0));
     let number: f64 = plain_number(number.trim_end()).ok_or_else(wanted)?;
     Duration::try_from_secs_f64(number * seconds).map_err(|_| wanted())
+}
+
+/// Reads `100MB`, `64MiB`, `1.5GB` or, for bytes, a number alone.
+///
+/// # Errors
+/// What would be welcome.
+pub(crate) fn size(text: &str) -> Result<u64, String> {
+    let wanted = || "must be a size such as 100MB or 64MiB".to_owned();
+    let text = text.trim();
+    let (number, bytes) = SIZES
+        .iter()
+        .find_map(|(unit, bytes)| Some((text.strip_suffix(unit)?, *bytes)))
+        .unwrap_or((text, 1.0));
+    let number = plain_number(number.trim_end()).ok_or_else(wanted)? * bytes;
+    if number >= 1.0 && number < u64::MAX as f64 {
+        Ok(number as u64)
+    } else {
+        Err(wanted())
+    }
 }
 
 /// Reads `0.05` or `$0.05`.

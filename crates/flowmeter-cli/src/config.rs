@@ -6,13 +6,14 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
+use std::time::Duration;
 
 use clap::ValueEnum;
-use flowmeter::{CaptureLevel, CaptureLimits, SamplingRate, TailRules};
+use flowmeter::{CaptureLevel, CaptureLimits, Rotation, SamplingRate, TailRules};
 use thiserror::Error;
 
 use crate::amounts;
-use crate::args::{CaptureArg, OutputFormat, RunOutputArgs};
+use crate::args::{BackendWish, CaptureArg, OutputFormat, RunOutputArgs, SemconvArg};
 
 /// The prefix of the environment variables.
 const VARIABLE_PREFIX: &str = "FLOWMETER_";
@@ -147,6 +148,66 @@ pub(crate) const SETTINGS: &[Setting] = &[
         },
     },
     Setting {
+        key: "export.backends",
+        description: "where telemetry goes too, as --export names it, one a line in the variable",
+        apply: |config, text| {
+            let backends = text.lines().filter(|backend| !backend.trim().is_empty());
+            config.export.backends = backends.map(str::parse).collect::<Result<_, String>>()?;
+            Ok(())
+        },
+        show: |config| {
+            let backends: Vec<String> = config.export.backends.iter().map(ToString::to_string).collect();
+            backends.join("\n")
+        },
+    },
+    Setting {
+        key: "export.semconv",
+        description: "the names of exported attributes: latest, 1.41 or both",
+        apply: |config, text| choose(&mut config.export.semconv, text),
+        show: |config| shown(config.export.semconv),
+    },
+    Setting {
+        key: "export.exit_timeout",
+        description: "how long backends may take when a run has ended, such as 5s; the rest is kept and sent later",
+        apply: |config, text| {
+            config.export.exit_timeout = amounts::duration(text)?;
+            Ok(())
+        },
+        show: |config| format!("{}s", config.export.exit_timeout.as_secs_f64()),
+    },
+    Setting {
+        key: "export.rotate_size",
+        description: "files of --export are rotated before they grow beyond this, such as 100MB",
+        apply: |config, text| {
+            config.export.rotate_size = unless_empty(text, amounts::size)?;
+            Ok(())
+        },
+        show: |config| {
+            config
+                .export
+                .rotate_size
+                .map_or_else(String::new, |size| size.to_string())
+        },
+    },
+    Setting {
+        key: "export.rotate_age",
+        description: "files of --export are rotated when they are older than this, such as 7d",
+        apply: |config, text| {
+            config.export.rotate_age = unless_empty(text, amounts::duration)?;
+            Ok(())
+        },
+        show: |config| {
+            let age = config.export.rotate_age;
+            age.map_or_else(String::new, |age| format!("{}s", age.as_secs_f64()))
+        },
+    },
+    Setting {
+        key: "export.rotate_keep",
+        description: "how many rotated files stay; the oldest go first",
+        apply: |config, text| count(&mut config.export.rotate_keep, text),
+        show: |config| config.export.rotate_keep.to_string(),
+    },
+    Setting {
         key: "traces.keep",
         description: "how many saved traces are kept; the oldest go first",
         apply: |config, text| count(&mut config.traces_keep, text),
@@ -162,6 +223,48 @@ pub(crate) enum ProgressSetting {
     Auto,
     /// Nowhere.
     Never,
+}
+
+/// Where telemetry goes beside the trace file.
+#[derive(Clone, Debug)]
+pub(crate) struct ExportSettings {
+    /// Default: none.
+    pub(crate) backends: Vec<BackendWish>,
+    /// Default: the newest.
+    pub(crate) semconv: SemconvArg,
+    /// Default: 5 s.
+    pub(crate) exit_timeout: Duration,
+    /// Default: files are not rotated by size.
+    pub(crate) rotate_size: Option<u64>,
+    /// Default: nor by age.
+    pub(crate) rotate_age: Option<Duration>,
+    /// Default: 5.
+    pub(crate) rotate_keep: usize,
+}
+
+impl Default for ExportSettings {
+    fn default() -> Self {
+        Self {
+            backends: Vec::new(),
+            semconv: SemconvArg::default(),
+            exit_timeout: Duration::from_secs(5),
+            rotate_size: None,
+            rotate_age: None,
+            rotate_keep: Rotation::default().keep,
+        }
+    }
+}
+
+impl ExportSettings {
+    /// When files make way for new ones; `None` where nobody said.
+    pub(crate) fn rotation(&self) -> Option<Rotation> {
+        let rotation = Rotation {
+            bytes_max: self.rotate_size,
+            age_max: self.rotate_age,
+            keep: self.rotate_keep,
+        };
+        (rotation.bytes_max.is_some() || rotation.age_max.is_some()).then_some(rotation)
+    }
 }
 
 /// Where a value comes from.
@@ -223,6 +326,8 @@ pub(crate) struct Config {
     pub(crate) redact_patterns: Vec<String>,
     /// Default: every trace is kept, unless the environment says otherwise.
     pub(crate) sampling: SamplingSettings,
+    /// Default: nowhere, unless the environment names an OTLP receiver.
+    pub(crate) export: ExportSettings,
     /// Default: 200.
     pub(crate) traces_keep: usize,
     /// Inputs for workflows that get them from nowhere else: the table `inputs`, which takes any key.
@@ -243,6 +348,7 @@ impl Default for Config {
             limits: CaptureLimits::default(),
             redact_patterns: Vec::new(),
             sampling: SamplingSettings::default(),
+            export: ExportSettings::default(),
             traces_keep: 200,
             inputs: serde_json::Map::new(),
             origins: BTreeMap::new(),

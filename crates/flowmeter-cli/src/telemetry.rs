@@ -2,12 +2,15 @@
 //!
 //! Never records or sends anything itself.
 
+pub(crate) mod exports;
 mod sampling;
 
 use flowmeter::{IncomingContext, RunMeterBuilder};
 
-use crate::args::TelemetryArgs;
+use crate::args::{BackendWish, TelemetryArgs};
 use crate::config::Config;
+use crate::home::Home;
+use crate::output::Output;
 
 /// The meter's settings with what the command line, the configuration and the environment want of the telemetry.
 /// What looks wrong and does no harm goes to `warnings`.
@@ -18,6 +21,8 @@ pub(crate) fn apply(
     builder: RunMeterBuilder,
     args: &TelemetryArgs,
     config: &Config,
+    home: &Home,
+    output: &Output,
     warnings: &mut Vec<String>,
 ) -> anyhow::Result<RunMeterBuilder> {
     let incoming = IncomingContext::from_environment(variable);
@@ -31,10 +36,22 @@ pub(crate) fn apply(
     if let Some(parent) = incoming.parent {
         builder = builder.parent(parent);
     }
+    let exports = exports::exports(&args.export, config, home, output, &variable, warnings)?;
+    builder = builder
+        .service(exports.service)
+        .exit_timeout(exports.exit_timeout);
+    for backend in exports.backends {
+        builder = builder.boxed_backend(backend);
+    }
     Ok(builder)
 }
 
+/// Whether something is shown on standard error while the run goes on.
+pub(crate) fn writes_to_terminal(args: &TelemetryArgs, config: &Config) -> bool {
+    exports::wishes(&args.export, config, &variable).contains(&BackendWish::Console)
+}
+
 /// A variable of the environment; what is no text shows as what it is, so that it is not mistaken for none.
-fn variable(name: &str) -> Option<String> {
+pub(crate) fn variable(name: &str) -> Option<String> {
     std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
 }

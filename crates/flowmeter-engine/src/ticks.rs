@@ -181,6 +181,12 @@ impl TickClock {
         self.anchor_unix_ns.saturating_add_signed(since_anchor)
     }
 
+    /// How long a tick is, in nanoseconds; 0 before the first [`TickClock::refresh`].
+    #[must_use]
+    pub fn ns_per_tick(&self) -> f64 {
+        self.ns_per_tick
+    }
+
     /// Nanoseconds from one reading to a later one.
     #[must_use]
     pub fn duration_ns(&self, from: Ticks, to: Ticks) -> u64 {

@@ -10,6 +10,7 @@ mod decode;
 mod encode;
 pub mod genai_metrics;
 mod json;
+mod json_text;
 mod metric;
 pub mod names;
 mod proto;

@@ -5,6 +5,8 @@
 
 use serde_json::Value;
 
+use crate::json_text;
+
 /// Bytes of a message under construction.
 #[derive(Debug, Default)]
 pub(crate) struct Wire {
@@ -181,11 +183,9 @@ impl Wire {
     /// Head of a `KeyValue` whose `AnyValue` takes `value_len` bytes; the caller writes those next.
     fn key_value(&mut self, field: u32, key: &str, value_len: usize) {
         self.tag(field, DELIMITED);
-        put_varint(
-            &mut self.bytes,
-            (field_len(key.len()) + field_len(value_len)) as u64,
-        );
-        self.bytes_always(1, key.as_bytes());
+        let key_len = if key.is_empty() { 0 } else { field_len(key.len()) };
+        put_varint(&mut self.bytes, (key_len + field_len(value_len)) as u64);
+        self.bytes(1, key.as_bytes());
         self.tag(2, DELIMITED);
         put_varint(&mut self.bytes, value_len as u64);
     }
@@ -221,8 +221,20 @@ impl Wire {
         if let Value::String(text) = value {
             self.text_attribute(field, key, text);
         } else {
-            self.serialized_attribute(field, key, value);
+            self.value_attribute(field, key, value);
         }
+    }
+
+    /// A `KeyValue` with `value` as JSON text, a text in quotes too.
+    pub(crate) fn value_attribute(&mut self, field: u32, key: &str, value: &Value) {
+        let pair = self.open(field, 2);
+        self.bytes(1, key.as_bytes());
+        let any = self.open(2, 2);
+        let text = self.open(1, 2);
+        json_text::put_value(&mut self.bytes, value);
+        self.close(text);
+        self.close(any);
+        self.close(pair);
     }
 
     /// A `KeyValue` with anything serialisable as JSON text.
@@ -264,7 +276,7 @@ impl Wire {
         mut write: impl FnMut(&mut Self, T),
     ) {
         let pair = self.open(field, 1);
-        self.bytes_always(1, key.as_bytes());
+        self.bytes(1, key.as_bytes());
         let any = self.open(2, 1);
         let array = self.open(5, 1);
         for member in members {

@@ -47,16 +47,16 @@ pub(crate) struct RunShared {
     pub(crate) prices: Arc<PriceBook>,
     pub(crate) keeps_spans: bool,
     pub(crate) keeps_content: bool,
+    /// The run's place in its trace, and whether the trace is kept.
+    pub(crate) trace_context: Arc<TraceContext>,
+    /// What keeps the trace all the same.
+    pub(crate) tail_rules: TailRules,
     /// Which log lines are kept.
     pub(crate) log_filter: Arc<LogFilter>,
     /// How many log lines a span may have.
     pub(crate) logs_per_span_max: u32,
     /// Log lines that were more than that.
     pub(crate) logs_over_limit: AtomicU64,
-    /// The run's place in its trace, and whether the trace is kept.
-    pub(crate) trace_context: Arc<TraceContext>,
-    /// What keeps the trace all the same.
-    pub(crate) tail_rules: TailRules,
     /// Nobody reads what is recorded from now on.
     over: AtomicBool,
     clock: Mutex<TickClock>,
@@ -131,12 +131,12 @@ pub struct RunMeterBuilder {
     backends: Vec<Box<dyn Backend>>,
     service: Attributes,
     exit_timeout: Duration,
-    log_filter: LogFilter,
-    logs_per_span_max: usize,
     parent: Option<RemoteParent>,
     baggage: Baggage,
     sampler: Sampler,
     tail_rules: TailRules,
+    log_filter: LogFilter,
+    logs_per_span_max: usize,
 }
 
 impl RunMeterBuilder {
@@ -238,21 +238,6 @@ impl RunMeterBuilder {
         self
     }
 
-    /// Which log lines are kept: of nodes, of [`ContextualLogger`](crate::ContextualLogger) and of `tracing`.
-    /// Default [`LogFilter::default`].
-    #[must_use]
-    pub fn log_filter(mut self, filter: LogFilter) -> Self {
-        self.log_filter = filter;
-        self
-    }
-
-    /// How many log lines a span may have; what goes beyond is counted. Default 1,000.
-    #[must_use]
-    pub fn logs_per_span_max(mut self, count: usize) -> Self {
-        self.logs_per_span_max = count;
-        self
-    }
-
     /// The span of another process that the run belongs to: the run joins its trace. Default: a trace of its own.
     #[must_use]
     pub fn parent(mut self, parent: RemoteParent) -> Self {
@@ -278,6 +263,21 @@ impl RunMeterBuilder {
     #[must_use]
     pub fn tail_rules(mut self, rules: TailRules) -> Self {
         self.tail_rules = rules;
+        self
+    }
+
+    /// Which log lines are kept: of nodes, of [`ContextualLogger`](crate::ContextualLogger) and of `tracing`.
+    /// Default [`LogFilter::default`].
+    #[must_use]
+    pub fn log_filter(mut self, filter: LogFilter) -> Self {
+        self.log_filter = filter;
+        self
+    }
+
+    /// How many log lines a span may have; what goes beyond is counted. Default 1,000.
+    #[must_use]
+    pub fn logs_per_span_max(mut self, count: usize) -> Self {
+        self.logs_per_span_max = count;
         self
     }
 
@@ -314,48 +314,34 @@ impl RunMeterBuilder {
             prices: self.prices.unwrap_or_else(|| Arc::new(PriceBook::bundled())),
             keeps_spans,
             keeps_content,
+            trace_context: Arc::new(trace_context),
+            tail_rules: self.tail_rules,
             log_filter: Arc::new(self.log_filter),
             logs_per_span_max: u32::try_from(self.logs_per_span_max).unwrap_or(u32::MAX),
             logs_over_limit: AtomicU64::new(0),
-            trace_context: Arc::new(trace_context),
-            tail_rules: self.tail_rules,
             over: AtomicBool::new(false),
             clock: Mutex::new(clock),
             weight: Arc::default(),
         });
-        let mut details = Box::<SpanDetails>::default();
-        details.attributes.set("workflow.name", self.workflow.clone());
-        for (key, value) in &self.resource {
-            details.attributes.set(key.clone(), value.clone());
-        }
-        let opening = SpanOpening {
-            kind: SpanKind::Run,
-            operation: SmolStr::new_static("workflow.start"),
-            node_path: SmolStr::default(),
-            node_type: SmolStr::default(),
-            attributes: &[("workflow.name", self.workflow.as_str().into())],
-            details: Some(details),
-            step: None,
-        };
-        let root = SpanScope::open(&shared, remote_span, opening);
+        let (root_id, workflow) = (shared.recorder.next_span_id(), self.workflow);
         let pipeline = if keeps_spans {
             let identity = Arc::new(RunIdentity {
                 trace_id,
-                workflow: self.workflow.clone(),
+                workflow: workflow.clone(),
                 started,
                 trace_state: shared.trace_context.trace_state.to_string(),
                 sampled: shared.trace_context.sampled,
                 resource: self.service,
             });
-            let mut header = TraceHeader::new(trace_id, self.workflow, started)
-                .part_of_trace(remote_span.map(|_| root.span_id));
+            let mut header = TraceHeader::new(trace_id, workflow.clone(), started)
+                .part_of_trace(remote_span.map(|_| root_id));
             header.sampled = identity.sampled;
             let file = self.trace_file.map(|place| TraceFileWish {
                 path: place.path(&header),
                 header,
                 keep: self.keep_trace,
             });
-            let (theirs, backends, root_id) = (Arc::clone(&shared), self.backends, root.span_id);
+            let (theirs, backends) = (Arc::clone(&shared), self.backends);
             let configure = move |signals, waker, ready| LiveConfig {
                 shared: theirs,
                 capture,
@@ -371,6 +357,22 @@ impl RunMeterBuilder {
         } else {
             None
         };
+        // The run begins when its telemetry is listened to.
+        let mut details = Box::<SpanDetails>::default();
+        details.attributes.set("workflow.name", workflow.clone());
+        for (key, value) in &self.resource {
+            details.attributes.set(key.clone(), value.clone());
+        }
+        let opening = SpanOpening {
+            kind: SpanKind::Run,
+            operation: SmolStr::new_static("workflow.start"),
+            node_path: SmolStr::default(),
+            node_type: SmolStr::default(),
+            attributes: &[("workflow.name", workflow.as_str().into())],
+            details: Some(details),
+            step: None,
+        };
+        let root = SpanScope::open_as(&shared, root_id, remote_span, opening);
         let active = keeps_spans.then(|| ActiveRun::begin(&shared.log_filter));
         Ok(RunMeter {
             active,
@@ -433,12 +435,12 @@ impl RunMeter {
             backends: Vec::new(),
             service: Attributes::new(),
             exit_timeout: EXIT_TIMEOUT,
-            log_filter: LogFilter::default(),
-            logs_per_span_max: LOGS_PER_SPAN_MAX,
             parent: None,
             baggage: Baggage::default(),
             sampler: Sampler::default(),
             tail_rules: TailRules::default(),
+            log_filter: LogFilter::default(),
+            logs_per_span_max: LOGS_PER_SPAN_MAX,
         }
     }
 

@@ -13,6 +13,7 @@ use flowmeter_model::{Attributes, LogLevel, SpanError, SpanId, SpanKind, SpanSta
 use parking_lot::Mutex;
 use smol_str::SmolStr;
 
+use crate::aggregate::ItemSample;
 use crate::details::{SpanDetails, log_tag_of, tag_of};
 use crate::meter::RunShared;
 use crate::propagation::Carrier;
@@ -95,8 +96,17 @@ impl SpanScope {
     }
 
     pub(crate) fn open(run: &Arc<RunShared>, parent: Option<SpanId>, opening: SpanOpening<'_>) -> Arc<Self> {
+        Self::open_as(run, run.recorder.next_span_id(), parent, opening)
+    }
+
+    /// The same for a span whose id is known already.
+    pub(crate) fn open_as(
+        run: &Arc<RunShared>,
+        span_id: SpanId,
+        parent: Option<SpanId>,
+        opening: SpanOpening<'_>,
+    ) -> Arc<Self> {
         let start = Ticks::now();
-        let span_id = run.recorder.next_span_id();
         let SpanOpening {
             kind,
             operation,
@@ -496,11 +506,13 @@ impl Scope for SpanScope {
     fn leave(&self, outcome: Result<(), &NodeError>) {
         let (status, error) = status_of(outcome);
         if self.kind == SpanKind::BatchItem {
-            self.run.collector.batch_item_ended(
-                &self.node_path,
-                self.batch_count(),
-                status != SpanStatus::Ok,
-            );
+            let item = ItemSample {
+                failed: status != SpanStatus::Ok,
+                queue_ns: None,
+            };
+            self.run
+                .collector
+                .batch_item_ended(&self.node_path, self.batch_count(), &item);
         }
         self.end(status, |details| details.error = error);
     }

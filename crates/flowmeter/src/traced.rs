@@ -11,6 +11,7 @@ use flowmeter_model::{SpanError, SpanKind, SpanStatus};
 use serde_json::Value;
 use smol_str::{SmolStr, format_smolstr};
 
+use crate::aggregate::NodeSample;
 use crate::details::SpanDetails;
 use crate::recorder::RecordedValue;
 use crate::scope::{SpanOpening, SpanScope, status_of, unseen_end};
@@ -168,15 +169,13 @@ impl Ending<'_> {
         let attempts = span.attempts();
         if self.is_node {
             let ticks = Ticks::now().to_raw().saturating_sub(span.start().to_raw());
-            let node_type = &self.description.node_type;
-            span.run.collector.node_ended(
-                span.span_id,
-                &span.node_path,
-                node_type,
-                ticks,
-                u64::from(attempts),
-                status,
-            );
+            let sample = NodeSample {
+                failed: status != SpanStatus::Ok,
+                attempts: u64::from(attempts),
+                duration_ns: Some(ticks),
+                ..NodeSample::new(&span.node_path, &self.description.node_type)
+            };
+            span.run.collector.node_ended(span.span_id, &sample);
         }
         let mutations = self.journal.take().map(Journal::finish).unwrap_or_default();
         let [first, second] = self.description.attributes();

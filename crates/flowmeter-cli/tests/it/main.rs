@@ -6,11 +6,15 @@
 mod describing;
 mod examples;
 mod failures;
+mod flush;
 mod interruptions;
 mod prices;
+mod propagation;
 mod results;
+mod sampling;
 mod secrets;
 mod settings;
 mod streams;
 mod support;
+mod tail;
 mod traces;

@@ -16,7 +16,8 @@ pub(super) enum Plain<'a> {
     I64(i64),
     F64(f64),
     Text(&'a str),
-    Array(&'a [Value]),
+    /// The members, and the array itself.
+    Array(&'a [Value], &'a Value),
     /// An object, or a number that fits no type.
     Other(&'a Value),
     Null,
@@ -38,7 +39,7 @@ impl<'a> Plain<'a> {
             Value::Null => Self::Null,
             Value::Bool(flag) => Self::Bool(*flag),
             Value::String(text) => Self::Text(text),
-            Value::Array(members) => Self::Array(members),
+            Value::Array(members) => Self::Array(members, value),
             Value::Object(_) => Self::Other(value),
             Value::Number(number) => match (number.as_i64(), number.is_f64(), number.as_f64()) {
                 (Some(whole), _, _) => Self::I64(whole),
@@ -60,6 +61,11 @@ impl<'a> Plain<'a> {
     }
 }
 
+/// The whole number that a value is, if it is one.
+pub(super) fn whole_number(value: &AttributeValue) -> Option<i64> {
+    Plain::of(value).as_whole()
+}
+
 /// Writes a `KeyValue`. What is null has no attribute: OpenTelemetry knows no null attributes.
 pub(super) fn write(wire: &mut Wire, field: u32, key: &str, value: &AttributeValue) {
     write_plain(wire, field, key, Plain::of(value));
@@ -71,7 +77,7 @@ fn write_plain(wire: &mut Wire, field: u32, key: &str, value: Plain<'_>) {
         Plain::I64(number) => wire.int_attribute(field, key, number),
         Plain::F64(number) => wire.double_attribute(field, key, number),
         Plain::Text(text) => wire.text_attribute(field, key, text),
-        Plain::Array(members) => write_array(wire, field, key, members),
+        Plain::Array(members, value) => write_array(wire, field, key, members, value),
         Plain::Other(value) => wire.json_attribute(field, key, value),
         Plain::Null => {}
     }
@@ -79,7 +85,7 @@ fn write_plain(wire: &mut Wire, field: u32, key: &str, value: Plain<'_>) {
 
 /// Arrays of one scalar type are arrays; anything else is JSON text. Source: the specification's
 /// "standard attribute": a primitive or an array of primitives of one type.
-fn write_array(wire: &mut Wire, field: u32, key: &str, members: &[Value]) {
+fn write_array(wire: &mut Wire, field: u32, key: &str, members: &[Value], value: &Value) {
     if members.iter().all(Value::is_string) {
         wire.texts_attribute(field, key, members.iter().filter_map(Value::as_str));
     } else if members.iter().all(Value::is_i64) {
@@ -96,7 +102,7 @@ fn write_array(wire: &mut Wire, field: u32, key: &str, members: &[Value]) {
             wire.uint_always(2, u64::from(flag));
         });
     } else {
-        wire.serialized_attribute(field, key, &members);
+        wire.value_attribute(field, key, value);
     }
 }
 
@@ -112,8 +118,9 @@ pub(super) fn write_shaped(wire: &mut Wire, field: u32, key: &str, value: &Attri
         },
         (Shape::Double, Plain::I64(number)) => wire.double_attribute(field, key, number as f64),
         (Shape::Texts, Plain::Text(text)) => wire.texts_attribute(field, key, std::iter::once(text)),
-        (Shape::Json, Plain::Array(members)) => wire.serialized_attribute(field, key, &members),
-        (Shape::Json, Plain::Other(value)) => wire.json_attribute(field, key, value),
+        (Shape::Json, Plain::Array(_, value) | Plain::Other(value)) => {
+            wire.value_attribute(field, key, value);
+        }
         (Shape::Provider, Plain::Text(provider)) => {
             wire.text_attribute(field, key, names::provider_name(provider));
         }

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use flowmeter_model::{LogLevel, LogRecord, TraceId};
 
-use super::{Encoder, Envelope, SCOPE_NAME};
+use super::{Encoder, Envelope, SCOPE_NAME, scope_group};
 use crate::conventions::Slots;
 use crate::request::ScopeGroup;
 use crate::wire::Wire;
@@ -45,9 +45,9 @@ impl Encoder {
             }
         }
         let groups = groups.into_iter().map(|(target, wire, ends)| match target {
-            None => self.scope_group(SCOPE_NAME, envelope.scope_version, wire, ends),
+            None => scope_group(SCOPE_NAME, envelope.scope_version, "", wire, ends),
             // Whose version ours is not.
-            Some(target) => self.scope_group(target, "", wire, ends),
+            Some(target) => scope_group(target, "", "", wire, ends),
         });
         groups.collect()
     }

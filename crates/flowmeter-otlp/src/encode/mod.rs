@@ -74,7 +74,7 @@ impl Encoder {
             self.write_span(&mut wire, envelope, span);
             ends.push(wire.len());
         }
-        let scope = self.scope_group(SCOPE_NAME, envelope.scope_version, wire, ends);
+        let scope = self.own_scope(envelope, wire, ends);
         self.request(Signal::Traces, envelope, vec![scope])
     }
 
@@ -100,20 +100,14 @@ impl Encoder {
             metrics::write_metric(&mut wire, metric);
             ends.push(wire.len());
         }
-        let scope = self.scope_group(SCOPE_NAME, envelope.scope_version, wire, ends);
+        let scope = self.own_scope(envelope, wire, ends);
         self.request(Signal::Metrics, envelope, vec![scope])
     }
 
-    fn scope_group(&self, name: &str, version: &str, items: Wire, ends: Vec<usize>) -> ScopeGroup {
-        let mut scope = Wire::default();
-        scope.bytes(1, name.as_bytes());
-        scope.bytes(2, version.as_bytes());
-        ScopeGroup {
-            scope: scope.into_bytes(),
-            schema_url: self.config.conventions.schema_url().to_owned(),
-            items: items.into_bytes(),
-            ends,
-        }
+    /// Spans and metrics follow the conventions' schema; what others log follows none that we know.
+    fn own_scope(&self, envelope: &Envelope<'_>, items: Wire, ends: Vec<usize>) -> ScopeGroup {
+        let schema_url = self.config.conventions.schema_url();
+        scope_group(SCOPE_NAME, envelope.scope_version, schema_url, items, ends)
     }
 
     fn request(&self, signal: Signal, envelope: &Envelope<'_>, scopes: Vec<ScopeGroup>) -> ExportRequest {
@@ -127,6 +121,18 @@ impl Encoder {
             scopes,
         };
         ExportRequest::new(signal, vec![group])
+    }
+}
+
+fn scope_group(name: &str, version: &str, schema_url: &str, items: Wire, ends: Vec<usize>) -> ScopeGroup {
+    let mut scope = Wire::default();
+    scope.bytes(1, name.as_bytes());
+    scope.bytes(2, version.as_bytes());
+    ScopeGroup {
+        scope: scope.into_bytes(),
+        schema_url: schema_url.to_owned(),
+        items: items.into_bytes(),
+        ends,
     }
 }
 

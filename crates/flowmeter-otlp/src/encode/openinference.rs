@@ -9,7 +9,9 @@ use std::borrow::Cow;
 use flowmeter_model::{AttributeValue, Span, SpanKind};
 use serde_json::{Map, Value};
 
+use super::attributes::whole_number;
 use super::spans::{Role, SPAN_ATTRIBUTES, cache_write, whole};
+use crate::conventions::{Known, Shape};
 use crate::names::{self, openinference as oi};
 use crate::wire::Wire;
 
@@ -174,7 +176,7 @@ fn write_value(wire: &mut Wire, span: &Span, keys: (&str, &str), value: Option<&
         None | Some(Value::Null) => {}
         Some(Value::String(text)) => write_text(wire, span, keys, text),
         Some(value) if span.attributes.get(keys.0).is_none() => {
-            wire.serialized_attribute(SPAN_ATTRIBUTES, keys.0, value);
+            wire.value_attribute(SPAN_ATTRIBUTES, keys.0, value);
             wire.text_attribute(SPAN_ATTRIBUTES, keys.1, JSON);
         }
         Some(_) => {}
@@ -244,7 +246,12 @@ fn invocation_parameters(span: &Span) -> Option<Map<String, Value>> {
         let Some(name) = key.strip_prefix("gen_ai.request.") else {
             continue;
         };
+        let shape = Known::of(key).map(|known| known.shape);
         let value = match value {
+            AttributeValue::Bool(false) if shape == Some(Shape::OnlyTrue) => continue,
+            _ if shape == Some(Shape::Int) && whole_number(value).is_some() => {
+                Value::from(whole_number(value))
+            }
             AttributeValue::Bool(flag) => Value::from(*flag),
             AttributeValue::I64(number) => Value::from(*number),
             AttributeValue::F64(number) => Value::from(*number),

@@ -199,7 +199,7 @@ impl Encoder {
             if let Some(params) = &span.params
                 && slots.insert(Slot::NodeParams)
             {
-                wire.serialized_attribute(SPAN_ATTRIBUTES, names::NODE_PARAMS, params);
+                wire.value_attribute(SPAN_ATTRIBUTES, names::NODE_PARAMS, params);
             }
             if !span.templates.is_empty() && slots.insert(Slot::NodeTemplates) {
                 wire.serialized_attribute(SPAN_ATTRIBUTES, names::NODE_TEMPLATES, &span.templates);

@@ -6,6 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use prost::Message;
 
+use crate::json_text;
 use crate::proto::common::any_value::Value as Any;
 use crate::proto::common::{AnyValue, InstrumentationScope, KeyValue};
 use crate::proto::{logs, metrics, resource, trace};
@@ -79,13 +80,13 @@ impl<'a> JsonText<'a> {
     /// A text.
     pub(super) fn text(&mut self, text: &str) {
         self.separate();
-        // Writing to memory does not fail.
-        let _ = serde_json::to_writer(&mut *self.bytes, text);
+        json_text::put_text(self.bytes, text);
     }
 
     /// A whole number as a JSON number.
     pub(super) fn number(&mut self, number: impl Into<i64>) {
         self.separate();
+        // Writing to memory does not fail.
         let _ = serde_json::to_writer(&mut *self.bytes, &number.into());
     }
 
@@ -305,12 +306,12 @@ fn span_fields(json: &mut JsonText<'_>, span: &trace::Span) {
         });
     });
     json.number_field("droppedLinksCount", span.dropped_links_count);
-    json.object_field("status", |json| {
-        if let Some(status) = &span.status {
+    if let Some(status) = &span.status {
+        json.object_field("status", |json| {
             json.text_field("message", &status.message);
             json.number_field("code", status.code);
-        }
-    });
+        });
+    }
 }
 
 fn log_fields(json: &mut JsonText<'_>, record: &logs::LogRecord) {

@@ -180,10 +180,10 @@ impl LlmCounters {
     pub(crate) fn add(&mut self, call: &LlmSample<'_>, budget: &mut SketchBudget) {
         self.totals.add(call);
         if let Some(duration_ns) = call.duration_ns {
-            self.durations.add(duration_ns, budget);
+            let _ = self.durations.add(duration_ns, budget);
         }
         if let Some(waited_ns) = call.time_to_first_token_ns {
-            self.first_tokens.add(waited_ns, budget);
+            let _ = self.first_tokens.add(waited_ns, budget);
         }
     }
 

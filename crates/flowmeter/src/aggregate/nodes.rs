@@ -4,7 +4,7 @@
 
 use smol_str::SmolStr;
 
-use super::durations::{DurationSummary, Durations, SketchBudget};
+use super::durations::{DurationSummary, Durations, SketchBudget, Spread};
 use super::llm::{LlmSample, LlmTotals, share};
 
 /// One execution of a node as the aggregation sees it.
@@ -152,27 +152,47 @@ impl NodeCounts {
     }
 }
 
-/// All executions of one node type.
+/// What is counted of a node type by itself: the executions of nodes that have no entry of their own, and what
+/// their own entries could not keep for percentiles. The rest is in the entries of the nodes.
 #[derive(Clone, Default)]
 pub(crate) struct TypeTotals {
     counts: NodeCounts,
     durations: Durations,
+    spilled: Spread,
 }
 
 impl TypeTotals {
     pub(crate) fn add(&mut self, sample: &NodeSample<'_>, budget: &mut SketchBudget) {
         self.counts.add(sample);
         if let Some(duration_ns) = sample.duration_ns {
-            self.durations.add(duration_ns, budget);
+            let _ = self.durations.add(duration_ns, budget);
         }
+    }
+
+    #[cold]
+    pub(crate) fn add_spilled(&mut self, spread: &Spread, budget: &mut SketchBudget) {
+        self.spilled.merge(spread, budget);
+    }
+
+    /// Adds a node of this type.
+    pub(crate) fn add_node(&mut self, node: &NodeTotals, budget: &mut SketchBudget) {
+        self.counts.merge(&node.counts);
+        self.durations.merge_what_is_kept(&node.durations, budget);
     }
 
     pub(crate) fn merge(&mut self, other: &Self, budget: &mut SketchBudget) {
         self.counts.merge(&other.counts);
         self.durations.merge(&other.durations, budget);
+        self.spilled.merge(&other.spilled, budget);
     }
 
-    pub(crate) fn summary(&self, ns_per_unit: f64) -> TypeMetrics {
+    pub(crate) fn counts(&self) -> &NodeCounts {
+        &self.counts
+    }
+
+    /// What it came to, once its nodes are added.
+    pub(crate) fn summary(mut self, ns_per_unit: f64, budget: &mut SketchBudget) -> TypeMetrics {
+        self.durations.merge_spread(&self.spilled, budget);
         self.counts.summary(self.durations.summary(ns_per_unit))
     }
 }
@@ -191,11 +211,15 @@ pub(crate) struct NodeTotals {
 }
 
 impl NodeTotals {
-    pub(crate) fn add(&mut self, sample: &NodeSample<'_>, budget: &mut SketchBudget) {
+    /// Returns what cannot be kept for percentiles.
+    #[inline]
+    pub(crate) fn add(&mut self, sample: &NodeSample<'_>, budget: &mut SketchBudget) -> Option<Spread> {
         self.counts.add(sample);
-        if let Some(duration_ns) = sample.duration_ns {
-            self.durations.add(duration_ns, budget);
-        }
+        self.durations.add(sample.duration_ns?, budget)
+    }
+
+    pub(crate) fn counts(&self) -> &NodeCounts {
+        &self.counts
     }
 
     pub(crate) fn add_item(&mut self, item: &ItemSample) {

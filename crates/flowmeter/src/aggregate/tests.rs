@@ -159,6 +159,7 @@ fn the_agreed_shape() {
               "type": "llm",
               "count": 1,
               "failures": 1,
+              "attempts": 2,
               "error_rate": 1.0,
               "durations": {
                 "min": 2.0,
@@ -170,7 +171,6 @@ fn the_agreed_shape() {
                 "p90": 2.0,
                 "p99": 2.0
               },
-              "attempts": 2,
               "cpu_time": 0.002,
               "child_cpu_time": 0.03,
               "child_memory_max_bytes": 9000000,
@@ -298,16 +298,40 @@ fn a_workflow_that_has_not_ended_counts_up_to_the_last_event() {
 }
 
 #[test]
-fn a_node_may_come_back_with_another_type() {
+fn an_id_that_comes_back_with_another_type_is_another_node() {
     let mut sums = Aggregator::new();
-    for node_type in ["shell", "code", "shell"] {
+    for node_type in ["shell", "code", "shell", "code"] {
         sums.node_ended(&ended("n", node_type, 10));
     }
     let shown = sums.to_json();
-    assert_eq!(shown["node_counts"], serde_json::json!({"shell": 2, "code": 1}));
+    assert_eq!(shown["node_counts"], serde_json::json!({"shell": 2, "code": 2}));
+    let nodes = &shown["nodes"];
     assert_eq!(
-        (&shown["nodes"]["n"]["type"], &shown["nodes"]["n"]["count"]),
-        (&"shell".into(), &3.into())
+        (&nodes["n"]["type"], &nodes["n"]["count"]),
+        (&"shell".into(), &2.into())
+    );
+    assert_eq!(
+        (&nodes["n (code)"]["type"], &nodes["n (code)"]["count"]),
+        (&"code".into(), &2.into())
+    );
+}
+
+#[test]
+fn types_keep_their_percentiles_when_their_nodes_cannot() {
+    let mut sums = Aggregator::new();
+    sums.node_sketches = SketchBudget::new(0);
+    for index in 0..1_000 {
+        sums.node_ended(&ended(if index % 2 == 0 { "a" } else { "b" }, "shell", index + 1));
+    }
+    let metrics = sums.snapshot();
+    let (_, node) = &metrics.nodes[0];
+    assert_eq!((node.durations.p50_ns, node.durations.count), (None, 500));
+    let (_, shell) = &metrics.types[0];
+    let p90 = shell.durations.p90_ns.unwrap() as f64;
+    assert!((p90 / 900e6 - 1.0).abs() < 0.01, "{p90}");
+    assert_eq!(
+        (shell.durations.count, shell.durations.max_ns),
+        (1_000, Some(1_000_000_000))
     );
 }
 
@@ -361,8 +385,9 @@ fn merging_halves_gives_the_whole() {
         let mut whole = Aggregator::new();
         for half in &mut halves {
             for _ in 0..source.int_in_range(0..=40)? {
-                let id = format!("n{}", source.int_in_range(0..=4)?);
-                let node_type = ["shell", "llm"][source.int_in_range(0..=1)?];
+                let number = source.int_in_range(0..=4_usize)?;
+                let id = format!("n{number}");
+                let node_type = ["shell", "llm"][number % 2];
                 let mut sample = ended(&id, node_type, source.int_in_range(0..=100_000)?);
                 sample.failed = source.ratio(1, 4)?;
                 sample.cpu_ns = source.ratio(1, 2)?.then_some(1_000);

@@ -13,7 +13,10 @@ use smol_str::SmolStr;
 pub(crate) use collector::MetricsCollector;
 pub use json::milliseconds;
 
-use crate::aggregate::{LlmTotals, NodeMetrics};
+use crate::aggregate::{
+    DurationSummary, LlmTotals, MemoryUsage, ModelMetrics, NodeMetrics, QueueTime, Throughput, TypeMetrics,
+    share, success_rate,
+};
 
 /// How far a running batch is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,22 +51,51 @@ pub struct RunMetrics {
     pub nodes_executed: u64,
     /// Node executions that failed or were cancelled.
     pub nodes_failed: u64,
+    /// Errors: here, each failed execution is one.
+    pub error_count: u64,
     /// All LLM calls.
     pub llm: LlmTotals,
+    /// How long they took.
+    pub llm_durations: DurationSummary,
+    /// How long streamed answers let wait for their first piece.
+    pub time_to_first_token: DurationSummary,
     /// LLM calls by model.
-    pub models: BTreeMap<SmolStr, LlmTotals>,
+    pub models: BTreeMap<SmolStr, ModelMetrics>,
+    /// Calls to models beyond the first 1,000.
+    pub other_models: Option<ModelMetrics>,
+    /// Node types in the order in which they first ended.
+    pub types: Vec<(SmolStr, TypeMetrics)>,
+    /// Executions of types beyond the first 1,000.
+    pub other_types: Option<TypeMetrics>,
     /// Nodes in the order in which they first ended; nested ones as `outer/inner`.
     pub nodes: Vec<(SmolStr, NodeMetrics)>,
+    /// Executions of nodes beyond the first 10,000.
+    pub other_nodes: Option<NodeMetrics>,
+    /// CPU time of the whole process during the run, its child processes not included; `None` where the system
+    /// does not say.
+    pub cpu_ns: Option<u64>,
+    /// CPU time of child processes that nodes started; `None` where they started none.
+    pub children_cpu_ns: Option<u64>,
+    /// The most memory that one of those processes held.
+    pub children_memory_max_bytes: Option<u64>,
+    /// How long items of batches were ready but waited for a place.
+    pub queue: QueueTime,
+    /// The memory of the whole process during the run; `None` where the system does not say.
+    pub memory: Option<MemoryUsage>,
+    /// How much happened a second.
+    pub throughput: Throughput,
 }
 
 impl RunMetrics {
     /// Share of node executions that did well; 1.0 where no node ran.
     #[must_use]
     pub fn success_rate(&self) -> f64 {
-        if self.nodes_executed == 0 {
-            return 1.0;
-        }
+        success_rate(self.nodes_executed, self.nodes_failed)
+    }
 
-        (self.nodes_executed - self.nodes_failed) as f64 / self.nodes_executed as f64
+    /// Share of node executions that failed or were cancelled; 0 where no node ran.
+    #[must_use]
+    pub fn error_rate(&self) -> f64 {
+        share(self.nodes_failed, self.nodes_executed)
     }
 }

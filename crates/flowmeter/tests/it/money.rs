@@ -5,7 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arbtest::arbitrary::{Result as Drawn, Unstructured};
-use flowmeter::{CaptureLevel, LlmFailure, LlmResponse, NodeDescription, Traced, current};
+use flowmeter::{
+    CaptureLevel, DurationSummary, LlmFailure, LlmResponse, NodeDescription, QueueTime, RunMetrics,
+    Throughput, Traced, current,
+};
 use flowmeter_engine::{
     Action, Batch, BatchErrorHandling, BatchPolicy, Flow, Node, NodeContext, NodeError, async_trait,
 };
@@ -214,7 +217,7 @@ fn the_total_is_the_sum_of_the_calls_of_the_models_and_of_the_nodes() {
         let total = sum(std::iter::once(&metrics.llm));
         assert_eq!(total.0, drawn.calls);
         assert_eq!(total, sum_of_spans(&ran));
-        assert_eq!(total, sum(metrics.models.values()));
+        assert_eq!(total, sum(metrics.models.values().map(|model| &model.llm)));
         assert_eq!(total, sum(metrics.nodes.iter().map(|(_, node)| &node.llm)));
         let nodes = ran.spans(SpanKind::Node);
         assert_eq!(metrics.nodes_executed, nodes.len() as u64);
@@ -401,10 +404,26 @@ async fn metrics_do_not_depend_on_what_the_trace_keeps() {
         let report = meter.finish(Ok(&()));
         assert_eq!(report.trace_file.is_some(), level != CaptureLevel::Off);
         let mut metrics = report.metrics;
-        metrics.duration_ns = 0;
         for (_, node) in &mut metrics.nodes {
-            node.duration_ns = 0;
+            (node.duration_ns, node.durations) = (0, DurationSummary::default());
+            node.cpu_ns = None;
+            node.queue = QueueTime::default();
         }
+        for (_, node_type) in &mut metrics.types {
+            node_type.durations = DurationSummary::default();
+        }
+        for model in metrics.models.values_mut() {
+            model.durations = DurationSummary::default();
+        }
+        let metrics = RunMetrics {
+            duration_ns: 0,
+            llm_durations: DurationSummary::default(),
+            cpu_ns: None,
+            queue: QueueTime::default(),
+            memory: None,
+            throughput: Throughput::default(),
+            ..metrics
+        };
         metrics.to_json()
     };
     let full = shown(CaptureLevel::Full).await;

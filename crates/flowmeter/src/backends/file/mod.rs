@@ -5,6 +5,7 @@
 mod appended;
 mod document;
 mod lines;
+mod otlp;
 mod rotation;
 mod stream;
 
@@ -12,10 +13,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use flowmeter_model::{Clock, SystemClock, TelemetryEvent};
+use flowmeter_otlp::EncoderConfig;
 use thiserror::Error;
 
 use self::document::DocumentFile;
 use self::lines::{Lines, LinesRules};
+use self::otlp::OtlpFiles;
 pub use self::rotation::Rotation;
 use super::{Backend, Batch, Deadline, ExportError, RunEnding, RunIdentity};
 use crate::events::write_event;
@@ -30,6 +33,10 @@ pub enum FileFormat {
     Json,
     /// Event lines: one JSON object a line, as things happen.
     JsonLines,
+    /// OpenTelemetry's file format: OTLP/JSON, one export request a line, a file for each signal. `run.jsonl` stands
+    /// for `run.traces.jsonl`, `run.logs.jsonl` and `run.metrics.jsonl`; `traces.jsonl` for itself, `logs.jsonl` and
+    /// `metrics.jsonl`; a folder for these three in it. Metrics come when the run has ended.
+    Otlp,
 }
 
 /// What becomes of what is in the file already.
@@ -67,6 +74,9 @@ pub struct FileConfig {
     pub rotation: Option<Rotation>,
     /// When it has to be on the disk. Default: [`FileSync::Never`].
     pub sync: FileSync,
+    /// What [`FileFormat::Otlp`] writes beyond the bare telemetry. Default: as [`EncoderConfig`] has it, without
+    /// content.
+    pub otlp: EncoderConfig,
 }
 
 impl FileConfig {
@@ -75,7 +85,7 @@ impl FileConfig {
     pub fn new(path: impl Into<PathBuf>, format: FileFormat) -> Self {
         let mode = match format {
             FileFormat::Json => FileMode::Replace,
-            FileFormat::JsonLines => FileMode::Append,
+            FileFormat::JsonLines | FileFormat::Otlp => FileMode::Append,
         };
         Self {
             path: path.into(),
@@ -83,6 +93,7 @@ impl FileConfig {
             mode,
             rotation: None,
             sync: FileSync::default(),
+            otlp: EncoderConfig::default(),
         }
     }
 
@@ -134,6 +145,7 @@ pub struct FileBackend {
 enum Place {
     Document(Box<DocumentFile>),
     Events { lines: Box<Lines>, text: Vec<u8> },
+    Otlp(Box<OtlpFiles>),
 }
 
 impl FileBackend {
@@ -157,7 +169,7 @@ impl FileBackend {
         self
     }
 
-    fn open(&self, run: &RunIdentity, deadline: &Deadline) -> Result<Place, ExportError> {
+    fn open(&self, run: &Arc<RunIdentity>, deadline: &Deadline) -> Result<Place, ExportError> {
         match self.config.format {
             FileFormat::Json => Ok(Place::Document(Box::new(DocumentFile::create(
                 &self.config.path,
@@ -170,6 +182,12 @@ impl FileBackend {
                 lines: Box::new(self.lines(&self.config.path, run, deadline)?),
                 text: Vec::new(),
             }),
+            FileFormat::Otlp => Ok(Place::Otlp(Box::new(OtlpFiles::create(
+                &self.config.path,
+                &self.config.otlp,
+                run,
+                |path| self.lines(path, run, deadline),
+            )?))),
         }
     }
 
@@ -206,6 +224,7 @@ impl Backend for FileBackend {
         };
         match self.place.insert(place) {
             Place::Document(document) => document.write(&batch.events),
+            Place::Otlp(files) => files.write(&batch.events),
             Place::Events { lines, text } => {
                 let encoded = encode_events(&batch.run, &batch.events, text);
                 let outcome = encoded.and(lines.write(text));
@@ -220,6 +239,7 @@ impl Backend for FileBackend {
         match &mut self.place {
             Some(Place::Document(document)) => document.flush(),
             Some(Place::Events { lines, .. }) => lines.retry(),
+            Some(Place::Otlp(files)) => files.flush(),
             None => Ok(()),
         }
     }
@@ -228,6 +248,7 @@ impl Backend for FileBackend {
         match self.place.take() {
             Some(Place::Document(document)) => document.finish(ending),
             Some(Place::Events { lines, .. }) => lines.finish(),
+            Some(Place::Otlp(files)) => files.finish(ending),
             None => Ok(()),
         }
     }

@@ -37,7 +37,7 @@ const TOKEN_MODALITY: &str = "gen_ai.token.modality";
 
 /// Adds up the LLM calls of a run.
 #[derive(Debug, Default)]
-pub(super) struct CallMeter {
+pub(in crate::backends) struct CallMeter {
     place_of: FxHashMap<String, usize>,
     sets: Vec<CallSet>,
 }
@@ -168,7 +168,7 @@ impl CallSet {
 
 impl CallMeter {
     /// Counts a span, if it is an LLM call.
-    pub(super) fn add(&mut self, span: &Span) {
+    pub(in crate::backends) fn add(&mut self, span: &Span) {
         if span.kind != SpanKind::LlmCall {
             return;
         }
@@ -218,7 +218,7 @@ impl CallMeter {
     }
 
     /// The metrics of the conventions' edition over all calls so far.
-    pub(super) fn metrics(
+    pub(in crate::backends) fn metrics(
         &self,
         conventions: SemanticConventions,
         temporality: Temporality,
@@ -319,7 +319,8 @@ impl RunPoints<'_> {
     /// Cost and calls by model. What has no price is counted, and is no cost of zero.
     fn models(&self) -> Vec<Metric> {
         let (mut costs, mut calls) = (Vec::new(), Vec::new());
-        for (model, totals) in &self.ending.metrics.models {
+        for (model, metrics) in &self.ending.metrics.models {
+            let totals = &metrics.llm;
             let mut attributes = Attributes::new();
             attributes.set(names::REQUEST_MODEL, model.clone());
             if let Some(amount) = totals.cost.amount() {
@@ -340,7 +341,7 @@ impl RunPoints<'_> {
         let unpriced = self.ending.metrics.models.iter().filter_map(|(model, totals)| {
             let mut attributes = Attributes::new();
             attributes.set(names::REQUEST_MODEL, model.clone());
-            let count = totals.cost.unpriced_calls;
+            let count = totals.llm.cost.unpriced_calls;
             (count > 0).then(|| (attributes, whole(count)))
         });
         let unpriced = unpriced.collect();

@@ -13,7 +13,7 @@ mod headers;
 mod http;
 mod lane;
 mod langfuse;
-mod metrics;
+pub(in crate::backends) mod metrics;
 mod presets;
 mod resource;
 mod retry;
@@ -262,6 +262,3 @@ impl Drop for OtlpBackend {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;
