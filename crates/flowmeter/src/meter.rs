@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use flowmeter_engine::{EnteredScope, InScope, NodeContext, NodeError, Scope, StoreView, TickClock, Ticks};
-use flowmeter_model::{Attributes, IdSource, SpanKind, SpanStatus, TimestampNs, TraceId};
+use flowmeter_model::{Attributes, IdSource, SpanError, SpanKind, SpanStatus, TimestampNs, TraceId};
 use flowmeter_pricing::PriceBook;
 use parking_lot::Mutex;
 use smol_str::SmolStr;
@@ -524,7 +524,25 @@ impl RunMeter {
         self.close(status, error)
     }
 
-    fn close(&mut self, status: SpanStatus, error: Option<flowmeter_model::SpanError>) -> RunReport {
+    /// Ends a run that did well, where there is no outcome of a flow to tell.
+    #[must_use]
+    pub fn succeed(mut self) -> RunReport {
+        self.close(SpanStatus::Ok, None)
+    }
+
+    /// Ends a run that failed with an error of the caller's own.
+    #[must_use]
+    pub fn fail(mut self, error_type: impl Into<SmolStr>, error: &dyn std::error::Error) -> RunReport {
+        let causes = std::iter::successors(error.source(), |cause| (*cause).source());
+        let error = SpanError {
+            error_type: error_type.into(),
+            message: error.to_string(),
+            chain: causes.map(ToString::to_string).collect(),
+        };
+        self.close(SpanStatus::Error, Some(error))
+    }
+
+    fn close(&mut self, status: SpanStatus, error: Option<SpanError>) -> RunReport {
         self.finished = true;
         self.shared.over.store(true, Ordering::Relaxed);
         self.active = None;
