@@ -2,6 +2,9 @@
 //!
 //! Never acts on an argument and never holds a setting: `config` turns flags into settings, `commands` acts.
 
+mod export;
+mod pipeline;
+mod sampling;
 mod telemetry;
 
 use std::path::PathBuf;
@@ -10,6 +13,9 @@ use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+pub(crate) use export::{BackendWish, ExportArgs, FileKind, SemconvArg};
+pub(crate) use pipeline::{GraphForm, PipelineArgs};
+pub(crate) use sampling::{SampleArgs, SamplingArgs};
 pub(crate) use telemetry::TelemetryArgs;
 
 const EXAMPLES: &str = "\
@@ -55,6 +61,10 @@ pub(crate) enum Command {
     Schema(SchemaArgs),
     /// Run a demonstration: a real workflow against a model server inside this process
     Demo(DemoArgs),
+    /// Print the flow that all telemetry goes through
+    Pipeline(PipelineArgs),
+    /// Say which traces a sampling rate keeps, as every OpenTelemetry program would
+    Sample(SampleArgs),
     /// Show every setting, its value and where it comes from
     Config(ConfigArgs),
     /// Print a completion script for a shell
@@ -69,9 +79,13 @@ Examples:
   cat notes.txt | flowmeter run summarize.json          (the input with `stdin: true` takes it)
   flowmeter run report.json -o summary --quiet > summary.txt
   flowmeter run report.json --trace                     (tree on stderr, and the trace file)
+  flowmeter run report.json --sample 10% --keep-errors --keep-slower-than 30s
 
 The result goes to stdout, everything else to stderr. When a run fails or is interrupted, its
-trace is saved without being asked; `flowmeter show FILE` renders it.";
+trace is saved without being asked; `flowmeter show FILE` renders it.
+
+TRACEPARENT, TRACESTATE and BAGGAGE in the environment make the run part of that trace. Nodes hand
+the trace on to the processes and servers that they call, unless they say `propagate: false`.";
 
 /// `flowmeter run`.
 #[derive(Debug, Args)]
@@ -266,6 +280,11 @@ A config.toml with every key:
   value_chars = 10000
   [redact]
   patterns = [\"ACME-[0-9]{6}\"]
+  [sampling]
+  rate = 1.0                 (or \"10%\", \"1/10\")
+  keep_errors = false
+  keep_slower_than = \"\"      (such as \"2s\")
+  keep_dearer_than = \"\"      (dollars, such as 0.05)
   [traces]
   keep = 200
   [inputs]

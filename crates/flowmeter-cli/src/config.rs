@@ -6,12 +6,14 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
+use std::time::Duration;
 
 use clap::ValueEnum;
-use flowmeter::{CaptureLevel, CaptureLimits};
+use flowmeter::{CaptureLevel, CaptureLimits, Rotation, SamplingRate, TailRules};
 use thiserror::Error;
 
-use crate::args::{CaptureArg, OutputFormat, RunOutputArgs};
+use crate::amounts;
+use crate::args::{BackendWish, CaptureArg, OutputFormat, RunOutputArgs, SemconvArg};
 
 /// The prefix of the environment variables.
 const VARIABLE_PREFIX: &str = "FLOWMETER_";
@@ -100,6 +102,112 @@ pub(crate) const SETTINGS: &[Setting] = &[
         show: |config| config.redact_patterns.join("\n"),
     },
     Setting {
+        key: "sampling.rate",
+        description: "the share of traces that are kept whole, such as 0.1 or 10%",
+        apply: |config, text| {
+            let rate =
+                SamplingRate::parse(text).map_err(|_| "must be from 0 to 1, such as 0.1, 10% or 1/10")?;
+            config.sampling.rate = Some(rate);
+            Ok(())
+        },
+        show: |config| {
+            config
+                .sampling
+                .rate
+                .map_or_else(String::new, |rate| rate.to_string())
+        },
+    },
+    Setting {
+        key: "sampling.keep_errors",
+        description: "whether the whole trace of a run that failed is kept in any case",
+        apply: |config, text| flag(&mut config.sampling.tail.keep_errors, text),
+        show: |config| config.sampling.tail.keep_errors.to_string(),
+    },
+    Setting {
+        key: "sampling.keep_slower_than",
+        description: "the whole trace of a run that took longer than this is kept, such as 2s",
+        apply: |config, text| {
+            config.sampling.tail.slower_than = unless_empty(text, amounts::duration)?;
+            Ok(())
+        },
+        show: |config| {
+            let limit = config.sampling.tail.slower_than;
+            limit.map_or_else(String::new, |limit| format!("{}s", limit.as_secs_f64()))
+        },
+    },
+    Setting {
+        key: "sampling.keep_dearer_than",
+        description: "the whole trace of a run that cost more than this is kept, in dollars",
+        apply: |config, text| {
+            config.sampling.tail.dearer_than = unless_empty(text, amounts::usd)?;
+            Ok(())
+        },
+        show: |config| {
+            let limit = config.sampling.tail.dearer_than;
+            limit.map_or_else(String::new, |limit| limit.to_usd().to_string())
+        },
+    },
+    Setting {
+        key: "export.backends",
+        description: "where telemetry goes too, as --export names it, one a line in the variable",
+        apply: |config, text| {
+            let backends = text.lines().filter(|backend| !backend.trim().is_empty());
+            config.export.backends = backends.map(str::parse).collect::<Result<_, String>>()?;
+            Ok(())
+        },
+        show: |config| {
+            let backends: Vec<String> = config.export.backends.iter().map(ToString::to_string).collect();
+            backends.join("\n")
+        },
+    },
+    Setting {
+        key: "export.semconv",
+        description: "the names of exported attributes: latest, 1.41 or both",
+        apply: |config, text| choose(&mut config.export.semconv, text),
+        show: |config| shown(config.export.semconv),
+    },
+    Setting {
+        key: "export.exit_timeout",
+        description: "how long backends may take when a run has ended, such as 5s; the rest is kept and sent later",
+        apply: |config, text| {
+            config.export.exit_timeout = amounts::duration(text)?;
+            Ok(())
+        },
+        show: |config| format!("{}s", config.export.exit_timeout.as_secs_f64()),
+    },
+    Setting {
+        key: "export.rotate_size",
+        description: "files of --export are rotated before they grow beyond this, such as 100MB",
+        apply: |config, text| {
+            config.export.rotate_size = unless_empty(text, amounts::size)?;
+            Ok(())
+        },
+        show: |config| {
+            config
+                .export
+                .rotate_size
+                .map_or_else(String::new, |size| size.to_string())
+        },
+    },
+    Setting {
+        key: "export.rotate_age",
+        description: "files of --export are rotated when they are older than this, such as 7d",
+        apply: |config, text| {
+            config.export.rotate_age = unless_empty(text, amounts::duration)?;
+            Ok(())
+        },
+        show: |config| {
+            let age = config.export.rotate_age;
+            age.map_or_else(String::new, |age| format!("{}s", age.as_secs_f64()))
+        },
+    },
+    Setting {
+        key: "export.rotate_keep",
+        description: "how many rotated files stay; the oldest go first",
+        apply: |config, text| count(&mut config.export.rotate_keep, text),
+        show: |config| config.export.rotate_keep.to_string(),
+    },
+    Setting {
         key: "traces.keep",
         description: "how many saved traces are kept; the oldest go first",
         apply: |config, text| count(&mut config.traces_keep, text),
@@ -115,6 +223,48 @@ pub(crate) enum ProgressSetting {
     Auto,
     /// Nowhere.
     Never,
+}
+
+/// Where telemetry goes beside the trace file.
+#[derive(Clone, Debug)]
+pub(crate) struct ExportSettings {
+    /// Default: none.
+    pub(crate) backends: Vec<BackendWish>,
+    /// Default: the newest.
+    pub(crate) semconv: SemconvArg,
+    /// Default: 5 s.
+    pub(crate) exit_timeout: Duration,
+    /// Default: files are not rotated by size.
+    pub(crate) rotate_size: Option<u64>,
+    /// Default: nor by age.
+    pub(crate) rotate_age: Option<Duration>,
+    /// Default: 5.
+    pub(crate) rotate_keep: usize,
+}
+
+impl Default for ExportSettings {
+    fn default() -> Self {
+        Self {
+            backends: Vec::new(),
+            semconv: SemconvArg::default(),
+            exit_timeout: Duration::from_secs(5),
+            rotate_size: None,
+            rotate_age: None,
+            rotate_keep: Rotation::default().keep,
+        }
+    }
+}
+
+impl ExportSettings {
+    /// When files make way for new ones; `None` where nobody said.
+    pub(crate) fn rotation(&self) -> Option<Rotation> {
+        let rotation = Rotation {
+            bytes_max: self.rotate_size,
+            age_max: self.rotate_age,
+            keep: self.rotate_keep,
+        };
+        (rotation.bytes_max.is_some() || rotation.age_max.is_some()).then_some(rotation)
+    }
 }
 
 /// Where a value comes from.
@@ -142,6 +292,15 @@ impl fmt::Display for Origin {
     }
 }
 
+/// Which traces are kept whole.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct SamplingSettings {
+    /// The share of traces; `None` where nobody set it.
+    pub(crate) rate: Option<SamplingRate>,
+    /// What keeps the others.
+    pub(crate) tail: TailRules,
+}
+
 /// A setting whose value cannot be meant.
 #[derive(Debug, Error)]
 #[error("{place}: {problem}")]
@@ -165,6 +324,10 @@ pub(crate) struct Config {
     pub(crate) limits: CaptureLimits,
     /// Default: none beyond the well-known.
     pub(crate) redact_patterns: Vec<String>,
+    /// Default: every trace is kept, unless the environment says otherwise.
+    pub(crate) sampling: SamplingSettings,
+    /// Default: nowhere, unless the environment names an OTLP receiver.
+    pub(crate) export: ExportSettings,
     /// Default: 200.
     pub(crate) traces_keep: usize,
     /// Inputs for workflows that get them from nowhere else: the table `inputs`, which takes any key.
@@ -184,6 +347,8 @@ impl Default for Config {
             capture: CaptureLevel::default(),
             limits: CaptureLimits::default(),
             redact_patterns: Vec::new(),
+            sampling: SamplingSettings::default(),
+            export: ExportSettings::default(),
             traces_keep: 200,
             inputs: serde_json::Map::new(),
             origins: BTreeMap::new(),
@@ -230,7 +395,12 @@ impl Config {
 
     /// Where the value of this setting comes from.
     pub(crate) fn origin(&self, setting: &Setting) -> Origin {
-        self.origins.get(setting.key).cloned().unwrap_or_default()
+        self.origin_of(setting.key)
+    }
+
+    /// The same for the setting with this key.
+    pub(crate) fn origin_of(&self, key: &str) -> Origin {
+        self.origins.get(key).cloned().unwrap_or_default()
     }
 
     fn take_file(&mut self, path: &Path) -> Result<(), InvalidSetting> {
@@ -327,13 +497,15 @@ fn text_of(value: &toml::Value) -> Result<String, String> {
     match value {
         toml::Value::String(text) => Ok(text.clone()),
         toml::Value::Integer(number) => Ok(number.to_string()),
+        toml::Value::Float(number) => Ok(number.to_string()),
+        toml::Value::Boolean(flag) => Ok(flag.to_string()),
         toml::Value::Array(elements) => {
             let texts: Option<Vec<&str>> = elements.iter().map(toml::Value::as_str).collect();
             texts
                 .map(|texts| texts.join("\n"))
                 .ok_or_else(|| "takes a list of texts".to_owned())
         }
-        _ => Err("takes a text or a whole number".to_owned()),
+        _ => Err("takes a text, a number, true or false, or a list of texts".to_owned()),
     }
 }
 
@@ -364,6 +536,24 @@ fn count(place: &mut usize, text: &str) -> Result<(), String> {
         .parse()
         .map_err(|_| "must be a whole number".to_owned())?;
     Ok(())
+}
+
+fn flag(place: &mut bool, text: &str) -> Result<(), String> {
+    *place = match text.trim().to_ascii_lowercase().as_str() {
+        "true" | "yes" | "on" | "1" => true,
+        "false" | "no" | "off" | "0" => false,
+        _ => return Err("must be true or false".to_owned()),
+    };
+    Ok(())
+}
+
+/// What an empty text takes back, so that a file can show the setting without setting it.
+fn unless_empty<T>(text: &str, read: impl Fn(&str) -> Result<T, String>) -> Result<Option<T>, String> {
+    if text.trim().is_empty() {
+        Ok(None)
+    } else {
+        read(text).map(Some)
+    }
 }
 
 /// `; did you mean …?` where a name is near.

@@ -148,7 +148,9 @@ pub(crate) fn run_in(
         warnings.push(warning);
     }
     let signals = StopSignals::listen(*output).context("signals cannot be listened for")?;
-    let shows_progress = ProgressLine::is_wanted(&config, output);
+    // What grows line by line on the terminal leaves no place for a line that changes.
+    let shows_progress = ProgressLine::is_wanted(&config, output)
+        && !crate::telemetry::writes_to_terminal(&telemetry, &config);
     let keep = if trace.tree || trace.file.is_some() {
         KeepTrace::Always
     } else {
@@ -168,7 +170,12 @@ pub(crate) fn run_in(
         Some(path) => builder.trace_file(path),
         None => builder.trace_file_in(&folder),
     };
-    let meter = crate::telemetry::apply(builder, &telemetry, &config)?.start()?;
+    let mut noticed = Vec::new();
+    let meter = crate::telemetry::apply(builder, &telemetry, &config, home, output, &mut noticed)?.start()?;
+    for warning in noticed {
+        output.warn(&warning);
+        warnings.push(warning);
+    }
     let (ended, stopped_by) = runtime.block_on(drive(
         Arc::new(workflow),
         &meter,

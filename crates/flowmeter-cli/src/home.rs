@@ -43,6 +43,11 @@ impl Home {
         self.folder.join("traces")
     }
 
+    /// Where telemetry waits that could not be sent.
+    pub(crate) fn spool(&self) -> PathBuf {
+        self.folder.join("spool")
+    }
+
     /// The user's prices: ours, then pflow's.
     pub(crate) fn price_files(&self) -> impl Iterator<Item = PathBuf> {
         [Some(&self.folder), self.pflow.as_ref()]

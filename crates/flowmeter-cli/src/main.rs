@@ -2,6 +2,7 @@
 //!
 //! Never computes a metric, a price or a trace itself: the libraries do.
 
+mod amounts;
 mod args;
 mod commands;
 mod config;

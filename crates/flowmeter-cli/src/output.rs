@@ -39,6 +39,12 @@ impl Output {
         self.colour_err
     }
 
+    /// Columns of the terminal behind standard error, if it is one.
+    pub(crate) fn width_err(&self) -> Option<usize> {
+        let size = rustix::termios::tcgetwinsize(io::stderr()).ok()?;
+        Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
+    }
+
     /// Whether only results and errors are wanted.
     pub(crate) fn is_quiet(&self) -> bool {
         self.quiet

@@ -2,12 +2,18 @@
 //!
 //! Never records or sends anything itself.
 
-use flowmeter::RunMeterBuilder;
+pub(crate) mod exports;
+mod sampling;
 
-use crate::args::TelemetryArgs;
+use flowmeter::{IncomingContext, RunMeterBuilder};
+
+use crate::args::{BackendWish, TelemetryArgs};
 use crate::config::Config;
+use crate::home::Home;
+use crate::output::Output;
 
-/// The meter's settings with what the command line and the configuration want of the telemetry.
+/// The meter's settings with what the command line, the configuration and the environment want of the telemetry.
+/// What looks wrong and does no harm goes to `warnings`.
 ///
 /// # Errors
 /// When a wish cannot be meant, such as a backend that is not known.
@@ -15,7 +21,37 @@ pub(crate) fn apply(
     builder: RunMeterBuilder,
     args: &TelemetryArgs,
     config: &Config,
+    home: &Home,
+    output: &Output,
+    warnings: &mut Vec<String>,
 ) -> anyhow::Result<RunMeterBuilder> {
-    let _ = (args, config);
+    let incoming = IncomingContext::from_environment(variable);
+    warnings.extend(incoming.problems.iter().map(ToString::to_string));
+    let parent = incoming.parent.as_ref();
+    let sampler = sampling::sampler(&args.sampling, config, parent, variable, warnings);
+    let mut builder = builder
+        .sampler(sampler)
+        .tail_rules(sampling::tail_rules(&args.sampling, config))
+        .baggage(incoming.baggage);
+    if let Some(parent) = incoming.parent {
+        builder = builder.parent(parent);
+    }
+    let exports = exports::exports(&args.export, config, home, output, &variable, warnings)?;
+    builder = builder
+        .service(exports.service)
+        .exit_timeout(exports.exit_timeout);
+    for backend in exports.backends {
+        builder = builder.boxed_backend(backend);
+    }
     Ok(builder)
+}
+
+/// Whether something is shown on standard error while the run goes on.
+pub(crate) fn writes_to_terminal(args: &TelemetryArgs, config: &Config) -> bool {
+    exports::wishes(&args.export, config, &variable).contains(&BackendWish::Console)
+}
+
+/// A variable of the environment; what is no text shows as what it is, so that it is not mistaken for none.
+pub(crate) fn variable(name: &str) -> Option<String> {
+    std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())
 }

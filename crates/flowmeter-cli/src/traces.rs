@@ -2,6 +2,7 @@
 //!
 //! Never removes the trace of a process that still runs, and nothing that is no trace of ours.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -28,7 +29,7 @@ fn saved(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// Whether the name is `<time>-<workflow>-<trace id>.json`.
+/// Whether the name is `<time>-<workflow>-<trace id>.json`, with or without a span id before the trace's.
 fn is_ours(path: &Path) -> bool {
     trace_id(path).is_some_and(|id| id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
@@ -38,11 +39,12 @@ fn trace_id(path: &Path) -> Option<&str> {
     Some(stem.rsplit_once('-')?.1)
 }
 
-/// The trace that is meant by a path, by the beginning of an id, or by `last`.
+/// The trace that is meant by a path, by the beginning of an id, or by `last`: all its files, oldest first, for runs
+/// that other runs started have files of their own. A path means that file alone.
 ///
 /// # Errors
 /// When there is none, or several begin alike.
-pub(crate) fn find(home: &Home, wanted: &str) -> Result<PathBuf> {
+pub(crate) fn find(home: &Home, wanted: &str) -> Result<Vec<PathBuf>> {
     if wanted.trim().is_empty() {
         return Err(BadUsage(format!(
             "no trace is named: give a trace file, the beginning of a saved trace's id, or `{LAST}`"
@@ -51,27 +53,30 @@ pub(crate) fn find(home: &Home, wanted: &str) -> Result<PathBuf> {
     }
     let path = PathBuf::from(wanted);
     if path.exists() {
-        return Ok(path);
+        return Ok(vec![path]);
     }
     let folder = home.traces();
     let all = saved(&folder);
-    if wanted == LAST {
-        return all
-            .into_iter()
-            .next_back()
-            .ok_or_else(|| MissingFile(format!("there is no saved trace in {}", folder.display())).into());
-    }
+    let newest = all.last().and_then(|path| trace_id(path)).map(str::to_owned);
+    let wanted = match (wanted, newest) {
+        (LAST, Some(newest)) => newest,
+        (LAST, None) => {
+            let message = format!("there is no saved trace in {}", folder.display());
+            return Err(MissingFile(message).into());
+        }
+        (wanted, _) => wanted.to_owned(),
+    };
     let looks_like_id = wanted.len() >= 4 && wanted.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let found: Vec<&PathBuf> = all
-        .iter()
-        .filter(|path| looks_like_id && trace_id(path).is_some_and(|id| id.starts_with(wanted)))
+    let found: Vec<PathBuf> = all
+        .into_iter()
+        .filter(|path| looks_like_id && trace_id(path).is_some_and(|id| id.starts_with(&wanted)))
         .collect();
-    match found.as_slice() {
-        [only] => Ok((*only).clone()),
-        [] => Err(crate::commands::no_such_file("trace file", &path).into()),
+    let ids: BTreeSet<&str> = found.iter().filter_map(|path| trace_id(path)).collect();
+    match ids.len() {
+        0 => Err(crate::commands::no_such_file("trace file", &path).into()),
+        1 => Ok(found),
         several => Err(BadUsage(format!(
-            "{} saved traces begin with `{wanted}`; give more of the id",
-            several.len()
+            "{several} saved traces begin with `{wanted}`; give more of the id"
         ))
         .into()),
     }

@@ -2,6 +2,8 @@
 //!
 //! Model types, not wire types: every format that leaves the program is written by the library.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -199,6 +201,29 @@ impl Attributes {
     /// All values for changing, in order.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (&SmolStr, &mut AttributeValue)> {
         self.0.iter_mut().map(|(key, value)| (&*key, value))
+    }
+}
+
+/// Of a key that comes twice, the last value stands at the first place. Takes time in proportion to the number of
+/// pairs, where [`Attributes::set`] in a loop would take its square.
+impl FromIterator<(SmolStr, AttributeValue)> for Attributes {
+    fn from_iter<I: IntoIterator<Item = (SmolStr, AttributeValue)>>(pairs: I) -> Self {
+        let mut places: HashMap<SmolStr, usize> = HashMap::new();
+        let mut attributes: Vec<(SmolStr, AttributeValue)> = Vec::new();
+        for (key, value) in pairs {
+            match places.entry(key) {
+                Entry::Occupied(place) => {
+                    if let Some((_, slot)) = attributes.get_mut(*place.get()) {
+                        *slot = value;
+                    }
+                }
+                Entry::Vacant(place) => {
+                    attributes.push((place.key().clone(), value));
+                    place.insert(attributes.len() - 1);
+                }
+            }
+        }
+        Self(attributes)
     }
 }
 

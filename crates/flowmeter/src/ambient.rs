@@ -7,12 +7,14 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use flowmeter_engine::{EnteredScope, InScope, Scope, Ticks, with_current_scope};
-use flowmeter_model::{AttributeValue, LogLevel, SpanError, SpanId, SpanStatus};
+use flowmeter_engine::{EnteredScope, InScope, Scope, with_current_scope};
+use flowmeter_model::{AttributeValue, LogLevel, SpanError, SpanId};
 use smol_str::SmolStr;
 
-use crate::details::{LogDraft, SpanDetails};
+use crate::details::{MESSAGE, SpanDetails};
 use crate::llm::{LlmCall, LlmRequest};
+use crate::propagation::Carrier;
+use crate::recorder::RecordedValue;
 use crate::scope::{SpanScope, unseen_end};
 
 /// A span of a run, to be kept, cloned and taken to other threads.
@@ -53,6 +55,13 @@ impl SpanHandle {
         self.with(|scope| scope.span_id)
     }
 
+    /// What a callee needs so that it joins the trace, as called by this span: headers or environment variables.
+    /// Where no spans are kept, callees are told of the span that called this run, if any.
+    #[must_use]
+    pub fn carrier(&self) -> Option<Carrier> {
+        self.with(SpanScope::carrier).flatten()
+    }
+
     /// Sets an attribute.
     pub fn set(&self, key: impl Into<SmolStr>, value: impl Into<AttributeValue>) {
         self.with(|scope| scope.with_details(|details| details.attributes.set(key, value)));
@@ -63,18 +72,14 @@ impl SpanHandle {
         self.with(|scope| note_failure(scope, error_type.into(), message.into()));
     }
 
-    /// Writes a log line into the span.
-    pub fn log(&self, level: LogLevel, message: impl Into<String>) {
+    /// Writes a log line into the span. The run's filter knows it by the node's type.
+    pub fn log(&self, level: LogLevel, message: impl AsRef<str>) {
         self.with(|scope| {
-            if scope.run.keeps_spans {
-                let draft = LogDraft {
-                    span_id: Some(scope.span_id),
-                    at: Ticks::now(),
-                    level,
-                    message: message.into(),
-                    target: None,
-                };
-                scope.run.log(draft);
+            let target = scope.log_target();
+            if scope.run.log_filter.keeps_of_node(target, level) {
+                scope.log(level, target, |draft| {
+                    draft.attribute(MESSAGE, RecordedValue::Str(message.as_ref()));
+                });
             }
         });
     }
@@ -228,18 +233,10 @@ impl Drop for SpanGuard {
             if std::thread::panicking() {
                 span.end_unseen();
             } else {
-                end_well(&span);
+                span.end_well();
             }
         }
     }
-}
-
-/// Ends a span that came to its own end: well, unless somebody said why not.
-fn end_well(span: &SpanScope) {
-    let mut failed = false;
-    span.with_details(|details| failed = details.error.is_some());
-    let status = if failed { SpanStatus::Error } else { SpanStatus::Ok };
-    span.end(status, |_| ());
 }
 
 /// Runs `work` in a span inside the one that is current now. The span begins with the first poll.
@@ -319,7 +316,7 @@ impl<F: Future> Future for InSpan<F> {
         if polled.is_ready()
             && let Some(span) = this.span.take()
         {
-            end_well(&span);
+            span.end_well();
         }
         polled
     }

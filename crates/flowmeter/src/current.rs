@@ -5,14 +5,15 @@
 
 use std::sync::Arc;
 
-use flowmeter_engine::{NodeContext, Ticks};
+use flowmeter_engine::NodeContext;
 use flowmeter_model::{AttributeValue, LogLevel, SpanError, SpanId};
 use serde_json::Value;
 use smol_str::SmolStr;
 
-use crate::details::LogDraft;
+use crate::details::MESSAGE;
 use crate::llm::{LlmCall, LlmRequest};
-use crate::recorder::RecordingSpan;
+use crate::propagation::Carrier;
+use crate::recorder::{RecordedValue, RecordingSpan};
 use crate::scope::SpanScope;
 
 /// The span around the running node, attempt or batch item.
@@ -34,6 +35,14 @@ impl<'a> CurrentSpan<'a> {
     #[must_use]
     pub fn id(&self) -> Option<SpanId> {
         self.scope.map(|scope| scope.span_id)
+    }
+
+    /// What a callee needs so that it joins the trace, as called by this span; `None` where nothing is metered. Where
+    /// no spans are kept, callees are told of the span that called this run, if any.
+    #[must_use]
+    pub fn carrier(&self) -> Option<Carrier> {
+        self.scope
+            .and_then(|scope| scope.with_innermost(SpanScope::carrier))
     }
 
     /// Begins a span of the node's own inside this one.
@@ -58,17 +67,18 @@ impl<'a> CurrentSpan<'a> {
         }
     }
 
-    /// Writes a log line into the span, or into the one opened by hand inside it.
-    pub fn log(&self, level: LogLevel, message: impl Into<String>) {
+    /// Writes a log line into the span, or into the one opened by hand inside it. The run's filter knows it by
+    /// the node's type.
+    pub fn log(&self, level: LogLevel, message: impl AsRef<str>) {
         if let Some(scope) = self.scope.filter(|scope| scope.run.keeps_spans) {
-            let draft = LogDraft {
-                span_id: Some(scope.innermost_id()),
-                at: Ticks::now(),
-                level,
-                message: message.into(),
-                target: None,
-            };
-            scope.run.log(draft);
+            let target = scope.log_target();
+            if scope.run.log_filter.keeps_of_node(target, level) {
+                scope.with_innermost(|innermost| {
+                    innermost.log(level, target, |draft| {
+                        draft.attribute(MESSAGE, RecordedValue::Str(message.as_ref()));
+                    });
+                });
+            }
         }
     }
 
@@ -99,6 +109,14 @@ impl<'a> CurrentSpan<'a> {
                 chain: Vec::new(),
             };
             scope.with_details(|details| details.error = Some(error));
+        }
+    }
+
+    /// Notes that a process which the node had started has ended and used this. It counts for the node and stands
+    /// in its span.
+    pub fn child_ended(&self, usage: &ChildUsage) {
+        if let Some(scope) = self.scope {
+            scope.child_ended(usage);
         }
     }
 

@@ -5,10 +5,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use flowmeter_engine::{Ticks, Writes};
-use flowmeter_model::{Attributes, Cost, LogLevel, SpanError, SpanId, SpanKind, SpanStatus, TokenUsage};
+use flowmeter_engine::Writes;
+use flowmeter_model::{Attributes, Cost, LogLevel, SpanError, SpanKind, SpanStatus, TokenUsage};
 use serde_json::Value;
 use smol_str::SmolStr;
+
+use crate::performance::ChildUsage;
 
 /// What belongs to a span.
 #[derive(Default)]
@@ -25,6 +27,8 @@ pub(crate) struct SpanDetails {
     pub(crate) messages: Option<Arc<Value>>,
     /// What came back.
     pub(crate) response: Option<Arc<Value>>,
+    /// Processes that ended in this span.
+    pub(crate) children: Option<ChildUsage>,
     pub(crate) weight: Weight,
 }
 
@@ -88,13 +92,30 @@ fn bytes_of(value: &Value) -> usize {
     }
 }
 
-/// A log line on its way to the pipeline.
-pub(crate) struct LogDraft {
-    pub(crate) span_id: Option<SpanId>,
-    pub(crate) at: Ticks,
-    pub(crate) level: LogLevel,
-    pub(crate) message: String,
-    pub(crate) target: Option<SmolStr>,
+/// The levels as a log line's record numbers them.
+const LEVELS: [LogLevel; 5] = [
+    LogLevel::Trace,
+    LogLevel::Debug,
+    LogLevel::Info,
+    LogLevel::Warn,
+    LogLevel::Error,
+];
+/// In a log line's tag: part of it travels beside the record.
+const MORE: u8 = 1 << 3;
+
+/// The key of a log line's message among the attributes of its record.
+pub(crate) const MESSAGE: &str = "";
+
+/// Packs what a log line's record carries beside its attributes.
+pub(crate) fn log_tag_of(level: LogLevel, has_more: bool) -> u8 {
+    let level = LEVELS.iter().position(|known| *known == level).unwrap_or(2);
+    u8::try_from(level).unwrap_or(0) | if has_more { MORE } else { 0 }
+}
+
+/// The way back from [`log_tag_of`].
+pub(crate) fn level_and_more(tag: u8) -> (LogLevel, bool) {
+    let level = LEVELS.get(usize::from(tag & 7)).copied();
+    (level.unwrap_or(LogLevel::Info), tag & MORE != 0)
 }
 
 const KINDS: [SpanKind; 8] = [
@@ -108,6 +129,14 @@ const KINDS: [SpanKind; 8] = [
     SpanKind::LlmCall,
 ];
 
+/// In a span's tag: its start has a record of its own.
+const STARTED: u8 = 1 << 5;
+
+/// Whether there is a record of the span's start as well: a light span of a library user has none.
+pub(crate) fn has_start(tag: u8) -> bool {
+    tag & STARTED != 0
+}
+
 /// Packs kind and status into the byte that a record carries for the layer above.
 pub(crate) fn tag_of(kind: SpanKind, status: SpanStatus) -> u8 {
     let kind = KINDS.iter().position(|known| *known == kind).unwrap_or(0);
@@ -116,13 +145,13 @@ pub(crate) fn tag_of(kind: SpanKind, status: SpanStatus) -> u8 {
         SpanStatus::Error => 1,
         SpanStatus::Cancelled => 2,
     };
-    u8::try_from(kind << 2).unwrap_or(0) | status
+    STARTED | u8::try_from(kind << 2).unwrap_or(0) | status
 }
 
 /// The way back from [`tag_of`].
 pub(crate) fn kind_and_status(tag: u8) -> (SpanKind, SpanStatus) {
     let kind = KINDS
-        .get(usize::from(tag >> 2))
+        .get(usize::from((tag & !STARTED) >> 2))
         .copied()
         .unwrap_or(SpanKind::Custom);
     let status = match tag & 3 {

@@ -43,6 +43,7 @@ mod llm;
 mod logging;
 mod meter;
 mod metrics;
+mod performance;
 mod pipeline;
 mod propagation;
 mod recorder;
@@ -52,21 +53,45 @@ mod trace_file;
 mod traced;
 
 pub use aggregate::{
-    AggregatedMetrics, Aggregator, DurationSummary, ItemSample, LlmSample, LlmTotals, MemoryUsage,
-    ModelMetrics, NodeMetrics, NodeSample, QueueTime, Throughput, TypeMetrics,
+    AggregatedMetrics, Aggregator, DurationSummary, ItemSample, LlmSample, LlmTimings, LlmTotals,
+    MemoryUsage, ModelMetrics, NodeMetrics, NodeSample, QueueTime, Resources, Throughput, TypeMetrics,
 };
 pub use ambient::{InSpan, SpanGuard, SpanHandle, carry, carry_call, current_span, in_span, llm_call, span};
-pub use backends::{Backend, BackendFailure, Batch, Deadline, ExportError, RunEnding, RunIdentity};
+pub use backends::otlp::{
+    ExporterSelection, FlushError, FlushOutcome, FlushReport, FlushedRequests, InvalidOtlpConfig,
+    InvalidOtlpEndpoint, OtlpBackend, OtlpCompression, OtlpConfig, OtlpDestination, OtlpEndpoint,
+    OtlpHeaders, OtlpProtocol, OtlpRetryPolicy, Preset, Spool, SpoolError, SpoolEvictions, SpooledRequest,
+    Variables, flush_spool, resource_from_environment, run_metrics, sdk_disabled,
+};
+pub use backends::{
+    Backend, BackendFailure, Batch, ConsoleBackend, ConsoleConfig, Deadline, ExportError, FileBackend,
+    FileConfig, FileFormat, FileMode, FileSync, InvalidFileConfig, Rotation, RunEnding, RunIdentity,
+};
 pub use capture::{CaptureLevel, CaptureLimits, InvalidRedaction, Redactor, is_secret_name};
 pub use current::{CurrentSpan, current};
+pub use events::{InvalidEventLine, read_event, write_event};
 pub use flowmeter_engine::{EnteredScope, InScope};
+pub use flowmeter_model::LogLevel;
+pub use flowmeter_otlp::{
+    EncoderConfig, SemanticConventions, Signal as OtlpSignal, Temporality as OtlpTemporality,
+};
 pub use formats::{HumanStyle, format_duration, graph_mermaid, graph_text, write_human};
 pub use llm::{LlmCall, LlmFailure, LlmRequest, LlmResponse};
+pub use logging::{ContextualLogger, FlowmeterLayer, InvalidLogFilter, LogFilter, RunFilter, tracing_layer};
 pub use meter::{ProgressHandle, RunMeter, RunMeterBuilder, RunReport, StartError};
 pub use metrics::{BatchProgress, Progress, RunMetrics, milliseconds};
+pub use performance::{ChildMemory, ChildUsage, MemoryChange};
 pub use pipeline::{ExportOutcome, PipelineError, pipeline_flow};
+pub use propagation::{
+    Baggage, BaggageMember, Carrier, CarrierProblem, IncomingContext, InvalidBaggageMember,
+    InvalidTraceParent, RemoteParent, TraceContext, TraceFlags, TraceParent,
+};
 pub use recorder::{
     DropCounts, RecordKind, RecordRef, RecordedValue, Recorder, RecorderConfig, RecordingSpan,
+};
+pub use sampling::{
+    InvalidSamplingRate, InvalidTraceState, Minimal, MinimalTrace, OtState, Randomness, Sampler,
+    SamplerSetting, SamplingDecision, SamplingRate, TailRules, Threshold, TraceState, minimal_form,
 };
 pub use trace_file::{
     FORMAT, KeepTrace, ReadError, TraceDocument, TraceFileError, read_trace, write_trace_json,

@@ -21,7 +21,8 @@ use crate::aggregate::LlmSample;
 use crate::details::SpanDetails;
 use crate::genai;
 use crate::meter::RunShared;
-use crate::scope::SpanScope;
+use crate::propagation::Carrier;
+use crate::scope::{Numbers, SpanScope};
 
 /// What is known of an LLM call before it is sent.
 #[derive(Clone, Debug, Default)]
@@ -126,7 +127,7 @@ impl LlmCall {
             run.prices.warm_up();
             let operation = format_smolstr!("{} {}", request.operation, request.model);
             Metered {
-                span: scope.open_inside(SpanKind::LlmCall, operation, None, None),
+                span: scope.open_inside(SpanKind::LlmCall, operation, Numbers::new(), None),
                 run,
                 sent_at: SystemClock.now(),
             }
@@ -138,6 +139,13 @@ impl LlmCall {
             first_token: None,
             output_text_bytes: 0,
         }
+    }
+
+    /// What a provider needs so that it joins the trace, as called by this call's span; `None` where nothing is
+    /// metered.
+    #[must_use]
+    pub fn carrier(&self) -> Option<Carrier> {
+        self.metered.as_ref().and_then(|metered| metered.span.carrier())
     }
 
     /// The first piece of the answer is here. Later calls do nothing.

@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use flowmeter_engine::{EnteredScope, InScope, NodeContext, NodeError, Scope, StoreView, TickClock, Ticks};
@@ -17,10 +17,14 @@ use thiserror::Error;
 
 use crate::backends::{Backend, BackendFailure, RunIdentity};
 use crate::capture::{Capture, CaptureLevel, CaptureLimits, Redactor};
-use crate::details::{LogDraft, SpanDetails};
+use crate::details::SpanDetails;
+use crate::logging::{ActiveRun, LogFilter};
 use crate::metrics::{MetricsCollector, Progress, RunMetrics};
+use crate::performance::{ProcessMemory, know_tick_rate, process_cpu_ns};
 use crate::pipeline::{Ending, ExportOutcome, LiveConfig, LiveReport, PipelineHandle, TraceFileWish};
-use crate::recorder::{DropCounts, Payload, RecordKind, Recorder, RecorderConfig, SpanParts};
+use crate::propagation::{Baggage, RemoteParent, TraceContext};
+use crate::recorder::{DropCounts, Recorder, RecorderConfig};
+use crate::sampling::{Sampler, TailRules};
 use crate::scope::{SpanOpening, SpanScope, status_of, unseen_end};
 use crate::trace_file::{KeepTrace, TraceHeader, TracePlace};
 
@@ -30,6 +34,9 @@ const PAYLOADS_WAITING_MAX: usize = 1_500;
 const WEIGHT_WAITING_BYTES_MAX: usize = 64 << 20;
 /// The longest such wait: telemetry may slow a run down, not hold it up.
 const RELIEF_MAX: Duration = Duration::from_secs(1);
+
+/// How many log lines a span may have unless somebody says otherwise.
+const LOGS_PER_SPAN_MAX: usize = 1_000;
 
 /// How long backends may take when the run has ended.
 const EXIT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -41,27 +48,36 @@ pub(crate) struct RunShared {
     pub(crate) prices: Arc<PriceBook>,
     pub(crate) keeps_spans: bool,
     pub(crate) keeps_content: bool,
+    /// The run's place in its trace, and whether the trace is kept.
+    pub(crate) trace_context: Arc<TraceContext>,
+    /// What keeps the trace all the same.
+    pub(crate) tail_rules: TailRules,
+    /// Which log lines are kept.
+    pub(crate) log_filter: Arc<LogFilter>,
+    /// How many log lines a span may have.
+    pub(crate) logs_per_span_max: u32,
+    /// Log lines that were more than that.
+    pub(crate) logs_over_limit: AtomicU64,
     /// Nobody reads what is recorded from now on.
     over: AtomicBool,
     clock: Mutex<TickClock>,
+    /// How long a tick is, as the bits of the number; 0 until that is known.
+    tick_ns_bits: AtomicU64,
+    /// The memory of the process.
+    pub(crate) memory: ProcessMemory,
+    /// CPU time of the process when the run began.
+    cpu_before_ns: u64,
     /// Bytes of captured values on their way to the pipeline.
     pub(crate) weight: Arc<AtomicUsize>,
 }
 
 impl RunShared {
-    pub(crate) fn log(&self, draft: LogDraft) {
-        let parts = SpanParts {
-            kind: RecordKind::Log,
-            span_id: draft.span_id.unwrap_or_else(|| self.recorder.next_span_id()),
-            parent_span_id: None,
-            start: draft.at,
-            end: draft.at,
-            tag: 0,
-            name: "",
-            attributes: &[],
-        };
-        self.recorder
-            .append_span(&parts, Some(Payload::Log(Box::new(draft))));
+    /// What was lost on the way to the pipeline, by reason.
+    pub(crate) fn dropped(&self) -> DropCounts {
+        DropCounts {
+            logs_over_limit: self.logs_over_limit.load(Ordering::Relaxed),
+            ..self.recorder.dropped()
+        }
     }
 
     #[inline]
@@ -70,15 +86,35 @@ impl RunShared {
     }
 
     pub(crate) fn duration_between(&self, from: Ticks, to: Ticks) -> Duration {
-        let mut clock = self.clock.lock();
-        clock.refresh();
+        let clock = self.clock();
         Duration::from_nanos(clock.duration_ns(from, to))
     }
 
     pub(crate) fn clock(&self) -> TickClock {
         let mut clock = self.clock.lock();
         clock.refresh();
+        let ns_per_tick = clock.ns_per_tick();
+        self.tick_ns_bits.store(ns_per_tick.to_bits(), Ordering::Relaxed);
+        know_tick_rate(ns_per_tick);
         clock.clone()
+    }
+
+    /// How long a tick is, in nanoseconds, as far as it is known by now.
+    #[inline]
+    pub(crate) fn ns_per_tick(&self) -> f64 {
+        let known = f64::from_bits(self.tick_ns_bits.load(Ordering::Relaxed));
+        if known > 0.0 {
+            known
+        } else {
+            self.clock().ns_per_tick()
+        }
+    }
+
+    /// Nanoseconds from one reading to a later one: quicker than [`RunShared::duration_between`], and a little
+    /// less exact.
+    pub(crate) fn ns_between(&self, from: Ticks, to: Ticks) -> u64 {
+        let ticks = to.to_raw().saturating_sub(from.to_raw());
+        (ticks as f64 * self.ns_per_tick()) as u64
     }
 
     /// Lets the pipeline catch up when much is waiting: values that wait are values that cannot be freed.
@@ -121,6 +157,12 @@ pub struct RunMeterBuilder {
     backends: Vec<Box<dyn Backend>>,
     service: Attributes,
     exit_timeout: Duration,
+    parent: Option<RemoteParent>,
+    baggage: Baggage,
+    sampler: Sampler,
+    tail_rules: TailRules,
+    log_filter: LogFilter,
+    logs_per_span_max: usize,
 }
 
 impl RunMeterBuilder {
@@ -222,6 +264,49 @@ impl RunMeterBuilder {
         self
     }
 
+    /// The span of another process that the run belongs to: the run joins its trace. Default: a trace of its own.
+    #[must_use]
+    pub fn parent(mut self, parent: RemoteParent) -> Self {
+        self.parent = Some(parent);
+        self
+    }
+
+    /// What users send along to everybody whom the run calls. Default: nothing.
+    #[must_use]
+    pub fn baggage(mut self, baggage: Baggage) -> Self {
+        self.baggage = baggage;
+        self
+    }
+
+    /// Who decides whether the whole trace is kept. Default [`Sampler::ParentBasedAlwaysOn`].
+    #[must_use]
+    pub fn sampler(mut self, sampler: Sampler) -> Self {
+        self.sampler = sampler;
+        self
+    }
+
+    /// What keeps the trace of a run that was not sampled, by how the run went. Default: nothing.
+    #[must_use]
+    pub fn tail_rules(mut self, rules: TailRules) -> Self {
+        self.tail_rules = rules;
+        self
+    }
+
+    /// Which log lines are kept: of nodes, of [`ContextualLogger`](crate::ContextualLogger) and of `tracing`.
+    /// Default [`LogFilter::default`].
+    #[must_use]
+    pub fn log_filter(mut self, filter: LogFilter) -> Self {
+        self.log_filter = filter;
+        self
+    }
+
+    /// How many log lines a span may have; what goes beyond is counted. Default 1,000.
+    #[must_use]
+    pub fn logs_per_span_max(mut self, count: usize) -> Self {
+        self.logs_per_span_max = count;
+        self
+    }
+
     /// Starts the meter: the run begins now.
     ///
     /// # Errors
@@ -231,7 +316,10 @@ impl RunMeterBuilder {
         let seed = self.id_seed.unwrap_or_else(|| {
             getrandom::u64().unwrap_or_else(|_| Ticks::now().to_raw() ^ u64::from(std::process::id()))
         });
-        let trace_id = IdSource::from_seed(seed).trace_id();
+        let own_id = IdSource::from_seed(seed).trace_id();
+        let trace_context = TraceContext::begin(own_id, self.parent, self.sampler, self.baggage);
+        let trace_id = trace_context.trace_id;
+        let remote_span = trace_context.parent.as_ref().map(|parent| parent.span_id);
         let keeps_spans = self.capture != CaptureLevel::Off;
         let capture = Capture::new(self.capture, self.limits, self.redactor);
         let keeps_content = capture.keeps_content();
@@ -252,8 +340,16 @@ impl RunMeterBuilder {
             prices: self.prices.unwrap_or_else(|| Arc::new(PriceBook::bundled())),
             keeps_spans,
             keeps_content,
+            trace_context: Arc::new(trace_context),
+            tail_rules: self.tail_rules,
+            log_filter: Arc::new(self.log_filter),
+            logs_per_span_max: u32::try_from(self.logs_per_span_max).unwrap_or(u32::MAX),
+            logs_over_limit: AtomicU64::new(0),
             over: AtomicBool::new(false),
             clock: Mutex::new(clock),
+            tick_ns_bits: AtomicU64::new(0),
+            memory: ProcessMemory::open(),
+            cpu_before_ns: process_cpu_ns(),
             weight: Arc::default(),
         });
         let mut details = Box::<SpanDetails>::default();
@@ -265,31 +361,36 @@ impl RunMeterBuilder {
             kind: SpanKind::Run,
             operation: SmolStr::new_static("workflow.start"),
             node_path: SmolStr::default(),
+            node_type: SmolStr::default(),
             attributes: &[("workflow.name", self.workflow.as_str().into())],
             details: Some(details),
             step: None,
+            tally: Arc::default(),
         };
-        let root = SpanScope::open(&shared, None, opening);
+        let root = SpanScope::open(&shared, remote_span, opening);
         let pipeline = if keeps_spans {
             let identity = Arc::new(RunIdentity {
                 trace_id,
                 workflow: self.workflow.clone(),
                 started,
-                trace_state: String::new(),
-                sampled: true,
+                trace_state: shared.trace_context.trace_state.to_string(),
+                sampled: shared.trace_context.sampled,
                 resource: self.service,
             });
-            let header = TraceHeader::new(trace_id, self.workflow, started);
+            let mut header = TraceHeader::new(trace_id, self.workflow, started)
+                .part_of_trace(remote_span.map(|_| root.span_id));
+            header.sampled = identity.sampled;
             let file = self.trace_file.map(|place| TraceFileWish {
                 path: place.path(&header),
                 header,
                 keep: self.keep_trace,
             });
-            let (theirs, backends) = (Arc::clone(&shared), self.backends);
+            let (theirs, backends, root_id) = (Arc::clone(&shared), self.backends, root.span_id);
             let configure = move |signals, waker, ready| LiveConfig {
                 shared: theirs,
                 capture,
                 identity,
+                root: root_id,
                 file,
                 backends,
                 signals,
@@ -300,7 +401,9 @@ impl RunMeterBuilder {
         } else {
             None
         };
+        let active = keeps_spans.then(|| ActiveRun::begin(&shared.log_filter));
         Ok(RunMeter {
+            active,
             shared,
             root,
             pipeline,
@@ -320,6 +423,8 @@ pub struct RunMeter {
     trace_id: TraceId,
     began: Instant,
     exit_timeout: Duration,
+    /// While the run goes on.
+    active: Option<ActiveRun>,
     finished: bool,
 }
 
@@ -358,6 +463,12 @@ impl RunMeter {
             backends: Vec::new(),
             service: Attributes::new(),
             exit_timeout: EXIT_TIMEOUT,
+            parent: None,
+            baggage: Baggage::default(),
+            sampler: Sampler::default(),
+            tail_rules: TailRules::default(),
+            log_filter: LogFilter::default(),
+            logs_per_span_max: LOGS_PER_SPAN_MAX,
         }
     }
 
@@ -402,6 +513,18 @@ impl RunMeter {
         self.trace_id
     }
 
+    /// The run's place in its trace, and whether the trace is kept.
+    #[must_use]
+    pub fn trace_context(&self) -> &TraceContext {
+        &self.shared.trace_context
+    }
+
+    /// What keeps the trace of the run though it was not sampled.
+    #[must_use]
+    pub fn tail_rules(&self) -> TailRules {
+        self.shared.tail_rules
+    }
+
     /// Where the run is just now. Nodes that run are listed only with [`RunMeterBuilder::follow_progress`].
     #[must_use]
     pub fn progress(&self) -> Progress {
@@ -432,10 +555,14 @@ impl RunMeter {
     fn close(&mut self, status: SpanStatus, error: Option<flowmeter_model::SpanError>) -> RunReport {
         self.finished = true;
         self.shared.over.store(true, Ordering::Relaxed);
+        self.active = None;
         let duration_ns = u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX);
         let run_error = error.clone();
         self.root.end(status, |details| details.error = error);
-        let metrics = self.shared.collector.snapshot(&self.shared.clock(), duration_ns);
+        let shared = &self.shared;
+        let mut metrics = shared.collector.snapshot(&shared.clock(), duration_ns);
+        metrics.resources.cpu_ns = Some(process_cpu_ns().saturating_sub(shared.cpu_before_ns));
+        metrics.memory = shared.memory.usage();
         let mut report = RunReport {
             trace_id: self.trace_id,
             metrics,
@@ -461,7 +588,7 @@ impl RunMeter {
             report.export = outcome;
             report.dropped = DropCounts {
                 backend_full: dropped.backend_full,
-                ..self.shared.recorder.dropped()
+                ..self.shared.dropped()
             };
         }
         report

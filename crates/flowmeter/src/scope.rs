@@ -4,18 +4,21 @@
 //! and nested workflows nest correctly whatever thread they run on.
 
 use std::any::Any;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, OnceLock};
 
 use flowmeter_engine::{NodeContext, NodeError, Scope, Step, Ticks, with_current_scope};
-use flowmeter_model::{SpanError, SpanId, SpanKind, SpanStatus};
+use flowmeter_model::{Attributes, LogLevel, SpanError, SpanId, SpanKind, SpanStatus};
 use parking_lot::Mutex;
+use smallvec::{SmallVec, smallvec};
 use smol_str::SmolStr;
 
 use crate::aggregate::ItemSample;
-use crate::details::{SpanDetails, tag_of};
+use crate::details::{SpanDetails, log_tag_of, tag_of};
 use crate::meter::RunShared;
-use crate::recorder::{Payload, RecordKind, RecordedValue, SpanParts};
+use crate::performance::{ChildUsage, NodeTally, names, poll_began, poll_ended};
+use crate::propagation::Carrier;
+use crate::recorder::{Payload, RecordDraft, RecordKind, RecordedValue, SpanParts};
 
 /// The span around a running step.
 pub(crate) struct SpanScope {
@@ -30,10 +33,16 @@ pub(crate) struct SpanScope {
     /// `outer/inner` of the node it belongs to; empty outside any node.
     pub(crate) node_path: SmolStr,
     /// Which step of how many this is.
-    numbers: Option<Numbers>,
-    /// Counted for the node as a whole: shared with the steps inside it once there are any.
-    attempts: OnceLock<Arc<AtomicU32>>,
+    numbers: Numbers,
+    /// Counted for the node as a whole: shared with the steps inside it.
+    pub(crate) tally: Arc<NodeTally>,
     details: Mutex<Option<Box<SpanDetails>>>,
+    /// The record of a span that somebody else's instrumentation opened, while it is put together.
+    draft: Mutex<Option<RecordDraft>>,
+    /// What logs of the node without a target of their own name as theirs: the node's type.
+    pub(crate) node_type: SmolStr,
+    /// Log lines written in it, also those that were too many.
+    logs: AtomicU32,
     ended: AtomicBool,
 }
 
@@ -42,11 +51,14 @@ pub(crate) struct SpanOpening<'a> {
     pub(crate) kind: SpanKind,
     pub(crate) operation: SmolStr,
     pub(crate) node_path: SmolStr,
+    pub(crate) node_type: SmolStr,
     /// What makes the span readable before it has ended.
     pub(crate) attributes: &'a [(&'static str, RecordedValue<'a>)],
     pub(crate) details: Option<Box<SpanDetails>>,
     /// The step that a span opened by hand is in; `None` where the span is a step itself.
     pub(crate) step: Option<SpanId>,
+    /// The tally of the node that it belongs to.
+    pub(crate) tally: Arc<NodeTally>,
 }
 
 impl SpanScope {
@@ -93,9 +105,11 @@ impl SpanScope {
             kind,
             operation,
             node_path,
+            node_type,
             attributes,
             details,
             step,
+            tally,
         } = opening;
         if run.keeps_spans {
             let parts = SpanParts {
@@ -119,9 +133,12 @@ impl SpanScope {
             operation,
             start,
             node_path,
-            numbers: None,
-            attempts: OnceLock::new(),
+            numbers: Numbers::new(),
+            tally,
             details: Mutex::new(details),
+            draft: Mutex::new(None),
+            node_type,
+            logs: AtomicU32::new(0),
             ended: AtomicBool::new(false),
         })
     }
@@ -131,24 +148,36 @@ impl SpanScope {
         &self,
         kind: SpanKind,
         operation: SmolStr,
-        numbers: Option<Numbers>,
+        numbers: Numbers,
         details: Option<Box<SpanDetails>>,
     ) -> Arc<Self> {
         let node_path = self.node_path.clone();
-        let attributes = numbers.map(recorded);
+        let attributes = recorded(&numbers);
         let opening = SpanOpening {
             kind,
             operation,
             node_path,
-            attributes: attributes.as_ref().map_or(&[], |attributes| &attributes[..]),
+            node_type: self.node_type.clone(),
+            attributes: &attributes,
             details,
             step: None,
+            tally: Arc::clone(&self.tally),
         };
         let mut inside = Self::open(&self.run, Some(self.innermost_id()), opening);
         if let Some(scope) = Arc::get_mut(&mut inside) {
             scope.numbers = numbers;
         }
         inside
+    }
+
+    /// What tells others that they are called by this span.
+    pub(crate) fn carrier(&self) -> Option<Carrier> {
+        let context = &self.run.trace_context;
+        if self.run.keeps_spans {
+            Some(context.carrier(self.span_id))
+        } else {
+            context.carrier_past()
+        }
     }
 
     /// A span that somebody opens by hand inside this one; `None` where no spans are kept.
@@ -160,17 +189,123 @@ impl SpanScope {
             kind: SpanKind::Custom,
             operation: name,
             node_path: self.node_path.clone(),
+            node_type: self.node_type.clone(),
             attributes: &[],
             details,
             step: Some(self.step_span_id),
+            tally: Arc::clone(&self.tally),
         };
         Some(Self::open(&self.run, Some(self.span_id), opening))
     }
 
+    /// A span that somebody else's instrumentation opens inside this one: its attributes go straight into its
+    /// record. `None` where no spans are kept.
+    pub(crate) fn open_drafted(
+        &self,
+        name: &'static str,
+        describe: impl FnOnce(&mut RecordDraft),
+    ) -> Option<Arc<Self>> {
+        let run = &self.run;
+        if !run.keeps_spans || run.is_over() {
+            return None;
+        }
+        let start = Ticks::now();
+        let tag = tag_of(SpanKind::Custom, SpanStatus::Ok);
+        let (span_id, mut draft) = run.recorder.open_span(Some(self.span_id), start, tag, name)?;
+        describe(&mut draft);
+        Some(Arc::new(Self {
+            run: Arc::clone(run),
+            span_id,
+            parent_span_id: Some(self.span_id),
+            step_span_id: self.step_span_id,
+            kind: SpanKind::Custom,
+            operation: SmolStr::new_static(name),
+            start,
+            node_path: self.node_path.clone(),
+            numbers: Numbers::new(),
+            tally: Arc::clone(&self.tally),
+            details: Mutex::new(None),
+            draft: Mutex::new(Some(draft)),
+            node_type: self.node_type.clone(),
+            logs: AtomicU32::new(0),
+            ended: AtomicBool::new(false),
+        }))
+    }
+
+    /// Adds to the record of such a span.
+    pub(crate) fn describe_draft(&self, describe: impl FnOnce(&mut RecordDraft)) {
+        // Out of the lock while it is added to: what is formatted may come back here.
+        let taken = self.draft.lock().take();
+        if let Some(mut draft) = taken {
+            describe(&mut draft);
+            *self.draft.lock() = Some(draft);
+        }
+    }
+
+    /// What its logs are called where they do not say it themselves.
+    pub(crate) fn log_target(&self) -> &str {
+        if self.node_type.is_empty() {
+            "workflow"
+        } else {
+            &self.node_type
+        }
+    }
+
+    /// Writes a log line into the span, unless the run's filter does not want it or the span has too many.
+    /// `describe` adds the message and what goes with it.
+    #[inline]
+    pub(crate) fn log(&self, level: LogLevel, target: &str, describe: impl FnOnce(&mut RecordDraft)) {
+        let run = &self.run;
+        if !run.keeps_spans || self.logs.fetch_add(1, Ordering::Relaxed) >= run.logs_per_span_max {
+            self.log_not_kept();
+            return;
+        }
+        let at = Ticks::now();
+        if let Some(mut draft) = run.recorder.begin_log(self.span_id, at, target) {
+            describe(&mut draft);
+            let tag = log_tag_of(level, draft.has_more());
+            let payload = |more: Option<Box<Attributes>>| more.map(Payload::Log);
+            run.recorder
+                .append_draft(draft, RecordKind::Log, tag, at, payload);
+        }
+    }
+
+    #[cold]
+    fn log_not_kept(&self) {
+        if self.run.keeps_spans {
+            self.run.logs_over_limit.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Log lines that were too many.
+    fn logs_dropped(&self) -> u32 {
+        let written = self.logs.load(Ordering::Relaxed);
+        written.saturating_sub(self.run.logs_per_span_max)
+    }
+
     fn batch_count(&self) -> usize {
-        self.numbers
-            .and_then(|[_, (_, count)]| usize::try_from(count).ok())
-            .unwrap_or(0)
+        let count = self.number("batch.count");
+        count.and_then(|count| usize::try_from(count).ok()).unwrap_or(0)
+    }
+
+    fn number(&self, key: &str) -> Option<i64> {
+        let found = self.numbers.iter().find(|(name, _)| *name == key);
+        found.map(|(_, number)| *number)
+    }
+
+    /// A process that the node had started has ended and used this.
+    pub(crate) fn child_ended(&self, usage: &ChildUsage) {
+        self.tally.child_ended(usage);
+        // The node's own span gets the sum when it ends.
+        if self.kind != SpanKind::Node {
+            self.with_details(|details| details.children.get_or_insert(ChildUsage::NONE).add(usage));
+        }
+    }
+
+    /// Whether CPU time is counted for what is polled in this scope: not for what only holds nodes.
+    #[inline]
+    fn counts_cpu(&self) -> bool {
+        !matches!(self.kind, SpanKind::Run | SpanKind::Workflow)
     }
 
     /// Changes the details; nothing happens when no spans are kept.
@@ -184,25 +319,24 @@ impl SpanScope {
         self.start
     }
 
-    /// How often the node's `exec` was attempted: once where nobody said otherwise.
-    pub(crate) fn attempts(&self) -> u32 {
-        self.attempts
-            .get()
-            .map_or(1, |attempts| attempts.load(Ordering::Relaxed).max(1))
-    }
-
     pub(crate) fn has_ended(&self) -> bool {
         self.ended.load(Ordering::Acquire)
     }
 
     /// Ends the span; later calls do nothing.
     pub(crate) fn end(&self, status: SpanStatus, finish: impl FnOnce(&mut SpanDetails)) {
-        let attributes = self.numbers.map(recorded);
-        self.end_with(
-            status,
-            attributes.as_ref().map_or(&[], |attributes| &attributes[..]),
-            finish,
-        );
+        self.end_with(status, &recorded(&self.numbers), finish);
+    }
+
+    /// Ends a span that came to its own end: well, unless somebody said why not.
+    pub(crate) fn end_well(&self) {
+        let failed = self
+            .details
+            .lock()
+            .as_ref()
+            .is_some_and(|details| details.error.is_some());
+        let status = if failed { SpanStatus::Error } else { SpanStatus::Ok };
+        self.end(status, |_| ());
     }
 
     /// Ends the span that nobody saw end.
@@ -227,8 +361,22 @@ impl SpanScope {
         if self.has_ended() || self.ended.swap(true, Ordering::AcqRel) || !self.run.keeps_spans {
             return;
         }
+        let draft = self.draft.lock().take();
+        if let Some(draft) = draft {
+            self.end_drafted(draft, status, finish);
+            return;
+        }
         let mut details = self.details.lock().take().unwrap_or_default();
         finish(&mut details);
+        let logs_dropped = self.logs_dropped();
+        if logs_dropped > 0 {
+            details.attributes.set(LOGS_DROPPED, logs_dropped);
+        }
+        if let Some(children) = details.children.take() {
+            for (key, figure) in children.attributes() {
+                details.attributes.set(key, figure);
+            }
+        }
         details.weigh(&self.run.weight);
         let parts = SpanParts {
             kind: RecordKind::End,
@@ -244,13 +392,42 @@ impl SpanScope {
             .recorder
             .append_span(&parts, Some(Payload::Details(details)));
     }
+
+    /// Ends a span whose record was put together as it went. Details are the exception there.
+    fn end_drafted(&self, mut draft: RecordDraft, status: SpanStatus, finish: impl FnOnce(&mut SpanDetails)) {
+        let logs_dropped = self.logs_dropped();
+        if logs_dropped > 0 {
+            draft.attribute(LOGS_DROPPED, RecordedValue::I64(i64::from(logs_dropped)));
+        }
+        let mut details = self.details.lock().take();
+        if status != SpanStatus::Ok {
+            finish(details.get_or_insert_default());
+        }
+        let tag = tag_of(SpanKind::Custom, status);
+        let payload = |more: Option<Box<Attributes>>| {
+            if let Some(more) = more {
+                let details = details.get_or_insert_default();
+                for (key, value) in more.iter() {
+                    details.attributes.set(key.clone(), value.clone());
+                }
+            }
+            details.map(Payload::Details)
+        };
+        self.run
+            .recorder
+            .append_draft(draft, RecordKind::End, tag, Ticks::now(), payload);
+    }
 }
 
-/// Which step of how many, as attributes.
-pub(crate) type Numbers = [(&'static str, i64); 2];
+/// How many log lines of a span were dropped because it had too many.
+pub(crate) const LOGS_DROPPED: &str = "flowmeter.logs.dropped";
 
-fn recorded(numbers: Numbers) -> [(&'static str, RecordedValue<'static>); 2] {
-    numbers.map(|(key, number)| (key, RecordedValue::I64(number)))
+/// Which step of how many, as attributes.
+pub(crate) type Numbers = SmallVec<[(&'static str, i64); 3]>;
+
+fn recorded(numbers: &Numbers) -> SmallVec<[(&'static str, RecordedValue<'static>); 3]> {
+    let recorded = |(key, number): &(&'static str, i64)| (*key, RecordedValue::I64(*number));
+    numbers.iter().map(recorded).collect()
 }
 
 /// How the end of something shows that was dropped half-way: a branch beside it failed or the run was stopped,
@@ -289,9 +466,8 @@ pub(crate) fn status_of<T>(outcome: Result<T, &NodeError>) -> (SpanStatus, Optio
 
 impl Scope for SpanScope {
     fn enter(&self, step: Step<'_>) -> Option<Arc<dyn Scope>> {
-        let attempts = self.attempts.get_or_init(Arc::default);
         if let Step::Attempt { .. } = step {
-            attempts.fetch_add(1, Ordering::Relaxed);
+            self.tally.attempt_began();
         }
         // Without spans only the items of a batch are to be seen: they are counted.
         if !self.run.keeps_spans && !matches!(step, Step::BatchItem { .. }) {
@@ -300,25 +476,35 @@ impl Scope for SpanScope {
         let mut details = Box::<SpanDetails>::default();
         let (kind, operation, numbers) = match step {
             Step::Attempt { number, attempts_max } => {
-                let numbers = [
+                let numbers = smallvec![
                     ("attempt.number", i64::from(number)),
                     ("attempt.max", i64::from(attempts_max)),
                 ];
                 (SpanKind::Attempt, SmolStr::new_static("attempt"), numbers)
             }
-            Step::BatchItem { index, count, item } => {
+            Step::BatchItem {
+                index,
+                count,
+                item,
+                ready_since,
+            } => {
                 if self.run.keeps_content {
                     details.params = Some(Arc::clone(item));
                 }
                 let whole = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
-                let numbers = [("batch.index", whole(index)), ("batch.count", whole(count))];
+                let queue_ns = self.run.ns_between(ready_since, Ticks::now());
+                let numbers = smallvec![
+                    ("batch.index", whole(index)),
+                    ("batch.count", whole(count)),
+                    (names::BATCH_QUEUE_NS, i64::try_from(queue_ns).unwrap_or(i64::MAX)),
+                ];
                 (SpanKind::BatchItem, SmolStr::new_static("batch.item"), numbers)
             }
             Step::Iteration {
                 number,
                 iterations_max,
             } => {
-                let numbers = [
+                let numbers: Numbers = smallvec![
                     ("loop.iteration", i64::from(number)),
                     ("loop.max", i64::from(iterations_max)),
                 ];
@@ -329,11 +515,7 @@ impl Scope for SpanScope {
                 )
             }
         };
-        let mut inside = self.open_inside(kind, operation, Some(numbers), Some(details));
-        if let Some(inside) = Arc::get_mut(&mut inside) {
-            inside.attempts = OnceLock::from(Arc::clone(attempts));
-        }
-        Some(inside)
+        Some(self.open_inside(kind, operation, numbers, Some(details)))
     }
 
     fn leave(&self, outcome: Result<(), &NodeError>) {
@@ -341,7 +523,9 @@ impl Scope for SpanScope {
         if self.kind == SpanKind::BatchItem {
             let item = ItemSample {
                 failed: status != SpanStatus::Ok,
-                queue_ns: None,
+                queue_ns: self
+                    .number(names::BATCH_QUEUE_NS)
+                    .and_then(|ns| u64::try_from(ns).ok()),
             };
             self.run
                 .collector
@@ -352,6 +536,20 @@ impl Scope for SpanScope {
 
     fn abandon(&self) {
         self.end_unseen();
+    }
+
+    #[inline]
+    fn poll_began(&self) {
+        if self.counts_cpu() {
+            poll_began(&self.tally);
+        }
+    }
+
+    #[inline]
+    fn poll_ended(&self) {
+        if self.counts_cpu() {
+            poll_ended(&self.tally);
+        }
     }
 
     fn as_any(&self) -> &dyn Any {

@@ -6,7 +6,9 @@ mod completions;
 mod config;
 mod demo;
 mod nodes;
+mod pipeline;
 mod run;
+mod sample;
 mod schema;
 pub(crate) mod show;
 pub(crate) mod validate;
@@ -75,7 +77,9 @@ fn perform(command: Option<Command>, output: &Output) -> Result<Exit> {
         Some(Command::Validate(args)) => validate::run(&args, &home, output),
         Some(Command::Nodes(args)) => nodes::run(&args, output),
         Some(Command::Schema(_)) => schema::run(output),
+        Some(Command::Pipeline(args)) => pipeline::run(&args, output),
         Some(Command::Demo(args)) => demo::run(args, &home, output),
+        Some(Command::Sample(args)) => sample::run(&args, output),
         Some(Command::Config(args)) => config::run(&args, &home, output),
         Some(Command::Completions(args)) => completions::run(&args, output),
     }

@@ -4,20 +4,21 @@
 
 use std::fs::File;
 use std::io;
+use std::path::PathBuf;
 
 use anyhow::Result;
 use flowmeter::{HumanStyle, TraceDocument, read_trace, write_human, write_trace_json};
 
 use crate::args::{ShowArgs, ViewFormat};
-use crate::exit::Exit;
+use crate::exit::{BadUsage, Exit};
 use crate::home::Home;
 use crate::output::Output;
 use crate::traces;
 
 /// Prints the trace.
 pub(super) fn run(args: &ShowArgs, home: &Home, output: &Output) -> Result<Exit> {
-    let path = traces::find(home, &args.trace)?;
-    let trace = read_trace(&path)?;
+    let paths = traces::find(home, &args.trace)?;
+    let (trace, is_one_file) = read(&paths, output)?;
     if let Some(pid) = running_process(&trace) {
         output.note(&format!("note: the run is still going on, in process {pid}"));
     }
@@ -30,16 +31,50 @@ pub(super) fn run(args: &ShowArgs, home: &Home, output: &Output) -> Result<Exit>
             output.write(|out| write_human(&trace, style, out))?;
         }
         // A finished trace is JSON already, with whatever another tool wrote into it.
-        ViewFormat::Json if trace.is_finished() => {
-            let mut file = File::open(&path)?;
+        ViewFormat::Json if trace.is_finished() && is_one_file => {
+            let mut file = File::open(&paths[0])?;
             output.write(|out| io::copy(&mut file, out).map(drop))?;
         }
         ViewFormat::Json => {
             output.write(|out| write_trace_json(&trace, out))?;
-            output.note("note: this run did not finish");
+            if !trace.is_finished() {
+                output.note("note: this run did not finish");
+            }
         }
     }
     Ok(Exit::Success)
+}
+
+/// The trace, joined where runs that belong together wrote a file each. A part that cannot be read, because it has
+/// just gone, does not hide the others.
+fn read(paths: &[PathBuf], output: &Output) -> Result<(TraceDocument, bool)> {
+    let mut parts = Vec::with_capacity(paths.len());
+    let mut unreadable = None;
+    for path in paths {
+        match read_trace(path) {
+            Ok(part) => parts.push(part),
+            Err(error) => {
+                if paths.len() > 1 {
+                    output.warn(&crate::report::with_causes(&error));
+                }
+                unreadable = Some(error);
+            }
+        }
+    }
+    let count = parts.len();
+    match (TraceDocument::joined(parts), unreadable) {
+        (Some(trace), _) => {
+            if paths.len() > 1 {
+                let workflow = trace.workflow.as_deref().unwrap_or("the first run");
+                output.note(&format!(
+                    "note: {count} runs make up this trace; status and metrics are those of {workflow}"
+                ));
+            }
+            Ok((trace, paths.len() == 1))
+        }
+        (None, Some(error)) => Err(error.into()),
+        (None, None) => Err(BadUsage("no trace is named".to_owned()).into()),
+    }
 }
 
 /// The process that still writes this trace.

@@ -52,6 +52,10 @@ fn later_sources_win() {
         capture.response_chars: default
         capture.value_chars: FLOWMETER_CAPTURE_VALUE_CHARS
         redact.patterns: default
+        sampling.rate: default
+        sampling.keep_errors: default
+        sampling.keep_slower_than: default
+        sampling.keep_dearer_than: default
         traces.keep: config.toml"#]]
     .assert_eq(&origins.join("\n"));
 }
@@ -82,7 +86,14 @@ fn what_cannot_be_meant_is_an_error_that_names_key_and_value() {
         .assert_eq(&problem("[traces]\nkeep = \"many\""));
     expect!["`capture.level` must be one of full, limited, metadata, off, but is \"none\""]
         .assert_eq(&problem("[capture]\nlevel = \"none\""));
-    expect!["`model` takes a text or a whole number, but is true"].assert_eq(&problem("model = true"));
+    expect!["`model` takes a text, a number, true or false, or a list of texts, but is 2025-01-15"]
+        .assert_eq(&problem("model = 2025-01-15"));
+    expect!["`sampling.rate` must be from 0 to 1, such as 0.1, 10% or 1/10, but is 1.5"]
+        .assert_eq(&problem("[sampling]\nrate = 1.5"));
+    expect!["`sampling.keep_errors` must be true or false, but is 2"]
+        .assert_eq(&problem("[sampling]\nkeep_errors = 2"));
+    expect!["`sampling.keep_slower_than` must be a time such as 2s, 500ms, 1.5m or 1h, but is \"soon\""]
+        .assert_eq(&problem("[sampling]\nkeep_slower_than = \"soon\""));
     assert!(problem("model = ").contains("line 1"), "{}", problem("model = "));
     let variable = load(None, &[("FLOWMETER_TRACES_KEEP", "-1")]).unwrap_err();
     expect!["FLOWMETER_TRACES_KEEP: must be a whole number, but is `-1`"].assert_eq(&variable.to_string());

@@ -412,6 +412,7 @@ fn options(request: &ChatRequest, route: &Route) -> Result<ChatOptions, ChatErro
         temperature: request.temperature,
         max_tokens: request.max_tokens,
         extra_body: request.model_options.clone(),
+        extra_headers: (!request.headers.is_empty()).then(|| request.headers.clone().into()),
         ..ChatOptions::default()
     };
     if let Some(schema) = &request.output_schema {

@@ -46,6 +46,8 @@ pub struct ChatRequest {
     pub stream: bool,
     /// The longest that the whole answer may take.
     pub timeout: Option<Duration>,
+    /// More headers of the request, names in small letters.
+    pub headers: Vec<(String, String)>,
 }
 
 /// Where a request goes: known before it is sent.

@@ -12,6 +12,7 @@ use flowmeter_model::LogLevel;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use super::carriers::{self, PROPAGATE_TO_PROCESS};
 use super::leaf::{self, Leaf, Outputs};
 use super::params::Params;
 use super::process::{self, ProcessProblem};
@@ -40,6 +41,7 @@ pub(super) const TYPE: NodeType = NodeType {
             ValueType::Array,
             "the packages that the code needs, for the reader",
         ),
+        PROPAGATE_TO_PROCESS,
     ],
     free_params: false,
     outputs: &[
@@ -110,6 +112,7 @@ impl Leaf for Code {
 
         let mut command = Command::new(PYTHON);
         command.arg("-c").arg(DRIVER).env("PYTHONIOENCODING", "utf-8");
+        carriers::into_environment(&mut command, cx, None)?;
         let span = current(cx);
         span.log(
             LogLevel::Info,

@@ -13,6 +13,7 @@ use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, Header
 use reqwest::{Method, Url};
 use serde_json::{Map, Value};
 
+use super::carriers::{self, PROPAGATE_BAGGAGE, PROPAGATE_TO_SERVER};
 use super::leaf::{self, Leaf, Outputs};
 use super::params::{Params, text_of};
 use super::{ERROR, ERROR_TYPE, NodeType, ValueType, defaulting, optional, output, required};
@@ -63,6 +64,8 @@ pub(super) const TYPE: NodeType = NodeType {
             "30",
             "the longest it may take, in seconds",
         ),
+        PROPAGATE_TO_SERVER,
+        PROPAGATE_BAGGAGE,
     ],
     free_params: false,
     outputs: &[
@@ -123,7 +126,8 @@ impl Leaf for Http {
             .client
             .get()
             .map_err(|error| NodeError::permanent(error.to_string()))?;
-        let request = request(params, client)?;
+        let mut request = request(params, client)?;
+        carriers::into_headers(request.headers_mut(), cx)?;
         let shown = format!("{} {}", request.method(), without_query(request.url()));
         let span = current(cx);
         span.log(LogLevel::Info, format!("Sending request: {shown}"));

@@ -14,6 +14,7 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use smol_str::SmolStr;
 
+use super::carriers::{PROPAGATE_BAGGAGE, PROPAGATE_TO_SERVER, Reach};
 use super::leaf::{self, Leaf, Outputs};
 use super::params::Params;
 use super::{ERROR, ERROR_TYPE, NodeType, Services, ValueType, defaulting, optional, output, required};
@@ -70,6 +71,8 @@ pub(super) const TYPE: NodeType = NodeType {
             "300",
             "the longest an attempt may take, in seconds",
         ),
+        PROPAGATE_TO_SERVER,
+        PROPAGATE_BAGGAGE,
     ],
     free_params: false,
     outputs: &[
@@ -121,7 +124,8 @@ struct Llm {
 impl Leaf for Llm {
     async fn work(&self, cx: &NodeContext) -> Result<Outputs, NodeError> {
         let mut outputs = Outputs::new();
-        let request = self.request(Params::of(cx))?;
+        let mut request = self.request(Params::of(cx))?;
+        let reach = Reach::of(Params::of(cx))?;
         for image in request.images.iter().filter(|image| is_file(image)) {
             // Found out here, before a call is counted that is never made.
             if let Err(error) = tokio::fs::File::open(image).await {
@@ -130,7 +134,7 @@ impl Leaf for Llm {
             }
         }
         outputs.insert("prompt".to_owned(), Value::from(request.prompt.as_str()));
-        match self.ask(cx, &request, &mut outputs).await {
+        match self.ask(cx, &mut request, reach, &mut outputs).await {
             Ok(()) => Ok(outputs),
             Err((error, summary)) => Err(leaf::with_outputs(error, summary, outputs)),
         }
@@ -194,6 +198,7 @@ impl Llm {
                 .map(|options| Value::Object(options.clone())),
             stream: params.flag("stream", true)?,
             timeout: Some(params.timeout(TIMEOUT)?),
+            headers: Vec::new(),
         })
     }
 
@@ -201,7 +206,8 @@ impl Llm {
     async fn ask(
         &self,
         cx: &NodeContext,
-        request: &ChatRequest,
+        request: &mut ChatRequest,
+        reach: Reach,
         outputs: &mut Outputs,
     ) -> Result<(), (NodeError, String)> {
         let checker = match &request.output_schema {
@@ -223,6 +229,7 @@ impl Llm {
             format!("Asking model: {} ({})", target.model, target.provider),
         );
         let call = span.llm_call(llm_request(request, &target, span.is_recording()));
+        request.headers = reach.headers_of(&call);
         let call = Mutex::new(call);
         let answered = chat
             .chat(request, &|piece| {

@@ -3,6 +3,7 @@
 //! Validation, `flowmeter nodes`, the JSON Schema and the engine all read this table; nothing about a node
 //! type is written down twice.
 
+mod carriers;
 mod child;
 mod code;
 mod copy_file;

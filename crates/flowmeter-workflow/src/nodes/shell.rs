@@ -13,6 +13,7 @@ use flowmeter_engine::{NodeContext, NodeError, RetryPolicy};
 use flowmeter_model::LogLevel;
 use serde_json::Value;
 
+use super::carriers::{self, PROPAGATE_TO_PROCESS};
 use super::leaf::{self, Leaf, Outputs};
 use super::params::{Params, text_of};
 use super::process::{self, Captured};
@@ -57,6 +58,7 @@ pub(super) const TYPE: NodeType = NodeType {
             "true",
             "whether newlines at the end of stdout are left out",
         ),
+        PROPAGATE_TO_PROCESS,
     ],
     free_params: false,
     outputs: &[
@@ -119,7 +121,9 @@ impl Leaf for Shell {
         if let Some(folder) = params.text("cwd").filter(|folder| !folder.is_empty()) {
             command.current_dir(&*folder);
         }
-        for (name, value) in params.object("env")?.into_iter().flatten() {
+        let env = params.object("env")?;
+        carriers::into_environment(&mut command, cx, env)?;
+        for (name, value) in env.into_iter().flatten() {
             if name.is_empty() || name.contains(['=', '\0']) {
                 return Err(NodeError::permanent(format!(
                     "`{name}` in the parameter `env` is no variable name"

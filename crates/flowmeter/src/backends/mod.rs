@@ -2,7 +2,12 @@
 //!
 //! A backend is synchronous and works on a thread of its own; it never holds up the run or another backend.
 
+mod console;
 mod deadline;
+mod file;
+pub(crate) mod otlp;
+#[cfg(test)]
+mod probes;
 mod worker;
 
 use std::error::Error;
@@ -15,7 +20,9 @@ use smol_str::SmolStr;
 use crate::metrics::RunMetrics;
 use crate::recorder::DropCounts;
 
+pub use console::{ConsoleBackend, ConsoleConfig};
 pub use deadline::Deadline;
+pub use file::{FileBackend, FileConfig, FileFormat, FileMode, FileSync, InvalidFileConfig, Rotation};
 pub use worker::BackendFailure;
 pub(crate) use worker::BackendWorker;
 
@@ -56,6 +63,8 @@ pub struct RunEnding {
     pub ended: TimestampNs,
     /// What it came to. Counted for every run, sampled or not.
     pub metrics: RunMetrics,
+    /// Whether the whole trace was kept in the end; where not, only the root, errors and LLM calls' usage came.
+    pub sampled: bool,
     /// What telemetry was lost up to now.
     pub dropped: DropCounts,
 }

@@ -163,6 +163,16 @@ impl BackendWorker {
         }
     }
 
+    /// Whether so much is waiting that there is no use in offering more.
+    pub(crate) fn is_full(&self) -> bool {
+        self.shared.waiting_bytes.load(Ordering::Relaxed) > WAITING_BYTES_MAX * 9 / 10
+    }
+
+    /// Counts events that were not even offered.
+    pub(crate) fn drop_events(&mut self, count: u64) {
+        self.dropped_events += count;
+    }
+
     /// Events that this backend was too slow for.
     pub(crate) fn dropped_events(&self) -> u64 {
         self.dropped_events

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use flowmeter_model::SpanError;
 use serde_json::{Map, Value};
 
+pub(crate) use redact::MASK;
 pub use redact::{InvalidRedaction, Redactor, is_secret_name};
 
 /// How much content is captured.
@@ -128,7 +129,7 @@ impl Capture {
     /// The text of an attribute, cut and masked; `None` where it stays as it is.
     pub(crate) fn changed_text(&self, name: &str, text: &str) -> Option<String> {
         if is_secret_name(name) {
-            return Some(redact::MASK.to_owned());
+            return Some(MASK.to_owned());
         }
         let stays = text.len() <= self.limit(ContentKind::StoreValue)
             && binary_note(text).is_none()
@@ -161,7 +162,7 @@ impl Capture {
             && !value.is_boolean()
             && is_secret_name(name)
         {
-            return Value::String(redact::MASK.to_owned());
+            return Value::String(MASK.to_owned());
         }
         match value {
             Value::Null | Value::Bool(_) | Value::Number(_) => {

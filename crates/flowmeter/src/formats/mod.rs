@@ -4,6 +4,10 @@
 
 mod graph;
 mod human;
+pub(crate) mod line;
+pub(crate) mod summary;
+pub(crate) mod wording;
 
 pub use graph::{graph_mermaid, graph_text};
-pub use human::{HumanStyle, format_duration, write_human};
+pub use human::{HumanStyle, write_human};
+pub use wording::format_duration;

@@ -13,8 +13,8 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use serde_json::{Value, json};
 use smol_str::SmolStr;
 
-use crate::capture::{Capture, ContentKind, is_secret_name};
-use crate::details::{LogDraft, SpanDetails, kind_and_status};
+use crate::capture::{Capture, ContentKind, MASK, is_secret_name};
+use crate::details::{MESSAGE, SpanDetails, has_start, kind_and_status, level_and_more};
 use crate::genai;
 use crate::recorder::{Payload, RecordCopy, RecordKind, RecordRef, RecordedValue};
 
@@ -64,11 +64,19 @@ impl Assembler {
             (RecordKind::End, payload) => self
                 .take_end(record, payload)
                 .map(|span| TelemetryEvent::SpanEnded(Box::new(span))),
-            (RecordKind::Log, Some(Payload::Log(draft))) => {
-                let log = self.log_of(*draft);
+            (RecordKind::Log, payload) => {
+                let log = self.log_of(record, payload);
                 Some(TelemetryEvent::Log(self.trace_id, Box::new(log)))
             }
-            (RecordKind::Log, _) => None,
+        }
+    }
+
+    /// Passes over a record that nobody wants.
+    pub(crate) fn skip(&mut self, record: &RecordRef<'_>) {
+        if record.kind() == RecordKind::End
+            && let Some(span_id) = record.span_id()
+        {
+            self.open.remove(&span_id);
         }
     }
 
@@ -110,9 +118,7 @@ impl Assembler {
     fn take_end(&mut self, record: &RecordRef<'_>, payload: Option<Payload>) -> Option<Span> {
         let mut span = self.begin(record)?;
         let (kind, status) = kind_and_status(record.tag());
-        // A light span of a library user has no start of its own, and no details.
-        let has_start = kind != SpanKind::Custom || payload.is_some();
-        if self.open.remove(&span.span_id).is_none() && has_start {
+        if has_start(record.tag()) && self.open.remove(&span.span_id).is_none() {
             self.early_ends.insert(span.span_id);
         }
         span.end = Some(self.time(record.end()));
@@ -121,6 +127,7 @@ impl Assembler {
         // A library user's own attributes may hold anything; ours are ids and counts.
         if kind == SpanKind::Custom {
             mask_attributes(&self.capture, &mut span.attributes);
+            mask_numbers(&mut span.attributes);
         }
         match payload {
             Some(Payload::Details(details)) => self.add_details(&mut span, *details),
@@ -196,14 +203,36 @@ impl Assembler {
         }
     }
 
-    fn log_of(&self, draft: LogDraft) -> LogRecord {
+    fn log_of(&self, record: &RecordRef<'_>, payload: Option<Payload>) -> LogRecord {
+        let (level, has_more) = level_and_more(record.tag());
+        let mut message = String::new();
+        let mut attributes = Attributes::new();
+        record.attributes(|key, value| match value {
+            RecordedValue::Str(text) if key == MESSAGE => message = self.capture.own_text(text.to_owned()),
+            value => attributes.set(key, attribute_of(value)),
+        });
+        match payload {
+            Some(Payload::Log(more)) => {
+                for (key, value) in more.iter() {
+                    match value {
+                        AttributeValue::Str(text) if key == MESSAGE => message = self.capture.text(text),
+                        value => attributes.set(key.clone(), value.clone()),
+                    }
+                }
+            }
+            _ if has_more => attributes.set("flowmeter.details_dropped", true),
+            _ => {}
+        }
+        mask_attributes(&self.capture, &mut attributes);
+        mask_numbers(&mut attributes);
+        let target = record.name();
         LogRecord {
-            time: self.time(draft.at),
-            level: draft.level,
-            message: self.capture.text(&draft.message),
-            target: draft.target,
-            span_id: draft.span_id,
-            attributes: Attributes::new(),
+            time: self.time(record.start()),
+            level,
+            message,
+            target: (!target.is_empty()).then(|| SmolStr::from(target)),
+            span_id: record.span_id(),
+            attributes,
         }
     }
 
@@ -223,15 +252,16 @@ impl Assembler {
 }
 
 fn read_attributes(record: &RecordRef<'_>, span: &mut Span) {
-    record.attributes(|key, value| {
-        let value: AttributeValue = match value {
-            RecordedValue::I64(number) => number.into(),
-            RecordedValue::F64(number) => number.into(),
-            RecordedValue::Bool(flag) => flag.into(),
-            RecordedValue::Str(text) => text.into(),
-        };
-        span.attributes.set(key, value);
-    });
+    record.attributes(|key, value| span.attributes.set(key, attribute_of(value)));
+}
+
+fn attribute_of(value: RecordedValue<'_>) -> AttributeValue {
+    match value {
+        RecordedValue::I64(number) => number.into(),
+        RecordedValue::F64(number) => number.into(),
+        RecordedValue::Bool(flag) => flag.into(),
+        RecordedValue::Str(text) => text.into(),
+    }
 }
 
 /// Cuts and masks what the attributes hold.
@@ -252,6 +282,15 @@ fn mask_attributes(capture: &Capture, attributes: &mut Attributes) {
                 *value = AttributeValue::from(capture.value(Some(key), json, kind));
             }
             AttributeValue::Bool(_) | AttributeValue::I64(_) | AttributeValue::F64(_) => {}
+        }
+    }
+}
+
+/// A number under a secret's name is one: a code, a PIN. Ours are ids and counts, so only others are looked at.
+fn mask_numbers(attributes: &mut Attributes) {
+    for (key, value) in attributes.iter_mut() {
+        if matches!(value, AttributeValue::I64(_) | AttributeValue::F64(_)) && is_secret_name(key) {
+            *value = AttributeValue::from(MASK);
         }
     }
 }

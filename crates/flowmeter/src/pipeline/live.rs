@@ -9,11 +9,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
-use flowmeter_model::{SpanError, SpanStatus, TelemetryEvent, TimestampNs};
+use flowmeter_model::{SpanError, SpanId, SpanStatus, TelemetryEvent, TimestampNs};
 use parking_lot::Mutex;
 
 use super::assemble::Assembler;
 use super::flow::{Collected, ExportOutcome, StageError, Tracing};
+use super::selection::Selection;
 use super::weight::weight_of;
 use crate::backends::{Backend, BackendFailure, BackendWorker, Batch, ExportError, RunEnding, RunIdentity};
 use crate::capture::Capture;
@@ -59,6 +60,8 @@ pub(crate) struct LiveConfig {
     pub(crate) shared: Arc<RunShared>,
     pub(crate) capture: Capture,
     pub(crate) identity: Arc<RunIdentity>,
+    /// The span of the whole run.
+    pub(crate) root: SpanId,
     pub(crate) file: Option<TraceFileWish>,
     pub(crate) backends: Vec<Box<dyn Backend>>,
     pub(crate) signals: Arc<Signals>,
@@ -85,6 +88,8 @@ pub(crate) struct LiveTracing {
     waker: Waker,
     ready: Option<SyncSender<()>>,
     assembler: Assembler,
+    selection: Selection,
+    root: SpanId,
     file_wish: Option<TraceFileWish>,
     file: Option<TraceFile>,
     backends: Vec<Box<dyn Backend>>,
@@ -99,6 +104,10 @@ pub(crate) struct LiveTracing {
     collected: usize,
     flushed: Instant,
     ending: Option<Ending>,
+    /// Whether the file holds more of the run than is to be kept.
+    reduces_file: bool,
+    /// Events that are not whole although they should be, for want of room while the end was not known.
+    lost_while_held: u64,
     ended_at: TimestampNs,
     pub(crate) report: LiveReport,
 }
@@ -109,18 +118,27 @@ impl LiveTracing {
             shared,
             capture,
             identity,
+            root,
             file,
             backends,
             signals,
             waker,
             ready,
         } = config;
+        let selection = Selection::new(identity.sampled, !shared.tail_rules.is_empty(), root);
         let clock = shared.clock();
-        let assembler = Assembler::new(capture, identity.trace_id, clock, !backends.is_empty());
+        let assembler = Assembler::new(
+            capture,
+            identity.trace_id,
+            clock,
+            !backends.is_empty() || selection.wants_starts(),
+        );
         Self {
             places: usize::from(file.is_some()) + backends.len(),
             failed_places: 0,
             assembler,
+            selection,
+            root,
             file_wish: file,
             file: None,
             workers: Vec::with_capacity(backends.len()),
@@ -130,6 +148,8 @@ impl LiveTracing {
             collected: 0,
             flushed: Instant::now(),
             ending: None,
+            reduces_file: false,
+            lost_while_held: 0,
             ended_at: identity.started,
             report: LiveReport::default(),
             shared,
@@ -159,6 +179,19 @@ impl LiveTracing {
     fn drain(&mut self, records_wanted: usize) -> usize {
         let recorder = self.shared.recorder.clone();
         self.assembler.clock.refresh();
+        // A look now and then, so that what a long node holds at its height is seen.
+        self.shared.memory.look(flowmeter_engine::Ticks::now());
+        if self.file.is_none() && self.workers.iter().all(BackendWorker::is_full) {
+            // Nobody wants any of it, or nobody can take it: it need not be put together. The figures were counted
+            // where they arose.
+            let count =
+                recorder.drain_with_payloads(records_wanted, |record, _| self.assembler.skip(&record));
+            for worker in &mut self.workers {
+                worker.drop_events(count as u64);
+            }
+            self.collected += count;
+            return count;
+        }
         recorder.drain_with_payloads(records_wanted, |record, payload| {
             if let Some(event) = self.assembler.take(&record, payload) {
                 self.keep(event);
@@ -167,16 +200,77 @@ impl LiveTracing {
     }
 
     fn keep(&mut self, event: TelemetryEvent) {
-        match &event {
+        self.collected += 1;
+        let event = match &mut self.selection {
+            Selection::Whole => Some(event),
+            Selection::Minimal(minimal) => minimal.take(event),
+            Selection::Held(_) => {
+                // The file has it whole until the end decides.
+                self.write_event(&event);
+                if let Selection::Held(held) = &mut self.selection
+                    && !self.workers.is_empty()
+                {
+                    held.hold(event);
+                }
+                return;
+            }
+        };
+        if let Some(event) = event {
+            self.write_event(&event);
+            self.buffer_event(event);
+        }
+    }
+
+    fn write_event(&mut self, event: &TelemetryEvent) {
+        match event {
             TelemetryEvent::SpanEnded(span) => self.write(|file| file.write_span(span)),
             TelemetryEvent::Log(_, log) => self.write(|file| file.write_log(log)),
             // The file names spans that are open only if they stay so for a while.
             TelemetryEvent::SpanStarted(_) => {}
         }
-        self.collected += 1;
+    }
+
+    fn buffer_event(&mut self, event: TelemetryEvent) {
         if !self.workers.is_empty() {
             self.buffer_bytes += weight_of(&event);
             self.buffer.push(event);
+        }
+    }
+
+    /// Whether the trace of the run is kept whole after all, now that it is over.
+    fn is_kept_at_last(&self, ending: &Ending) -> bool {
+        let metrics = &ending.metrics;
+        let duration = Duration::from_nanos(metrics.duration_ns);
+        let rules = &self.shared.tail_rules;
+        rules.decide(ending.status, duration, Some(metrics.llm.cost.known))
+    }
+
+    /// Lets go what waited for the end of the run.
+    fn release(&mut self) {
+        let Selection::Held(held) = std::mem::replace(&mut self.selection, Selection::Whole) else {
+            return;
+        };
+        let kept = self
+            .ending
+            .as_ref()
+            .is_some_and(|ending| self.is_kept_at_last(ending));
+        self.reduces_file = !kept;
+        let (events, lost) = held.release(kept);
+        self.lost_while_held = lost;
+        if kept {
+            // Nobody can say any more of how many runs this one is one.
+            let identity = RunIdentity {
+                sampled: true,
+                trace_state: self.shared.trace_context.trace_state_kept_at_last().to_string(),
+                ..(*self.identity).clone()
+            };
+            self.identity = Arc::new(identity);
+        }
+        for event in events {
+            self.buffer_event(event);
+            if self.buffer_bytes >= BUFFER_BYTES_MAX {
+                self.hand_on();
+            }
         }
     }
 
@@ -198,8 +292,13 @@ impl LiveTracing {
     /// What was lost up to now, by reason.
     fn dropped(&self) -> DropCounts {
         DropCounts {
-            backend_full: self.workers.iter().map(BackendWorker::dropped_events).sum(),
-            ..self.shared.recorder.dropped()
+            backend_full: self
+                .workers
+                .iter()
+                .map(BackendWorker::dropped_events)
+                .sum::<u64>()
+                + self.lost_while_held,
+            ..self.shared.dropped()
         }
     }
 
@@ -210,8 +309,9 @@ impl LiveTracing {
             return;
         };
         let mut outcome = Ok(());
+        let only = matches!(self.selection, Selection::Minimal(_)).then_some(self.root);
         self.assembler.newly_open(|span| {
-            if outcome.is_ok() {
+            if outcome.is_ok() && only.is_none_or(|root| span.span_id == root) {
                 outcome = file.write_open_span(&span);
             }
         });
@@ -288,12 +388,13 @@ impl Tracing for LiveTracing {
     }
 
     fn aggregate(&mut self) -> Result<(), StageError> {
-        self.hand_on();
         let ending = self.signals.ending.lock().take();
         self.ending = ending.map(|mut ending| {
             ending.error = ending.error.map(|error| self.assembler.capture().error(error));
             ending
         });
+        self.release();
+        self.hand_on();
         self.ended_at = TimestampNs(self.assembler.clock.unix_ns(flowmeter_engine::Ticks::now()));
         Ok(())
     }
@@ -305,6 +406,8 @@ impl Tracing for LiveTracing {
                 status: ending.status,
                 error: ending.error.clone(),
                 metrics: ending.metrics.clone(),
+                sampled: self.identity.sampled,
+                reduced_to: self.reduces_file.then_some(self.root),
             };
             match file.finish(&ending, self.dropped()) {
                 Ok(path) => self.report.trace_file = path,
@@ -320,6 +423,7 @@ impl Tracing for LiveTracing {
         if let Some(ending) = self.ending.take() {
             for worker in &mut workers {
                 let ending_for_it = RunEnding {
+                    sampled: self.identity.sampled,
                     status: ending.status,
                     error: ending.error.clone(),
                     ended: self.ended_at,

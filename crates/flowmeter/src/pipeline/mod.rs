@@ -6,6 +6,7 @@
 mod assemble;
 mod flow;
 mod live;
+mod selection;
 mod weight;
 
 use std::sync::Arc;

@@ -7,20 +7,20 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
-use flowmeter_model::{IdSource, SpanId};
+use flowmeter_model::{Attributes, IdSource, SpanId};
 use parking_lot::Mutex;
 
 use super::chunk::{CHUNK_WORDS, Chunk};
 use super::record::{RecordRef, RecordWords};
 use super::{DropCounts, RecorderConfig};
-use crate::details::{LogDraft, SpanDetails};
+use crate::details::SpanDetails;
 
 /// What travels beside a record because it is no word: values that are only kept, never copied.
 pub(crate) enum Payload {
     /// What belongs to a span.
     Details(Box<SpanDetails>),
-    /// A log line.
-    Log(Box<LogDraft>),
+    /// What of a log line did not fit into its record.
+    Log(Box<Attributes>),
 }
 
 struct Queue {

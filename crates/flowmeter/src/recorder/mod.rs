@@ -5,6 +5,7 @@
 //! did not fit is counted by reason. Never blocks the recording thread.
 
 mod chunk;
+mod draft;
 mod lane;
 mod record;
 mod span;
@@ -17,6 +18,7 @@ use flowmeter_engine::Ticks;
 use flowmeter_model::{IdSource, SpanId};
 use parking_lot::Mutex;
 
+pub(crate) use draft::RecordDraft;
 pub(crate) use lane::Payload;
 pub(crate) use record::RecordCopy;
 pub use record::{RecordKind, RecordRef, RecordedValue};
@@ -56,6 +58,8 @@ pub struct DropCounts {
     pub too_large: u64,
     /// Events that backends were too slow for.
     pub backend_full: u64,
+    /// Log lines beyond what a span may have.
+    pub logs_over_limit: u64,
 }
 
 impl DropCounts {
@@ -67,13 +71,14 @@ impl DropCounts {
             "payloads_full": self.payloads_full,
             "too_large": self.too_large,
             "backend_full": self.backend_full,
+            "logs_over_limit": self.logs_over_limit,
         })
     }
 
     /// Everything that was lost.
     #[must_use]
     pub fn total(&self) -> u64 {
-        self.journal_full + self.payloads_full + self.too_large + self.backend_full
+        self.journal_full + self.payloads_full + self.too_large + self.backend_full + self.logs_over_limit
     }
 }
 

@@ -2,11 +2,12 @@
 //!
 //! Never leaves the process: the trace file has a form of its own.
 
-use std::borrow::Cow;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use flowmeter_engine::Ticks;
 use flowmeter_model::SpanId;
+use smallvec::SmallVec;
+use smol_str::SmolStr;
 
 /// What a record tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +66,8 @@ const VALUE_BOOL: u64 = 2;
 const VALUE_STR: u64 = 3;
 
 /// The fields of the header. More attributes or words than they hold do not fit a chunk, so they are never written.
+const NAME_SHIFT: u64 = 10;
+const NAME_MASK: u64 = 0xffff;
 const ATTRIBUTES_SHIFT: u64 = 26;
 const ATTRIBUTES_MASK: u64 = 0xffff;
 const LENGTH_SHIFT: u64 = 42;
@@ -72,6 +75,9 @@ const LENGTH_MASK: u64 = 0x1f_ffff;
 /// Texts above this length would not fit the lengths' fields.
 const NAME_BYTES_MAX: usize = 0xffff;
 const TEXT_BYTES_MAX: usize = 0xff_ffff;
+
+/// Texts up to this length are read without an allocation.
+const TEXT_IN_PLACE_BYTES: usize = 64;
 
 #[inline]
 const fn text_words(bytes: usize) -> usize {
@@ -123,7 +129,7 @@ impl RecordWords {
         let name = at_most(name, NAME_BYTES_MAX);
         self.beyond.clear();
         self.attributes = 0;
-        self.in_place[0] = (name.len() as u64) << 10;
+        self.in_place[0] = (name.len() as u64) << NAME_SHIFT;
         self.in_place[2] = parent_span_id;
         self.in_place[3] = start;
         self.length = FIXED_WORDS;
@@ -182,7 +188,7 @@ impl RecordWords {
         self.word(word);
     }
 
-    /// Writes the header and the end: the record is ready to be copied.
+    /// Writes the header and the end: the record is ready to be copied. More may be added and completed again.
     #[inline]
     pub(super) fn complete(&mut self, kind: RecordKind, tag: u8, end: u64) {
         let kind = match kind {
@@ -190,7 +196,8 @@ impl RecordWords {
             RecordKind::End => 1,
             RecordKind::Log => 2,
         };
-        self.in_place[0] |= kind
+        self.in_place[0] = (self.in_place[0] & (NAME_MASK << NAME_SHIFT))
+            | kind
             | (u64::from(tag) << 2)
             | ((self.attributes & ATTRIBUTES_MASK) << ATTRIBUTES_SHIFT)
             | ((self.length as u64 & LENGTH_MASK) << LENGTH_SHIFT);
@@ -294,17 +301,19 @@ impl<'a> RecordRef<'a> {
         Ticks::from_raw(self.word(4))
     }
 
-    fn text_at(&self, position: usize, bytes: usize) -> String {
-        let mut text = Vec::with_capacity(bytes + 8);
+    /// Calls `visit` with the text that begins at `position`; most are short and need no allocation.
+    fn with_text_at<T>(&self, position: usize, bytes: usize, visit: impl FnOnce(&str) -> T) -> T {
+        let mut text: SmallVec<[u8; TEXT_IN_PLACE_BYTES]> = SmallVec::new();
         for offset in 0..text_words(bytes) {
             text.extend_from_slice(&self.word(position + offset).to_le_bytes());
         }
         text.truncate(bytes);
-        String::from_utf8(text).unwrap_or_default()
+        // It was a text when it was written.
+        visit(std::str::from_utf8(&text).unwrap_or_default())
     }
 
     fn name_bytes(&self) -> usize {
-        usize::try_from((self.word(0) >> 10) & 0xffff).unwrap_or(0)
+        usize::try_from((self.word(0) >> NAME_SHIFT) & NAME_MASK).unwrap_or(0)
     }
 
     /// A copy that outlives the journal.
@@ -319,8 +328,8 @@ impl<'a> RecordRef<'a> {
 
     /// The name.
     #[must_use]
-    pub fn name(&self) -> Cow<'static, str> {
-        Cow::Owned(self.text_at(FIXED_WORDS, self.name_bytes()))
+    pub fn name(&self) -> SmolStr {
+        self.with_text_at(FIXED_WORDS, self.name_bytes(), |name| SmolStr::new(name))
     }
 
     /// Calls `visit` with each attribute, in the order in which they were set.
@@ -331,15 +340,17 @@ impl<'a> RecordRef<'a> {
             let meta = self.word(position);
             let key_bytes = usize::try_from((meta >> 8) & 0xffff).unwrap_or(0);
             let value_bytes = usize::try_from(meta >> 24).unwrap_or(0);
-            let key = self.text_at(position + 1, key_bytes);
-            position += 1 + text_words(key_bytes);
-            let word = self.word(position);
-            match meta & 0xff {
-                VALUE_I64 => visit(&key, RecordedValue::I64(word.cast_signed())),
-                VALUE_F64 => visit(&key, RecordedValue::F64(f64::from_bits(word))),
-                VALUE_BOOL => visit(&key, RecordedValue::Bool(word != 0)),
-                _ => visit(&key, RecordedValue::Str(&self.text_at(position, value_bytes))),
-            }
+            let value_position = position + 1 + text_words(key_bytes);
+            let word = self.word(value_position);
+            self.with_text_at(position + 1, key_bytes, |key| match meta & 0xff {
+                VALUE_I64 => visit(key, RecordedValue::I64(word.cast_signed())),
+                VALUE_F64 => visit(key, RecordedValue::F64(f64::from_bits(word))),
+                VALUE_BOOL => visit(key, RecordedValue::Bool(word != 0)),
+                _ => self.with_text_at(value_position, value_bytes, |text| {
+                    visit(key, RecordedValue::Str(text))
+                }),
+            });
+            position = value_position;
             position += if meta & 0xff == VALUE_STR {
                 text_words(value_bytes)
             } else {

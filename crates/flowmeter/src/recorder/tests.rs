@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::details::{LogDraft, SpanDetails};
+use crate::details::SpanDetails;
 
 fn recorder(chunks: usize, payloads: usize) -> Recorder {
     Recorder::new(RecorderConfig {
@@ -362,14 +362,9 @@ fn log(recorder: &Recorder, number: usize) {
         name: "",
         attributes: &[],
     };
-    let draft = LogDraft {
-        span_id: None,
-        at: Ticks::now(),
-        level: flowmeter_model::LogLevel::Info,
-        message: number.to_string(),
-        target: None,
-    };
-    recorder.append_span(&parts, Some(Payload::Log(Box::new(draft))));
+    let mut beside = flowmeter_model::Attributes::new();
+    beside.set("number", number.to_string());
+    recorder.append_span(&parts, Some(Payload::Log(Box::new(beside))));
 }
 
 #[test]
@@ -392,8 +387,9 @@ fn a_payload_never_goes_with_another_record() {
             recorder.drain_with_payloads(usize::MAX, |record, payload| {
                 kept += 1;
                 match (record.kind(), payload) {
-                    (RecordKind::Log, Some(Payload::Log(draft))) => {
-                        assert_eq!(draft.message, record.start().to_raw().to_string());
+                    (RecordKind::Log, Some(Payload::Log(beside))) => {
+                        let number = record.start().to_raw().to_string();
+                        assert_eq!(beside.get_str("number"), Some(number.as_str()));
                     }
                     (RecordKind::Log, None) => bare += 1,
                     (kind, payload) => assert!(payload.is_none() && kind == RecordKind::End),

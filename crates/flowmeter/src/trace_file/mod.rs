@@ -3,14 +3,16 @@
 //! A kill loses nothing that was flushed; the end replaces the file in one step. Reading accepts both forms.
 //! Never keeps a trace in memory: the document is streamed from the lines.
 
+mod joined;
 mod place;
 mod reader;
+mod reduce;
 mod wire;
 mod writer;
 
 use std::path::PathBuf;
 
-use flowmeter_model::{SpanError, SpanStatus, TimestampNs, TraceId};
+use flowmeter_model::{SpanError, SpanId, SpanStatus, TimestampNs, TraceId};
 use smol_str::SmolStr;
 use thiserror::Error;
 
@@ -18,8 +20,8 @@ pub use place::KeepTrace;
 pub(crate) use place::TracePlace;
 pub use reader::{ReadError, TraceDocument, read_trace};
 pub use wire::FORMAT;
-pub(crate) use writer::TraceFile;
 pub use writer::write_trace_json;
+pub(crate) use writer::{TraceFile, TraceLine, write_document};
 
 use crate::metrics::RunMetrics;
 
@@ -70,6 +72,10 @@ pub(crate) struct TraceHeader {
     pub(crate) trace_id: TraceId,
     pub(crate) workflow: SmolStr,
     pub(crate) started: TimestampNs,
+    /// Whether the whole trace is kept, as far as is known at the start.
+    pub(crate) sampled: bool,
+    /// The root span of a run that is only part of its trace: other runs of the trace have files of their own.
+    pub(crate) part: Option<SpanId>,
 }
 
 impl TraceHeader {
@@ -78,7 +84,15 @@ impl TraceHeader {
             trace_id,
             workflow,
             started,
+            sampled: true,
+            part: None,
         }
+    }
+
+    /// The same for a run whose root span has this id and that joined the trace of somebody else.
+    pub(crate) fn part_of_trace(mut self, root: Option<SpanId>) -> Self {
+        self.part = root;
+        self
     }
 }
 
@@ -87,6 +101,10 @@ pub(crate) struct TraceEnding {
     pub(crate) status: SpanStatus,
     pub(crate) error: Option<SpanError>,
     pub(crate) metrics: RunMetrics,
+    /// Whether the whole trace is kept.
+    pub(crate) sampled: bool,
+    /// The root span, where only the minimal trace of what was written is to stay.
+    pub(crate) reduced_to: Option<SpanId>,
 }
 
 #[cfg(test)]

@@ -41,7 +41,8 @@ impl TracePlace {
     }
 }
 
-/// `<UTC time>-<workflow>-<trace id>.json`: names sort by time.
+/// `<UTC time>-<workflow>-<trace id>.json`: names sort by time. A run that joined the trace of another one has the id
+/// of its root span before that: runs that are started together would write to one file.
 fn file_name(header: &TraceHeader) -> String {
     let workflow: String = header
         .workflow
@@ -62,8 +63,9 @@ fn file_name(header: &TraceHeader) -> String {
     };
     let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(header.started.0))
         .unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    let part = header.part.map_or_else(String::new, |root| format!("-{root}"));
     format!(
-        "{:04}{:02}{:02}T{:02}{:02}{:02}.{:03}Z-{workflow}-{}.json",
+        "{:04}{:02}{:02}T{:02}{:02}{:02}.{:03}Z-{workflow}{part}-{}.json",
         at.year(),
         u8::from(at.month()),
         at.day(),

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use thiserror::Error;
 
-use super::wire::{FORMAT, HeaderLine, LOG_PREFIX, LogWire, OPEN_PREFIX, OpenLine, SpanWire};
+use super::wire::{FORMAT, HeaderLine, LOG_PREFIX, LogWire, OPEN_PREFIX, OpenLine, SpanWire, yes};
 
 /// A trace as it was read.
 #[derive(Debug)]
@@ -33,6 +33,8 @@ pub struct TraceDocument {
     pub logs: Vec<LogRecord>,
     /// The metrics as written; `None` when the run did not end.
     pub metrics: Option<Value>,
+    /// Whether it is the whole trace; of a run that was not sampled only the root, errors and LLM usage are kept.
+    pub sampled: bool,
     /// The process that writes it, when the run has not ended.
     pub pid: Option<u32>,
     /// Lines that could not be read.
@@ -80,6 +82,8 @@ struct DocumentWire {
     start_time: Option<TimestampNs>,
     #[serde(default)]
     status: Option<SpanStatus>,
+    #[serde(default = "yes")]
+    sampled: bool,
     #[serde(default)]
     error: Option<SpanError>,
     spans: Vec<Value>,
@@ -174,6 +178,7 @@ impl DocumentWire {
             spans,
             logs,
             metrics: Some(self.metrics),
+            sampled: self.sampled,
             pid: None,
             broken_lines: 0,
         })
@@ -217,6 +222,7 @@ fn read_lines(mut reader: impl BufRead, header: &HeaderLine<'_>) -> io::Result<T
         spans: Vec::new(),
         logs: Vec::new(),
         metrics: None,
+        sampled: header.sampled,
         pid: Some(header.pid),
         broken_lines: 0,
     };

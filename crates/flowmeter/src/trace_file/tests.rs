@@ -28,8 +28,8 @@ fn span(id: u64, parent: u64, kind: SpanKind, operation: &str, from_ms: u64, to_
     let at = |ms: u64| TimestampNs(START_NS + ms * 1_000_000);
     let mut span = Span::begin(
         header().trace_id,
-        flowmeter_model::SpanId::from_u64(id).unwrap(),
-        flowmeter_model::SpanId::from_u64(parent),
+        SpanId::from_u64(id).unwrap(),
+        SpanId::from_u64(parent),
         kind,
         operation,
         at(from_ms),
@@ -45,7 +45,7 @@ fn log(span_id: u64, at_ms: u64, level: LogLevel, message: &str) -> LogRecord {
         level,
         message: message.to_owned(),
         target: None,
-        span_id: flowmeter_model::SpanId::from_u64(span_id),
+        span_id: SpanId::from_u64(span_id),
         attributes: flowmeter_model::Attributes::new(),
     }
 }
@@ -133,6 +133,8 @@ fn metrics() -> RunMetrics {
 
 fn ending() -> TraceEnding {
     TraceEnding {
+        sampled: true,
+        reduced_to: None,
         status: SpanStatus::Error,
         error: Some(SpanError {
             error_type: "http_500".into(),
@@ -238,7 +240,7 @@ fn what_was_dropped_is_said_in_the_document() {
     let trace = read_trace(&path).unwrap();
     assert_eq!(
         trace.metrics.as_ref().unwrap()["dropped"],
-        json!({"journal_full": 3, "payloads_full": 0, "too_large": 1, "backend_full": 0})
+        json!({"journal_full": 3, "payloads_full": 0, "too_large": 1, "backend_full": 0, "logs_over_limit": 0})
     );
     assert!(human(&trace, false).contains("- Some telemetry was dropped: "));
 }

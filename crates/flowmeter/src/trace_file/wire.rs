@@ -26,6 +26,18 @@ pub(super) struct HeaderLine<'a> {
     pub(super) start_time: TimestampNs,
     /// Whose process writes it.
     pub(super) pid: u32,
+    /// Whether the whole trace is kept.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub(super) sampled: bool,
+}
+
+/// Traces are whole unless they say otherwise.
+pub(super) fn yes() -> bool {
+    true
+}
+
+fn is_yes(sampled: &bool) -> bool {
+    *sampled
 }
 
 /// A span, in a line and in the document alike.
@@ -133,6 +145,12 @@ pub(super) struct LogWire<'a> {
     pub(super) span_id: Option<SpanId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) target: Option<Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "is_empty")]
+    pub(super) attributes: Cow<'a, Attributes>,
+}
+
+fn is_empty(attributes: &Attributes) -> bool {
+    attributes.is_empty()
 }
 
 impl<'a> LogWire<'a> {
@@ -143,6 +161,7 @@ impl<'a> LogWire<'a> {
             message: Cow::Borrowed(&record.message),
             span_id: record.span_id,
             target: record.target.as_deref().map(Cow::Borrowed),
+            attributes: Cow::Borrowed(&record.attributes),
         }
     }
 
@@ -153,7 +172,7 @@ impl<'a> LogWire<'a> {
             message: self.message.into_owned(),
             target: self.target.map(|target| target.as_ref().into()),
             span_id: self.span_id,
-            attributes: Attributes::new(),
+            attributes: self.attributes.into_owned(),
         }
     }
 }

@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::wire::{FORMAT, HeaderLine, LOG_PREFIX, LogWire, OpenLine, SPAN_PREFIX, SpanWire};
-use super::{KeepTrace, TraceDocument, TraceEnding, TraceFileError, TraceHeader};
+use super::{KeepTrace, TraceDocument, TraceEnding, TraceFileError, TraceHeader, reduce};
 use crate::metrics::milliseconds;
 use crate::recorder::DropCounts;
 
@@ -73,14 +73,7 @@ impl TraceFile {
             is_device,
             lines: BufWriter::with_capacity(BUFFER_BYTES, file),
         };
-        let line = HeaderLine {
-            format: FORMAT.into(),
-            trace_id: header.trace_id,
-            workflow: header.workflow.as_str().into(),
-            start_time: header.started,
-            pid: std::process::id(),
-        };
-        file.write_line(&line)?;
+        file.write_line(TraceLine::Header(header))?;
         file.flush()?;
         Ok(file)
     }
@@ -92,25 +85,20 @@ impl TraceFile {
         }
     }
 
-    fn write_line(&mut self, line: &impl Serialize) -> Result<(), TraceFileError> {
-        serde_json::to_writer(&mut self.lines, line)
-            .map_err(io::Error::from)
-            .and_then(|()| self.lines.write_all(b"\n"))
-            .map_err(|source| self.failed(source))
+    fn write_line(&mut self, line: TraceLine<'_>) -> Result<(), TraceFileError> {
+        line.write(&mut self.lines).map_err(|source| self.failed(source))
     }
 
     pub(crate) fn write_span(&mut self, span: &Span) -> Result<(), TraceFileError> {
-        self.write_line(&SpanWire::of(span))
+        self.write_line(TraceLine::Span(span))
     }
 
     pub(crate) fn write_open_span(&mut self, span: &Span) -> Result<(), TraceFileError> {
-        self.write_line(&OpenLine {
-            open: SpanWire::of(span),
-        })
+        self.write_line(TraceLine::Open(span))
     }
 
     pub(crate) fn write_log(&mut self, record: &LogRecord) -> Result<(), TraceFileError> {
-        self.write_line(&LogWire::of(record))
+        self.write_line(TraceLine::Log(record))
     }
 
     /// Hands what was written to the operating system: a kill of the process loses none of it.
@@ -158,27 +146,84 @@ impl TraceFile {
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let mut document = BufWriter::with_capacity(BUFFER_BYTES, options.open(target)?);
-        let header = &self.header;
-        write!(
-            document,
-            "{{\"format\":{},\"trace_id\":\"{}\",\"workflow\":{},\"start_time\":{},\"status\":\"{}\"",
-            json!(FORMAT),
-            header.trace_id,
-            json!(header.workflow.as_str()),
-            header.started.0,
-            ending.status.as_str()
-        )?;
-        if let Some(error) = &ending.error {
-            write!(document, ",\"error\":{}", json!(error))?;
-        }
-        document.write_all(b",\"spans\":[")?;
-        copy_lines(&mut lines, SPAN_PREFIX, &mut document)?;
-        document.write_all(b"],\"logs\":[")?;
-        copy_lines(&mut lines, LOG_PREFIX, &mut document)?;
-        write!(document, "],\"metrics\":{}}}", metrics_of(ending, dropped))?;
-        document.write_all(b"\n")?;
+        write_document(&mut lines, &self.header, ending, dropped, &mut document)?;
         document.flush()
     }
+}
+
+/// One line of a trace that is being written.
+pub(crate) enum TraceLine<'a> {
+    /// The first one.
+    Header(&'a TraceHeader),
+    /// A span that ended.
+    Span(&'a Span),
+    /// A span that goes on.
+    Open(&'a Span),
+    /// A log.
+    Log(&'a LogRecord),
+}
+
+impl TraceLine<'_> {
+    /// Writes the line with its end.
+    pub(crate) fn write(&self, output: &mut impl Write) -> io::Result<()> {
+        match self {
+            Self::Header(header) => {
+                let line = HeaderLine {
+                    format: FORMAT.into(),
+                    trace_id: header.trace_id,
+                    workflow: header.workflow.as_str().into(),
+                    start_time: header.started,
+                    pid: std::process::id(),
+                    sampled: header.sampled,
+                };
+                serde_json::to_writer(&mut *output, &line)?;
+            }
+            Self::Span(span) => serde_json::to_writer(&mut *output, &SpanWire::of(span))?,
+            Self::Open(span) => {
+                let open = SpanWire::of(span);
+                serde_json::to_writer(&mut *output, &OpenLine { open })?;
+            }
+            Self::Log(record) => serde_json::to_writer(&mut *output, &LogWire::of(record))?,
+        }
+        output.write_all(b"\n")
+    }
+}
+
+/// Writes the document that the lines make.
+pub(crate) fn write_document(
+    lines: &mut File,
+    header: &TraceHeader,
+    ending: &TraceEnding,
+    dropped: DropCounts,
+    document: &mut impl Write,
+) -> io::Result<()> {
+    write!(
+        document,
+        "{{\"format\":{},\"trace_id\":\"{}\",\"workflow\":{},\"start_time\":{},\"status\":\"{}\"",
+        json!(FORMAT),
+        header.trace_id,
+        json!(header.workflow.as_str()),
+        header.started.0,
+        ending.status.as_str()
+    )?;
+    if let Some(error) = &ending.error {
+        write!(document, ",\"error\":{}", json!(error))?;
+    }
+    if !ending.sampled {
+        document.write_all(b",\"sampled\":false")?;
+    }
+    match ending.reduced_to {
+        None => {
+            document.write_all(b",\"spans\":[")?;
+            copy_lines(lines, SPAN_PREFIX, document)?;
+            document.write_all(b"],\"logs\":[")?;
+            copy_lines(lines, LOG_PREFIX, document)?;
+            document.write_all(b"]")?;
+        }
+        Some(root) => reduce::write_minimal(lines, header.trace_id, root, document)?,
+    }
+    write!(document, ",\"metrics\":{}}}", metrics_of(ending, dropped))?;
+    document.write_all(b"\n")
 }
 
 fn metrics_of(ending: &TraceEnding, dropped: DropCounts) -> Value {
@@ -208,6 +253,7 @@ pub fn write_trace_json(trace: &TraceDocument, output: &mut dyn Write) -> io::Re
         } else {
             Some(status)
         },
+        sampled: trace.sampled,
         error: trace.error.as_ref(),
         spans,
         logs,
@@ -227,11 +273,17 @@ struct DocumentOut<'a> {
     start_time: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<&'static str>,
+    #[serde(skip_serializing_if = "is_whole")]
+    sampled: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a flowmeter_model::SpanError>,
     spans: Vec<SpanWire<'a>>,
     logs: Vec<LogWire<'a>>,
     metrics: Value,
+}
+
+fn is_whole(sampled: &bool) -> bool {
+    *sampled
 }
 
 /// The metrics of a run that nobody saw end.

@@ -3,8 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "what a probe does not find fails its test")]
 
 mod anomalies;
+mod backends;
 mod levels;
 mod money;
 mod probes;
+mod sampling;
 mod secrets;
 mod trees;

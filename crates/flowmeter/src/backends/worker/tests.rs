@@ -43,6 +43,7 @@ fn batch(run: &Arc<RunIdentity>, events: usize) -> Arc<Batch> {
 
 fn ending() -> RunEnding {
     RunEnding {
+        sampled: true,
         status: SpanStatus::Ok,
         error: None,
         ended: TimestampNs(2),

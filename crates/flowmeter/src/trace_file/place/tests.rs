@@ -29,6 +29,20 @@ fn the_name_tells_time_workflow_and_id() {
     assert!(name_of(&"x".repeat(500)).len() < 150);
 }
 
+#[test]
+fn parts_of_one_trace_have_names_of_their_own() {
+    let mut ids = IdSource::from_seed(1);
+    let header = TraceHeader::new(
+        ids.trace_id(),
+        "summarize".into(),
+        TimestampNs(1_736_937_045_120_999_999),
+    );
+    let name = file_name(&header.clone().part_of_trace(Some(ids.span_id())));
+    expect!["20250115T103045.120Z-summarize-f893a2eefb32555e-910a2dec89025cc1beeb8da1658eec67.json"]
+        .assert_eq(&name);
+    assert_ne!(file_name(&header.part_of_trace(Some(ids.span_id()))), name);
+}
+
 fn run(folder: &std::path::Path, keep: KeepTrace, outcome: Result<(), NodeError>) -> RunReport {
     let meter = RunMeter::builder("hello")
         .trace_file_in(folder)

@@ -1,0 +1,42 @@
+//! Unit tests of times and amounts.
+
+use super::*;
+
+#[test]
+fn times_have_units_and_are_seconds_without() {
+    for (text, milliseconds) in [
+        ("2s", 2_000),
+        ("500ms", 500),
+        (" 1.5m ", 90_000),
+        ("1 h", 3_600_000),
+        ("3", 3_000),
+        ("0", 0),
+        ("1e-3s", 1),
+        ("250000us", 250),
+    ] {
+        assert_eq!(duration(text), Ok(Duration::from_millis(milliseconds)), "{text}");
+    }
+    for text in [
+        "", "s", "-1s", "soon", "1d", "1s2", "nan", "infs", "1e300h", "1,5s",
+    ] {
+        assert_eq!(
+            duration(text).unwrap_err(),
+            "must be a time such as 2s, 500ms, 1.5m or 1h",
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn amounts_are_dollars() {
+    assert_eq!(usd("0.05"), Ok(UsdNanos(50_000_000)));
+    assert_eq!(usd("$1"), Ok(UsdNanos::ONE_USD));
+    assert_eq!(usd("0"), Ok(UsdNanos::ZERO));
+    for text in ["", "$", "-1", "1€", "nan", "inf", "1e20"] {
+        assert_eq!(
+            usd(text).unwrap_err(),
+            "must be an amount in dollars such as 0.05",
+            "{text}"
+        );
+    }
+}

@@ -1,0 +1,563 @@
+//! Receivers that many have: their addresses, their headers, what they take and what they need.
+//!
+//! One [`PresetFacts`] describes one vendor. To add a vendor: write its facts, add its variant to [`Preset`], to
+//! `ALL` and to `facts`, and a case to the tests.
+//! Never holds a key: keys come from the vendor's usual variables, through a lookup.
+
+use std::borrow::Cow;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use flowmeter_model::Attributes;
+use flowmeter_otlp::{Signal, Temporality};
+
+use super::config::{OtlpCompression, OtlpConfig, OtlpEndpoint, OtlpProtocol};
+use super::environment::{
+    DestinationDefaults, InvalidOtlpConfig, Variables, destination, endpoint_at, temporality, value_of,
+    without_repetitions,
+};
+use super::headers::OtlpHeaders;
+
+/// A receiver whose address, headers and needs are known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Preset {
+    /// Datadog's OTLP intake.
+    Datadog,
+    /// New Relic.
+    Newrelic,
+    /// Langfuse, in the cloud or of one's own.
+    Langfuse,
+    /// Arize Phoenix, in the cloud or of one's own.
+    Phoenix,
+    /// Honeycomb.
+    Honeycomb,
+    /// Grafana Cloud's OTLP gateway.
+    Grafana,
+}
+
+/// Attributes that a receiver wants beside those of the conventions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Dialect {
+    /// None.
+    #[default]
+    Plain,
+    /// `openinference.span.kind`, `llm.…`, `input.value` and so on.
+    OpenInference,
+    /// `langfuse.…`.
+    Langfuse,
+}
+
+/// What is known of a vendor.
+struct PresetFacts {
+    /// As in `--export NAME`.
+    name: &'static str,
+    /// Where the vendor describes its OTLP intake.
+    documentation: &'static str,
+    signals: &'static [Signal],
+    /// The best first.
+    protocols: &'static [OtlpProtocol],
+    compression: OtlpCompression,
+    temporality: Temporality,
+    dialect: Dialect,
+    /// The base address: the variable that gives it, and the address.
+    endpoint: fn(Variables<'_>, OtlpProtocol) -> Result<(&'static str, String), InvalidOtlpConfig>,
+    headers: fn(Variables<'_>, Signal) -> Vec<PresetHeader>,
+    /// What is set in the resource.
+    resource: fn(Variables<'_>) -> Vec<(&'static str, String)>,
+}
+
+/// A header that a vendor wants.
+struct PresetHeader {
+    name: Cow<'static, str>,
+    /// The variable that its value comes from, for messages.
+    variable: &'static str,
+    value: Result<String, InvalidOtlpConfig>,
+}
+
+const HTTP: &[OtlpProtocol] = &[OtlpProtocol::HttpProtobuf, OtlpProtocol::HttpJson];
+const HTTP_AND_GRPC: &[OtlpProtocol] = &[
+    OtlpProtocol::HttpProtobuf,
+    OtlpProtocol::HttpJson,
+    OtlpProtocol::Grpc,
+];
+
+const DATADOG: PresetFacts = PresetFacts {
+    name: "datadog",
+    documentation: "https://docs.datadoghq.com/opentelemetry/setup/agentless",
+    signals: &Signal::ALL,
+    protocols: &[OtlpProtocol::HttpProtobuf],
+    compression: OtlpCompression::Gzip,
+    // The intake refuses cumulative sums.
+    temporality: Temporality::Delta,
+    dialect: Dialect::Plain,
+    endpoint: |variables, _| {
+        let site = value_of(variables, "DD_SITE");
+        let site = site.as_deref().unwrap_or("datadoghq.com");
+        Ok(("DD_SITE", format!("https://otlp.{site}")))
+    },
+    headers: |variables, signal| {
+        let purpose = "an API key of your organization, from Organization Settings > API Keys";
+        let mut headers = vec![needed(
+            variables,
+            Preset::Datadog,
+            "dd-api-key",
+            "DD_API_KEY",
+            purpose,
+        )];
+        if signal == Signal::Traces {
+            // Spans of the GenAI conventions go to LLM Observability by this.
+            headers.push(constant("dd-otlp-source", "llmobs"));
+        }
+        headers
+    },
+    resource: |variables| {
+        let mut attributes = Vec::new();
+        let tags: [(&str, &[&str]); 3] = [
+            ("DD_SERVICE", &["service.name"]),
+            ("DD_VERSION", &["service.version"]),
+            // The second is the name that the conventions had until 1.27, which agents still read.
+            (
+                "DD_ENV",
+                &["deployment.environment.name", "deployment.environment"],
+            ),
+        ];
+        for (variable, keys) in tags {
+            if let Some(value) = value_of(variables, variable) {
+                attributes.extend(keys.iter().map(|key| (*key, value.clone())));
+            }
+        }
+        attributes
+    },
+};
+
+const NEWRELIC: PresetFacts = PresetFacts {
+    name: "newrelic",
+    documentation: "https://docs.newrelic.com/docs/opentelemetry/best-practices/opentelemetry-otlp",
+    signals: &Signal::ALL,
+    protocols: HTTP_AND_GRPC,
+    compression: OtlpCompression::Gzip,
+    temporality: Temporality::Delta,
+    dialect: Dialect::Plain,
+    endpoint: |variables, protocol| {
+        let region = value_of(variables, "NEW_RELIC_REGION").map(|region| region.to_ascii_lowercase());
+        // Keys of the region EU say so at their beginning.
+        let key = value_of(variables, "NEW_RELIC_LICENSE_KEY").unwrap_or_default();
+        let host = match region.as_deref() {
+            Some("eu" | "eu01") => "otlp.eu01.nr-data.net",
+            Some("gov" | "gov01" | "fedramp") => "gov-otlp.nr-data.net",
+            None if key.starts_with("eu01") => "otlp.eu01.nr-data.net",
+            _ => "otlp.nr-data.net",
+        };
+        let port = if protocol == OtlpProtocol::Grpc {
+            ":4317"
+        } else {
+            ""
+        };
+        Ok(("NEW_RELIC_REGION", format!("https://{host}{port}")))
+    },
+    headers: |variables, _| {
+        let purpose = "a license key of your account, from the page API keys";
+        vec![needed(
+            variables,
+            Preset::Newrelic,
+            "api-key",
+            "NEW_RELIC_LICENSE_KEY",
+            purpose,
+        )]
+    },
+    resource: |_| Vec::new(),
+};
+
+const LANGFUSE: PresetFacts = PresetFacts {
+    name: "langfuse",
+    documentation: "https://langfuse.com/integrations/native/opentelemetry",
+    signals: &[Signal::Traces],
+    protocols: HTTP,
+    compression: OtlpCompression::None,
+    temporality: Temporality::Cumulative,
+    dialect: Dialect::Langfuse,
+    endpoint: |variables, _| {
+        let given = first_of(variables, &["LANGFUSE_HOST", "LANGFUSE_BASE_URL"]);
+        let (variable, host) = given.unwrap_or(("LANGFUSE_HOST", "https://cloud.langfuse.com".to_owned()));
+        Ok((
+            variable,
+            format!("{}/api/public/otel", host.trim_end_matches('/')),
+        ))
+    },
+    headers: |variables, _| {
+        let public = variable(
+            variables,
+            Preset::Langfuse,
+            "LANGFUSE_PUBLIC_KEY",
+            "the public key of your project, from its settings",
+        );
+        let secret = variable(
+            variables,
+            Preset::Langfuse,
+            "LANGFUSE_SECRET_KEY",
+            "the secret key of your project, from its settings",
+        );
+        vec![
+            PresetHeader {
+                name: "authorization".into(),
+                variable: "LANGFUSE_SECRET_KEY",
+                value: public.and_then(|public| Ok(basic(&public, &secret?))),
+            },
+            // Without it what was sent is shown only minutes later.
+            constant("x-langfuse-ingestion-version", "4"),
+        ]
+    },
+    resource: |variables| {
+        let environment = value_of(variables, "LANGFUSE_TRACING_ENVIRONMENT");
+        let release = value_of(variables, "LANGFUSE_RELEASE");
+        let environment = environment.map(|value| ("langfuse.environment", value));
+        environment
+            .into_iter()
+            .chain(release.map(|value| ("langfuse.release", value)))
+            .collect()
+    },
+};
+
+const PHOENIX: PresetFacts = PresetFacts {
+    name: "phoenix",
+    documentation: "https://arize.com/docs/phoenix/tracing/how-to-tracing/setup-tracing",
+    signals: &[Signal::Traces],
+    protocols: &[OtlpProtocol::HttpProtobuf, OtlpProtocol::Grpc],
+    compression: OtlpCompression::None,
+    temporality: Temporality::Cumulative,
+    dialect: Dialect::OpenInference,
+    endpoint: |variables, protocol| {
+        const VARIABLE: &str = "PHOENIX_COLLECTOR_ENDPOINT";
+        let given = value_of(variables, VARIABLE);
+        let given = given.unwrap_or_else(|| "http://localhost:6006".to_owned());
+        if protocol != OtlpProtocol::Grpc {
+            // Some write the address of the spans, some the base.
+            let base = given.trim_end_matches('/').trim_end_matches("/v1/traces");
+            return Ok((VARIABLE, base.to_owned()));
+        }
+        let port = value_of(variables, "PHOENIX_GRPC_PORT").unwrap_or_else(|| "4317".to_owned());
+        let endpoint = endpoint_at(VARIABLE, &given, protocol)?;
+        let url = endpoint.url();
+        let host = url.host_str().unwrap_or_default();
+        Ok((VARIABLE, format!("{}://{host}:{port}", url.scheme())))
+    },
+    headers: |variables, _| {
+        let mut headers = Vec::new();
+        // A Phoenix of one's own needs no key.
+        if let Some(key) = value_of(variables, "PHOENIX_API_KEY") {
+            headers.push(PresetHeader {
+                name: "authorization".into(),
+                variable: "PHOENIX_API_KEY",
+                value: Ok(format!("Bearer {key}")),
+            });
+        }
+        headers.extend(listed(variables, Preset::Phoenix, "PHOENIX_CLIENT_HEADERS"));
+        headers
+    },
+    resource: |variables| {
+        let project = first_of(variables, &["PHOENIX_PROJECT", "PHOENIX_PROJECT_NAME"]);
+        let project = project.map_or_else(|| "default".to_owned(), |(_, project)| project);
+        vec![("openinference.project.name", project)]
+    },
+};
+
+const HONEYCOMB: PresetFacts = PresetFacts {
+    name: "honeycomb",
+    documentation: "https://docs.honeycomb.io/send-data/opentelemetry/",
+    signals: &Signal::ALL,
+    protocols: HTTP_AND_GRPC,
+    compression: OtlpCompression::Gzip,
+    temporality: Temporality::Delta,
+    dialect: Dialect::Plain,
+    endpoint: |variables, _| {
+        let endpoint = value_of(variables, "HONEYCOMB_API_ENDPOINT");
+        let endpoint = endpoint.unwrap_or_else(|| "https://api.honeycomb.io".to_owned());
+        Ok(("HONEYCOMB_API_ENDPOINT", endpoint))
+    },
+    headers: |variables, signal| {
+        let purpose = "an ingest key of your environment, from its settings";
+        let team = needed(
+            variables,
+            Preset::Honeycomb,
+            "x-honeycomb-team",
+            "HONEYCOMB_API_KEY",
+            purpose,
+        );
+        let of_metrics: &[&str] = &["HONEYCOMB_METRICS_DATASET", "HONEYCOMB_DATASET"];
+        let names = if signal == Signal::Metrics {
+            of_metrics
+        } else {
+            &of_metrics[1..]
+        };
+        // Only old keys need it for spans; metrics without it have a set of their own.
+        let dataset = first_of(variables, names).map(|(variable, dataset)| PresetHeader {
+            name: "x-honeycomb-dataset".into(),
+            variable,
+            value: Ok(dataset),
+        });
+        [team].into_iter().chain(dataset).collect()
+    },
+    resource: |_| Vec::new(),
+};
+
+const GRAFANA: PresetFacts = PresetFacts {
+    name: "grafana",
+    documentation: "https://grafana.com/docs/grafana-cloud/send-data/otlp/send-data-otlp/",
+    signals: &Signal::ALL,
+    protocols: HTTP,
+    compression: OtlpCompression::Gzip,
+    temporality: Temporality::Cumulative,
+    dialect: Dialect::Plain,
+    endpoint: |variables, _| {
+        let names = ["GRAFANA_OTLP_ENDPOINT", "GRAFANA_CLOUD_OTLP_ENDPOINT"];
+        if let Some((variable, endpoint)) = first_of(variables, &names) {
+            // Data sources' pages show the address of one signal, with which a base is as well meant.
+            return Ok((variable, endpoint.trim_end_matches('/').to_owned()));
+        }
+        let zone = value_of(variables, "GRAFANA_CLOUD_ZONE");
+        let zone = zone.ok_or(InvalidOtlpConfig::MissingVariable {
+            preset: "grafana",
+            variable: "GRAFANA_OTLP_ENDPOINT (or GRAFANA_CLOUD_ZONE)",
+            purpose: "the OTLP endpoint of your stack, from its page OpenTelemetry, such as \
+                      https://otlp-gateway-prod-us-east-0.grafana.net/otlp (or the zone in it, prod-us-east-0)",
+        })?;
+        Ok((
+            "GRAFANA_CLOUD_ZONE",
+            format!("https://otlp-gateway-{zone}.grafana.net/otlp"),
+        ))
+    },
+    headers: |variables, _| {
+        let user = first_of(
+            variables,
+            &["GRAFANA_CLOUD_INSTANCE_ID", "GRAFANA_OTLP_INSTANCE_ID"],
+        );
+        let user = user.ok_or(InvalidOtlpConfig::MissingVariable {
+            preset: "grafana",
+            variable: "GRAFANA_CLOUD_INSTANCE_ID",
+            purpose: "the numeric instance id of your stack, from its page OpenTelemetry",
+        });
+        let names = [
+            "GRAFANA_CLOUD_API_KEY",
+            "GRAFANA_CLOUD_API_TOKEN",
+            "GRAFANA_OTLP_TOKEN",
+        ];
+        let token = first_of(variables, &names);
+        let token = token.ok_or(InvalidOtlpConfig::MissingVariable {
+            preset: "grafana",
+            variable: "GRAFANA_CLOUD_API_KEY",
+            purpose: "a token of a Cloud access policy that may write metrics, logs and traces",
+        });
+        vec![PresetHeader {
+            name: "authorization".into(),
+            variable: "GRAFANA_CLOUD_API_KEY",
+            value: user.and_then(|(_, user)| Ok(basic(&user, &token?.1))),
+        }]
+    },
+    resource: |_| Vec::new(),
+};
+
+/// The first of these variables that is set, with its value.
+fn first_of<'a>(variables: Variables<'_>, names: &[&'a str]) -> Option<(&'a str, String)> {
+    names
+        .iter()
+        .find_map(|name| Some((*name, value_of(variables, name)?)))
+}
+
+/// The value of a variable that a preset cannot do without.
+fn variable(
+    variables: Variables<'_>,
+    preset: Preset,
+    variable: &'static str,
+    purpose: &'static str,
+) -> Result<String, InvalidOtlpConfig> {
+    value_of(variables, variable).ok_or(InvalidOtlpConfig::MissingVariable {
+        preset: preset.as_str(),
+        variable,
+        purpose,
+    })
+}
+
+/// A header whose value is that of a variable.
+fn needed(
+    variables: Variables<'_>,
+    preset: Preset,
+    name: &'static str,
+    from: &'static str,
+    purpose: &'static str,
+) -> PresetHeader {
+    PresetHeader {
+        name: name.into(),
+        variable: from,
+        value: variable(variables, preset, from, purpose),
+    }
+}
+
+/// A header that is always the same.
+fn constant(name: &'static str, value: &str) -> PresetHeader {
+    PresetHeader {
+        name: name.into(),
+        variable: "",
+        value: Ok(value.to_owned()),
+    }
+}
+
+/// The headers that a variable lists in the form of OTEL_EXPORTER_OTLP_HEADERS.
+fn listed(variables: Variables<'_>, preset: Preset, variable: &'static str) -> Vec<PresetHeader> {
+    let list = value_of(variables, variable).unwrap_or_default();
+    let (headers, problems) = OtlpHeaders::parse(&list);
+    let readable = headers.iter().map(|(name, value)| {
+        let value = value.to_str().map(str::to_owned);
+        (name.to_string(), value.map_err(|error| error.to_string()))
+    });
+    let unreadable = problems.into_iter().map(|problem| (String::new(), Err(problem)));
+    let all = readable.chain(unreadable).map(|(name, value)| PresetHeader {
+        name: name.into(),
+        variable,
+        value: value.map_err(|reason| InvalidOtlpConfig::UnusableVariable {
+            preset: preset.as_str(),
+            variable,
+            reason,
+        }),
+    });
+    all.collect()
+}
+
+/// Source: RFC 7617.
+fn basic(user: &str, password: &str) -> String {
+    format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))
+}
+
+impl Preset {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::Datadog,
+        Self::Newrelic,
+        Self::Langfuse,
+        Self::Phoenix,
+        Self::Honeycomb,
+        Self::Grafana,
+    ];
+
+    /// Its name, as in `--export NAME`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        self.facts().name
+    }
+
+    /// All names.
+    #[must_use]
+    pub fn names() -> Vec<&'static str> {
+        Self::ALL.into_iter().map(Self::as_str).collect()
+    }
+
+    /// The preset of this name.
+    ///
+    /// # Errors
+    /// [`InvalidOtlpConfig::UnknownPreset`].
+    pub fn parse(name: &str) -> Result<Self, InvalidOtlpConfig> {
+        let found = Self::ALL.into_iter().find(|preset| preset.as_str() == name);
+        found.ok_or_else(|| InvalidOtlpConfig::UnknownPreset(name.to_owned()))
+    }
+
+    /// Where the vendor describes its OTLP intake.
+    #[must_use]
+    pub fn documentation(self) -> &'static str {
+        self.facts().documentation
+    }
+
+    fn facts(self) -> &'static PresetFacts {
+        match self {
+            Self::Datadog => &DATADOG,
+            Self::Newrelic => &NEWRELIC,
+            Self::Langfuse => &LANGFUSE,
+            Self::Phoenix => &PHOENIX,
+            Self::Honeycomb => &HONEYCOMB,
+            Self::Grafana => &GRAFANA,
+        }
+    }
+
+    /// The settings of a backend for this receiver, from the vendor's variables.
+    ///
+    /// OTEL_EXPORTER_OTLP_… wins over what the preset says; its headers are added to the preset's.
+    ///
+    /// # Errors
+    /// [`InvalidOtlpConfig`] for a key that is not set or cannot be sent, and for an address that is none.
+    pub fn config(self, variables: Variables<'_>) -> Result<OtlpConfig, InvalidOtlpConfig> {
+        let facts = self.facts();
+        let mut config = OtlpConfig {
+            name: facts.name.to_owned(),
+            temporality: facts.temporality,
+            dialect: facts.dialect,
+            ..OtlpConfig::default()
+        };
+        config.encoder.openinference = facts.dialect == Dialect::OpenInference;
+        let mut warnings = Vec::new();
+        let defaults = PresetDefaults { facts, variables };
+        for signal in Signal::ALL {
+            *config.destination_mut(signal) = if facts.signals.contains(&signal) {
+                Some(destination(variables, signal, &defaults, &mut warnings)?)
+            } else {
+                None
+            };
+        }
+        if let Some(temporality) = temporality(variables, &mut warnings) {
+            config.temporality = temporality;
+        }
+        let mut resource = Attributes::new();
+        for (key, value) in (facts.resource)(variables) {
+            // The specification's own variable says it more plainly than a vendor's.
+            if key != "service.name" || value_of(variables, "OTEL_SERVICE_NAME").is_none() {
+                resource.set(key, value);
+            }
+        }
+        config.resource = resource;
+        config.warnings = without_repetitions(warnings);
+        Ok(config)
+    }
+}
+
+/// What a vendor's entry and variables say of a destination.
+struct PresetDefaults<'a> {
+    facts: &'static PresetFacts,
+    variables: Variables<'a>,
+}
+
+impl DestinationDefaults for PresetDefaults<'_> {
+    fn protocols(&self) -> &[OtlpProtocol] {
+        self.facts.protocols
+    }
+
+    fn endpoint(&self, protocol: OtlpProtocol) -> Result<OtlpEndpoint, InvalidOtlpConfig> {
+        let (variable, base) = (self.facts.endpoint)(self.variables, protocol)?;
+        endpoint_at(variable, &base, protocol)
+    }
+
+    fn headers(&self, signal: Signal, given: OtlpHeaders) -> Result<OtlpHeaders, InvalidOtlpConfig> {
+        let mut headers = OtlpHeaders::new();
+        for header in (self.facts.headers)(self.variables, signal) {
+            // A header that is given needs no variable of the vendor's.
+            if given
+                .iter()
+                .any(|(name, _)| name.as_str().eq_ignore_ascii_case(&header.name))
+            {
+                continue;
+            }
+            headers.set(&header.name, &header.value?).map_err(|reason| {
+                InvalidOtlpConfig::UnusableVariable {
+                    preset: self.facts.name,
+                    variable: header.variable,
+                    reason,
+                }
+            })?;
+        }
+        headers.overlay(&given);
+        Ok(headers)
+    }
+
+    fn compression(&self) -> OtlpCompression {
+        self.facts.compression
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,143 @@
+//! The summary below a tree: how long, how many nodes, how well, for how much.
+//!
+//! Never says why a trace is not complete: whoever read it does.
+
+use std::io::{self, Write};
+
+use flowmeter_model::{Span, SpanKind, SpanStatus};
+
+use super::wording::format_duration;
+use crate::aggregate::LlmTotals;
+use crate::metrics::RunMetrics;
+use crate::trace_file::TraceDocument;
+
+/// The figures of a run that are shown below its tree.
+#[derive(Default)]
+pub(crate) struct Summary {
+    duration_ns: u64,
+    /// Whether the end was not seen, so that all figures are lower bounds.
+    is_partial: bool,
+    nodes_executed: u64,
+    nodes_failed: u64,
+    nodes_unfinished: u64,
+    llm: LlmTotals,
+}
+
+impl Summary {
+    /// The figures as they were counted while the run went on.
+    pub(crate) fn of_metrics(metrics: &RunMetrics) -> Self {
+        Self {
+            duration_ns: metrics.duration_ns,
+            is_partial: false,
+            nodes_executed: metrics.nodes_executed,
+            nodes_failed: metrics.nodes_failed,
+            nodes_unfinished: 0,
+            llm: metrics.llm.clone(),
+        }
+    }
+
+    /// The figures that the spans of a trace give.
+    pub(crate) fn of_trace(trace: &TraceDocument) -> Self {
+        let mut summary = Self {
+            duration_ns: total_duration_ns(trace),
+            is_partial: !trace.is_finished(),
+            ..Self::default()
+        };
+        for span in &trace.spans {
+            match (span.kind, span.end) {
+                (SpanKind::Node, None) => summary.nodes_unfinished += 1,
+                (SpanKind::Node, Some(_)) => {
+                    summary.nodes_executed += 1;
+                    summary.nodes_failed += u64::from(span.status != Some(SpanStatus::Ok));
+                }
+                (SpanKind::LlmCall, Some(_)) => add_call(&mut summary.llm, span),
+                _ => {}
+            }
+        }
+        summary
+    }
+
+    /// Writes the lines.
+    ///
+    /// # Errors
+    /// Whatever `output` fails with.
+    pub(crate) fn write(&self, output: &mut dyn Write) -> io::Result<()> {
+        let more = match self.nodes_unfinished {
+            0 => String::new(),
+            unfinished => format!(" (and {unfinished} that had not ended)"),
+        };
+        let at_least = if self.is_partial { "at least " } else { "" };
+        writeln!(output, "Summary:")?;
+        writeln!(
+            output,
+            "- Total Duration: {at_least}{}",
+            format_duration(self.duration_ns)
+        )?;
+        writeln!(output, "- Nodes Executed: {}{more}", self.nodes_executed)?;
+        writeln!(output, "- Success Rate: {}", self.success_rate())?;
+        if self.llm.calls > 0 {
+            let mark = if self.llm.estimated_calls > 0 { "~" } else { "" };
+            let (input, sent) = (self.llm.input_tokens, self.llm.output_tokens);
+            writeln!(output, "- LLM Calls: {}", self.llm.calls)?;
+            writeln!(
+                output,
+                "- Tokens: {mark}{} ({input} in + {sent} out)",
+                input + sent
+            )?;
+            writeln!(output, "- Cost: {}", self.llm.cost.display())?;
+        }
+        Ok(())
+    }
+
+    fn success_rate(&self) -> String {
+        match self.nodes_executed {
+            // Of nothing nothing failed, unless the end was not seen.
+            0 if self.nodes_unfinished > 0 => "unknown".to_owned(),
+            0 => "100%".to_owned(),
+            executed => {
+                let rate = (executed - self.nodes_failed) as f64 * 100.0 / executed as f64;
+                if rate.fract() == 0.0 {
+                    format!("{rate:.0}%")
+                } else {
+                    format!("{rate:.1}%")
+                }
+            }
+        }
+    }
+}
+
+/// Adds what an LLM call used and cost.
+pub(crate) fn add_call(totals: &mut LlmTotals, call: &Span) {
+    totals.calls += 1;
+    totals.failed_calls += u64::from(call.status == Some(SpanStatus::Error));
+    if let Some(usage) = &call.usage {
+        totals.input_tokens += usage.input_tokens();
+        totals.output_tokens += usage.output_tokens();
+        totals.estimated_calls += u64::from(usage.is_estimated());
+    }
+    if let Some(cost) = &call.cost {
+        let model = call
+            .attributes
+            .get_str(crate::genai::REQUEST_MODEL)
+            .unwrap_or_default();
+        totals.cost.add(model, cost);
+    }
+}
+
+fn total_duration_ns(trace: &TraceDocument) -> u64 {
+    let root = trace
+        .spans
+        .iter()
+        .find(|span| span.kind == SpanKind::Run)
+        .and_then(Span::duration_ns);
+    root.or_else(|| {
+        let milliseconds = trace.metrics.as_ref()?.get("total_duration_ms")?.as_f64()?;
+        Some((milliseconds * 1e6) as u64)
+    })
+    .unwrap_or_else(|| {
+        let first = trace.spans.iter().map(|span| span.start).min();
+        let seen = trace.spans.iter().map(|span| span.end.unwrap_or(span.start));
+        let last = seen.chain(trace.logs.iter().map(|log| log.time)).max();
+        first.zip(last).map_or(0, |(first, last)| last.since(first))
+    })
+}

@@ -1,0 +1,194 @@
+//! How spans, logs, durations and figures are put into words: the same in every output for the eye.
+//!
+//! Never writes: the formats do.
+
+use std::borrow::Cow;
+
+use flowmeter_model::{
+    AttributeValue, CostTotal, LogLevel, Span, SpanError, SpanKind, SpanStatus, TimestampNs, UsdNanos,
+};
+use owo_colors::Style;
+use time::OffsetDateTime;
+
+/// How many lines of a message are shown; whatever keeps the trace has them all.
+const MESSAGE_LINES_MAX: usize = 12;
+
+/// A duration as people read it: `45.2ms`, `3.20s`, `2m 05s`.
+#[must_use]
+pub fn format_duration(duration_ns: u64) -> String {
+    let milliseconds = duration_ns as f64 / 1e6;
+    if milliseconds < 999.95 {
+        format!("{milliseconds:.1}ms")
+    } else if milliseconds < 59_995.0 {
+        format!("{:.2}s", milliseconds / 1e3)
+    } else {
+        let seconds = (milliseconds / 1e3).round() as u64;
+        format!("{}m {:02}s", seconds / 60, seconds % 60)
+    }
+}
+
+/// A date and time as the first line of a tree shows it.
+pub(crate) fn local_time(at: TimestampNs, utc_offset_seconds: i32) -> String {
+    let Ok(time) = OffsetDateTime::from_unix_timestamp_nanos(i128::from(at.0)) else {
+        return "?".to_owned();
+    };
+    let offset = time::UtcOffset::from_whole_seconds(utc_offset_seconds).unwrap_or(time::UtcOffset::UTC);
+    let time = time.to_offset(offset);
+    format!(
+        "{:04}-{:02}-{:02} {:02}:{:02}:{:02}",
+        time.year(),
+        u8::from(time.month()),
+        time.day(),
+        time.hour(),
+        time.minute(),
+        time.second()
+    )
+}
+
+/// A first attempt that did well says nothing that its node does not say: what is in it is shown in its place.
+pub(crate) fn is_first_and_only(span: &Span) -> bool {
+    is_first_attempt(span) && span.status == Some(SpanStatus::Ok)
+}
+
+/// Whether the span is the first attempt at its node.
+pub(crate) fn is_first_attempt(span: &Span) -> bool {
+    span.kind == SpanKind::Attempt && number_of(span, "attempt.number") == 1
+}
+
+/// A whole number among the attributes; 0 where there is none.
+pub(crate) fn number_of(span: &Span, key: &str) -> i64 {
+    match span.attributes.get(key) {
+        Some(AttributeValue::I64(number)) => *number,
+        _ => 0,
+    }
+}
+
+/// What stands behind the operation: a space and the brackets, or nothing. Printable.
+pub(crate) fn label_of(span: &Span, utc_offset_seconds: i32) -> String {
+    let number = |key| number_of(span, key);
+    match span.kind {
+        SpanKind::Run => format!(" [{}]", local_time(span.start, utc_offset_seconds)),
+        SpanKind::Node => span
+            .attributes
+            .get_str("node.id")
+            .map_or_else(String::new, |id| format!(" [{}]", printable(id))),
+        SpanKind::Attempt => format!(" [{} of {}]", number("attempt.number"), number("attempt.max")),
+        SpanKind::BatchItem => format!(" [{} of {}]", number("batch.index") + 1, number("batch.count")),
+        SpanKind::Iteration => format!(" [{}]", number("loop.iteration")),
+        SpanKind::Workflow | SpanKind::LlmCall | SpanKind::Custom => String::new(),
+    }
+}
+
+/// The operation as the line of its end names it. Printable.
+pub(crate) fn end_name(span: &Span) -> Cow<'_, str> {
+    match span.kind {
+        SpanKind::Run => Cow::Borrowed("workflow.end"),
+        _ => printable(&span.operation),
+    }
+}
+
+/// The mark behind the duration of a span that ended; a run that did well has none.
+pub(crate) fn mark_of(span: &Span) -> Option<(&'static str, Style)> {
+    match (span.kind, span.status) {
+        (SpanKind::Run, Some(SpanStatus::Ok)) => None,
+        (_, Some(SpanStatus::Ok) | None) => Some(("✓", Style::new().green())),
+        (_, Some(SpanStatus::Error)) => Some(("✗", Style::new().red())),
+        (_, Some(SpanStatus::Cancelled)) => Some(("✗ cancelled", Style::new().yellow())),
+    }
+}
+
+/// Tokens and cost of an LLM call, with a space before them; empty where there is nothing to say.
+pub(crate) fn spend_of(span: &Span) -> String {
+    let mut parts = Vec::new();
+    if let Some(usage) = &span.usage
+        && (usage.input.is_some() || usage.output.is_some())
+    {
+        let mark = if usage.is_estimated() { "~" } else { "" };
+        parts.push(format!(
+            "{mark}{} in, {mark}{} out",
+            usage.input_tokens(),
+            usage.output_tokens()
+        ));
+    }
+    // A call that was refused used nothing and cost nothing: there is nothing to say.
+    let refused = span.usage.as_ref().is_none_or(|usage| !usage.is_known());
+    if let Some(cost) = span
+        .cost
+        .as_ref()
+        .filter(|cost| !(refused && cost.amount == Some(UsdNanos::ZERO)))
+    {
+        let mut total = CostTotal::default();
+        total.add("", cost);
+        parts.push(if cost.amount.is_none() {
+            "unpriced".to_owned()
+        } else {
+            total.display()
+        });
+    }
+    if parts.is_empty() {
+        String::new()
+    } else {
+        format!(" {}", parts.join(", "))
+    }
+}
+
+/// How many items of a batch did well, with a space before it, where not all of them did.
+pub(crate) fn items_note(good: u64, count: u64) -> String {
+    if good == count {
+        String::new()
+    } else {
+        format!(" {good} of {count} items did well")
+    }
+}
+
+/// The causes of an error, outermost first. Wrappers often repeat the message of what they wrap: that is left
+/// out.
+pub(crate) fn causes_of(error: &SpanError) -> impl Iterator<Item = &str> {
+    let mut told = error.message.as_str();
+    error.chain.iter().map(String::as_str).filter(move |cause| {
+        let is_new = *cause != told;
+        told = cause;
+        is_new
+    })
+}
+
+/// The colour of a log line.
+pub(crate) fn level_style(level: LogLevel) -> Style {
+    match level {
+        LogLevel::Error => Style::new().red(),
+        LogLevel::Warn => Style::new().yellow(),
+        LogLevel::Info => Style::new(),
+        LogLevel::Debug | LogLevel::Trace => Style::new().dimmed(),
+    }
+}
+
+/// The text without control characters: what a model or a command said must not steer the reader's terminal.
+pub(crate) fn printable(text: &str) -> Cow<'_, str> {
+    if text.contains(steers) {
+        Cow::Owned(text.replace("\r\n", "\n").replace(steers, "\u{fffd}"))
+    } else {
+        Cow::Borrowed(text)
+    }
+}
+
+/// Control characters, and those that turn the direction of the text around them.
+fn steers(c: char) -> bool {
+    c.is_control() && !matches!(c, '\n' | '\t')
+        || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// The lines of a message, long ones cut. Printable.
+pub(crate) fn message_lines(message: &str) -> Vec<String> {
+    let message = printable(message.trim_end());
+    let mut lines = message.lines();
+    let mut shown: Vec<String> = lines
+        .by_ref()
+        .take(MESSAGE_LINES_MAX)
+        .map(str::to_owned)
+        .collect();
+    let more = lines.count();
+    if more > 0 {
+        shown.push(format!("… {more} more lines"));
+    }
+    shown
+}
