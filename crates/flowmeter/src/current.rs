@@ -12,6 +12,7 @@ use smol_str::SmolStr;
 
 use crate::details::MESSAGE;
 use crate::llm::{LlmCall, LlmRequest};
+use crate::performance::ChildUsage;
 use crate::propagation::Carrier;
 use crate::recorder::{RecordedValue, RecordingSpan};
 use crate::scope::SpanScope;
