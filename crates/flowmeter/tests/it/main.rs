@@ -6,6 +6,7 @@ mod anomalies;
 mod backends;
 mod levels;
 mod money;
+mod performance;
 mod probes;
 mod sampling;
 mod secrets;
