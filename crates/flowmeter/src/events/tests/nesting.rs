@@ -249,7 +249,8 @@ fn calls_and_their_spend_are_shown() {
         - LLM Calls: 2
         - Tokens: 1300 (1210 in + 90 out)
         - Cost: ≥ $0.0089 (+1 unpriced)
-    "#]].assert_eq(&tree(text));
+    "#]]
+    .assert_eq(&tree(text));
 }
 
 #[test]
