@@ -6,6 +6,7 @@
 mod describing;
 mod examples;
 mod failures;
+mod format;
 mod interruptions;
 mod prices;
 mod results;
