@@ -126,7 +126,10 @@ fn main() {
                 tracing_subscriber::registry().with(FlowmeterLayer::new().with_filter(RunFilter::new())),
             ),
         ),
-        ("the registry alone", Dispatch::new(tracing_subscriber::registry())),
+        (
+            "the registry alone",
+            Dispatch::new(tracing_subscriber::registry()),
+        ),
     ];
     let pause = || std::thread::sleep(Duration::from_millis(150));
     let flush = || {
@@ -144,7 +147,9 @@ fn main() {
             prices[1].push(measure(spans_with_events, dispatch, settle));
         }
     }
-    println!("a span with three fields, and an event with a message and two, ns (medians of {rounds} rounds in turns)");
+    println!(
+        "a span with three fields, and an event with a message and two, ns (medians of {rounds} rounds in turns)"
+    );
     println!(
         "{:<24} {:>10} {:>10} {:>10} {:>10}",
         "layer", "span", "all CPU", "event", "all CPU"
@@ -166,9 +171,14 @@ fn main() {
         );
         all.push([span[0], span[1], event[0], event[1]]);
     }
-    for (column, what) in ["span, producer", "span, all CPU", "event, producer", "event, all CPU"]
-        .iter()
-        .enumerate()
+    for (column, what) in [
+        "span, producer",
+        "span, all CPU",
+        "event, producer",
+        "event, all CPU",
+    ]
+    .iter()
+    .enumerate()
     {
         let ratio = all[1][column] / all[0][column];
         verdict(what, format!("{ratio:.2} of the peer's"), "< 0.5", ratio < 0.5);

@@ -43,6 +43,7 @@ mod llm;
 mod logging;
 mod meter;
 mod metrics;
+mod performance;
 mod pipeline;
 mod propagation;
 mod recorder;
@@ -52,8 +53,8 @@ mod trace_file;
 mod traced;
 
 pub use aggregate::{
-    AggregatedMetrics, Aggregator, DurationSummary, ItemSample, LlmSample, LlmTotals, MemoryUsage,
-    ModelMetrics, NodeMetrics, NodeSample, QueueTime, Throughput, TypeMetrics,
+    AggregatedMetrics, Aggregator, DurationSummary, ItemSample, LlmSample, LlmTimings, LlmTotals,
+    MemoryUsage, ModelMetrics, NodeMetrics, NodeSample, QueueTime, Resources, Throughput, TypeMetrics,
 };
 pub use ambient::{InSpan, SpanGuard, SpanHandle, carry, carry_call, current_span, in_span, llm_call, span};
 pub use backends::otlp::{
@@ -84,7 +85,10 @@ pub use llm::{LlmCall, LlmFailure, LlmRequest, LlmResponse};
 pub use logging::{ContextualLogger, FlowmeterLayer, InvalidLogFilter, LogFilter, RunFilter};
 pub use meter::{ProgressHandle, RunMeter, RunMeterBuilder, RunReport, StartError};
 pub use metrics::{BatchProgress, Progress, RunMetrics, milliseconds};
-pub use pipeline::{ExportOutcome, PipelineError, pipeline_flow};
+pub use performance::{ChildMemory, ChildUsage, MemoryChange};
+pub use pipeline::{
+    ExportOutcome, FormatEventsError, FormatWatch, PipelineError, format_events, pipeline_flow,
+};
 pub use propagation::{
     Baggage, BaggageMember, Carrier, CarrierProblem, IncomingContext, InvalidBaggageMember,
     InvalidTraceParent, RemoteParent, TraceContext, TraceFlags, TraceParent,

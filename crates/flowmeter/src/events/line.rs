@@ -9,6 +9,7 @@ use flowmeter_model::{LogLevel, SpanError, SpanKind, SpanStatus};
 use super::fields::{Field, Fields, Place, Shape};
 use super::problem::{EventProblemKind, quoted};
 use super::wire::ErrorWire;
+use super::words::{kind_named, level_named, status_named, whole_number};
 
 /// A text from a line.
 #[derive(Clone, Debug)]
@@ -67,15 +68,27 @@ impl Subject {
         }
     }
 
+    fn word(self) -> &'static str {
+        match self {
+            Self::Workflow => "workflow",
+            Self::Node => "node",
+            Self::Span => "span",
+        }
+    }
+
     /// What a message calls one, by its name if it has one.
     pub(super) fn named(self, name: &str) -> String {
-        match (self, name) {
-            (Self::Workflow, "") => "the workflow".to_owned(),
-            (Self::Node, "") => "a node".to_owned(),
-            (Self::Span, "") => "a span".to_owned(),
-            (Self::Workflow, name) => format!("workflow `{}`", quoted(name)),
-            (Self::Node, name) => format!("node `{}`", quoted(name)),
-            (Self::Span, name) => format!("span `{}`", quoted(name)),
+        match name {
+            "" => format!("the {}", self.word()),
+            name => format!("{} `{}`", self.word(), quoted(name)),
+        }
+    }
+
+    /// What a message says where one should be open.
+    pub(super) fn is_not_open(self, name: &str) -> String {
+        match name {
+            "" => format!("no {} is open", self.word()),
+            name => format!("{} `{}` is not open", self.word(), quoted(name)),
         }
     }
 }
@@ -95,8 +108,10 @@ pub(super) struct Beginning<'a> {
 #[derive(Debug)]
 pub(super) struct End<'a> {
     pub(super) beginning: Beginning<'a>,
-    /// Whether the line says which kind of span it ends.
+    /// Whether the line names the span that it ends.
     pub(super) names_operation: bool,
+    /// Whether it says which kind of span that is.
+    pub(super) names_kind: bool,
     pub(super) status: SpanStatus,
     pub(super) duration_ns: Option<u64>,
     /// When it began: such a line is complete without the one of the beginning.
@@ -240,7 +255,7 @@ impl<'a> Line<'a> {
             return None;
         };
         if !place.shape.is_text() {
-            self.wrong(Field::Type, "the name of an event", place, report);
+            report(EventProblemKind::unknown_type(place.json(self.text)));
             return None;
         }
         let given = place.decoded(self.text).unwrap_or_default();
@@ -383,12 +398,11 @@ impl<'a> Line<'a> {
                 chain: Vec::new(),
             })
         });
-        let names_operation = [Field::Operation, Field::Name, Field::Kind]
-            .iter()
-            .any(|field| self.place(*field).is_some());
+        let names = |fields: &[Field]| fields.iter().any(|field| self.place(*field).is_some());
         End {
             beginning,
-            names_operation,
+            names_operation: names(&[Field::Operation, Field::Name]),
+            names_kind: names(&[Field::Kind]),
             status,
             duration_ns,
             start_ns,
@@ -465,77 +479,4 @@ impl<'a> Line<'a> {
             LogLevel::Info
         })
     }
-}
-
-/// Decimal digits and nothing else.
-#[inline]
-fn whole_number(text: &str) -> Option<u64> {
-    let digits = text.as_bytes();
-    if digits.is_empty() || digits.len() > 20 {
-        return None;
-    }
-    let mut number = 0_u64;
-    for digit in digits {
-        let value = digit.wrapping_sub(b'0');
-        if value > 9 {
-            return None;
-        }
-        number = number.checked_mul(10)?.checked_add(u64::from(value))?;
-    }
-    Some(number)
-}
-
-fn level_named(given: &str) -> Option<LogLevel> {
-    const NAMES: &[(&str, LogLevel)] = &[
-        ("INFO", LogLevel::Info),
-        ("DEBUG", LogLevel::Debug),
-        ("WARN", LogLevel::Warn),
-        ("WARNING", LogLevel::Warn),
-        ("ERROR", LogLevel::Error),
-        ("TRACE", LogLevel::Trace),
-        // Other programs' words for the same.
-        ("NOTICE", LogLevel::Info),
-        ("CRITICAL", LogLevel::Error),
-        ("FATAL", LogLevel::Error),
-    ];
-    let found = NAMES.iter().find(|(name, _)| name.eq_ignore_ascii_case(given));
-    found.map(|(_, level)| *level)
-}
-
-/// How a node ended, by the word for it: what is not said to be a success is none.
-fn status_named(given: &str) -> SpanStatus {
-    const OK: &[&str] = &[
-        "success",
-        "ok",
-        "succeeded",
-        "successful",
-        "completed",
-        "done",
-        "passed",
-        "pass",
-    ];
-    const CANCELLED: &[&str] = &["cancelled", "canceled", "aborted", "interrupted"];
-    let is_among = |names: &[&str]| names.iter().any(|name| name.eq_ignore_ascii_case(given));
-    if is_among(OK) {
-        SpanStatus::Ok
-    } else if is_among(CANCELLED) {
-        SpanStatus::Cancelled
-    } else {
-        SpanStatus::Error
-    }
-}
-
-fn kind_named(given: &str) -> Option<SpanKind> {
-    [
-        SpanKind::Run,
-        SpanKind::Node,
-        SpanKind::Attempt,
-        SpanKind::BatchItem,
-        SpanKind::Iteration,
-        SpanKind::Workflow,
-        SpanKind::LlmCall,
-        SpanKind::Custom,
-    ]
-    .into_iter()
-    .find(|kind| kind.as_str() == given)
 }

@@ -4,6 +4,7 @@
 //! lines come from and where they go.
 
 mod blocks;
+mod config;
 mod content;
 mod fields;
 mod formatter;
@@ -13,13 +14,15 @@ mod out;
 mod parse;
 mod problem;
 mod scan;
+mod spans;
+mod state;
 mod wire;
+mod words;
 mod write;
 
 pub use blocks::{Block, LINE_BYTES_MAX, LineBlocks};
-pub use formatter::{
-    EventFormat, EventFormatter, EventFormatterConfig, FormatError, FormatOutcome, FormatStep,
-};
+pub use config::{EventFormat, EventFormatterConfig, FormatError, FormatOutcome, FormatStep};
+pub use formatter::EventFormatter;
 pub(crate) use nesting::Tally;
 pub use problem::{EventProblem, EventProblemKind};
 pub use wire::{InvalidEventLine, read_event};

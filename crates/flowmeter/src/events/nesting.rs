@@ -19,6 +19,13 @@ pub(super) struct SpanRef {
     serial: u64,
 }
 
+impl SpanRef {
+    /// Whether it is this span, also when that has just ended.
+    pub(super) fn is(self, span: &OpenSpan) -> bool {
+        self.serial == span.serial
+    }
+}
+
 /// A span that began and has not ended.
 #[derive(Debug)]
 pub(super) struct OpenSpan {
@@ -41,8 +48,8 @@ pub(super) struct OpenSpan {
     pub(super) has_failed: bool,
     /// The message of the last error that was shown in it.
     pub(super) told_error: Option<Box<str>>,
-    pub(super) items: u32,
-    pub(super) items_ok: u32,
+    pub(super) items: u64,
+    pub(super) items_ok: u64,
     /// Whether calls to models inside it were counted.
     pub(super) has_calls: bool,
     /// What stands before the ids of nodes inside it: the path of the node that runs this workflow.
@@ -130,6 +137,8 @@ pub(crate) struct Tally {
     pub(crate) nodes_executed: u64,
     pub(crate) nodes_failed: u64,
     pub(crate) nodes_unfinished: u64,
+    /// Spans of any kind whose end was not seen.
+    pub(crate) unfinished: u64,
     pub(crate) errors: u64,
     pub(crate) llm: LlmTotals,
     pub(super) first_ns: Option<u64>,
@@ -228,7 +237,7 @@ impl Trace {
 
     /// Whether its end was seen, or there is none to be seen.
     pub(super) fn is_finished(&self) -> bool {
-        self.tally.nodes_unfinished == 0 && (self.root_end.is_some() || !self.had_root)
+        self.root_end.is_some() || (!self.had_root && self.tally.unfinished == 0)
     }
 
     pub(super) fn open_count(&self) -> usize {
@@ -382,8 +391,8 @@ impl Trace {
         let beginning = &end.beginning;
         match (beginning.subject, &beginning.name) {
             (Subject::Span, _) => self.innermost_where(|span| {
-                let is_named = !end.names_operation
-                    || (*span.operation == *beginning.operation.text && span.kind == beginning.kind);
+                let is_named = (!end.names_operation || *span.operation == *beginning.operation.text)
+                    && (!end.names_kind || span.kind == beginning.kind);
                 span.subject == Subject::Span && is_named
             }),
             (subject, None) => self.innermost_where(|span| span.subject == subject),

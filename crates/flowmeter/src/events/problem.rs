@@ -83,7 +83,7 @@ pub enum EventProblemKind {
         found: String,
     },
     /// A field that the line needs is not there.
-    #[error("a `{line_type}` line needs `{field}`, {wanted}")]
+    #[error("`{line_type}` lines need `{field}`, {wanted}")]
     MissingField {
         /// The line's type.
         line_type: &'static str,
@@ -114,11 +114,11 @@ pub enum EventProblemKind {
         given: String,
     },
     /// Something ends that never began.
-    #[error("unbalanced `{line_type}`: {what} is not open; a `{needs}` line before this one is missing")]
+    #[error("unbalanced `{line_type}`: {what}; a `{needs}` line before this one is missing")]
     EndWithoutStart {
         /// The line's type.
         line_type: &'static str,
-        /// What ends.
+        /// What is not open.
         what: String,
         /// The line that is missing.
         needs: &'static str,

@@ -186,6 +186,8 @@ impl LiveTracing {
         self.assembler.clock.refresh();
         let now = self.assembler.clock.unix_ns(Ticks::now());
         self.read_until = TimestampNs(now.saturating_sub(UNREAD_NS));
+        // A look now and then, so that what a long node holds at its height is seen.
+        self.shared.memory.look(Ticks::now());
         if self.file.is_none() && self.workers.iter().all(BackendWorker::is_full) {
             // Nobody wants any of it, or nobody can take it: it need not be put together. The figures were counted
             // where they arose.

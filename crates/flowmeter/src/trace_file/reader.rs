@@ -74,6 +74,28 @@ pub enum ReadError {
 /// The longest first line that is looked at.
 const HEADER_BYTES_MAX: u64 = 1 << 20;
 
+/// How a document says that its run ended.
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum StatusWire {
+    Ok,
+    Error,
+    Cancelled,
+    /// The document was made of a run that nobody saw end.
+    Unfinished,
+}
+
+impl StatusWire {
+    fn ended(self) -> Option<SpanStatus> {
+        match self {
+            Self::Ok => Some(SpanStatus::Ok),
+            Self::Error => Some(SpanStatus::Error),
+            Self::Cancelled => Some(SpanStatus::Cancelled),
+            Self::Unfinished => None,
+        }
+    }
+}
+
 #[derive(Deserialize)]
 struct DocumentWire {
     #[serde(default)]
@@ -84,7 +106,7 @@ struct DocumentWire {
     #[serde(default)]
     start_time: Option<TimestampNs>,
     #[serde(default)]
-    status: Option<SpanStatus>,
+    status: Option<StatusWire>,
     #[serde(default = "yes")]
     sampled: bool,
     #[serde(default)]
@@ -167,11 +189,11 @@ impl DocumentWire {
             trace_id: self.trace_id,
             workflow: self.workflow,
             started: self.start_time,
-            status: self.status,
+            status: self.status.and_then(StatusWire::ended),
             error: self.error,
             spans,
             logs,
-            metrics: Some(self.metrics),
+            metrics: (self.status != Some(StatusWire::Unfinished)).then_some(self.metrics),
             sampled: self.sampled,
             pid: None,
             broken_lines: 0,

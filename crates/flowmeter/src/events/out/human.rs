@@ -1,7 +1,9 @@
 //! The human trace, written while lines come: what is open is known, what has ended is forgotten.
 //!
-//! Says the same in the same words as the tree of a trace that was kept. Where lines of several traces or of parallel
-//! nodes come in turns, they are shown in that order.
+//! Says the same in the same words as the tree of a trace that was kept. Where lines of parallel nodes come in turns, a
+//! line that does not follow its own names its place.
+
+mod text;
 
 use std::io::{self, Write};
 
@@ -16,28 +18,37 @@ use crate::events::nesting::{OpenSpan, SpanRef, Trace};
 use crate::formats::HumanStyle;
 use crate::formats::summary::Summary;
 use crate::formats::wording::{
-    causes_of, format_duration, is_first_attempt, label_of, level_style, local_time, message_lines,
-    printable, spend_of,
+    causes_of, is_first_attempt, items_note, label_of, local_time, number_of, spend_of,
+};
+use text::{
+    indent, one_line, push_brackets, push_cut, push_duration, push_lines, push_text, write_deeper, write_log,
 };
 
-/// Levels deeper than this are shown at this depth.
-const DEPTH_MAX: u32 = 100;
-/// Longest attributes of a `custom` line, in characters.
-const CUSTOM_CHARS_MAX: usize = 500;
 /// How much of first attempts is held back, all of them together.
 const HELD_BYTES_MAX: usize = 4 << 20;
-
-const SPACES: &[u8] = &[b' '; 2 * DEPTH_MAX as usize];
+/// Steps on the way to a line's place that are named.
+const PLACE_STEPS_MAX: usize = 8;
 
 /// What stands at fixed places, painted once.
 struct Painted {
     begins: String,
     ends: String,
+    goes_on: String,
     ok: String,
     error: String,
     cancelled: String,
     unfinished: String,
     error_word: String,
+    colour: bool,
+}
+
+/// Inside which span the next line would be read; `None` outside of any.
+type Reading = Option<SpanRef>;
+
+/// The lines of a first attempt: shown in its place if it does well, inside of it if not.
+struct Held {
+    text: Vec<u8>,
+    reading: Reading,
 }
 
 /// Writes trees.
@@ -46,12 +57,12 @@ pub(crate) struct HumanTree {
     painted: Painted,
     /// Whether what is inside a first attempt waits for its end. Not where somebody watches.
     holds_attempts: bool,
-    /// The lines of first attempts: shown in the attempt's place if it does well, inside of it if not.
-    held: FxHashMap<u64, Vec<u8>>,
+    held: FxHashMap<u64, Held>,
     held_bytes: usize,
     next_held: u64,
     /// The trace whose lines were written last.
     shown: Option<u64>,
+    reading: Reading,
     /// Traces whose title was written, and that have not ended.
     titled: Vec<u64>,
 }
@@ -68,11 +79,13 @@ impl HumanTree {
         let painted = Painted {
             begins: paint("→", Style::new().cyan()),
             ends: paint("←", Style::new().cyan()),
+            goes_on: paint("…", Style::new().cyan()),
             ok: paint("✓", Style::new().green()),
             error: paint("✗", Style::new().red()),
             cancelled: paint("✗ cancelled", Style::new().yellow()),
             unfinished: paint("(not finished)", Style::new().yellow()),
             error_word: paint("error:", Style::new().red().bold()),
+            colour: style.colour,
         };
         Self {
             style,
@@ -82,6 +95,7 @@ impl HumanTree {
             held_bytes: 0,
             next_held: 1,
             shown: None,
+            reading: None,
             titled: Vec::new(),
         }
     }
@@ -99,6 +113,7 @@ impl HumanTree {
             out.push(b'\n');
         }
         self.shown = Some(trace.number);
+        self.reading = None;
         out.extend_from_slice(b"Workflow Trace: ");
         out.extend_from_slice(one_line(&trace.id).as_bytes());
         if self.titled.contains(&trace.number) {
@@ -107,6 +122,50 @@ impl HumanTree {
             self.titled.push(trace.number);
         }
         out.push(b'\n');
+    }
+
+    /// Writes lines, or has them held back.
+    #[inline]
+    fn write(
+        &mut self,
+        out: &mut Vec<u8>,
+        held_by: Option<u64>,
+        write: impl FnOnce(&mut Vec<u8>, &Painted, &mut Reading),
+    ) {
+        match held_by.and_then(|number| self.held.get_mut(&number)) {
+            None => write(out, &self.painted, &mut self.reading),
+            Some(held) => {
+                let before = held.text.len();
+                write(&mut held.text, &self.painted, &mut held.reading);
+                self.held_bytes += held.text.len() - before;
+                if self.held_bytes > HELD_BYTES_MAX {
+                    self.release_all(out);
+                }
+            }
+        }
+    }
+
+    /// Begins to hold lines back; `None` where they are to be seen at once.
+    fn hold(&mut self, reading: Reading) -> Option<u64> {
+        if !self.holds_attempts {
+            return None;
+        }
+        let number = self.next_held;
+        self.next_held += 1;
+        let text = Vec::new();
+        self.held.insert(number, Held { text, reading });
+        Some(number)
+    }
+
+    /// Shows what is held back as if all of it did well: it has become too much to wait for.
+    fn release_all(&mut self, out: &mut Vec<u8>) {
+        let mut held: Vec<(u64, Held)> = self.held.drain().collect();
+        held.sort_unstable_by_key(|(number, _)| *number);
+        for (_, held) in held {
+            out.extend_from_slice(&held.text);
+            self.reading = None;
+        }
+        self.held_bytes = 0;
     }
 
     pub(super) fn span_begins(&mut self, out: &mut Vec<u8>, trace: &mut Trace, span: SpanRef) {
@@ -125,70 +184,63 @@ impl HumanTree {
             .is_some_and(|content| is_first_attempt(&content.span))
         {
             open.is_shown = false;
-            open.holds = self.hold();
+            let block = block_of(trace, parent);
+            let holds = self.hold(block);
+            if let Some(open) = trace.get_mut(span) {
+                open.holds = holds;
+            }
             return;
         }
+        let Some(open) = trace.get(span) else {
+            return;
+        };
         let offset = self.style.utc_offset_seconds;
-        self.write(out, held_by, |target, painted| {
-            write_begin(target, painted, open, offset)
+        let block = block_of(trace, parent);
+        self.write(out, held_by, |target, painted, reading| {
+            write_begin(target, painted, open, offset);
+            write_place(target, trace, *reading, block);
+            target.push(b'\n');
+            *reading = Some(span);
         });
-    }
-
-    /// Writes lines, or has them held back.
-    #[inline]
-    fn write(&mut self, out: &mut Vec<u8>, held_by: Option<u64>, write: impl FnOnce(&mut Vec<u8>, &Painted)) {
-        match held_by.and_then(|number| self.held.get_mut(&number)) {
-            None => write(out, &self.painted),
-            Some(text) => {
-                let before = text.len();
-                write(text, &self.painted);
-                self.held_bytes += text.len() - before;
-                if self.held_bytes > HELD_BYTES_MAX {
-                    self.release_all(out);
-                }
-            }
-        }
-    }
-
-    /// Begins to hold lines back; `None` where they are to be seen at once.
-    fn hold(&mut self) -> Option<u64> {
-        if !self.holds_attempts {
-            return None;
-        }
-        let number = self.next_held;
-        self.next_held += 1;
-        self.held.insert(number, Vec::new());
-        Some(number)
-    }
-
-    /// Shows what is held back as if all of it did well: it has become too much to wait for.
-    fn release_all(&mut self, out: &mut Vec<u8>) {
-        let mut held: Vec<(u64, Vec<u8>)> = self.held.drain().collect();
-        held.sort_unstable_by_key(|(number, _)| *number);
-        for (_, text) in held {
-            out.extend_from_slice(&text);
-        }
-        self.held_bytes = 0;
     }
 
     pub(super) fn span_ends(&mut self, out: &mut Vec<u8>, trace: &Trace, span: &OpenSpan, ending: &Ending) {
         self.title(out, trace);
+        let offset = self.style.utc_offset_seconds;
+        let block = block_of(trace, span.parent);
+        let mut is_told = false;
         if !span.is_shown {
-            let text = span
-                .holds
-                .and_then(|number| self.held.remove(&number))
-                .unwrap_or_default();
-            self.held_bytes -= text.len();
-            if ending.status == Some(SpanStatus::Ok) {
-                return self.write(out, span.held_by, |target, _| target.extend_from_slice(&text));
+            let held = span.holds.and_then(|number| self.held.remove(&number));
+            self.held_bytes -= held.as_ref().map_or(0, |held| held.text.len());
+            let is_well = ending.status == Some(SpanStatus::Ok);
+            if is_well && held.as_ref().is_none_or(|held| held.text.is_empty()) {
+                return;
             }
-            let offset = self.style.utc_offset_seconds;
-            self.write(out, span.held_by, |target, painted| {
-                write_begin(target, painted, span, offset);
-                write_deeper(target, &text);
+            self.write(out, span.held_by, |target, painted, reading| {
+                let held_reading = held.as_ref().map(|held| held.reading);
+                let text = held.map(|held| held.text).unwrap_or_default();
+                if is_well {
+                    if *reading != block {
+                        indent(target, span.depth.saturating_sub(1));
+                        target.extend_from_slice(painted.goes_on.as_bytes());
+                        write_place(target, trace, None, block);
+                        target.push(b'\n');
+                    }
+                    target.extend_from_slice(&text);
+                    *reading = held_reading.unwrap_or(block);
+                } else {
+                    write_begin(target, painted, span, offset);
+                    write_place(target, trace, *reading, block);
+                    target.push(b'\n');
+                    write_deeper(target, &text);
+                }
             });
+            if is_well {
+                return;
+            }
+            is_told = true;
         }
-        self.write(out, span.held_by, |target, painted| {
+        self.write(out, span.held_by, |target, painted, reading| {
             if let Some(error) = span
                 .content
                 .as_ref()
@@ -196,7 +248,14 @@ impl HumanTree {
             {
                 write_error(target, painted, span, error);
             }
-            write_end(target, painted, span, ending);
+            let follows = is_told || reading.is_some_and(|reading| reading.is(span));
+            write_end_name(target, painted, span);
+            if !follows && span.kind != SpanKind::Run {
+                write_label(target, span, offset);
+                write_place(target, trace, *reading, block);
+            }
+            write_end_figures(target, painted, span, ending);
+            *reading = block;
         });
     }
 
@@ -209,20 +268,29 @@ impl HumanTree {
     ) {
         self.title(out, trace);
         let (depth, held_by) = place_inside(trace, around);
-        let colour = self.style.colour;
-        self.write(out, held_by, |target, _| match remark.kind {
-            RemarkKind::Log(level) => write_log(target, depth, level, remark.text, colour),
-            RemarkKind::Custom => {
-                indent(target, depth);
-                target.extend_from_slice(b"[CUSTOM] ");
-                push_text(target, remark.text, depth + 1);
-                let attributes = remark.line.json(Field::Attributes).unwrap_or_default();
-                if attributes.starts_with('{') && attributes.len() > 2 {
-                    target.push(b' ');
-                    push_cut(target, attributes);
+        let block = block_of(trace, around);
+        self.write(out, held_by, |target, painted, reading| {
+            let place = place_unless_read(trace, *reading, block);
+            match remark.kind {
+                RemarkKind::Log(level) => {
+                    write_log(target, depth, level, &place, remark.text, painted.colour);
                 }
-                target.push(b'\n');
+                RemarkKind::Custom => {
+                    indent(target, depth);
+                    target.extend_from_slice(b"[CUSTOM] ");
+                    if !place.is_empty() {
+                        target.extend_from_slice(format!("[{place}] ").as_bytes());
+                    }
+                    push_text(target, remark.text, depth + 1);
+                    let attributes = remark.line.json(Field::Attributes).unwrap_or_default();
+                    if attributes.starts_with('{') && attributes.len() > 2 {
+                        target.push(b' ');
+                        push_cut(target, attributes);
+                    }
+                    target.push(b'\n');
+                }
             }
+            *reading = block;
         });
     }
 
@@ -235,13 +303,19 @@ impl HumanTree {
     ) {
         self.title(out, trace);
         let (depth, held_by) = place_inside(trace, around);
-        let colour = self.style.colour;
-        self.write(out, held_by, |target, _| {
-            let Some(node) = failure.elsewhere else {
-                return write_log(target, depth, LogLevel::Error, failure.message, colour);
-            };
-            let message = format!("{} [{}]", failure.message.text.trim_end(), one_line(node));
-            write_log(target, depth, LogLevel::Error, &Text::of(&message, false), colour);
+        let block = block_of(trace, around);
+        self.write(out, held_by, |target, painted, reading| {
+            let place = place_unless_read(trace, *reading, block);
+            let colour = painted.colour;
+            match failure.elsewhere {
+                None => write_log(target, depth, LogLevel::Error, &place, failure.message, colour),
+                Some(node) => {
+                    let message = format!("{} [{}]", failure.message.text.trim_end(), one_line(node));
+                    let message = Text::of(&message, false);
+                    write_log(target, depth, LogLevel::Error, &place, &message, colour);
+                }
+            }
+            *reading = block;
         });
     }
 
@@ -250,8 +324,8 @@ impl HumanTree {
         self.titled.retain(|number| *number != trace.number);
         out.push(b'\n');
         Summary::of_events(trace.duration_ns(), trace.is_finished(), &trace.tally).write(out)?;
-        if !trace.is_finished() {
-            let note = "This run did not finish: the events end before it does.";
+        if trace.tally.unfinished > 0 {
+            let note = "This is not all of it: some of what began has no end in the events.";
             if self.style.colour {
                 writeln!(out, "- {}", note.style(Style::new().yellow()))?;
             } else {
@@ -262,6 +336,18 @@ impl HumanTree {
     }
 }
 
+/// The span itself, or the next around it that has a line.
+fn block_of(trace: &Trace, span: Option<SpanRef>) -> Reading {
+    let mut block = span;
+    while let Some(open) = block.and_then(|block| trace.get(block)) {
+        if open.is_shown {
+            return block;
+        }
+        block = open.parent;
+    }
+    None
+}
+
 /// How deep a line stands that belongs into this span, and what holds it back.
 fn place_inside(trace: &Trace, around: Option<SpanRef>) -> (u32, Option<u64>) {
     around
@@ -269,9 +355,70 @@ fn place_inside(trace: &Trace, around: Option<SpanRef>) -> (u32, Option<u64>) {
         .map_or((0, None), |span| (span.depth_inside(), span.held_inside()))
 }
 
+/// The way to a span, unless the line would be read inside it anyway.
 #[inline]
-fn indent(out: &mut Vec<u8>, depth: u32) {
-    out.extend_from_slice(&SPACES[..2 * depth.min(DEPTH_MAX) as usize]);
+fn place_unless_read(trace: &Trace, reading: Reading, block: Reading) -> String {
+    if reading == block {
+        String::new()
+    } else {
+        place_of(trace, block)
+    }
+}
+
+/// The way from the root to a span: `fetch #3/parse attempt 2`.
+fn place_of(trace: &Trace, span: Reading) -> String {
+    let mut steps: Vec<String> = Vec::new();
+    let mut next = span;
+    while let Some(open) = next.and_then(|next| trace.get(next)) {
+        if steps.len() > PLACE_STEPS_MAX {
+            break;
+        }
+        let step = step_of(open);
+        if !step.is_empty() {
+            steps.push(step);
+        }
+        next = open.parent;
+    }
+    let mut place = String::new();
+    if steps.len() > PLACE_STEPS_MAX {
+        steps.truncate(PLACE_STEPS_MAX);
+        place.push('…');
+    }
+    for step in steps.into_iter().rev() {
+        if !place.is_empty() && !step.starts_with(' ') {
+            place.push('/');
+        }
+        place.push_str(&step);
+    }
+    place.trim_start().to_owned()
+}
+
+/// How a span is named on the way to a place; with a space before it where it belongs to what it stands in.
+fn step_of(span: &OpenSpan) -> String {
+    let number = |key| {
+        span.content
+            .as_ref()
+            .map_or(0, |content| number_of(&content.span, key))
+    };
+    match span.kind {
+        SpanKind::Run | SpanKind::Workflow => String::new(),
+        SpanKind::Node if span.name.is_empty() => one_line(&span.operation).into_owned(),
+        SpanKind::Node => one_line(&span.name).into_owned(),
+        SpanKind::BatchItem => format!(" #{}", number("batch.index") + 1),
+        SpanKind::Iteration => format!(" round {}", number("loop.iteration")),
+        SpanKind::Attempt if !span.is_shown => String::new(),
+        SpanKind::Attempt => format!(" attempt {}", number("attempt.number")),
+        SpanKind::LlmCall | SpanKind::Custom => one_line(&span.operation).into_owned(),
+    }
+}
+
+/// Says in what a span stands that does not follow it.
+#[inline]
+fn write_place(out: &mut Vec<u8>, trace: &Trace, reading: Reading, block: Reading) {
+    let place = place_unless_read(trace, reading, block);
+    if !place.is_empty() {
+        out.extend_from_slice(format!(" in [{place}]").as_bytes());
+    }
 }
 
 fn write_begin(out: &mut Vec<u8>, painted: &Painted, span: &OpenSpan, utc_offset_seconds: i32) {
@@ -279,6 +426,11 @@ fn write_begin(out: &mut Vec<u8>, painted: &Painted, span: &OpenSpan, utc_offset
     out.extend_from_slice(painted.begins.as_bytes());
     out.push(b' ');
     push_operation(out, span);
+    write_label(out, span, utc_offset_seconds);
+}
+
+/// What stands in brackets behind the operation.
+fn write_label(out: &mut Vec<u8>, span: &OpenSpan, utc_offset_seconds: i32) {
     match (span.subject, span.kind) {
         (Subject::Node, _) => push_brackets(out, &span.name, span.is_plain),
         (_, SpanKind::Run) => {
@@ -291,17 +443,16 @@ fn write_begin(out: &mut Vec<u8>, painted: &Painted, span: &OpenSpan, utc_offset
                 push_brackets(out, &span.name, span.is_plain);
             }
         }
-        _ => {
+        (Subject::Span, _) => {
             if let Some(content) = &span.content {
                 let label = label_of(&content.span, utc_offset_seconds);
                 out.extend_from_slice(one_line(&label).as_bytes());
             }
         }
     }
-    out.push(b'\n');
 }
 
-fn write_end(out: &mut Vec<u8>, painted: &Painted, span: &OpenSpan, ending: &Ending) {
+fn write_end_name(out: &mut Vec<u8>, painted: &Painted, span: &OpenSpan) {
     indent(out, span.depth);
     out.extend_from_slice(painted.ends.as_bytes());
     out.push(b' ');
@@ -311,6 +462,9 @@ fn write_end(out: &mut Vec<u8>, painted: &Painted, span: &OpenSpan, ending: &End
     } else {
         push_operation(out, span);
     }
+}
+
+fn write_end_figures(out: &mut Vec<u8>, painted: &Painted, span: &OpenSpan, ending: &Ending) {
     let Some(status) = ending.status else {
         out.push(b' ');
         out.extend_from_slice(painted.unfinished.as_bytes());
@@ -332,9 +486,8 @@ fn write_end(out: &mut Vec<u8>, painted: &Painted, span: &OpenSpan, ending: &End
         out.push(b' ');
         out.extend_from_slice(mark.as_bytes());
     }
-    if span.items_ok < span.items {
-        let text = format!(" {} of {} items did well", span.items_ok, span.items);
-        out.extend_from_slice(text.as_bytes());
+    if span.items > 0 {
+        out.extend_from_slice(items_note(span.items_ok, span.items).as_bytes());
     }
     if let Some(content) = &span.content {
         out.extend_from_slice(spend_of(&content.span).as_bytes());
@@ -359,151 +512,19 @@ fn write_error(out: &mut Vec<u8>, painted: &Painted, span: &OpenSpan, error: &Sp
     }
 }
 
-fn write_log(out: &mut Vec<u8>, depth: u32, level: LogLevel, message: &Text<'_>, colour: bool) {
-    indent(out, depth);
-    if !colour {
-        push_level(out, level);
-        push_text(out, message, depth + 1);
-        out.push(b'\n');
-        return;
-    }
-    let mut text = Vec::new();
-    push_level(&mut text, level);
-    push_text(&mut text, message, depth + 1);
-    let text = String::from_utf8_lossy(&text)
-        .style(level_style(level))
-        .to_string();
-    out.extend_from_slice(text.as_bytes());
-    out.push(b'\n');
-}
-
-fn push_level(out: &mut Vec<u8>, level: LogLevel) {
-    out.push(b'[');
-    out.extend_from_slice(level.as_str().as_bytes());
-    out.extend_from_slice(b"] ");
-}
-
 fn push_operation(out: &mut Vec<u8>, span: &OpenSpan) {
-    if span.subject == Subject::Node && span.content.is_none() {
-        out.extend_from_slice(b"node.");
-    }
     match &span.content {
         // It may have a name of its own.
         Some(content) => out.extend_from_slice(one_line(&content.span.operation).as_bytes()),
-        None if span.is_plain => out.extend_from_slice(span.operation.as_bytes()),
-        None => out.extend_from_slice(one_line(&span.operation).as_bytes()),
-    }
-}
-
-fn push_brackets(out: &mut Vec<u8>, text: &str, is_plain: bool) {
-    out.extend_from_slice(b" [");
-    if is_plain {
-        out.extend_from_slice(text.as_bytes());
-    } else {
-        out.extend_from_slice(one_line(text).as_bytes());
-    }
-    out.push(b']');
-}
-
-/// A text that is printed within a line: without control characters, line ends included.
-fn one_line(text: &str) -> std::borrow::Cow<'_, str> {
-    let text = printable(text);
-    if text.contains(['\n', '\t']) {
-        std::borrow::Cow::Owned(text.replace(['\n', '\t'], " "))
-    } else {
-        text
-    }
-}
-
-/// A message, its further lines at this depth.
-#[inline]
-fn push_text(out: &mut Vec<u8>, text: &Text<'_>, depth: u32) {
-    if text.is_plain && !text.text.ends_with(' ') {
-        out.extend_from_slice(text.text.as_bytes());
-    } else {
-        push_lines(out, &text.text, depth);
-    }
-}
-
-fn push_lines(out: &mut Vec<u8>, message: &str, depth: u32) {
-    for (index, line) in message_lines(message).iter().enumerate() {
-        if index > 0 {
-            out.push(b'\n');
-            indent(out, depth);
+        None => {
+            if span.subject == Subject::Node {
+                out.extend_from_slice(b"node.");
+            }
+            if span.is_plain {
+                out.extend_from_slice(span.operation.as_bytes());
+            } else {
+                out.extend_from_slice(one_line(&span.operation).as_bytes());
+            }
         }
-        out.extend_from_slice(line.as_bytes());
-    }
-}
-
-fn push_cut(out: &mut Vec<u8>, text: &str) {
-    match text.char_indices().nth(CUSTOM_CHARS_MAX) {
-        None => out.extend_from_slice(one_line(text).as_bytes()),
-        Some((end, _)) => {
-            out.extend_from_slice(one_line(&text[..end]).as_bytes());
-            out.extend_from_slice("…".as_bytes());
-        }
-    }
-}
-
-/// Lines that were written at the depth of what turned out to be around them.
-fn write_deeper(out: &mut Vec<u8>, text: &[u8]) {
-    for line in text.split_inclusive(|byte| *byte == b'\n') {
-        out.extend_from_slice(b"  ");
-        out.extend_from_slice(line);
-    }
-}
-
-/// The same as [`format_duration`], without its detours for the usual case.
-fn push_duration(out: &mut Vec<u8>, duration_ns: u64) {
-    const TENTH_NS: u64 = 100_000;
-    // Halves go where the nearest binary fraction lies.
-    if duration_ns >= 999_900_000 || duration_ns % TENTH_NS == TENTH_NS / 2 {
-        out.extend_from_slice(format_duration(duration_ns).as_bytes());
-        return;
-    }
-    let tenths = (duration_ns + TENTH_NS / 2) / TENTH_NS;
-    let mut digits = [0_u8; 5];
-    let mut rest = tenths;
-    let mut start = digits.len();
-    while start == digits.len() || rest > 0 || start > digits.len() - 2 {
-        start -= 1;
-        digits[start] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-    }
-    let (whole, tenth) = digits[start..].split_at(digits.len() - start - 1);
-    out.extend_from_slice(whole);
-    out.push(b'.');
-    out.extend_from_slice(tenth);
-    out.extend_from_slice(b"ms");
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations_read_the_same_both_ways() {
-        let same = |duration_ns: u64| {
-            let mut out = Vec::new();
-            push_duration(&mut out, duration_ns);
-            assert_eq!(
-                String::from_utf8(out).unwrap(),
-                format_duration(duration_ns),
-                "{duration_ns}"
-            );
-        };
-        for duration_ns in 0..200_000 {
-            same(duration_ns * 7_919);
-        }
-        for exact in 0..20_000_u64 {
-            same(exact * 50_000);
-            same((exact * 50_000).saturating_sub(1));
-            same(exact * 50_000 + 1);
-        }
-        arbtest::arbtest(|u| {
-            same(u.int_in_range(0..=2_000_000_000)?);
-            same(u.arbitrary()?);
-            Ok(())
-        });
     }
 }
