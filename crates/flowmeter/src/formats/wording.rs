@@ -4,8 +4,10 @@
 
 use std::borrow::Cow;
 
+use crate::scope::LOGS_DROPPED;
 use flowmeter_model::{
-    AttributeValue, CostTotal, LogLevel, Span, SpanError, SpanKind, SpanStatus, TimestampNs, UsdNanos,
+    AttributeValue, CostTotal, LogLevel, LogRecord, Span, SpanError, SpanKind, SpanStatus, TimestampNs,
+    UsdNanos,
 };
 use owo_colors::Style;
 use time::OffsetDateTime;
@@ -166,6 +168,47 @@ pub(crate) fn level_style(level: LogLevel) -> Style {
         LogLevel::Warn => Style::new().yellow(),
         LogLevel::Info => Style::new(),
         LogLevel::Debug | LogLevel::Trace => Style::new().dimmed(),
+    }
+}
+
+/// What a log line says: its message, and its fields behind it as `tracing` shows them. Where in the source it was
+/// written is left out.
+pub(crate) fn log_text(log: &LogRecord) -> Cow<'_, str> {
+    let mut fields = log
+        .attributes
+        .iter()
+        .filter(|(key, _)| !key.starts_with("code."))
+        .peekable();
+    if fields.peek().is_none() {
+        return Cow::Borrowed(&log.message);
+    }
+    let mut text = log.message.trim_end().to_owned();
+    for (key, value) in fields {
+        if !text.is_empty() {
+            text.push(' ');
+        }
+        text.push_str(key);
+        text.push('=');
+        match value {
+            AttributeValue::Str(value) if value.contains(char::is_whitespace) || value.is_empty() => {
+                text.push_str(&format!("{value:?}"));
+            }
+            AttributeValue::Str(value) => text.push_str(value),
+            AttributeValue::Bool(flag) => text.push_str(&flag.to_string()),
+            AttributeValue::I64(number) => text.push_str(&number.to_string()),
+            AttributeValue::F64(number) => text.push_str(&number.to_string()),
+            AttributeValue::Json(value) => text.push_str(&value.to_string()),
+        }
+    }
+    Cow::Owned(text)
+}
+
+/// What stands for the log lines of a span that were too many.
+pub(crate) fn logs_dropped_note(span: &Span) -> Option<String> {
+    match number_of(span, LOGS_DROPPED) {
+        dropped if dropped <= 0 => None,
+        1 => Some("… 1 more log line was dropped".to_owned()),
+        dropped => Some(format!("… {dropped} more log lines were dropped")),
     }
 }
 
