@@ -8,6 +8,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
+use flowmeter::{ChildMemory, ChildUsage};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process_group, waitpid};
 use tokio::process::{ChildStderr, ChildStdin, ChildStdout};
 use wait4::{ResUse, Wait4};
@@ -16,26 +17,6 @@ use wait4::{ResUse, Wait4};
 const DEATH_WAIT: Duration = Duration::from_millis(200);
 /// By how much the system's count of our own memory may be late.
 const FLOOR_BLUR_BYTES: u64 = 1 << 20;
-
-/// What a process used, and with it the processes that it started and waited for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct ChildUsage {
-    /// CPU time in its own code.
-    pub(super) cpu_user: Duration,
-    /// CPU time in the system on its behalf.
-    pub(super) cpu_system: Duration,
-    /// The most memory that one of the processes held.
-    pub(super) memory_max: ChildMemory,
-}
-
-/// The most memory that a process held, as far as it can be told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ChildMemory {
-    /// This many bytes.
-    Bytes(u64),
-    /// No more than this: between its start and its own program it counts as large as this program.
-    AtMost(u64),
-}
 
 /// A process that was started.
 pub(super) struct Child {

@@ -11,7 +11,7 @@ use owo_colors::{OwoColorize, Style};
 use super::summary::Summary;
 use super::wording::{
     causes_of, end_name, format_duration, is_first_and_only, items_note, label_of, level_style, mark_of,
-    message_lines, printable, spend_of,
+    message_lines, printable_name, spend_of,
 };
 use crate::trace_file::TraceDocument;
 
@@ -22,6 +22,16 @@ pub struct HumanStyle {
     pub colour: bool,
     /// The offset of the times shown, in seconds east of UTC.
     pub utc_offset_seconds: i32,
+}
+
+impl HumanStyle {
+    fn paint(self, text: &str, style: Style) -> String {
+        if self.colour {
+            text.style(style).to_string()
+        } else {
+            text.to_owned()
+        }
+    }
 }
 
 enum Entry<'a> {
@@ -66,8 +76,16 @@ pub fn write_human(trace: &TraceDocument, style: HumanStyle, output: &mut dyn Wr
     writeln!(output, "Workflow Trace: {}", trace.trace_id)?;
     tree.write_children(None, output)?;
     writeln!(output)?;
+    write_summary(trace, style, output)
+}
+
+/// Writes the summary of `trace` and what is to be known about the trace itself.
+///
+/// # Errors
+/// Whatever `output` fails with.
+pub fn write_summary(trace: &TraceDocument, style: HumanStyle, output: &mut dyn Write) -> io::Result<()> {
     Summary::of_trace(trace).write(output)?;
-    write_warnings(trace, &tree, output)
+    write_warnings(trace, style, output)
 }
 
 /// One step of the walk: spans are closed after their children without recursion, so depth has no limit.
@@ -78,11 +96,7 @@ enum Visit<'a> {
 
 impl Tree<'_> {
     fn paint(&self, text: &str, style: Style) -> String {
-        if self.style.colour {
-            text.style(style).to_string()
-        } else {
-            text.to_owned()
-        }
+        self.style.paint(text, style)
     }
 
     fn write_children(&self, root: Option<SpanId>, output: &mut dyn Write) -> io::Result<()> {
@@ -115,7 +129,11 @@ impl Tree<'_> {
         let indent = "  ".repeat(depth);
         let arrow = self.paint("→", Style::new().cyan());
         let label = label_of(span, self.style.utc_offset_seconds);
-        writeln!(output, "{indent}{arrow} {}{label}", printable(&span.operation))
+        writeln!(
+            output,
+            "{indent}{arrow} {}{label}",
+            printable_name(&span.operation)
+        )
     }
 
     fn close(&self, span: &Span, depth: usize, output: &mut dyn Write) -> io::Result<()> {
@@ -137,17 +155,20 @@ impl Tree<'_> {
         }
         let name = end_name(span);
         let arrow = self.paint("←", Style::new().cyan());
-        let Some(duration_ns) = span.duration_ns() else {
+        if span.status.is_none() {
             let note = self.paint("(not finished)", Style::new().yellow());
             return writeln!(output, "{indent}{arrow} {name} {note}");
-        };
+        }
         let mark = mark_of(span).map_or_else(String::new, |(mark, style)| {
             format!(" {}", self.paint(mark, style))
         });
-        let duration = format_duration(duration_ns);
+        // A program that gives no times gives no durations.
+        let duration = span.duration_ns().map_or_else(String::new, |duration_ns| {
+            format!(" ({})", format_duration(duration_ns))
+        });
         writeln!(
             output,
-            "{indent}{arrow} {name} ({duration}){mark}{}",
+            "{indent}{arrow} {name}{duration}{mark}{}",
             self.items_of(span) + &spend_of(span)
         )
     }
@@ -189,8 +210,8 @@ fn first_lines(message: &str, indent: &str) -> String {
     message_lines(message).join(&format!("\n{indent}"))
 }
 
-fn write_warnings(trace: &TraceDocument, tree: &Tree<'_>, output: &mut dyn Write) -> io::Result<()> {
-    let warn = |text: &str| tree.paint(text, Style::new().yellow());
+fn write_warnings(trace: &TraceDocument, style: HumanStyle, output: &mut dyn Write) -> io::Result<()> {
+    let warn = |text: &str| style.paint(text, Style::new().yellow());
     if !trace.is_finished() {
         writeln!(
             output,

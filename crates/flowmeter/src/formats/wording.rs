@@ -67,15 +67,21 @@ pub(crate) fn number_of(span: &Span, key: &str) -> i64 {
 pub(crate) fn label_of(span: &Span, utc_offset_seconds: i32) -> String {
     let number = |key| number_of(span, key);
     match span.kind {
+        // A program that gives no times is no reason to show the epoch.
+        SpanKind::Run if span.start.0 == 0 => String::new(),
         SpanKind::Run => format!(" [{}]", local_time(span.start, utc_offset_seconds)),
+        SpanKind::Workflow => span
+            .attributes
+            .get_str("workflow.id")
+            .map_or_else(String::new, |id| format!(" [{}]", printable(id))),
         SpanKind::Node => span
             .attributes
             .get_str("node.id")
-            .map_or_else(String::new, |id| format!(" [{}]", printable(id))),
+            .map_or_else(String::new, |id| format!(" [{}]", printable_name(id))),
         SpanKind::Attempt => format!(" [{} of {}]", number("attempt.number"), number("attempt.max")),
         SpanKind::BatchItem => format!(" [{} of {}]", number("batch.index") + 1, number("batch.count")),
         SpanKind::Iteration => format!(" [{}]", number("loop.iteration")),
-        SpanKind::Workflow | SpanKind::LlmCall | SpanKind::Custom => String::new(),
+        SpanKind::LlmCall | SpanKind::Custom => String::new(),
     }
 }
 
@@ -83,7 +89,8 @@ pub(crate) fn label_of(span: &Span, utc_offset_seconds: i32) -> String {
 pub(crate) fn end_name(span: &Span) -> Cow<'_, str> {
     match span.kind {
         SpanKind::Run => Cow::Borrowed("workflow.end"),
-        _ => printable(&span.operation),
+        SpanKind::Workflow if span.operation == "workflow.start" => Cow::Borrowed("workflow.end"),
+        _ => printable_name(&span.operation),
     }
 }
 
@@ -168,6 +175,15 @@ pub(crate) fn printable(text: &str) -> Cow<'_, str> {
         Cow::Owned(text.replace("\r\n", "\n").replace(steers, "\u{fffd}"))
     } else {
         Cow::Borrowed(text)
+    }
+}
+
+/// The same for a name, which is on one line.
+pub(crate) fn printable_name(name: &str) -> Cow<'_, str> {
+    let breaks = |c: char| matches!(c, '\n' | '\t');
+    match printable(name) {
+        name if name.contains(breaks) => Cow::Owned(name.replace(breaks, "\u{fffd}")),
+        name => name,
     }
 }
 

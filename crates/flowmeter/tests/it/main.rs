@@ -7,6 +7,7 @@ mod backends;
 mod levels;
 mod money;
 mod otlp;
+mod performance;
 mod probes;
 mod receiver;
 mod sampling;

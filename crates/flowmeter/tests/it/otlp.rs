@@ -59,6 +59,7 @@ fn ending() -> RunEnding {
         .cost
         .add("gpt-4o", &Cost::known(CostStatus::Priced, UsdNanos(5_000), None));
     RunEnding {
+        sampled: true,
         status: SpanStatus::Ok,
         error: None,
         ended: TimestampNs(9_000),
