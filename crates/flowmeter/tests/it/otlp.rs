@@ -68,6 +68,7 @@ fn ending() -> RunEnding {
             models: [("gpt-4o".into(), totals)].into(),
             ..RunMetrics::default()
         },
+        sampled: true,
         dropped: DropCounts::default(),
     }
 }
