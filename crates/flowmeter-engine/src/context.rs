@@ -11,7 +11,7 @@ use serde_json::Value;
 use smol_str::SmolStr;
 use tokio_util::sync::CancellationToken;
 
-use crate::{InScope, NodeError, StoreView};
+use crate::{InScope, NodeError, StoreView, Ticks};
 
 /// A step inside a node that a [`Scope`] may want to know of.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +31,8 @@ pub enum Step<'a> {
         count: usize,
         /// The item itself.
         item: &'a Arc<Value>,
+        /// When it could have run, had there been a place for it.
+        ready_since: Ticks,
     },
     /// Round `number` (from 1) of a loop.
     Iteration {

@@ -11,6 +11,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 pub struct Ticks(u64);
 
 impl Ticks {
+    /// Before any reading.
+    pub const ZERO: Self = Self(0);
+
     /// The counter now.
     #[inline]
     #[must_use]

@@ -78,6 +78,7 @@ mod llm;
 mod logging;
 mod meter;
 mod metrics;
+mod performance;
 mod pipeline;
 mod propagation;
 mod recorder;
@@ -87,8 +88,8 @@ mod trace_file;
 mod traced;
 
 pub use aggregate::{
-    AggregatedMetrics, Aggregator, DurationSummary, ItemSample, LlmSample, LlmTotals, MemoryUsage,
-    ModelMetrics, NodeMetrics, NodeSample, QueueTime, Throughput, TypeMetrics,
+    AggregatedMetrics, Aggregator, DurationSummary, ItemSample, LlmSample, LlmTimings, LlmTotals,
+    MemoryUsage, ModelMetrics, NodeMetrics, NodeSample, QueueTime, Resources, Throughput, TypeMetrics,
 };
 pub use ambient::{InSpan, SpanGuard, SpanHandle, carry, carry_call, current_span, in_span, llm_call, span};
 pub use backends::otlp::{
@@ -101,6 +102,7 @@ pub use backends::{
     Backend, BackendFailure, Batch, ConsoleBackend, ConsoleConfig, Deadline, ExportError, FileBackend,
     FileConfig, FileFormat, FileMode, FileSync, InvalidFileConfig, Rotation, RunEnding, RunIdentity,
 };
+pub use backends::{InvalidStreamTarget, StreamBackend, StreamConfig, StreamTarget};
 pub use capture::{CaptureLevel, CaptureLimits, InvalidRedaction, Redactor, is_secret_name};
 pub use current::{CurrentSpan, current};
 pub use events::{
@@ -119,6 +121,7 @@ pub use llm::{LlmCall, LlmFailure, LlmRequest, LlmResponse};
 pub use logging::{ContextualLogger, FlowmeterLayer, InvalidLogFilter, LogFilter, RunFilter};
 pub use meter::{ProgressHandle, RunMeter, RunMeterBuilder, RunReport, StartError};
 pub use metrics::{BatchProgress, Progress, RunMetrics, milliseconds};
+pub use performance::{ChildMemory, ChildUsage, MemoryChange};
 pub use pipeline::{
     ExportOutcome, FormatEventsError, FormatWatch, PipelineError, format_events, pipeline_flow,
 };

@@ -22,7 +22,7 @@ use crate::details::SpanDetails;
 use crate::genai;
 use crate::meter::RunShared;
 use crate::propagation::Carrier;
-use crate::scope::SpanScope;
+use crate::scope::{Numbers, SpanScope};
 
 /// What is known of an LLM call before it is sent.
 #[derive(Clone, Debug, Default)]
@@ -137,7 +137,7 @@ impl LlmCall {
             run.prices.warm_up();
             let operation = format_smolstr!("{} {}", request.operation, request.model);
             Metered {
-                span: scope.open_inside(SpanKind::LlmCall, operation, None, None),
+                span: scope.open_inside(SpanKind::LlmCall, operation, Numbers::new(), None),
                 run,
                 sent_at: SystemClock.now(),
             }

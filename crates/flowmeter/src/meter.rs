@@ -20,6 +20,7 @@ use crate::capture::{Capture, CaptureLevel, CaptureLimits, Redactor};
 use crate::details::SpanDetails;
 use crate::logging::{ActiveRun, LogFilter};
 use crate::metrics::{MetricsCollector, Progress, RunMetrics};
+use crate::performance::{ProcessMemory, know_tick_rate, process_cpu_ns};
 use crate::pipeline::{Ending, ExportOutcome, LiveConfig, LiveReport, PipelineHandle, TraceFileWish};
 use crate::propagation::{Baggage, RemoteParent, TraceContext};
 use crate::recorder::{DropCounts, Recorder, RecorderConfig};
@@ -60,6 +61,12 @@ pub(crate) struct RunShared {
     /// Nobody reads what is recorded from now on.
     over: AtomicBool,
     clock: Mutex<TickClock>,
+    /// How long a tick is, as the bits of the number; 0 until that is known.
+    tick_ns_bits: AtomicU64,
+    /// The memory of the process.
+    pub(crate) memory: ProcessMemory,
+    /// CPU time of the process when the run began.
+    cpu_before_ns: u64,
     /// Bytes of captured values on their way to the pipeline.
     pub(crate) weight: Arc<AtomicUsize>,
 }
@@ -79,15 +86,35 @@ impl RunShared {
     }
 
     pub(crate) fn duration_between(&self, from: Ticks, to: Ticks) -> Duration {
-        let mut clock = self.clock.lock();
-        clock.refresh();
+        let clock = self.clock();
         Duration::from_nanos(clock.duration_ns(from, to))
     }
 
     pub(crate) fn clock(&self) -> TickClock {
         let mut clock = self.clock.lock();
         clock.refresh();
+        let ns_per_tick = clock.ns_per_tick();
+        self.tick_ns_bits.store(ns_per_tick.to_bits(), Ordering::Relaxed);
+        know_tick_rate(ns_per_tick);
         clock.clone()
+    }
+
+    /// How long a tick is, in nanoseconds, as far as it is known by now.
+    #[inline]
+    pub(crate) fn ns_per_tick(&self) -> f64 {
+        let known = f64::from_bits(self.tick_ns_bits.load(Ordering::Relaxed));
+        if known > 0.0 {
+            known
+        } else {
+            self.clock().ns_per_tick()
+        }
+    }
+
+    /// Nanoseconds from one reading to a later one: quicker than [`RunShared::duration_between`], and a little
+    /// less exact.
+    pub(crate) fn ns_between(&self, from: Ticks, to: Ticks) -> u64 {
+        let ticks = to.to_raw().saturating_sub(from.to_raw());
+        (ticks as f64 * self.ns_per_tick()) as u64
     }
 
     /// Lets the pipeline catch up when much is waiting: values that wait are values that cannot be freed.
@@ -321,6 +348,9 @@ impl RunMeterBuilder {
             logs_over_limit: AtomicU64::new(0),
             over: AtomicBool::new(false),
             clock: Mutex::new(clock),
+            tick_ns_bits: AtomicU64::new(0),
+            memory: ProcessMemory::open(),
+            cpu_before_ns: process_cpu_ns(),
             weight: Arc::default(),
         });
         let (root_id, workflow) = (shared.recorder.next_span_id(), self.workflow);
@@ -371,6 +401,7 @@ impl RunMeterBuilder {
             attributes: &[("workflow.name", workflow.as_str().into())],
             details: Some(details),
             step: None,
+            tally: Arc::default(),
         };
         let root = SpanScope::open_as(&shared, root_id, remote_span, opening);
         let active = keeps_spans.then(|| ActiveRun::begin(&shared.log_filter));
@@ -549,7 +580,10 @@ impl RunMeter {
         let duration_ns = u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX);
         let run_error = error.clone();
         self.root.end(status, |details| details.error = error);
-        let metrics = self.shared.collector.snapshot(&self.shared.clock(), duration_ns);
+        let shared = &self.shared;
+        let mut metrics = shared.collector.snapshot(&shared.clock(), duration_ns);
+        metrics.resources.cpu_ns = Some(process_cpu_ns().saturating_sub(shared.cpu_before_ns));
+        metrics.memory = shared.memory.usage();
         let mut report = RunReport {
             trace_id: self.trace_id,
             metrics,

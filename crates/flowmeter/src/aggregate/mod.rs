@@ -15,8 +15,8 @@ use serde_json::Value;
 
 pub use durations::DurationSummary;
 pub(crate) use llm::share;
-pub use llm::{LlmSample, LlmTotals, ModelMetrics};
-pub use nodes::{ItemSample, NodeMetrics, NodeSample, QueueTime, TypeMetrics};
+pub use llm::{LlmSample, LlmTimings, LlmTotals, ModelMetrics};
+pub use nodes::{ItemSample, NodeMetrics, NodeSample, QueueTime, Resources, TypeMetrics};
 pub use snapshot::{AggregatedMetrics, MemoryUsage, Throughput};
 pub(crate) use snapshot::{
     Unit, add_cost, add_node, add_resources, add_types, llm_object, object_of, success_rate,

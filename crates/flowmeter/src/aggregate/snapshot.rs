@@ -8,8 +8,8 @@ use serde_json::{Map, Value, json};
 use smol_str::SmolStr;
 
 use super::durations::DurationSummary;
-use super::llm::{LlmTotals, ModelMetrics, share};
-use super::nodes::{NodeMetrics, TypeMetrics};
+use super::llm::{LlmTimings, LlmTotals, ModelMetrics, share};
+use super::nodes::{NodeMetrics, Resources, TypeMetrics};
 
 /// Nanoseconds in a second.
 const SECOND_NS: f64 = 1e9;
@@ -197,20 +197,17 @@ impl AggregatedMetrics {
         );
         object.insert("throughput".into(), self.throughput.to_json());
         object.insert("event_count".into(), self.events.into());
-        add_resources(&mut object, &self.all, Unit::Seconds);
-        object.extend(llm_object(&self.llm, Unit::Seconds));
+        add_resources(&mut object, &self.all.resources, Unit::Seconds);
+        object.extend(model_object(&self.llm));
         object.insert("nodes".into(), object_of(&self.nodes, node_object));
         if let Some(others) = &self.other_nodes {
             object.insert("other_nodes".into(), node_object(others).into());
         }
         if self.llm.llm.calls > 0 {
-            object.insert(
-                "models".into(),
-                object_of(&self.models, |model| llm_object(model, Unit::Seconds)),
-            );
+            object.insert("models".into(), object_of(&self.models, model_object));
         }
         if let Some(others) = &self.other_models {
-            object.insert("other_models".into(), llm_object(others, Unit::Seconds).into());
+            object.insert("other_models".into(), model_object(others).into());
         }
         object.into()
     }
@@ -253,29 +250,31 @@ pub(crate) fn add_types(
     }
 }
 
-/// `cpu_time`, `child_cpu_time`, `child_memory_max_bytes`, `queue_time`: what is known of them.
-pub(crate) fn add_resources(object: &mut Map<String, Value>, metrics: &TypeMetrics, unit: Unit) {
-    let times = [
-        ("cpu_time", metrics.cpu_ns),
-        ("child_cpu_time", metrics.children_cpu_ns),
-    ];
-    for (name, ns) in times {
-        if let Some(ns) = ns {
-            object.insert(unit.name(name), unit.value(ns as f64).into());
+/// `cpu_time`, `process_memory_…`, `child_cpu_time`, `child_memory_max_bytes`, `queue_time`: what is known of them.
+pub(crate) fn add_resources(object: &mut Map<String, Value>, resources: &Resources, unit: Unit) {
+    let mut add = |name: &str, value: Option<Value>| {
+        if let Some(value) = value {
+            object.insert(name.to_owned(), value);
         }
-    }
-    if let Some(bytes) = metrics.children_memory_max_bytes {
-        object.insert("child_memory_max_bytes".into(), bytes.into());
-    }
-    let queue = &metrics.queue;
-    if queue.count > 0 {
-        let times = json!({
+    };
+    let time = |ns: Option<u64>| ns.map(|ns| unit.value(ns as f64).into());
+    add(&unit.name("cpu_time"), time(resources.cpu_ns));
+    let change = resources.memory_change_bytes.map(Value::from);
+    add("process_memory_change_bytes", change);
+    let peak = resources.memory_peak_bytes.map(Value::from);
+    add("process_memory_peak_bytes", peak);
+    add(&unit.name("child_cpu_time"), time(resources.children_cpu_ns));
+    let child_memory = resources.children_memory_max_bytes.map(Value::from);
+    add("child_memory_max_bytes", child_memory);
+    let queue = &resources.queue;
+    let waits = || {
+        json!({
             "sum": unit.value(queue.sum_ns as f64),
             "max": unit.value(queue.max_ns as f64),
             "count": queue.count,
-        });
-        object.insert(unit.name("queue_time"), times);
-    }
+        })
+    };
+    add(&unit.name("queue_time"), (queue.count > 0).then(waits));
 }
 
 /// What the run result and the aggregated metrics both say of a node, beside counts and sums.
@@ -286,7 +285,7 @@ pub(crate) fn add_node(object: &mut Map<String, Value>, node: &NodeMetrics, unit
         object.insert("items".into(), node.items.into());
         object.insert("failed_items".into(), node.failed_items.into());
     }
-    add_resources(object, &node.resources(), unit);
+    add_resources(object, &node.resources, unit);
     if node.llm.calls > 0 {
         object.extend(totals_object(&node.llm));
     }
@@ -305,19 +304,23 @@ fn node_object(node: &NodeMetrics) -> Map<String, Value> {
 }
 
 /// Calls, tokens, cost, failures and durations of LLM calls.
-pub(crate) fn llm_object(model: &ModelMetrics, unit: Unit) -> Map<String, Value> {
-    let mut object = totals_object(&model.llm);
-    if model.llm.calls > 0 {
-        object.insert("llm_error_rate".into(), model.llm.error_rate().into());
+pub(crate) fn llm_object(totals: &LlmTotals, timings: &LlmTimings, unit: Unit) -> Map<String, Value> {
+    let mut object = totals_object(totals);
+    if totals.calls > 0 {
+        object.insert("llm_error_rate".into(), totals.error_rate().into());
         let times = [
-            ("llm_durations", &model.durations),
-            ("time_to_first_token", &model.time_to_first_token),
+            ("llm_durations", &timings.durations),
+            ("time_to_first_token", &timings.time_to_first_token),
         ];
         for (name, durations) in times.into_iter().filter(|(_, durations)| durations.count > 0) {
             object.insert(unit.name(name), durations_json(durations, unit));
         }
     }
     object
+}
+
+fn model_object(model: &ModelMetrics) -> Map<String, Value> {
+    llm_object(&model.llm, &model.timings, Unit::Seconds)
 }
 
 #[derive(Serialize)]

@@ -1,7 +1,10 @@
+use std::time::Duration;
+
 use expect_test::expect;
 use flowmeter_model::{Cost, CostStatus, UsdNanos};
 
 use super::*;
+use crate::performance::{ChildMemory, ChildUsage, MemoryChange};
 
 fn at(seconds: u64) -> Option<TimestampNs> {
     Some(TimestampNs(1_700_000_000_000_000_000 + seconds * 1_000_000_000))
@@ -42,8 +45,15 @@ fn the_agreed_shape() {
     );
     sums.node_ended(&NodeSample {
         cpu_ns: Some(2_000_000),
-        children_cpu_ns: Some(30_000_000),
-        children_memory_max_bytes: Some(9_000_000),
+        memory: Some(MemoryChange {
+            change_bytes: -4_096,
+            peak_bytes: 80_000_000,
+        }),
+        children: Some(ChildUsage {
+            cpu_user: Duration::from_millis(20),
+            cpu_system: Duration::from_millis(10),
+            memory_max: ChildMemory::Bytes(9_000_000),
+        }),
         queue_ns: Some(500_000_000),
         attempts: 2,
         ..failed("ask", "llm", 2_000)
@@ -102,6 +112,8 @@ fn the_agreed_shape() {
           },
           "event_count": 3,
           "cpu_time": 0.002,
+          "process_memory_change_bytes": -4096,
+          "process_memory_peak_bytes": 80000000,
           "child_cpu_time": 0.03,
           "child_memory_max_bytes": 9000000,
           "queue_time": {
@@ -172,6 +184,8 @@ fn the_agreed_shape() {
                 "p99": 2.0
               },
               "cpu_time": 0.002,
+              "process_memory_change_bytes": -4096,
+              "process_memory_peak_bytes": 80000000,
               "child_cpu_time": 0.03,
               "child_memory_max_bytes": 9000000,
               "queue_time": {
@@ -414,7 +428,7 @@ fn merging_halves_gives_the_whole() {
             (whole.nodes_executed, whole.nodes_failed, whole.error_count)
         );
         assert_eq!(merged.llm.llm, whole.llm.llm);
-        assert_eq!(merged.all.cpu_ns, whole.all.cpu_ns);
+        assert_eq!(merged.all.resources, whole.all.resources);
         assert_eq!(merged.nodes.len(), whole.nodes.len());
         for (id, node) in &whole.nodes {
             let (_, found) = merged.nodes.iter().find(|(other, _)| other == id).unwrap();

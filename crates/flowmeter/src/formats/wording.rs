@@ -12,6 +12,8 @@ use flowmeter_model::{
 use owo_colors::Style;
 use time::OffsetDateTime;
 
+use crate::performance::{ChildUsage, names, whole};
+
 /// How many lines of a message are shown; whatever keeps the trace has them all.
 const MESSAGE_LINES_MAX: usize = 12;
 
@@ -134,11 +136,33 @@ pub(crate) fn spend_of(span: &Span) -> String {
             total.display()
         });
     }
+    parts.extend(effort_of(span));
     if parts.is_empty() {
         String::new()
     } else {
         format!(" {}", parts.join(", "))
     }
+}
+
+/// CPU time from which on it is telling.
+const TELLING_CPU_NS: u64 = 250_000_000;
+
+/// CPU time of a node and of its child processes, where there was much of it.
+fn effort_of(span: &Span) -> Vec<String> {
+    let mut parts = Vec::new();
+    let cpu_ns = whole(&span.attributes, names::NODE_CPU_NS);
+    if let Some(cpu_ns) = cpu_ns.filter(|cpu_ns| *cpu_ns >= TELLING_CPU_NS) {
+        parts.push(format!("{} CPU", format_duration(cpu_ns)));
+    }
+    let children = ChildUsage::of_attributes(&span.attributes);
+    if let Some(children) = children.filter(|children| children.cpu_ns() >= TELLING_CPU_NS) {
+        let memory = children.memory_max_bytes().map_or_else(String::new, |bytes| {
+            format!(" and {} MB", bytes.div_ceil(1_000_000))
+        });
+        let cpu = format_duration(children.cpu_ns());
+        parts.push(format!("child processes: {cpu} CPU{memory}"));
+    }
+    parts
 }
 
 /// How many items of a batch did well, with a space before it, where not all of them did.
@@ -251,3 +275,6 @@ pub(crate) fn message_lines(message: &str) -> Vec<String> {
     }
     shown
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use smol_str::SmolStr;
 
 use super::{BatchProgress, Progress, RunMetrics};
-use crate::aggregate::{Aggregator, ItemSample, LlmSample, NodeSample, Throughput};
+use crate::aggregate::{Aggregator, ItemSample, LlmSample, NodeSample, Resources, Throughput};
 
 #[derive(Default)]
 struct Counters {
@@ -86,18 +86,28 @@ impl MetricsCollector {
             error_count: sums.error_count,
             throughput: Throughput::of(&sums.llm.llm, sums.nodes_executed, Some(duration_ns)),
             llm: sums.llm.llm,
-            llm_durations: sums.llm.durations,
-            time_to_first_token: sums.llm.time_to_first_token,
-            models: sums.models.into_iter().collect(),
+            llm_timings: sums.llm.timings,
+            model_timings: sums
+                .models
+                .iter()
+                .map(|(model, metrics)| (model.clone(), metrics.timings))
+                .collect(),
+            models: sums
+                .models
+                .into_iter()
+                .map(|(model, metrics)| (model, metrics.llm))
+                .collect(),
             other_models: sums.other_models,
             types: sums.types,
             other_types: sums.other_types,
             nodes: sums.nodes,
             other_nodes: sums.other_nodes,
-            children_cpu_ns: sums.all.children_cpu_ns,
-            children_memory_max_bytes: sums.all.children_memory_max_bytes,
-            queue: sums.all.queue,
-            cpu_ns: None,
+            resources: Resources {
+                cpu_ns: None,
+                memory_change_bytes: None,
+                memory_peak_bytes: None,
+                ..sums.all.resources
+            },
             memory: None,
         }
     }

@@ -6,8 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::RunMetrics;
 use crate::aggregate::{
-    ModelMetrics, NodeMetrics, TypeMetrics, Unit, add_cost, add_node, add_resources, add_types, llm_object,
-    object_of,
+    NodeMetrics, Unit, add_cost, add_node, add_resources, add_types, llm_object, object_of,
 };
 
 /// Milliseconds, rounded to a thousandth.
@@ -38,10 +37,6 @@ fn node_object(node: &NodeMetrics) -> Map<String, Value> {
     object
 }
 
-fn model_object(model: &ModelMetrics) -> Map<String, Value> {
-    llm_object(model, Unit::Milliseconds)
-}
-
 impl RunMetrics {
     /// The `metrics` object of the agreed run result: `workflow` and `total`. Beside what is agreed, `workflow`
     /// has `nodes`, `by_model`, the aggregated metrics by node type (in seconds, as agreed for those), error
@@ -57,7 +52,7 @@ impl RunMetrics {
         let mut workflow = Map::new();
         workflow.insert("duration_ms".into(), json_milliseconds(self.duration_ns));
         workflow.insert("nodes_executed".into(), self.nodes_executed.into());
-        workflow.extend(llm_object(&self.llm_metrics(), Unit::Milliseconds));
+        workflow.extend(llm_object(&self.llm, &self.llm_timings, Unit::Milliseconds));
         workflow.insert("success_rate".into(), self.success_rate().into());
         workflow.insert("error_rate".into(), self.error_rate().into());
         workflow.insert("error_count".into(), self.error_count.into());
@@ -79,24 +74,9 @@ impl RunMetrics {
         json!({ "workflow": workflow, "total": total })
     }
 
-    fn llm_metrics(&self) -> ModelMetrics {
-        ModelMetrics {
-            llm: self.llm.clone(),
-            durations: self.llm_durations,
-            time_to_first_token: self.time_to_first_token,
-        }
-    }
-
     /// CPU, memory and queue time of the run as a whole.
     fn add_process(&self, object: &mut Map<String, Value>) {
-        let resources = TypeMetrics {
-            cpu_ns: self.cpu_ns,
-            children_cpu_ns: self.children_cpu_ns,
-            children_memory_max_bytes: self.children_memory_max_bytes,
-            queue: self.queue,
-            ..TypeMetrics::default()
-        };
-        add_resources(object, &resources, Unit::Milliseconds);
+        add_resources(object, &self.resources, Unit::Milliseconds);
         if let Some(memory) = &self.memory {
             object.insert("memory_usage".into(), memory.to_json());
         }
@@ -104,15 +84,20 @@ impl RunMetrics {
 
     fn add_models(&self, object: &mut Map<String, Value>) {
         if !self.models.is_empty() {
+            let timings_of = |model| self.model_timings.get(model).copied().unwrap_or_default();
             let models: Map<String, Value> = self
                 .models
                 .iter()
-                .map(|(model, metrics)| (model.to_string(), model_object(metrics).into()))
+                .map(|(model, totals)| {
+                    let shown = llm_object(totals, &timings_of(model), Unit::Milliseconds);
+                    (model.to_string(), shown.into())
+                })
                 .collect();
             object.insert("by_model".into(), models.into());
         }
         if let Some(others) = &self.other_models {
-            object.insert("other_models".into(), model_object(others).into());
+            let shown = llm_object(&others.llm, &others.timings, Unit::Milliseconds);
+            object.insert("other_models".into(), shown.into());
         }
     }
 
@@ -123,7 +108,7 @@ impl RunMetrics {
         object.insert("node_count".into(), self.nodes_executed.into());
         object.insert("success_rate".into(), self.success_rate().into());
         object.insert("error_rate".into(), self.error_rate().into());
-        object.extend(llm_object(&self.llm_metrics(), Unit::Milliseconds));
+        object.extend(llm_object(&self.llm, &self.llm_timings, Unit::Milliseconds));
         self.add_models(&mut object);
         self.add_process(&mut object);
         object

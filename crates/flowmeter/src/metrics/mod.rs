@@ -14,8 +14,8 @@ pub(crate) use collector::MetricsCollector;
 pub use json::milliseconds;
 
 use crate::aggregate::{
-    DurationSummary, LlmTotals, MemoryUsage, ModelMetrics, NodeMetrics, QueueTime, Throughput, TypeMetrics,
-    share, success_rate,
+    LlmTimings, LlmTotals, MemoryUsage, ModelMetrics, NodeMetrics, Resources, Throughput, TypeMetrics, share,
+    success_rate,
 };
 
 /// How far a running batch is.
@@ -56,11 +56,11 @@ pub struct RunMetrics {
     /// All LLM calls.
     pub llm: LlmTotals,
     /// How long they took.
-    pub llm_durations: DurationSummary,
-    /// How long streamed answers let wait for their first piece.
-    pub time_to_first_token: DurationSummary,
+    pub llm_timings: LlmTimings,
     /// LLM calls by model.
-    pub models: BTreeMap<SmolStr, ModelMetrics>,
+    pub models: BTreeMap<SmolStr, LlmTotals>,
+    /// How long they took, by model.
+    pub model_timings: BTreeMap<SmolStr, LlmTimings>,
     /// Calls to models beyond the first 1,000.
     pub other_models: Option<ModelMetrics>,
     /// Node types in the order in which they first ended.
@@ -71,15 +71,8 @@ pub struct RunMetrics {
     pub nodes: Vec<(SmolStr, NodeMetrics)>,
     /// Executions of nodes beyond the first 10,000.
     pub other_nodes: Option<NodeMetrics>,
-    /// CPU time of the whole process during the run, its child processes not included; `None` where the system
-    /// does not say.
-    pub cpu_ns: Option<u64>,
-    /// CPU time of child processes that nodes started; `None` where they started none.
-    pub children_cpu_ns: Option<u64>,
-    /// The most memory that one of those processes held.
-    pub children_memory_max_bytes: Option<u64>,
-    /// How long items of batches were ready but waited for a place.
-    pub queue: QueueTime,
+    /// What the run used beside time. CPU time is that of the whole process, its child processes not included.
+    pub resources: Resources,
     /// The memory of the whole process during the run; `None` where the system does not say.
     pub memory: Option<MemoryUsage>,
     /// How much happened a second.

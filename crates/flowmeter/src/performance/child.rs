@@ -4,14 +4,14 @@
 
 use std::time::Duration;
 
-use flowmeter_engine::NodeContext;
+use flowmeter_model::Attributes;
 
-use crate::scope::SpanScope;
+use super::{names, whole};
 
 /// The most memory that a process held, as far as it can be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChildMemory {
-    /// This many bytes.
+    /// This many bytes: as the system says, or the most that was seen while the process ran.
     Bytes(u64),
     /// No more than this: between its start and its own program a process counts as large as the one that
     /// started it.
@@ -49,9 +49,7 @@ impl ChildUsage {
             // What is known for certain tells more than a bound.
             (ChildMemory::Bytes(bytes), ChildMemory::AtMost(_))
             | (ChildMemory::AtMost(_), ChildMemory::Bytes(bytes)) => ChildMemory::Bytes(bytes),
-            (ChildMemory::AtMost(ours), ChildMemory::AtMost(theirs)) => {
-                ChildMemory::AtMost(ours.max(theirs))
-            }
+            (ChildMemory::AtMost(ours), ChildMemory::AtMost(theirs)) => ChildMemory::AtMost(ours.max(theirs)),
         };
     }
 
@@ -59,17 +57,41 @@ impl ChildUsage {
         nanoseconds(self.cpu_user.saturating_add(self.cpu_system))
     }
 
-    /// As attributes of a span: `process.child.cpu.user_ns`, `.system_ns`, and `process.child.memory.max_bytes`
-    /// or `.at_most_bytes`.
+    pub(crate) fn memory_max_bytes(&self) -> Option<u64> {
+        match self.memory_max {
+            ChildMemory::Bytes(bytes) => Some(bytes),
+            ChildMemory::AtMost(_) | ChildMemory::Unknown => None,
+        }
+    }
+
+    /// The way back from [`ChildUsage::attributes`].
+    pub(crate) fn of_attributes(attributes: &Attributes) -> Option<Self> {
+        let bytes = |key| whole(attributes, key);
+        let memory_max = match (
+            bytes(names::CHILD_MEMORY_MAX_BYTES),
+            bytes(names::CHILD_MEMORY_AT_MOST_BYTES),
+        ) {
+            (Some(max), _) => ChildMemory::Bytes(max),
+            (None, Some(bound)) => ChildMemory::AtMost(bound),
+            (None, None) => ChildMemory::Unknown,
+        };
+        Some(Self {
+            cpu_user: Duration::from_nanos(whole(attributes, names::CHILD_CPU_USER_NS)?),
+            cpu_system: Duration::from_nanos(whole(attributes, names::CHILD_CPU_SYSTEM_NS)?),
+            memory_max,
+        })
+    }
+
+    /// As attributes of a span.
     pub(crate) fn attributes(&self) -> impl Iterator<Item = (&'static str, u64)> {
         let memory = match self.memory_max {
-            ChildMemory::Bytes(bytes) => Some(("process.child.memory.max_bytes", bytes)),
-            ChildMemory::AtMost(bytes) => Some(("process.child.memory.at_most_bytes", bytes)),
+            ChildMemory::Bytes(bytes) => Some((names::CHILD_MEMORY_MAX_BYTES, bytes)),
+            ChildMemory::AtMost(bytes) => Some((names::CHILD_MEMORY_AT_MOST_BYTES, bytes)),
             ChildMemory::Unknown => None,
         };
         [
-            Some(("process.child.cpu.user_ns", nanoseconds(self.cpu_user))),
-            Some(("process.child.cpu.system_ns", nanoseconds(self.cpu_system))),
+            Some((names::CHILD_CPU_USER_NS, nanoseconds(self.cpu_user))),
+            Some((names::CHILD_CPU_SYSTEM_NS, nanoseconds(self.cpu_system))),
             memory,
         ]
         .into_iter()
@@ -79,12 +101,4 @@ impl ChildUsage {
 
 fn nanoseconds(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
-}
-
-/// Notes that a process which the node of `cx` had started has ended and used this. It counts for the node, and
-/// stands in the node's span. Does nothing where nothing is metered.
-pub fn child_ended(cx: &NodeContext, usage: &ChildUsage) {
-    if let Some(scope) = SpanScope::of(cx) {
-        scope.child_ended(usage);
-    }
 }

@@ -63,7 +63,7 @@ thread_local! {
     static THREAD: RefCell<ThreadMeter> = const {
         RefCell::new(ThreadMeter {
             turns: Vec::new(),
-            read_at: Ticks::from_raw(0),
+            read_at: Ticks::ZERO,
             read_ns: 0,
         })
     };
@@ -93,7 +93,11 @@ pub(crate) fn poll_began(tally: &Arc<NodeTally>) {
             node,
             depth: 1,
             // A reading of the clock lies between.
-            began: if cpu.carried_ticks == 0 { thread.read_at } else { now },
+            began: if cpu.carried_ticks == 0 {
+                thread.read_at
+            } else {
+                now
+            },
             cpu,
         });
     });

@@ -9,9 +9,10 @@ use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use flowmeter_engine::Ticks;
+use flowmeter_model::{AttributeValue, Attributes};
 use parking_lot::Mutex;
 
-use super::ticks_of;
+use super::{names, ticks_of, whole};
 use crate::aggregate::MemoryUsage;
 
 /// The shortest time between two readings.
@@ -26,11 +27,25 @@ pub(crate) struct MemoryMark {
     bytes: u64,
 }
 
-/// How the memory went since a mark.
+/// How the memory of the whole process (resident set size) went in a stretch of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct MemorySpan {
-    pub(crate) change_bytes: i64,
-    pub(crate) peak_bytes: u64,
+pub struct MemoryChange {
+    /// How much more it was at the end.
+    pub change_bytes: i64,
+    /// The most that was seen.
+    pub peak_bytes: u64,
+}
+
+impl MemoryChange {
+    pub(crate) fn of_attributes(attributes: &Attributes) -> Option<Self> {
+        match attributes.get(names::MEMORY_CHANGE_BYTES)? {
+            AttributeValue::I64(change_bytes) => Some(Self {
+                change_bytes: *change_bytes,
+                peak_bytes: whole(attributes, names::MEMORY_PEAK_BYTES)?,
+            }),
+            _ => None,
+        }
+    }
 }
 
 /// The memory of the process.
@@ -90,7 +105,11 @@ impl ProcessMemory {
     }
 
     fn read(&self) {
-        let Some(bytes) = self.statm.as_ref().and_then(|file| rss_bytes(file, self.page_bytes)) else {
+        let Some(bytes) = self
+            .statm
+            .as_ref()
+            .and_then(|file| rss_bytes(file, self.page_bytes))
+        else {
             return;
         };
         let mut history = self.history.lock();
@@ -100,11 +119,11 @@ impl ProcessMemory {
     }
 
     /// How it went from `since` up to now.
-    pub(crate) fn since(&self, since: MemoryMark, now: Ticks) -> Option<MemorySpan> {
+    pub(crate) fn since(&self, since: MemoryMark, now: Ticks) -> Option<MemoryChange> {
         let mark = self.look(now)?;
         let peak_bytes = self.history.lock().peak_since(since.reading);
         let change = i128::from(mark.bytes) - i128::from(since.bytes);
-        Some(MemorySpan {
+        Some(MemoryChange {
             change_bytes: i64::try_from(change).unwrap_or_default(),
             peak_bytes: peak_bytes.max(since.bytes).max(mark.bytes),
         })

@@ -6,14 +6,26 @@
 mod child;
 mod cpu;
 mod memory;
+pub(crate) mod names;
 mod tally;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use flowmeter_model::{AttributeValue, Attributes};
+
 pub use child::{ChildMemory, ChildUsage};
-pub(crate) use cpu::process_cpu_ns;
-pub(crate) use memory::ProcessMemory;
+pub(crate) use cpu::{poll_began, poll_ended, process_cpu_ns};
+pub use memory::MemoryChange;
+pub(crate) use memory::{MemoryMark, ProcessMemory};
 pub(crate) use tally::NodeTally;
+
+/// A whole number that is not negative.
+pub(crate) fn whole(attributes: &Attributes, key: &str) -> Option<u64> {
+    match attributes.get(key)? {
+        AttributeValue::I64(number) => u64::try_from(*number).ok(),
+        _ => None,
+    }
+}
 
 /// Ticks in a microsecond, times 1,024. The processor's counter runs at a rate that is known only after a while:
 /// until then a tick counts as a nanosecond, which no counter is slower than by much.

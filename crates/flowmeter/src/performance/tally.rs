@@ -44,9 +44,11 @@ impl NodeTally {
     pub(crate) fn cpu_ns(&self, ns_per_tick: f64) -> Option<u64> {
         let ticks = self.cpu_ticks.load(Ordering::Relaxed);
         let carried_ns = (ticks as f64 * ns_per_tick) as i64;
-        self.was_polled
-            .load(Ordering::Relaxed)
-            .then(|| self.cpu_ns.load(Ordering::Relaxed).saturating_add_signed(carried_ns))
+        self.was_polled.load(Ordering::Relaxed).then(|| {
+            self.cpu_ns
+                .load(Ordering::Relaxed)
+                .saturating_add_signed(carried_ns)
+        })
     }
 
     /// A process that the node had started has ended.

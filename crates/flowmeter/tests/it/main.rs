@@ -8,6 +8,7 @@ mod levels;
 mod logging;
 mod money;
 mod otlp;
+mod performance;
 mod probes;
 mod receiver;
 mod sampling;

@@ -1,13 +1,14 @@
 //! Tokens and money: counted once, whatever becomes of the node around the call, and told by their status.
 
+use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arbtest::arbitrary::{Result as Drawn, Unstructured};
 use flowmeter::{
-    CaptureLevel, DurationSummary, LlmFailure, LlmResponse, NodeDescription, QueueTime, RunMetrics,
-    Throughput, Traced, current,
+    CaptureLevel, DurationSummary, LlmFailure, LlmResponse, LlmTimings, NodeDescription, Resources,
+    RunMetrics, Throughput, Traced, current,
 };
 use flowmeter_engine::{
     Action, Batch, BatchErrorHandling, BatchPolicy, Flow, Node, NodeContext, NodeError, async_trait,
@@ -217,7 +218,7 @@ fn the_total_is_the_sum_of_the_calls_of_the_models_and_of_the_nodes() {
         let total = sum(std::iter::once(&metrics.llm));
         assert_eq!(total.0, drawn.calls);
         assert_eq!(total, sum_of_spans(&ran));
-        assert_eq!(total, sum(metrics.models.values().map(|model| &model.llm)));
+        assert_eq!(total, sum(metrics.models.values()));
         assert_eq!(total, sum(metrics.nodes.iter().map(|(_, node)| &node.llm)));
         let nodes = ran.spans(SpanKind::Node);
         assert_eq!(metrics.nodes_executed, nodes.len() as u64);
@@ -406,20 +407,17 @@ async fn metrics_do_not_depend_on_what_the_trace_keeps() {
         let mut metrics = report.metrics;
         for (_, node) in &mut metrics.nodes {
             (node.duration_ns, node.durations) = (0, DurationSummary::default());
-            node.cpu_ns = None;
-            node.queue = QueueTime::default();
+            node.resources = Resources::default();
         }
         for (_, node_type) in &mut metrics.types {
             node_type.durations = DurationSummary::default();
-        }
-        for model in metrics.models.values_mut() {
-            model.durations = DurationSummary::default();
+            node_type.resources = Resources::default();
         }
         let metrics = RunMetrics {
             duration_ns: 0,
-            llm_durations: DurationSummary::default(),
-            cpu_ns: None,
-            queue: QueueTime::default(),
+            llm_timings: LlmTimings::default(),
+            model_timings: BTreeMap::default(),
+            resources: Resources::default(),
             memory: None,
             throughput: Throughput::default(),
             ..metrics

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use flowmeter::{
-    Backend, Batch, Deadline, DropCounts, FlushOutcome, FlushReport, LlmTotals, ModelMetrics, OtlpBackend,
-    OtlpConfig, OtlpRetryPolicy, OtlpSignal, RunEnding, RunIdentity, RunMetrics, Spool, flush_spool,
+    Backend, Batch, Deadline, DropCounts, FlushOutcome, FlushReport, LlmTotals, OtlpBackend, OtlpConfig,
+    OtlpRetryPolicy, OtlpSignal, RunEnding, RunIdentity, RunMetrics, Spool, flush_spool,
 };
 use flowmeter_model::{
     AttributeValue, Attributes, Cost, CostStatus, Figure, LogLevel, LogRecord, Span, SpanId, SpanKind,
@@ -65,16 +65,10 @@ fn ending() -> RunEnding {
         ended: TimestampNs(9_000),
         metrics: RunMetrics {
             duration_ns: 8_000,
-            models: [(
-                "gpt-4o".into(),
-                ModelMetrics {
-                    llm: totals,
-                    ..ModelMetrics::default()
-                },
-            )]
-            .into(),
+            models: [("gpt-4o".into(), totals)].into(),
             ..RunMetrics::default()
         },
+        sampled: true,
         dropped: DropCounts::default(),
     }
 }

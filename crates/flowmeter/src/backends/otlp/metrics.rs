@@ -319,8 +319,7 @@ impl RunPoints<'_> {
     /// Cost and calls by model. What has no price is counted, and is no cost of zero.
     fn models(&self) -> Vec<Metric> {
         let (mut costs, mut calls) = (Vec::new(), Vec::new());
-        for (model, metrics) in &self.ending.metrics.models {
-            let totals = &metrics.llm;
+        for (model, totals) in &self.ending.metrics.models {
             let mut attributes = Attributes::new();
             attributes.set(names::REQUEST_MODEL, model.clone());
             if let Some(amount) = totals.cost.amount() {
@@ -341,7 +340,7 @@ impl RunPoints<'_> {
         let unpriced = self.ending.metrics.models.iter().filter_map(|(model, totals)| {
             let mut attributes = Attributes::new();
             attributes.set(names::REQUEST_MODEL, model.clone());
-            let count = totals.llm.cost.unpriced_calls;
+            let count = totals.cost.unpriced_calls;
             (count > 0).then(|| (attributes, whole(count)))
         });
         let unpriced = unpriced.collect();

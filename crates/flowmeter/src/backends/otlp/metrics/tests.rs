@@ -11,7 +11,7 @@ use flowmeter_otlp::{Metric, MetricKind, MetricNumber, SemanticConventions, Temp
 use serde_json::to_string;
 
 use super::{CallMeter, SETS_MAX, run_metrics};
-use crate::aggregate::{LlmTotals, ModelMetrics, NodeMetrics};
+use crate::aggregate::{LlmTotals, NodeMetrics};
 use crate::backends::{RunEnding, RunIdentity};
 use crate::metrics::RunMetrics;
 use crate::recorder::DropCounts;
@@ -34,6 +34,7 @@ fn ending(metrics: RunMetrics) -> RunEnding {
         error: None,
         ended: TimestampNs(9_000),
         metrics,
+        sampled: true,
         dropped: DropCounts::default(),
     }
 }
@@ -209,10 +210,6 @@ fn a_run_tells_its_duration_its_costs_and_its_nodes() {
         ..LlmTotals::default()
     };
     unknown.cost.add("b", &Cost::unpriced());
-    let of_model = |llm| ModelMetrics {
-        llm,
-        ..ModelMetrics::default()
-    };
     let node = NodeMetrics {
         node_type: "llm".into(),
         runs: 4,
@@ -222,7 +219,7 @@ fn a_run_tells_its_duration_its_costs_and_its_nodes() {
     };
     let metrics = RunMetrics {
         duration_ns: 3_000_000_000,
-        models: [("a".into(), of_model(known)), ("b".into(), of_model(unknown))].into(),
+        models: [("a".into(), known), ("b".into(), unknown)].into(),
         nodes: vec![("ask".into(), node)],
         ..RunMetrics::default()
     };
