@@ -301,7 +301,8 @@ impl RunMeterBuilder {
         self
     }
 
-    /// How many log lines a span may have; what goes beyond is counted. Default 1,000.
+    /// How many log lines a span may have; what goes beyond is counted. Default 1,000. Of warnings and errors there
+    /// may be a tenth more, so that a flood of others does not hide them.
     #[must_use]
     pub fn logs_per_span_max(mut self, count: usize) -> Self {
         self.logs_per_span_max = count;
@@ -344,7 +345,7 @@ impl RunMeterBuilder {
             trace_context: Arc::new(trace_context),
             tail_rules: self.tail_rules,
             log_filter: Arc::new(self.log_filter),
-            logs_per_span_max: u32::try_from(self.logs_per_span_max).unwrap_or(u32::MAX),
+            logs_per_span_max: u32::try_from(self.logs_per_span_max).unwrap_or(u32::MAX / 2),
             logs_over_limit: AtomicU64::new(0),
             over: AtomicBool::new(false),
             clock: Mutex::new(clock),
