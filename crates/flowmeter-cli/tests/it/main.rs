@@ -7,6 +7,7 @@ mod describing;
 mod examples;
 mod failures;
 mod flush;
+mod format;
 mod interruptions;
 mod prices;
 mod propagation;

@@ -10,8 +10,8 @@ use owo_colors::{OwoColorize, Style};
 
 use super::summary::Summary;
 use super::wording::{
-    causes_of, end_name, format_duration, is_first_and_only, items_note, label_of, level_style, mark_of,
-    message_lines, printable_name, spend_of,
+    causes_of, end_name, format_duration, is_first_and_only, items_note, label_of, level_style, log_text,
+    logs_dropped_note, mark_of, message_lines, printable_name, spend_of,
 };
 use crate::trace_file::TraceDocument;
 
@@ -107,7 +107,9 @@ impl Tree<'_> {
         while let Some(visit) = pending.pop() {
             match visit {
                 Visit::Entry(Entry::Log(log), depth) => self.write_log(log, depth, output)?,
-                Visit::Entry(Entry::Span(span), depth) if is_first_and_only(span) => {
+                Visit::Entry(Entry::Span(span), depth)
+                    if is_first_and_only(span) && logs_dropped_note(span).is_none() =>
+                {
                     if let Some(entries) = self.children.get(&Some(span.span_id)) {
                         pending.extend(entries.iter().rev().map(|entry| Visit::Entry(entry, depth)));
                     }
@@ -138,6 +140,9 @@ impl Tree<'_> {
 
     fn close(&self, span: &Span, depth: usize, output: &mut dyn Write) -> io::Result<()> {
         let indent = "  ".repeat(depth);
+        if let Some(note) = logs_dropped_note(span) {
+            writeln!(output, "{indent}  {}", self.paint(&note, Style::new().yellow()))?;
+        }
         if let Some(error) = &span.error {
             let message = first_lines(&error.message, &format!("{indent}    "));
             writeln!(
@@ -199,7 +204,7 @@ impl Tree<'_> {
         let text = format!(
             "[{}] {}",
             log.level,
-            first_lines(&log.message, &format!("{indent}  "))
+            first_lines(&log_text(log), &format!("{indent}  "))
         );
         writeln!(output, "{indent}{}", self.paint(&text, level_style(log.level)))
     }

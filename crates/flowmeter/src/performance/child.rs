@@ -11,7 +11,7 @@ use super::{names, whole};
 /// The most memory that a process held, as far as it can be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChildMemory {
-    /// This many bytes.
+    /// This many bytes: as the system says, or the most that was seen while the process ran.
     Bytes(u64),
     /// No more than this: between its start and its own program a process counts as large as the one that
     /// started it.

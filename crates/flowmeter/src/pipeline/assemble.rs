@@ -100,15 +100,13 @@ impl Assembler {
 
     fn take_start(&mut self, record: &RecordRef<'_>) -> Option<TelemetryEvent> {
         let span_id = record.span_id()?;
-        if self.early_ends.remove(&span_id) {
-            return None;
+        if !self.early_ends.remove(&span_id) {
+            let open = OpenSpan {
+                record: record.to_owned_words(),
+                told: false,
+            };
+            self.open.insert(span_id, open);
         }
-        let copy = record.to_owned_words();
-        let open = OpenSpan {
-            record: copy,
-            told: false,
-        };
-        self.open.insert(span_id, open);
         if !self.tells_starts {
             return None;
         }

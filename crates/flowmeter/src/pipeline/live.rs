@@ -208,23 +208,43 @@ impl LiveTracing {
 
     fn keep(&mut self, event: TelemetryEvent) {
         self.collected += 1;
-        let event = match &mut self.selection {
-            Selection::Whole => Some(event),
-            Selection::Minimal(minimal) => minimal.take(event),
+        match &self.selection {
+            Selection::Whole => {
+                self.write_event(&event);
+                if !self.workers.is_empty() {
+                    self.buffer.push(event);
+                }
+            }
+            // What is left of it is known when it has come into order.
+            Selection::Minimal(_) => self.buffer.push(event),
             Selection::Held(_) => {
                 // The file has it whole until the end decides.
                 self.write_event(&event);
-                if let Selection::Held(held) = &mut self.selection
-                    && !self.workers.is_empty()
-                {
-                    held.hold(event);
-                }
-                return;
+                self.buffer.push(event);
             }
-        };
-        if let Some(event) = event {
-            self.write_event(&event);
-            self.buffer_event(event);
+        }
+    }
+
+    /// What goes on of these events, which are in order.
+    fn select(&mut self, events: Vec<TelemetryEvent>) -> Vec<TelemetryEvent> {
+        match &mut self.selection {
+            Selection::Whole => events,
+            Selection::Minimal(minimal) => {
+                let kept: Vec<TelemetryEvent> = events
+                    .into_iter()
+                    .filter_map(|event| minimal.take(event))
+                    .collect();
+                for event in &kept {
+                    self.write_event(event);
+                }
+                kept
+            }
+            Selection::Held(held) => {
+                if !self.workers.is_empty() {
+                    events.into_iter().for_each(|event| held.hold(event));
+                }
+                Vec::new()
+            }
         }
     }
 
@@ -234,12 +254,6 @@ impl LiveTracing {
             TelemetryEvent::Log(_, log) => self.write(|file| file.write_log(log)),
             // The file names spans that are open only if they stay so for a while.
             TelemetryEvent::SpanStarted(_) => {}
-        }
-    }
-
-    fn buffer_event(&mut self, event: TelemetryEvent) {
-        if !self.workers.is_empty() {
-            self.buffer.push(event);
         }
     }
 
@@ -273,7 +287,7 @@ impl LiveTracing {
             self.identity = Arc::new(identity);
         }
         for event in events {
-            self.buffer_event(event);
+            self.buffer.push(event);
             if self.buffer.bytes() >= BUFFER_BYTES_MAX {
                 self.hand_on(None);
             }
@@ -283,7 +297,8 @@ impl LiveTracing {
     /// Hands the buffer to the backends, as far as everything before that moment has been read.
     fn hand_on(&mut self, until: Option<TimestampNs>) {
         let (events, weight) = self.buffer.take(until);
-        if events.is_empty() {
+        let events = self.select(events);
+        if events.is_empty() || self.workers.is_empty() {
             return;
         }
         let batch = Arc::new(Batch {
@@ -396,6 +411,7 @@ impl Tracing for LiveTracing {
             ending.error = ending.error.map(|error| self.assembler.capture().error(error));
             ending
         });
+        self.hand_on(None);
         self.release();
         self.hand_on(None);
         self.ended_at = TimestampNs(self.assembler.clock.unix_ns(Ticks::now()));

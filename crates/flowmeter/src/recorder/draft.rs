@@ -46,10 +46,18 @@ impl Recorder {
             words.set_span_id(span_id.to_u64());
             words.begin(parent.map_or(0, SpanId::to_u64), start.to_raw(), name);
             words.complete(RecordKind::Start, tag, start.to_raw());
-            let wake = lane.append(&words, None);
+            let wake = if lane.needs_reader(&words) {
+                None
+            } else {
+                Some(lane.append(&words, None))
+            };
             (span_id, words, wake)
         })?;
-        if wake {
+        let wake = wake.or_else(|| {
+            self.wait_for_reader(&words);
+            self.with_lane(|lane| lane.append(&words, None))
+        });
+        if wake == Some(true) {
             self.wake();
         }
         Some((span_id, RecordDraft { words, beyond: None }))
@@ -90,11 +98,11 @@ impl Recorder {
 }
 
 /// The longest that a record waits for room in a journal that is full.
-const ROOM_WAIT_MAX: Duration = Duration::from_millis(20);
+const ROOM_WAIT_MAX: Duration = Duration::from_millis(500);
 
 impl Recorder {
-    /// Lets the reader make room: lines come in floods, and whoever writes them has time. Where the reader makes no
-    /// room at all, nobody waits for it a second time.
+    /// Lets the reader make room: lines come in floods, and a short wait loses none. Where the reader makes no room
+    /// at all, nobody waits for it a second time.
     #[cold]
     fn wait_for_reader(&self, words: &RecordWords) {
         let began = Instant::now();

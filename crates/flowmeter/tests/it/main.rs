@@ -5,6 +5,7 @@
 mod anomalies;
 mod backends;
 mod levels;
+mod logging;
 mod money;
 mod otlp;
 mod performance;
