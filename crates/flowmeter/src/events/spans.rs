@@ -254,7 +254,7 @@ impl State {
         if let Some(content) = &mut open.content {
             let before = content.bytes;
             content.ended(line, end, whereabouts.at_ns, wanted, &mut |kind| {
-                problems.push(kind)
+                problems.push(kind);
             });
             self.held_bytes += content.bytes - before;
         }
