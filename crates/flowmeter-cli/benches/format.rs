@@ -116,7 +116,7 @@ fn write_events(path: &Path, bytes_min: u64) -> (u64, u64) {
 /// What the best of some runs used.
 fn best(rounds: usize, command: impl Fn() -> Command) -> ResUse {
     let uses = (0..rounds).map(|_| {
-        let mut child = command()
+        let child = command()
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .spawn()
