@@ -77,6 +77,7 @@ impl Drop for ProgressLine {
 }
 
 /// How much of a file was read: a bar by bytes, with rate and remaining time.
+#[derive(Clone)]
 pub(crate) struct BytesLine {
     bar: Option<ProgressBar>,
     began: Instant,

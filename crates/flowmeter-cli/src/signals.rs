@@ -4,6 +4,7 @@
 //! Never ends the process on the first one: what was recorded is still to be written.
 
 use std::io;
+use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -23,6 +24,27 @@ impl StopSignals {
     /// # Errors
     /// When the system has no place for a handler or a thread.
     pub(crate) fn listen(output: Output) -> io::Result<Self> {
+        Self::watched_by(move |runtime, signals, sender| watch(&runtime, signals, &sender, output))
+    }
+
+    /// The same where nothing is to be written up: a process that is still there `grace` after the first signal,
+    /// because its terminal takes nothing any more, is ended then.
+    ///
+    /// # Errors
+    /// When the system has no place for a handler or a thread.
+    pub(crate) fn listen_briefly(grace: Duration) -> io::Result<Self> {
+        Self::watched_by(move |runtime, mut signals, sender| {
+            let first = runtime.block_on(signals.next());
+            // Nobody listens when the process is ending already.
+            let _ending_already = sender.try_send(first);
+            std::thread::sleep(grace);
+            std::process::exit(Exit::Interrupted.code().into());
+        })
+    }
+
+    fn watched_by(
+        watch: impl FnOnce(Runtime, Signals, Sender<&'static str>) + Send + 'static,
+    ) -> io::Result<Self> {
         let runtime = Builder::new_current_thread().enable_io().build()?;
         let signals = {
             let _in_runtime = runtime.enter();
@@ -31,7 +53,7 @@ impl StopSignals {
         let (sender, first) = channel(1);
         std::thread::Builder::new()
             .name("signals".to_owned())
-            .spawn(move || watch(&runtime, signals, &sender, output))?;
+            .spawn(move || watch(runtime, signals, sender))?;
         Ok(Self { first })
     }
 

@@ -11,7 +11,7 @@ use futures_util::{StreamExt, stream};
 use serde_json::Value;
 use thiserror::Error;
 
-use crate::{Action, Node, NodeContext, NodeError, Step};
+use crate::{Action, Node, NodeContext, NodeError, Step, Ticks};
 
 /// What a failed item means for the batch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -137,8 +137,16 @@ impl<N: Node, I: BatchItems> Batch<N, I> {
         index: usize,
         count: usize,
         item: &Arc<Value>,
+        ready_since: Ticks,
     ) -> Result<Value, NodeError> {
-        let step = cx.enter(Step::BatchItem { index, count, item });
+        let step = cx
+            .enter_when_ready(Step::BatchItem {
+                index,
+                count,
+                item,
+                ready_since,
+            })
+            .await;
         let outcome = step
             .within(Box::pin(self.attempt_item(&step.cx, index, item)))
             .await;
@@ -158,7 +166,7 @@ impl<N: Node, I: BatchItems> Batch<N, I> {
             let outcome = if attempts_max == 1 {
                 self.run_once(cx, index, item).await
             } else {
-                let step = cx.enter(Step::Attempt { number, attempts_max });
+                let step = cx.enter_when_ready(Step::Attempt { number, attempts_max }).await;
                 let attempt_cx = step.cx.with_attempt(number);
                 let outcome = step
                     .within(Box::pin(self.run_once(&attempt_cx, index, item)))
@@ -188,11 +196,15 @@ impl<N: Node, I: BatchItems> Node for Batch<N, I> {
     async fn run(&self, cx: &NodeContext) -> Result<Action, NodeError> {
         let items = self.items.items(cx)?;
         let count = items.len();
+        let ready_since = Ticks::now();
         let mut results: Vec<Option<Result<Value, NodeError>>> = (0..count).map(|_| None).collect();
         {
             let items = &items;
             let running = stream::iter(0..count)
-                .map(|index| async move { (index, self.run_item(cx, index, count, &items[index]).await) })
+                .map(|index| async move {
+                    let result = self.run_item(cx, index, count, &items[index], ready_since).await;
+                    (index, result)
+                })
                 .buffer_unordered(self.policy.concurrent_max);
             let mut running = std::pin::pin!(running);
             while let Some((index, result)) = running.next().await {

@@ -11,6 +11,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 pub struct Ticks(u64);
 
 impl Ticks {
+    /// Before any reading.
+    pub const ZERO: Self = Self(0);
+
     /// The counter now.
     #[inline]
     #[must_use]
@@ -179,6 +182,12 @@ impl TickClock {
         let ticks = at.0.wrapping_sub(self.anchor_ticks) as i64;
         let since_anchor = (ticks as f64 * self.ns_per_tick).round() as i64;
         self.anchor_unix_ns.saturating_add_signed(since_anchor)
+    }
+
+    /// How long a tick is, in nanoseconds; 0 before the first [`TickClock::refresh`].
+    #[must_use]
+    pub fn ns_per_tick(&self) -> f64 {
+        self.ns_per_tick
     }
 
     /// Nanoseconds from one reading to a later one.

@@ -12,6 +12,7 @@ use smol_str::SmolStr;
 
 use crate::details::MESSAGE;
 use crate::llm::{LlmCall, LlmRequest};
+use crate::performance::ChildUsage;
 use crate::propagation::Carrier;
 use crate::recorder::{RecordedValue, RecordingSpan};
 use crate::scope::SpanScope;
@@ -109,6 +110,14 @@ impl<'a> CurrentSpan<'a> {
                 chain: Vec::new(),
             };
             scope.with_details(|details| details.error = Some(error));
+        }
+    }
+
+    /// Notes that a process which the node had started has ended and used this. It counts for the node and stands
+    /// in its span.
+    pub fn child_ended(&self, usage: &ChildUsage) {
+        if let Some(scope) = self.scope {
+            scope.child_ended(usage);
         }
     }
 

@@ -10,6 +10,8 @@ use flowmeter_model::{Attributes, Cost, LogLevel, SpanError, SpanKind, SpanStatu
 use serde_json::Value;
 use smol_str::SmolStr;
 
+use crate::performance::ChildUsage;
+
 /// What belongs to a span.
 #[derive(Default)]
 pub(crate) struct SpanDetails {
@@ -25,6 +27,8 @@ pub(crate) struct SpanDetails {
     pub(crate) messages: Option<Arc<Value>>,
     /// What came back.
     pub(crate) response: Option<Arc<Value>>,
+    /// Processes that ended in this span.
+    pub(crate) children: Option<ChildUsage>,
     pub(crate) weight: Weight,
 }
 

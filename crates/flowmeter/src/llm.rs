@@ -22,7 +22,7 @@ use crate::details::SpanDetails;
 use crate::genai;
 use crate::meter::RunShared;
 use crate::propagation::Carrier;
-use crate::scope::SpanScope;
+use crate::scope::{Numbers, SpanScope};
 
 /// What is known of an LLM call before it is sent.
 #[derive(Clone, Debug, Default)]
@@ -127,7 +127,7 @@ impl LlmCall {
             run.prices.warm_up();
             let operation = format_smolstr!("{} {}", request.operation, request.model);
             Metered {
-                span: scope.open_inside(SpanKind::LlmCall, operation, None, None),
+                span: scope.open_inside(SpanKind::LlmCall, operation, Numbers::new(), None),
                 run,
                 sent_at: SystemClock.now(),
             }
@@ -223,10 +223,16 @@ impl LlmCall {
         } else {
             Cost::not_billed()
         };
+        let nanoseconds = |until: Ticks| {
+            let passed = metered.run.duration_between(self.began, until);
+            u64::try_from(passed.as_nanos()).unwrap_or(u64::MAX)
+        };
         // The name that was asked for: an answer may name a dated version, a failure names none.
         let sample = LlmSample {
             provider: &self.request.provider,
             failed: ended.status != SpanStatus::Ok,
+            duration_ns: Some(nanoseconds(Ticks::now())),
+            time_to_first_token_ns: self.first_token.filter(|_| self.request.stream).map(nanoseconds),
             ..LlmSample::new(&self.request.model, &cost).with_usage(&ended.usage)
         };
         metered

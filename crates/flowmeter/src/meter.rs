@@ -20,6 +20,7 @@ use crate::capture::{Capture, CaptureLevel, CaptureLimits, Redactor};
 use crate::details::SpanDetails;
 use crate::logging::{ActiveRun, LogFilter};
 use crate::metrics::{MetricsCollector, Progress, RunMetrics};
+use crate::performance::{ProcessMemory, know_tick_rate, process_cpu_ns};
 use crate::pipeline::{Ending, ExportOutcome, LiveConfig, LiveReport, PipelineHandle, TraceFileWish};
 use crate::propagation::{Baggage, RemoteParent, TraceContext};
 use crate::recorder::{DropCounts, Recorder, RecorderConfig};
@@ -60,6 +61,12 @@ pub(crate) struct RunShared {
     /// Nobody reads what is recorded from now on.
     over: AtomicBool,
     clock: Mutex<TickClock>,
+    /// How long a tick is, as the bits of the number; 0 until that is known.
+    tick_ns_bits: AtomicU64,
+    /// The memory of the process.
+    pub(crate) memory: ProcessMemory,
+    /// CPU time of the process when the run began.
+    cpu_before_ns: u64,
     /// Bytes of captured values on their way to the pipeline.
     pub(crate) weight: Arc<AtomicUsize>,
 }
@@ -79,20 +86,40 @@ impl RunShared {
     }
 
     pub(crate) fn duration_between(&self, from: Ticks, to: Ticks) -> Duration {
-        let mut clock = self.clock.lock();
-        clock.refresh();
+        let clock = self.clock();
         Duration::from_nanos(clock.duration_ns(from, to))
     }
 
     pub(crate) fn clock(&self) -> TickClock {
         let mut clock = self.clock.lock();
         clock.refresh();
+        let ns_per_tick = clock.ns_per_tick();
+        self.tick_ns_bits.store(ns_per_tick.to_bits(), Ordering::Relaxed);
+        know_tick_rate(ns_per_tick);
         clock.clone()
+    }
+
+    /// How long a tick is, in nanoseconds, as far as it is known by now.
+    #[inline]
+    pub(crate) fn ns_per_tick(&self) -> f64 {
+        let known = f64::from_bits(self.tick_ns_bits.load(Ordering::Relaxed));
+        if known > 0.0 {
+            known
+        } else {
+            self.clock().ns_per_tick()
+        }
+    }
+
+    /// Nanoseconds from one reading to a later one: quicker than [`RunShared::duration_between`], and a little
+    /// less exact.
+    pub(crate) fn ns_between(&self, from: Ticks, to: Ticks) -> u64 {
+        let ticks = to.to_raw().saturating_sub(from.to_raw());
+        (ticks as f64 * self.ns_per_tick()) as u64
     }
 
     /// Lets the pipeline catch up when much is waiting: values that wait are values that cannot be freed.
     pub(crate) async fn relieve_pressure(&self) {
-        if !self.keeps_spans || !self.is_pressed() {
+        if !self.is_pressed() {
             return;
         }
         let began = Instant::now();
@@ -101,9 +128,10 @@ impl RunShared {
         }
     }
 
-    fn is_pressed(&self) -> bool {
-        self.recorder.payloads_waiting() > PAYLOADS_WAITING_MAX
-            || self.weight.load(Ordering::Relaxed) > WEIGHT_WAITING_BYTES_MAX
+    pub(crate) fn is_pressed(&self) -> bool {
+        self.keeps_spans
+            && (self.recorder.is_behind(PAYLOADS_WAITING_MAX)
+                || self.weight.load(Ordering::Relaxed) > WEIGHT_WAITING_BYTES_MAX)
     }
 }
 
@@ -320,41 +348,30 @@ impl RunMeterBuilder {
             logs_over_limit: AtomicU64::new(0),
             over: AtomicBool::new(false),
             clock: Mutex::new(clock),
+            tick_ns_bits: AtomicU64::new(0),
+            memory: ProcessMemory::open(),
+            cpu_before_ns: process_cpu_ns(),
             weight: Arc::default(),
         });
-        let mut details = Box::<SpanDetails>::default();
-        details.attributes.set("workflow.name", self.workflow.clone());
-        for (key, value) in &self.resource {
-            details.attributes.set(key.clone(), value.clone());
-        }
-        let opening = SpanOpening {
-            kind: SpanKind::Run,
-            operation: SmolStr::new_static("workflow.start"),
-            node_path: SmolStr::default(),
-            node_type: SmolStr::default(),
-            attributes: &[("workflow.name", self.workflow.as_str().into())],
-            details: Some(details),
-            step: None,
-        };
-        let root = SpanScope::open(&shared, remote_span, opening);
+        let (root_id, workflow) = (shared.recorder.next_span_id(), self.workflow);
         let pipeline = if keeps_spans {
             let identity = Arc::new(RunIdentity {
                 trace_id,
-                workflow: self.workflow.clone(),
+                workflow: workflow.clone(),
                 started,
                 trace_state: shared.trace_context.trace_state.to_string(),
                 sampled: shared.trace_context.sampled,
                 resource: self.service,
             });
-            let mut header = TraceHeader::new(trace_id, self.workflow, started)
-                .part_of_trace(remote_span.map(|_| root.span_id));
+            let mut header = TraceHeader::new(trace_id, workflow.clone(), started)
+                .part_of_trace(remote_span.map(|_| root_id));
             header.sampled = identity.sampled;
             let file = self.trace_file.map(|place| TraceFileWish {
                 path: place.path(&header),
                 header,
                 keep: self.keep_trace,
             });
-            let (theirs, backends, root_id) = (Arc::clone(&shared), self.backends, root.span_id);
+            let (theirs, backends) = (Arc::clone(&shared), self.backends);
             let configure = move |signals, waker, ready| LiveConfig {
                 shared: theirs,
                 capture,
@@ -370,6 +387,23 @@ impl RunMeterBuilder {
         } else {
             None
         };
+        // The run begins when its telemetry is listened to.
+        let mut details = Box::<SpanDetails>::default();
+        details.attributes.set("workflow.name", workflow.clone());
+        for (key, value) in &self.resource {
+            details.attributes.set(key.clone(), value.clone());
+        }
+        let opening = SpanOpening {
+            kind: SpanKind::Run,
+            operation: SmolStr::new_static("workflow.start"),
+            node_path: SmolStr::default(),
+            node_type: SmolStr::default(),
+            attributes: &[("workflow.name", workflow.as_str().into())],
+            details: Some(details),
+            step: None,
+            tally: Arc::default(),
+        };
+        let root = SpanScope::open_as(&shared, root_id, remote_span, opening);
         let active = keeps_spans.then(|| ActiveRun::begin(&shared.log_filter));
         Ok(RunMeter {
             active,
@@ -528,7 +562,10 @@ impl RunMeter {
         let duration_ns = u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX);
         let run_error = error.clone();
         self.root.end(status, |details| details.error = error);
-        let metrics = self.shared.collector.snapshot(&self.shared.clock(), duration_ns);
+        let shared = &self.shared;
+        let mut metrics = shared.collector.snapshot(&shared.clock(), duration_ns);
+        metrics.resources.cpu_ns = Some(process_cpu_ns().saturating_sub(shared.cpu_before_ns));
+        metrics.memory = shared.memory.usage();
         let mut report = RunReport {
             trace_id: self.trace_id,
             metrics,

@@ -4,16 +4,20 @@
 //! and nested workflows nest correctly whatever thread they run on.
 
 use std::any::Any;
+use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, OnceLock};
 
 use flowmeter_engine::{NodeContext, NodeError, Scope, Step, Ticks, with_current_scope};
 use flowmeter_model::{Attributes, LogLevel, SpanError, SpanId, SpanKind, SpanStatus};
 use parking_lot::Mutex;
+use smallvec::{SmallVec, smallvec};
 use smol_str::SmolStr;
 
+use crate::aggregate::ItemSample;
 use crate::details::{SpanDetails, log_tag_of, tag_of};
 use crate::meter::RunShared;
+use crate::performance::{ChildUsage, NodeTally, names, poll_began, poll_ended};
 use crate::propagation::Carrier;
 use crate::recorder::{Payload, RecordDraft, RecordKind, RecordedValue, SpanParts};
 
@@ -30,9 +34,9 @@ pub(crate) struct SpanScope {
     /// `outer/inner` of the node it belongs to; empty outside any node.
     pub(crate) node_path: SmolStr,
     /// Which step of how many this is.
-    numbers: Option<Numbers>,
-    /// Counted for the node as a whole: shared with the steps inside it once there are any.
-    attempts: OnceLock<Arc<AtomicU32>>,
+    numbers: Numbers,
+    /// Counted for the node as a whole: shared with the steps inside it.
+    pub(crate) tally: Arc<NodeTally>,
     details: Mutex<Option<Box<SpanDetails>>>,
     /// The record of a span that somebody else's instrumentation opened, while it is put together.
     draft: Mutex<Option<RecordDraft>>,
@@ -54,6 +58,8 @@ pub(crate) struct SpanOpening<'a> {
     pub(crate) details: Option<Box<SpanDetails>>,
     /// The step that a span opened by hand is in; `None` where the span is a step itself.
     pub(crate) step: Option<SpanId>,
+    /// The tally of the node that it belongs to.
+    pub(crate) tally: Arc<NodeTally>,
 }
 
 impl SpanScope {
@@ -94,8 +100,17 @@ impl SpanScope {
     }
 
     pub(crate) fn open(run: &Arc<RunShared>, parent: Option<SpanId>, opening: SpanOpening<'_>) -> Arc<Self> {
+        Self::open_as(run, run.recorder.next_span_id(), parent, opening)
+    }
+
+    /// The same for a span whose id is known already.
+    pub(crate) fn open_as(
+        run: &Arc<RunShared>,
+        span_id: SpanId,
+        parent: Option<SpanId>,
+        opening: SpanOpening<'_>,
+    ) -> Arc<Self> {
         let start = Ticks::now();
-        let span_id = run.recorder.next_span_id();
         let SpanOpening {
             kind,
             operation,
@@ -104,6 +119,7 @@ impl SpanScope {
             attributes,
             details,
             step,
+            tally,
         } = opening;
         if run.keeps_spans {
             let parts = SpanParts {
@@ -127,8 +143,8 @@ impl SpanScope {
             operation,
             start,
             node_path,
-            numbers: None,
-            attempts: OnceLock::new(),
+            numbers: Numbers::new(),
+            tally,
             details: Mutex::new(details),
             draft: Mutex::new(None),
             node_type,
@@ -142,19 +158,20 @@ impl SpanScope {
         &self,
         kind: SpanKind,
         operation: SmolStr,
-        numbers: Option<Numbers>,
+        numbers: Numbers,
         details: Option<Box<SpanDetails>>,
     ) -> Arc<Self> {
         let node_path = self.node_path.clone();
-        let attributes = numbers.map(recorded);
+        let attributes = recorded(&numbers);
         let opening = SpanOpening {
             kind,
             operation,
             node_path,
             node_type: self.node_type.clone(),
-            attributes: attributes.as_ref().map_or(&[], |attributes| &attributes[..]),
+            attributes: &attributes,
             details,
             step: None,
+            tally: Arc::clone(&self.tally),
         };
         let mut inside = Self::open(&self.run, Some(self.innermost_id()), opening);
         if let Some(scope) = Arc::get_mut(&mut inside) {
@@ -186,6 +203,7 @@ impl SpanScope {
             attributes: &[],
             details,
             step: Some(self.step_span_id),
+            tally: Arc::clone(&self.tally),
         };
         Some(Self::open(&self.run, Some(self.span_id), opening))
     }
@@ -214,8 +232,8 @@ impl SpanScope {
             operation: SmolStr::new_static(name),
             start,
             node_path: self.node_path.clone(),
-            numbers: None,
-            attempts: OnceLock::new(),
+            numbers: Numbers::new(),
+            tally: Arc::clone(&self.tally),
             details: Mutex::new(None),
             draft: Mutex::new(Some(draft)),
             node_type: self.node_type.clone(),
@@ -276,9 +294,28 @@ impl SpanScope {
     }
 
     fn batch_count(&self) -> usize {
-        self.numbers
-            .and_then(|[_, (_, count)]| usize::try_from(count).ok())
-            .unwrap_or(0)
+        let count = self.number("batch.count");
+        count.and_then(|count| usize::try_from(count).ok()).unwrap_or(0)
+    }
+
+    fn number(&self, key: &str) -> Option<i64> {
+        let found = self.numbers.iter().find(|(name, _)| *name == key);
+        found.map(|(_, number)| *number)
+    }
+
+    /// A process that the node had started has ended and used this.
+    pub(crate) fn child_ended(&self, usage: &ChildUsage) {
+        self.tally.child_ended(usage);
+        // The node's own span gets the sum when it ends.
+        if self.kind != SpanKind::Node {
+            self.with_details(|details| details.children.get_or_insert(ChildUsage::NONE).add(usage));
+        }
+    }
+
+    /// Whether CPU time is counted for what is polled in this scope: not for what only holds nodes.
+    #[inline]
+    fn counts_cpu(&self) -> bool {
+        !matches!(self.kind, SpanKind::Run | SpanKind::Workflow)
     }
 
     /// Changes the details; nothing happens when no spans are kept.
@@ -292,25 +329,13 @@ impl SpanScope {
         self.start
     }
 
-    /// How often the node's `exec` was attempted: once where nobody said otherwise.
-    pub(crate) fn attempts(&self) -> u32 {
-        self.attempts
-            .get()
-            .map_or(1, |attempts| attempts.load(Ordering::Relaxed).max(1))
-    }
-
     pub(crate) fn has_ended(&self) -> bool {
         self.ended.load(Ordering::Acquire)
     }
 
     /// Ends the span; later calls do nothing.
     pub(crate) fn end(&self, status: SpanStatus, finish: impl FnOnce(&mut SpanDetails)) {
-        let attributes = self.numbers.map(recorded);
-        self.end_with(
-            status,
-            attributes.as_ref().map_or(&[], |attributes| &attributes[..]),
-            finish,
-        );
+        self.end_with(status, &recorded(&self.numbers), finish);
     }
 
     /// Ends a span that came to its own end: well, unless somebody said why not.
@@ -356,6 +381,11 @@ impl SpanScope {
         let logs_dropped = self.logs_dropped();
         if logs_dropped > 0 {
             details.attributes.set(LOGS_DROPPED, logs_dropped);
+        }
+        if let Some(children) = details.children.take() {
+            for (key, figure) in children.attributes() {
+                details.attributes.set(key, figure);
+            }
         }
         details.weigh(&self.run.weight);
         let parts = SpanParts {
@@ -403,10 +433,11 @@ impl SpanScope {
 pub(crate) const LOGS_DROPPED: &str = "flowmeter.logs.dropped";
 
 /// Which step of how many, as attributes.
-pub(crate) type Numbers = [(&'static str, i64); 2];
+pub(crate) type Numbers = SmallVec<[(&'static str, i64); 3]>;
 
-fn recorded(numbers: Numbers) -> [(&'static str, RecordedValue<'static>); 2] {
-    numbers.map(|(key, number)| (key, RecordedValue::I64(number)))
+fn recorded(numbers: &Numbers) -> SmallVec<[(&'static str, RecordedValue<'static>); 3]> {
+    let recorded = |(key, number): &(&'static str, i64)| (*key, RecordedValue::I64(*number));
+    numbers.iter().map(recorded).collect()
 }
 
 /// How the end of something shows that was dropped half-way: a branch beside it failed or the run was stopped,
@@ -445,9 +476,8 @@ pub(crate) fn status_of<T>(outcome: Result<T, &NodeError>) -> (SpanStatus, Optio
 
 impl Scope for SpanScope {
     fn enter(&self, step: Step<'_>) -> Option<Arc<dyn Scope>> {
-        let attempts = self.attempts.get_or_init(Arc::default);
         if let Step::Attempt { .. } = step {
-            attempts.fetch_add(1, Ordering::Relaxed);
+            self.tally.attempt_began();
         }
         // Without spans only the items of a batch are to be seen: they are counted.
         if !self.run.keeps_spans && !matches!(step, Step::BatchItem { .. }) {
@@ -456,25 +486,35 @@ impl Scope for SpanScope {
         let mut details = Box::<SpanDetails>::default();
         let (kind, operation, numbers) = match step {
             Step::Attempt { number, attempts_max } => {
-                let numbers = [
+                let numbers = smallvec![
                     ("attempt.number", i64::from(number)),
                     ("attempt.max", i64::from(attempts_max)),
                 ];
                 (SpanKind::Attempt, SmolStr::new_static("attempt"), numbers)
             }
-            Step::BatchItem { index, count, item } => {
+            Step::BatchItem {
+                index,
+                count,
+                item,
+                ready_since,
+            } => {
                 if self.run.keeps_content {
                     details.params = Some(Arc::clone(item));
                 }
                 let whole = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
-                let numbers = [("batch.index", whole(index)), ("batch.count", whole(count))];
+                let queue_ns = self.run.ns_between(ready_since, Ticks::now());
+                let numbers = smallvec![
+                    ("batch.index", whole(index)),
+                    ("batch.count", whole(count)),
+                    (names::BATCH_QUEUE_NS, i64::try_from(queue_ns).unwrap_or(i64::MAX)),
+                ];
                 (SpanKind::BatchItem, SmolStr::new_static("batch.item"), numbers)
             }
             Step::Iteration {
                 number,
                 iterations_max,
             } => {
-                let numbers = [
+                let numbers: Numbers = smallvec![
                     ("loop.iteration", i64::from(number)),
                     ("loop.max", i64::from(iterations_max)),
                 ];
@@ -485,27 +525,50 @@ impl Scope for SpanScope {
                 )
             }
         };
-        let mut inside = self.open_inside(kind, operation, Some(numbers), Some(details));
-        if let Some(inside) = Arc::get_mut(&mut inside) {
-            inside.attempts = OnceLock::from(Arc::clone(attempts));
-        }
-        Some(inside)
+        Some(self.open_inside(kind, operation, numbers, Some(details)))
     }
 
     fn leave(&self, outcome: Result<(), &NodeError>) {
         let (status, error) = status_of(outcome);
         if self.kind == SpanKind::BatchItem {
-            self.run.collector.batch_item_ended(
-                &self.node_path,
-                self.batch_count(),
-                status != SpanStatus::Ok,
-            );
+            let item = ItemSample {
+                failed: status != SpanStatus::Ok,
+                queue_ns: self
+                    .number(names::BATCH_QUEUE_NS)
+                    .and_then(|ns| u64::try_from(ns).ok()),
+            };
+            self.run
+                .collector
+                .batch_item_ended(&self.node_path, self.batch_count(), &item);
         }
         self.end(status, |details| details.error = error);
     }
 
+    fn ready(&self) -> Option<Pin<Box<dyn Future<Output = ()> + Send>>> {
+        self.run
+            .is_pressed()
+            .then(|| -> Pin<Box<dyn Future<Output = ()> + Send>> {
+                let run = Arc::clone(&self.run);
+                Box::pin(async move { run.relieve_pressure().await })
+            })
+    }
+
     fn abandon(&self) {
         self.end_unseen();
+    }
+
+    #[inline]
+    fn poll_began(&self) {
+        if self.counts_cpu() {
+            poll_began(&self.tally);
+        }
+    }
+
+    #[inline]
+    fn poll_ended(&self) {
+        if self.counts_cpu() {
+            poll_ended(&self.tally);
+        }
     }
 
     fn as_any(&self) -> &dyn Any {

@@ -9,11 +9,17 @@ use async_trait::async_trait;
 use flowmeter_engine::{Action, InScope, Journal, Node, NodeContext, NodeError, RetryPolicy, Ticks};
 use flowmeter_model::{SpanError, SpanKind, SpanStatus};
 use serde_json::Value;
+use smallvec::SmallVec;
 use smol_str::{SmolStr, format_smolstr};
 
+use crate::aggregate::NodeSample;
 use crate::details::SpanDetails;
+use crate::performance::{MemoryChange, MemoryMark, names};
 use crate::recorder::RecordedValue;
 use crate::scope::{SpanOpening, SpanScope, status_of, unseen_end};
+
+/// The shortest time in which the memory of a node is told.
+const MEMORY_TIME_MIN_NS: u64 = 1_000_000;
 
 /// What a traced node is.
 #[derive(Clone, Debug)]
@@ -108,8 +114,10 @@ impl<N: Node> Traced<N> {
             attributes: &attributes,
             details,
             step: None,
+            tally: Arc::default(),
         };
         let span = SpanScope::open(run, Some(scope.innermost_id()), opening);
+        let memory_before = run.memory.look(span.start());
         if is_node {
             run.collector.node_started(span.span_id, &span.node_path);
         }
@@ -125,6 +133,7 @@ impl<N: Node> Traced<N> {
             journal,
             description,
             is_node,
+            memory_before,
         };
         let current = inside.scope().cloned();
         let outcome = InScope::new(current, self.node.run(&inside)).await;
@@ -156,6 +165,7 @@ struct Ending<'a> {
     journal: Option<Journal>,
     description: &'a NodeDescription,
     is_node: bool,
+    memory_before: Option<MemoryMark>,
 }
 
 impl Ending<'_> {
@@ -165,37 +175,55 @@ impl Ending<'_> {
 
     fn end(&mut self, status: SpanStatus, error: Option<SpanError>) {
         let span = &self.span;
-        let attempts = span.attempts();
+        let [first, second] = self.description.attributes();
+        let mut attributes: SmallVec<[(&'static str, RecordedValue<'_>); 6]> = SmallVec::new();
+        attributes.push(first);
+        let mut children = None;
         if self.is_node {
-            let ticks = Ticks::now().to_raw().saturating_sub(span.start().to_raw());
-            let node_type = &self.description.node_type;
-            span.run.collector.node_ended(
-                span.span_id,
-                &span.node_path,
-                node_type,
-                ticks,
-                u64::from(attempts),
-                status,
-            );
+            let tally = &span.tally;
+            let now = Ticks::now();
+            let sample = NodeSample {
+                failed: status != SpanStatus::Ok,
+                attempts: u64::from(tally.attempts()),
+                duration_ns: Some(now.to_raw().saturating_sub(span.start().to_raw())),
+                cpu_ns: tally.cpu_ns(span.run.ns_per_tick()),
+                memory: self.memory_since(now),
+                children: tally.children(),
+                ..NodeSample::new(&span.node_path, &self.description.node_type)
+            };
+            span.run.collector.node_ended(span.span_id, &sample);
+            children = sample.children;
+            let whole = |figure: u64| RecordedValue::I64(i64::try_from(figure).unwrap_or(i64::MAX));
+            attributes.push(second);
+            attributes.push((names::NODE_ATTEMPTS, whole(sample.attempts)));
+            if let Some(cpu_ns) = sample.cpu_ns {
+                attributes.push((names::NODE_CPU_NS, whole(cpu_ns)));
+            }
+            if let Some(memory) = sample.memory {
+                attributes.push((
+                    names::MEMORY_CHANGE_BYTES,
+                    RecordedValue::I64(memory.change_bytes),
+                ));
+                attributes.push((names::MEMORY_PEAK_BYTES, whole(memory.peak_bytes)));
+            }
         }
         let mutations = self.journal.take().map(Journal::finish).unwrap_or_default();
-        let [first, second] = self.description.attributes();
-        let with_attempts = [
-            first,
-            second,
-            ("node.attempts", RecordedValue::I64(i64::from(attempts))),
-        ];
-        let attributes = if self.is_node {
-            &with_attempts[..]
-        } else {
-            &with_attempts[..1]
-        };
-        span.end_with(status, attributes, |details| {
+        span.end_with(status, &attributes, |details| {
             details.mutations = mutations;
+            details.children = children;
             if details.error.is_none() {
                 details.error = error;
             }
         });
+    }
+
+    /// How the memory of the process went while the node ran. In a short time it cannot be told.
+    fn memory_since(&self, now: Ticks) -> Option<MemoryChange> {
+        let span = &self.span;
+        if span.run.ns_between(span.start(), now) < MEMORY_TIME_MIN_NS {
+            return None;
+        }
+        span.run.memory.since(self.memory_before?, now)
     }
 }
 

@@ -4,13 +4,13 @@
 
 use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
-use std::io::{self, ErrorKind, IsTerminal, Read, Write};
+use std::io::{self, ErrorKind, IsTerminal, Read};
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use flowmeter::{
-    Block, EventFormat, EventFormatter, EventFormatterConfig, EventProblem, FormatError, FormatStep,
-    HumanStyle, LineBlocks,
+    EventFormat, EventFormatterConfig, EventProblem, FormatError, FormatEventsError, FormatWatch, HumanStyle,
+    format_events,
 };
 use flowmeter_model::{Attributes, Clock, SystemClock};
 
@@ -60,48 +60,54 @@ pub(super) fn run(args: &FormatArgs, output: &Output) -> Result<Exit> {
         scratch: tempfile::tempfile,
         ..EventFormatterConfig::new(format)
     };
-    let mut problems = Problems {
-        file: args.file.display().to_string(),
+    let file = args.file.display().to_string();
+    let watch = Watch {
+        file: file.clone(),
         shown: 0,
-        output,
-        line: &line,
+        output: *output,
+        line: line.clone(),
     };
-    let mut work = Ok(Worked::default());
-    output.write(|out| {
-        work = format_all(config, source.reader, out, &mut problems, &line);
-        match &mut work {
-            Err(Failed::Output(error)) => Err(std::mem::replace(error, ErrorKind::Other.into())),
-            _ => Ok(()),
-        }
-    })?;
+    let formatted = format_events(config, source.reader, Box::new(io::stdout()), Box::new(watch));
     line.clear();
-    match work {
-        Ok(worked) => {
-            problems.tell_rest(worked.problem_count);
-            if worked.problem_count > 0 {
-                return Ok(Exit::Flawed);
+    match formatted {
+        Ok(outcome) if outcome.problem_count > 0 => {
+            if outcome.problem_count > PROBLEMS_SHOWN_MAX {
+                output.say(&format!(
+                    "… and {} more",
+                    outcome.problem_count - PROBLEMS_SHOWN_MAX
+                ));
             }
-            if worked.events == 0 {
-                output.note(&format!("note: there are no events in {}", problems.file));
+            Ok(Exit::Flawed)
+        }
+        Ok(outcome) => {
+            if outcome.events == 0 {
+                output.note(&format!("note: there are no events in {file}"));
             }
             Ok(Exit::Success)
         }
-        Err(Failed::IsTrace) => Err(BadUsage(format!(
-            "{file} is a saved trace, not a file of event lines; `flowmeter show {file}` shows it",
-            file = problems.file
+        Err(FormatEventsError::Format(FormatError::IsTrace)) => Err(BadUsage(format!(
+            "{file} is a saved trace, not a file of event lines; `flowmeter show {file}` shows it"
         ))
         .into()),
-        Err(Failed::Input(error)) => {
-            Err(anyhow::Error::new(error).context(format!("{} cannot be read any further", problems.file)))
-        }
         // The reader has gone away, which is no failure.
-        Err(Failed::Output(_)) => Ok(Exit::Success),
+        Err(FormatEventsError::Format(FormatError::Output(error)))
+            if error.kind() == ErrorKind::BrokenPipe =>
+        {
+            Ok(Exit::Success)
+        }
+        Err(FormatEventsError::Format(FormatError::Output(error))) => {
+            Err(anyhow::Error::new(error).context("standard output cannot be written"))
+        }
+        Err(FormatEventsError::Input(error)) => {
+            Err(anyhow::Error::new(error).context(format!("{file} cannot be read any further")))
+        }
+        Err(error) => Err(error.into()),
     }
 }
 
 /// Where events come from.
 struct Source {
-    reader: Box<dyn Read>,
+    reader: Box<dyn Read + Send>,
     /// How many there are to be read; `None` where nobody knows, as of a pipe.
     bytes: Option<u64>,
 }
@@ -111,7 +117,7 @@ fn open(path: &Path) -> Result<Source> {
         let stdin = io::stdin();
         let bytes = size_of_stdin();
         return Ok(Source {
-            reader: Box::new(stdin.lock()),
+            reader: Box::new(stdin),
             bytes,
         });
     }
@@ -143,63 +149,16 @@ fn size_of_stdin() -> Option<u64> {
     found.is_file().then_some(found.len())
 }
 
-#[derive(Default)]
-struct Worked {
-    events: u64,
-    problem_count: u64,
-}
-
-enum Failed {
-    Input(io::Error),
-    Output(io::Error),
-    IsTrace,
-}
-
-impl From<FormatError> for Failed {
-    fn from(error: FormatError) -> Self {
-        match error {
-            FormatError::Output(error) => Self::Output(error),
-            FormatError::IsTrace => Self::IsTrace,
-        }
-    }
-}
-
-fn format_all(
-    config: EventFormatterConfig,
-    reader: Box<dyn Read>,
-    out: &mut dyn Write,
-    problems: &mut Problems<'_>,
-    line: &BytesLine,
-) -> Result<Worked, Failed> {
-    let mut formatter = EventFormatter::new(config, out);
-    let mut blocks = LineBlocks::new(reader);
-    let mut block = Block::default();
-    while blocks.next_block(&mut block).map_err(Failed::Input)? {
-        let step = formatter.take_block(&block)?;
-        problems.tell(&formatter.take_problems());
-        line.update(blocks.read_bytes());
-        if step == FormatStep::Stop {
-            break;
-        }
-    }
-    let (outcome, _) = formatter.finish()?;
-    problems.tell(&outcome.problems);
-    Ok(Worked {
-        events: outcome.events,
-        problem_count: outcome.problem_count,
-    })
-}
-
 /// What is wrong with the lines, on its way to standard error.
-struct Problems<'a> {
+struct Watch {
     file: String,
     shown: u64,
-    output: &'a Output,
-    line: &'a BytesLine,
+    output: Output,
+    line: BytesLine,
 }
 
-impl Problems<'_> {
-    fn tell(&mut self, found: &[EventProblem]) {
+impl FormatWatch for Watch {
+    fn problems(&mut self, found: &[EventProblem]) {
         for problem in found {
             if self.shown < PROBLEMS_SHOWN_MAX {
                 self.shown += 1;
@@ -209,9 +168,7 @@ impl Problems<'_> {
         }
     }
 
-    fn tell_rest(&self, count: u64) {
-        if count > self.shown {
-            self.output.say(&format!("… and {} more", count - self.shown));
-        }
+    fn read(&mut self, bytes: u64) {
+        self.line.update(bytes);
     }
 }

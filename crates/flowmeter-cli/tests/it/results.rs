@@ -57,18 +57,34 @@ fn the_json_has_the_agreed_shape() {
               },
               "cost_usd": 0.014,
               "cost_status": "priced",
+              "llm_error_rate": 0.0,
+              "llm_durations_ms": "<measured>",
+              "time_to_first_token_ms": "<measured>",
               "success_rate": 1.0,
+              "error_rate": 0.0,
+              "error_count": 0,
               "node_timings": {
                 "read": "<ms>",
                 "ask": "<ms>"
               },
+              "node_durations": "<measured>",
+              "node_counts": {
+                "read-file": 1,
+                "llm": 1
+              },
+              "cpu_time_ms": "<measured>",
+              "memory_usage": "<measured>",
+              "throughput": "<measured>",
               "nodes": {
                 "read": {
                   "type": "read-file",
                   "runs": 1,
                   "attempts": 1,
                   "failures": 0,
-                  "duration_ms": "<ms>"
+                  "duration_ms": "<ms>",
+                  "error_rate": 0.0,
+                  "durations_ms": "<measured>",
+                  "cpu_time_ms": "<measured>"
                 },
                 "ask": {
                   "type": "llm",
@@ -76,6 +92,9 @@ fn the_json_has_the_agreed_shape() {
                   "attempts": 1,
                   "failures": 0,
                   "duration_ms": "<ms>",
+                  "error_rate": 0.0,
+                  "durations_ms": "<measured>",
+                  "cpu_time_ms": "<measured>",
                   "llm_calls": 1,
                   "tokens": {
                     "input": 100,
@@ -95,7 +114,10 @@ fn the_json_has_the_agreed_shape() {
                     "total": 120
                   },
                   "cost_usd": 0.014,
-                  "cost_status": "priced"
+                  "cost_status": "priced",
+                  "llm_error_rate": 0.0,
+                  "llm_durations_ms": "<measured>",
+                  "time_to_first_token_ms": "<measured>"
                 }
               }
             },

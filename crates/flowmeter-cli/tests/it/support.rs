@@ -158,6 +158,8 @@ pub(crate) fn steady(value: &Value) -> Value {
     match value {
         Value::Object(members) => members
             .iter()
+            // Told only of nodes that took a while.
+            .filter(|(key, _)| !key.starts_with("process_memory_") && !key.starts_with("process.memory."))
             .map(|(key, member)| {
                 let steady = match key.as_str() {
                     "duration_ms" if member.is_number() => "<ms>".into(),
@@ -172,6 +174,28 @@ pub(crate) fn steady(value: &Value) -> Value {
                             )
                         })
                         .collect(),
+                    // What was measured: there, whatever it is.
+                    "durations_ms"
+                    | "llm_durations_ms"
+                    | "time_to_first_token_ms"
+                    | "node_durations"
+                    | "queue_time_ms"
+                    | "memory_usage"
+                    | "throughput"
+                        if member.is_object() =>
+                    {
+                        "<measured>".into()
+                    }
+                    "cpu_time_ms"
+                    | "child_cpu_time_ms"
+                    | "node.cpu_ns"
+                    | "batch.queue_ns"
+                    | "process.child.cpu.user_ns"
+                    | "process.child.cpu.system_ns"
+                        if member.is_number() =>
+                    {
+                        "<measured>".into()
+                    }
                     "trace_id" => "<id>".into(),
                     "trace_file" => "<file>".into(),
                     _ => steady(member),

@@ -195,7 +195,9 @@ impl Scope for Watcher {
     fn enter(&self, step: Step<'_>) -> Option<Arc<dyn Scope>> {
         let step = match step {
             Step::Attempt { number, attempts_max } => format!("attempt {number}/{attempts_max}"),
-            Step::BatchItem { index, count, item } => format!("item {index}/{count} = {item}"),
+            Step::BatchItem {
+                index, count, item, ..
+            } => format!("item {index}/{count} = {item}"),
             Step::Iteration {
                 number,
                 iterations_max,

@@ -3,39 +3,24 @@
 //! The wait is ours and not the runtime's, which collects a child without asking what it used. Whoever drops a
 //! child that is still running kills it with its whole group; nobody stays behind, not even as a zombie.
 
+use std::fmt::Display;
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
+use flowmeter::{ChildMemory, ChildUsage};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process_group, waitpid};
 use tokio::process::{ChildStderr, ChildStdin, ChildStdout};
 use wait4::{ResUse, Wait4};
 
 /// How long a killed process may take to be gone before its resources stay unknown.
 const DEATH_WAIT: Duration = Duration::from_millis(200);
+/// The first look at a child's memory, and the longest time between two.
+const LOOK_FIRST: Duration = Duration::from_millis(2);
+const LOOK_LONGEST: Duration = Duration::from_millis(100);
 /// By how much the system's count of our own memory may be late.
 const FLOOR_BLUR_BYTES: u64 = 1 << 20;
-
-/// What a process used, and with it the processes that it started and waited for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct ChildUsage {
-    /// CPU time in its own code.
-    pub(super) cpu_user: Duration,
-    /// CPU time in the system on its behalf.
-    pub(super) cpu_system: Duration,
-    /// The most memory that one of the processes held.
-    pub(super) memory_max: ChildMemory,
-}
-
-/// The most memory that a process held, as far as it can be told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ChildMemory {
-    /// This many bytes.
-    Bytes(u64),
-    /// No more than this: between its start and its own program it counts as large as this program.
-    AtMost(u64),
-}
 
 /// A process that was started.
 pub(super) struct Child {
@@ -44,6 +29,8 @@ pub(super) struct Child {
     group: Option<Pid>,
     /// Our own size when it was started.
     memory_floor: u64,
+    /// The most that it was seen to hold while it ran.
+    memory_seen: Option<u64>,
     ended: Option<(ExitStatus, ChildUsage)>,
     spares_family: bool,
 }
@@ -56,7 +43,8 @@ impl Child {
         Ok(Self {
             process,
             group,
-            memory_floor: own_memory_max_bytes(),
+            memory_floor: memory_max_bytes("self").unwrap_or(0),
+            memory_seen: None,
             ended: None,
             spares_family: false,
         })
@@ -80,11 +68,18 @@ impl Child {
     }
 
     async fn wait_for(&mut self, mut signs: Signs) -> io::Result<(ExitStatus, ChildUsage)> {
+        let mut until_look = LOOK_FIRST;
         loop {
             if let Some(ended) = self.try_wait()? {
                 return Ok(ended);
             }
-            signs.next().await?;
+            match tokio::time::timeout(until_look, signs.next()).await {
+                Ok(sign) => sign?,
+                Err(_) => {
+                    self.memory_seen = memory_max_bytes(self.process.id()).or(self.memory_seen);
+                    until_look = (until_look * 2).min(LOOK_LONGEST);
+                }
+            }
         }
     }
 
@@ -102,13 +97,14 @@ impl Child {
 
     fn usage(&self, end: &ResUse) -> ChildUsage {
         let bytes = end.rusage.maxrss;
+        let is_its_own = bytes > self.memory_floor.saturating_add(FLOOR_BLUR_BYTES);
         ChildUsage {
             cpu_user: end.rusage.utime,
             cpu_system: end.rusage.stime,
-            memory_max: if bytes > self.memory_floor.saturating_add(FLOOR_BLUR_BYTES) {
-                ChildMemory::Bytes(bytes)
-            } else {
-                ChildMemory::AtMost(bytes)
+            memory_max: match self.memory_seen {
+                _ if is_its_own => ChildMemory::Bytes(bytes),
+                Some(seen) => ChildMemory::Bytes(seen.min(bytes)),
+                None => ChildMemory::AtMost(bytes),
             },
         }
     }
@@ -208,13 +204,14 @@ impl Signs {
     }
 }
 
-/// The most memory that this program held so far: a new process counts as that large until it runs its own
-/// program (Linux: `exec` takes the old size over as the first maximum). 0 where the system does not say.
-fn own_memory_max_bytes() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kibibytes = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
-    kibibytes.unwrap_or(0).saturating_mul(1024)
+/// The most memory that a process held so far; `None` where the system does not say. For a child that has ended the
+/// system has a figure too, but that begins with our own: a new process counts as large as the one that started it
+/// until it runs its own program (Linux takes the old size over as the first maximum when it does).
+fn memory_max_bytes(process: impl Display) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kibibytes: u64 = line.split_whitespace().next()?.parse().ok()?;
+    Some(kibibytes.saturating_mul(1024))
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use flowmeter_engine::NodeError;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::ChildStdin;
 
-use super::child::{Child, ChildMemory, ChildUsage};
+use super::child::Child;
 
 /// The most that is kept of each output, in bytes.
 const OUTPUT_MAX: usize = 100 * 1024 * 1024;
@@ -96,7 +96,7 @@ pub(super) async fn run(
     let worked = tokio::time::timeout(limit, work).await;
     match worked {
         Ok(Ok(((), stdout, stderr, (status, usage)))) => {
-            record(span, &usage);
+            span.child_ended(&usage);
             // What the command put into the background on purpose, with its outputs elsewhere, may live on.
             child.spare_family();
             Ok(Finished {
@@ -113,21 +113,10 @@ pub(super) async fn run(
                 _ => (ProcessProblem::TimedOut, child.kill().await),
             };
             if let Some(usage) = usage {
-                record(span, &usage);
+                span.child_ended(&usage);
             }
             Err(problem)
         }
-    }
-}
-
-fn record(span: CurrentSpan<'_>, usage: &ChildUsage) {
-    let nanoseconds = |time: Duration| i64::try_from(time.as_nanos()).unwrap_or(i64::MAX);
-    let bytes = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
-    span.set("process.child.cpu.user_ns", nanoseconds(usage.cpu_user));
-    span.set("process.child.cpu.system_ns", nanoseconds(usage.cpu_system));
-    match usage.memory_max {
-        ChildMemory::Bytes(max) => span.set("process.child.memory.max_bytes", bytes(max)),
-        ChildMemory::AtMost(max) => span.set("process.child.memory.at_most_bytes", bytes(max)),
     }
 }
 

@@ -13,6 +13,8 @@ const EXACT_MAX: usize = 32;
 const RELATIVE_ERROR: f64 = 0.01;
 /// Bins of a sketch: with the error above, enough for durations from 1 ns to 18 years beside each other.
 const BINS_MAX: u32 = 2_048;
+/// Bytes of a sketch without its bins.
+const FIXED_BYTES: usize = size_of::<DDSketch>();
 /// The smallest duration that is told from zero, in units.
 const UNIT_MIN: f64 = 0.5;
 
@@ -35,13 +37,111 @@ impl SketchBudget {
     }
 }
 
-/// What is kept for percentiles.
+/// What is kept of durations for their percentiles.
 #[derive(Clone)]
-enum Spread {
+pub(crate) enum Spread {
     Exact(SmallVec<[u64; 4]>),
     Sketch(Box<DDSketch>),
     /// The budget was spent.
     Unknown,
+}
+
+impl Default for Spread {
+    fn default() -> Self {
+        Self::Exact(SmallVec::new())
+    }
+}
+
+impl Spread {
+    /// Adds a duration. Returns what cannot be kept here: all of it when the budget is spent, from then on each
+    /// duration.
+    #[inline]
+    fn add(&mut self, duration: u64, budget: &mut SketchBudget) -> Option<Self> {
+        match self {
+            Self::Exact(durations) if durations.len() < EXACT_MAX => {
+                durations.push(duration);
+                None
+            }
+            Self::Exact(_) => self.add_to_new_sketch(duration, budget),
+            Self::Sketch(sketch) => {
+                let before = sketch.length();
+                sketch.add(duration as f64);
+                if sketch.length() == before {
+                    return None;
+                }
+                let grown = (sketch.length() - before) * size_of::<u64>();
+                (!budget.take(grown)).then(|| {
+                    budget.bytes_left += FIXED_BYTES + before * size_of::<u64>();
+                    std::mem::replace(self, Self::Unknown)
+                })
+            }
+            Self::Unknown => Some(Self::Exact(SmallVec::from_slice(&[duration]))),
+        }
+    }
+
+    #[cold]
+    fn add_to_new_sketch(&mut self, duration: u64, budget: &mut SketchBudget) -> Option<Self> {
+        let mut sketch = self.to_sketch()?;
+        sketch.add(duration as f64);
+        let fits = budget.take(bytes_of(&sketch));
+        *self = Self::Sketch(sketch);
+        (!fits).then(|| std::mem::replace(self, Self::Unknown))
+    }
+
+    fn to_sketch(&self) -> Option<Box<DDSketch>> {
+        match self {
+            Self::Exact(durations) => {
+                let mut sketch = Box::new(DDSketch::new(Config::new(RELATIVE_ERROR, BINS_MAX, UNIT_MIN)));
+                for duration in durations {
+                    sketch.add(*duration as f64);
+                }
+                Some(sketch)
+            }
+            Self::Sketch(sketch) => Some(sketch.clone()),
+            Self::Unknown => None,
+        }
+    }
+
+    pub(crate) fn merge(&mut self, other: &Self, budget: &mut SketchBudget) {
+        if let Self::Exact(durations) = other {
+            for duration in durations {
+                self.add(*duration, budget);
+            }
+            return;
+        }
+        let before = match self {
+            Self::Sketch(sketch) => bytes_of(sketch),
+            _ => 0,
+        };
+        let merged = match (self.to_sketch(), other) {
+            (Some(mut sketch), Self::Sketch(theirs)) => sketch.merge(theirs).is_ok().then_some(sketch),
+            _ => None,
+        };
+        *self = match merged {
+            Some(sketch) if budget.take(bytes_of(&sketch).saturating_sub(before)) => Self::Sketch(sketch),
+            _ => {
+                budget.bytes_left += before;
+                Self::Unknown
+            }
+        };
+    }
+
+    /// The duration that is the first in ascending order which at least this share of all do not exceed.
+    fn percentile(&self, share: f64) -> Option<f64> {
+        match self {
+            Self::Exact(durations) => {
+                let mut sorted = durations.clone();
+                sorted.sort_unstable();
+                let rank = rank_of(share, sorted.len() as u64)?;
+                sorted.get(usize::try_from(rank).ok()?).map(|units| *units as f64)
+            }
+            Self::Sketch(sketch) => {
+                let count = sketch.count() as u64;
+                sketch.quantile(position_of(rank_of(share, count)?, count)).ok()?
+            }
+            Self::Unknown => None,
+        }
+    }
 }
 
 /// Durations in one unit, nanoseconds or ticks, added up one by one.
@@ -61,124 +161,67 @@ impl Default for Durations {
             sum: 0,
             min: u64::MAX,
             max: 0,
-            spread: Spread::Exact(SmallVec::new()),
+            spread: Spread::default(),
         }
     }
 }
 
 impl Durations {
-    pub(crate) fn add(&mut self, duration: u64, budget: &mut SketchBudget) {
+    /// Adds a duration. Returns what cannot be kept for percentiles: see [`Spread::add`].
+    #[inline]
+    pub(crate) fn add(&mut self, duration: u64, budget: &mut SketchBudget) -> Option<Spread> {
         self.count += 1;
         self.sum += u128::from(duration);
         self.min = self.min.min(duration);
         self.max = self.max.max(duration);
-        match &mut self.spread {
-            Spread::Exact(durations) if durations.len() < EXACT_MAX => durations.push(duration),
-            Spread::Exact(durations) => {
-                let mut sketch = Box::new(new_sketch());
-                for duration in durations.iter() {
-                    sketch.add(*duration as f64);
-                }
-                sketch.add(duration as f64);
-                let bytes = bytes_of(&sketch);
-                self.spread = if budget.take(bytes) {
-                    Spread::Sketch(sketch)
-                } else {
-                    Spread::Unknown
-                };
-            }
-            Spread::Sketch(sketch) => {
-                let before = bytes_of(sketch);
-                sketch.add(duration as f64);
-                let grown = bytes_of(sketch) - before;
-                if grown > 0 && !budget.take(grown) {
-                    self.forget_spread(before, budget);
-                }
-            }
-            Spread::Unknown => {}
-        }
+        self.spread.add(duration, budget)
     }
 
     pub(crate) fn merge(&mut self, other: &Self, budget: &mut SketchBudget) {
-        // One by one, they count themselves.
-        if let Spread::Exact(durations) = &other.spread {
-            for duration in durations {
-                self.add(*duration, budget);
-            }
-            return;
-        }
-        let (count, sum) = (self.count + other.count, self.sum + other.sum);
-        let (min, max) = (self.min.min(other.min), self.max.max(other.max));
-        let mut merged = match std::mem::replace(&mut self.spread, Spread::Unknown) {
-            Spread::Exact(durations) => {
-                let mut sketch = Box::new(new_sketch());
-                for duration in durations {
-                    sketch.add(duration as f64);
-                }
-                Some((sketch, 0))
-            }
-            Spread::Sketch(sketch) => {
-                let before = bytes_of(&sketch);
-                Some((sketch, before))
-            }
-            Spread::Unknown => None,
-        };
-        if let (Some((sketch, before)), Spread::Sketch(theirs)) = (&mut merged, &other.spread) {
-            let both = sketch.merge(theirs).is_ok();
-            let (before, after) = (*before, bytes_of(sketch));
-            if !(both && budget.take(after.saturating_sub(before))) {
-                budget.bytes_left += before;
-                merged = None;
-            }
-        } else if let Some((_, before)) = merged.take() {
-            budget.bytes_left += before;
-        }
-        self.spread = merged.map_or(Spread::Unknown, |(sketch, _)| Spread::Sketch(sketch));
-        (self.count, self.sum, self.min, self.max) = (count, sum, min, max);
+        self.merge_sums(other);
+        self.spread.merge(&other.spread, budget);
     }
 
-    fn forget_spread(&mut self, bytes: usize, budget: &mut SketchBudget) {
-        self.spread = Spread::Unknown;
-        budget.bytes_left += bytes;
+    /// The same where what `other` could not keep for percentiles comes by another way: [`Durations::merge_spread`].
+    pub(crate) fn merge_what_is_kept(&mut self, other: &Self, budget: &mut SketchBudget) {
+        self.merge_sums(other);
+        if !matches!(other.spread, Spread::Unknown) {
+            self.spread.merge(&other.spread, budget);
+        }
+    }
+
+    pub(crate) fn merge_spread(&mut self, spread: &Spread, budget: &mut SketchBudget) {
+        self.spread.merge(spread, budget);
+    }
+
+    fn merge_sums(&mut self, other: &Self) {
+        self.count += other.count;
+        self.sum += other.sum;
+        self.min = self.min.min(other.min);
+        self.max = self.max.max(other.max);
     }
 
     /// What came together; `ns_per_unit` makes nanoseconds of it.
     pub(crate) fn summary(&self, ns_per_unit: f64) -> DurationSummary {
-        let scale = |units: f64| (units * ns_per_unit).round() as u64;
         // A whole number of nanoseconds must not go through a float, which holds 53 bits.
-        let exact = |units: u64| {
+        let scale = |units: u64| {
             if ns_per_unit == 1.0 {
                 units
             } else {
-                scale(units as f64)
+                (units as f64 * ns_per_unit).round() as u64
             }
         };
         let known = self.count > 0;
-        let mut sorted = match &self.spread {
-            Spread::Exact(durations) => durations.clone(),
-            _ => SmallVec::new(),
-        };
-        sorted.sort_unstable();
-        let percentile = |share: f64| -> Option<u64> {
-            let rank = rank_of(share, self.count)?;
-            match &self.spread {
-                Spread::Exact(_) => sorted.get(usize::try_from(rank).ok()?).map(|units| exact(*units)),
-                Spread::Sketch(sketch) => {
-                    let units = sketch.quantile(position_of(rank, self.count)).ok()??;
-                    Some(scale(units.clamp(self.min as f64, self.max as f64)))
-                }
-                Spread::Unknown => None,
-            }
-        };
-        let sum_ns = match u64::try_from(self.sum) {
-            Ok(sum) => exact(sum),
-            Err(_) => scale(self.sum as f64),
+        let percentile = |share: f64| {
+            let units = self.spread.percentile(share)?.round() as u64;
+            // No percentile lies outside of what there was, whatever the sketch's error.
+            Some(scale(units.max(self.min).min(self.max)))
         };
         DurationSummary {
             count: self.count,
-            sum_ns,
-            min_ns: known.then(|| exact(self.min)),
-            max_ns: known.then(|| exact(self.max)),
+            sum_ns: scale(u64::try_from(self.sum).unwrap_or(u64::MAX)),
+            min_ns: known.then(|| scale(self.min)),
+            max_ns: known.then(|| scale(self.max)),
             p50_ns: percentile(0.5),
             p90_ns: percentile(0.9),
             p99_ns: percentile(0.99),
@@ -186,12 +229,8 @@ impl Durations {
     }
 }
 
-fn new_sketch() -> DDSketch {
-    DDSketch::new(Config::new(RELATIVE_ERROR, BINS_MAX, UNIT_MIN))
-}
-
 fn bytes_of(sketch: &DDSketch) -> usize {
-    size_of::<DDSketch>() + sketch.length() * size_of::<u64>()
+    FIXED_BYTES + sketch.length() * size_of::<u64>()
 }
 
 /// Which of `count` durations in ascending order, from 0, is the percentile: the first that at least `share`
@@ -233,23 +272,6 @@ impl DurationSummary {
     #[must_use]
     pub fn avg_ns(&self) -> Option<f64> {
         (self.count > 0).then(|| self.sum_ns as f64 / self.count as f64)
-    }
-
-    /// `min`, `max`, `sum`, `count`, `avg`, `p50`, `p90`, `p99`; times in units of `ns_per_unit` nanoseconds, null
-    /// where unknown.
-    pub(crate) fn to_json(self, ns_per_unit: f64) -> serde_json::Value {
-        let scaled = |ns: Option<f64>| ns.map(|ns| ns / ns_per_unit);
-        let whole = |ns: Option<u64>| scaled(ns.map(|ns| ns as f64));
-        serde_json::json!({
-            "min": whole(self.min_ns),
-            "max": whole(self.max_ns),
-            "sum": whole((self.count > 0).then_some(self.sum_ns)),
-            "count": self.count,
-            "avg": scaled(self.avg_ns()),
-            "p50": whole(self.p50_ns),
-            "p90": whole(self.p90_ns),
-            "p99": whole(self.p99_ns),
-        })
     }
 }
 

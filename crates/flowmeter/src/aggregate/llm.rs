@@ -180,10 +180,10 @@ impl LlmCounters {
     pub(crate) fn add(&mut self, call: &LlmSample<'_>, budget: &mut SketchBudget) {
         self.totals.add(call);
         if let Some(duration_ns) = call.duration_ns {
-            self.durations.add(duration_ns, budget);
+            let _ = self.durations.add(duration_ns, budget);
         }
         if let Some(waited_ns) = call.time_to_first_token_ns {
-            self.first_tokens.add(waited_ns, budget);
+            let _ = self.first_tokens.add(waited_ns, budget);
         }
     }
 
@@ -196,10 +196,21 @@ impl LlmCounters {
     pub(crate) fn summary(&self) -> ModelMetrics {
         ModelMetrics {
             llm: self.totals.clone(),
-            durations: self.durations.summary(1.0),
-            time_to_first_token: self.first_tokens.summary(1.0),
+            timings: LlmTimings {
+                durations: self.durations.summary(1.0),
+                time_to_first_token: self.first_tokens.summary(1.0),
+            },
         }
     }
+}
+
+/// How long LLM calls took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LlmTimings {
+    /// From request to the end of the answer.
+    pub durations: DurationSummary,
+    /// From request to the first piece of a streamed answer.
+    pub time_to_first_token: DurationSummary,
 }
 
 /// What the LLM calls to one model, or of a whole run, came to.
@@ -207,8 +218,6 @@ impl LlmCounters {
 pub struct ModelMetrics {
     /// Calls, tokens and cost.
     pub llm: LlmTotals,
-    /// How long the calls took.
-    pub durations: DurationSummary,
-    /// How long streamed answers let wait for their first piece.
-    pub time_to_first_token: DurationSummary,
+    /// How long they took.
+    pub timings: LlmTimings,
 }

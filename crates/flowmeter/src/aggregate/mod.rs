@@ -8,16 +8,19 @@ mod durations;
 mod llm;
 mod named;
 mod nodes;
-mod snapshot;
+pub(crate) mod snapshot;
 
 use flowmeter_model::TimestampNs;
 use serde_json::Value;
 
 pub use durations::DurationSummary;
-pub use llm::{LlmSample, LlmTotals, ModelMetrics};
-pub use nodes::{ItemSample, NodeMetrics, NodeSample, QueueTime, TypeMetrics};
+pub(crate) use llm::share;
+pub use llm::{LlmSample, LlmTimings, LlmTotals, ModelMetrics};
+pub use nodes::{ItemSample, NodeMetrics, NodeSample, QueueTime, Resources, TypeMetrics};
 pub use snapshot::{AggregatedMetrics, MemoryUsage, Throughput};
-pub(crate) use snapshot::{add_cost, totals_object};
+pub(crate) use snapshot::{
+    Unit, add_cost, add_node, add_resources, add_types, llm_object, object_of, success_rate,
+};
 
 use durations::SketchBudget;
 use llm::LlmCounters;
@@ -46,7 +49,7 @@ pub struct Aggregator {
     node_sketches: SketchBudget,
     type_sketches: SketchBudget,
     model_sketches: SketchBudget,
-    all: NodeCounts,
+    executions: u64,
     llm: LlmCounters,
     errors: u64,
     workflows: WorkflowTime,
@@ -71,7 +74,7 @@ impl Aggregator {
             node_sketches: SketchBudget::new(SKETCH_BYTES_MAX),
             type_sketches: SketchBudget::new(SKETCH_BYTES_MAX),
             model_sketches: SketchBudget::new(SKETCH_BYTES_MAX),
-            all: NodeCounts::default(),
+            executions: 0,
             llm: LlmCounters::default(),
             errors: 0,
             workflows: WorkflowTime::default(),
@@ -90,25 +93,51 @@ impl Aggregator {
         self.workflows.end(at);
     }
 
-    /// A node ended, well or not.
+    /// A node ended, well or not. An id that comes back with another type is another node: `id (type)`.
     pub fn node_ended(&mut self, sample: &NodeSample<'_>) {
-        self.all.add(sample);
-        let place = self.nodes.place(sample.id);
-        let node = self.nodes.at(place);
-        node.add(sample, &mut self.node_sketches);
-        // A node keeps its type, as a rule: its type need not be looked up again.
-        let type_place = match node.type_place {
-            Some(known) if node.node_type == sample.node_type => known,
-            _ => {
-                let found = self.types.place(sample.node_type);
-                if place.is_some() && node.type_place.is_none() {
-                    node.node_type = sample.node_type.into();
-                    node.type_place = Some(found);
-                }
-                found
-            }
+        self.executions += 1;
+        let Some(place) = self.node_place(sample.id, sample.node_type) else {
+            let _ = self.nodes.at(None).add(sample, &mut self.node_sketches);
+            self.types
+                .entry(sample.node_type)
+                .add(sample, &mut self.type_sketches);
+            return;
         };
-        self.types.at(type_place).add(sample, &mut self.type_sketches);
+        let node = self.nodes.at(Some(place));
+        if let Some(spilled) = node.add(sample, &mut self.node_sketches) {
+            let type_place = node.type_place.flatten();
+            self.types
+                .at(type_place)
+                .add_spilled(&spilled, &mut self.type_sketches);
+        }
+    }
+
+    /// The place of this node; `None` where the table is full.
+    #[inline]
+    fn node_place(&mut self, id: &str, node_type: &str) -> Option<u32> {
+        let place = self.nodes.place(id)?;
+        let node = self.nodes.at(Some(place));
+        if node.node_type == node_type && node.type_place.is_some() {
+            return Some(place);
+        }
+        self.typed_node_place(place, id, node_type)
+    }
+
+    #[cold]
+    fn typed_node_place(&mut self, place: u32, id: &str, node_type: &str) -> Option<u32> {
+        let is_another = self.nodes.at(Some(place)).type_place.is_some();
+        let place = if is_another {
+            self.nodes.place(&format!("{id} ({node_type})"))?
+        } else {
+            place
+        };
+        let type_place = self.types.place(node_type);
+        let node = self.nodes.at(Some(place));
+        if node.type_place.is_none() {
+            node.node_type = node_type.into();
+            node.type_place = Some(type_place);
+        }
+        Some(place)
     }
 
     /// An item of the batch of this node ended.
@@ -152,25 +181,18 @@ impl Aggregator {
 
     /// Adds what another aggregator has added up. Names keep the order in which they came, ours first.
     pub fn merge(&mut self, other: &Self) {
-        self.all.merge(&other.all);
-        for (id, theirs) in other.nodes.iter() {
-            let type_place = self.types.place(&theirs.node_type);
-            let place = self.nodes.place(id);
-            let node = self.nodes.at(place);
-            node.merge(theirs, &mut self.node_sketches);
-            if place.is_some() && node.type_place.is_none() && theirs.type_place.is_some() {
-                node.node_type = theirs.node_type.clone();
-                node.type_place = Some(type_place);
-            }
-        }
-        if let Some(theirs) = other.nodes.others() {
-            self.nodes.at(None).merge(theirs, &mut self.node_sketches);
-        }
+        self.executions += other.executions;
         for (name, theirs) in other.types.iter() {
             self.types.entry(name).merge(theirs, &mut self.type_sketches);
         }
         if let Some(theirs) = other.types.others() {
             self.types.at(None).merge(theirs, &mut self.type_sketches);
+        }
+        for (id, theirs) in other.nodes.iter() {
+            self.merge_node(id, theirs);
+        }
+        if let Some(theirs) = other.nodes.others() {
+            self.nodes.at(None).merge(theirs, &mut self.node_sketches);
         }
         self.llm.merge(&other.llm, &mut self.model_sketches);
         for (name, theirs) in other.models.iter() {
@@ -189,6 +211,30 @@ impl Aggregator {
         }
     }
 
+    fn merge_node(&mut self, id: &str, theirs: &NodeTotals) {
+        let place = match theirs.type_place {
+            Some(_) => self.node_place(id, &theirs.node_type),
+            None => self.nodes.place(id),
+        };
+        let node = self.nodes.at(place);
+        node.merge(theirs, &mut self.node_sketches);
+        if place.is_none() && theirs.type_place.is_some() {
+            let node_type = self.types.entry(&theirs.node_type);
+            node_type.add_node(theirs, &mut self.type_sketches);
+        }
+    }
+
+    /// The types with all their nodes, and what is beyond the table.
+    fn whole_types(&self, budget: &mut SketchBudget) -> Named<TypeTotals> {
+        let mut types = self.types.clone();
+        for (_, node) in self.nodes.iter() {
+            if let Some(place) = node.type_place {
+                types.at(place).add_node(node, budget);
+            }
+        }
+        types
+    }
+
     /// What it all came to up to now.
     #[must_use]
     pub fn snapshot(&self) -> AggregatedMetrics {
@@ -199,18 +245,24 @@ impl Aggregator {
     pub(crate) fn snapshot_of_units(&self, ns_per_unit: f64) -> AggregatedMetrics {
         let workflow_duration_ns = self.workflows.duration_ns();
         let llm = self.llm.summary();
-        let all = self.all.summary(DurationSummary::default());
-        let seconds = |ns: Option<u64>| ns.filter(|ns| *ns > 0).map(|ns| ns as f64 / 1e9);
-        let per_second = |count: u64, ns| seconds(ns).map(|seconds| count as f64 / seconds);
+        // What is made here is gone with this call.
+        let mut budget = SketchBudget::new(usize::MAX);
+        let types = self.whole_types(&mut budget);
+        let mut all = NodeCounts::default();
+        for totals in types.iter().map(|(_, totals)| totals).chain(types.others()) {
+            all.merge(totals.counts());
+        }
+        // Items may have ended while their node goes on.
+        for (_, node) in self.nodes.iter().filter(|(_, node)| node.type_place.is_none()) {
+            all.merge(node.counts());
+        }
+        let own_errors = all.own_errors();
+        let all = all.summary(DurationSummary::default());
         let window_ns = self.window.duration_ns();
         let base_ns = workflow_duration_ns.or(window_ns);
         let throughput = Throughput {
-            events_per_second: (self.window.events > 0)
-                .then(|| per_second(self.window.events, window_ns.or(base_ns)))
-                .flatten(),
-            nodes_per_second: per_second(all.runs, base_ns),
-            llm_calls_per_second: per_second(llm.llm.calls, base_ns),
-            tokens_per_second: per_second(llm.llm.total_tokens(), base_ns),
+            events_per_second: Throughput::rate(self.window.events, window_ns.or(base_ns)),
+            ..Throughput::of(&llm.llm, all.runs, base_ns)
         };
         AggregatedMetrics {
             workflow_duration_ns,
@@ -218,18 +270,33 @@ impl Aggregator {
             events: self.window.events,
             nodes_executed: all.runs,
             nodes_failed: all.failures,
-            error_count: self.errors + self.all.own_errors(),
+            error_count: self.errors + own_errors,
             llm,
             all,
             models: named(&self.models, LlmCounters::summary),
             other_models: self.models.others().map(LlmCounters::summary),
-            types: named(&self.types, |totals| totals.summary(ns_per_unit)),
-            other_types: self.types.others().map(|totals| totals.summary(ns_per_unit)),
+            other_types: types
+                .others()
+                .map(|totals| totals.clone().summary(ns_per_unit, &mut budget)),
+            types: types
+                .iter()
+                .map(|(name, totals)| (name.clone(), totals.clone().summary(ns_per_unit, &mut budget)))
+                .collect(),
             nodes: named(&self.nodes, |totals| totals.summary(ns_per_unit)),
             other_nodes: self.nodes.others().map(|totals| totals.summary(ns_per_unit)),
             memory: self.memory.clone(),
             throughput,
         }
+    }
+
+    /// The LLM calls so far.
+    pub(crate) fn llm_totals(&self) -> &LlmTotals {
+        &self.llm.totals
+    }
+
+    /// Node executions so far.
+    pub(crate) fn nodes_executed(&self) -> u64 {
+        self.executions
     }
 
     /// The snapshot as JSON: [`AggregatedMetrics::to_json`].

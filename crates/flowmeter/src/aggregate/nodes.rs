@@ -2,10 +2,12 @@
 //!
 //! A figure that nobody measured is not in its sum, and the sum of nothing is unknown.
 
+use flowmeter_model::Attributes;
 use smol_str::SmolStr;
 
-use super::durations::{DurationSummary, Durations, SketchBudget};
+use super::durations::{DurationSummary, Durations, SketchBudget, Spread};
 use super::llm::{LlmSample, LlmTotals, share};
+use crate::performance::{ChildUsage, MemoryChange, names, whole};
 
 /// One execution of a node as the aggregation sees it.
 #[derive(Clone, Debug)]
@@ -26,10 +28,10 @@ pub struct NodeSample<'a> {
     pub cpu_ns: Option<u64>,
     /// How long it was ready but had to wait for a place; `None` where it had none to wait for.
     pub queue_ns: Option<u64>,
-    /// CPU time of the processes that it started; `None` where it started none.
-    pub children_cpu_ns: Option<u64>,
-    /// The most memory that one of those processes held.
-    pub children_memory_max_bytes: Option<u64>,
+    /// How the memory of the process went meanwhile; `None` where that is unknown.
+    pub memory: Option<MemoryChange>,
+    /// What the processes used that it started; `None` where it started none.
+    pub children: Option<ChildUsage>,
 }
 
 impl<'a> NodeSample<'a> {
@@ -45,8 +47,20 @@ impl<'a> NodeSample<'a> {
             duration_ns: None,
             cpu_ns: None,
             queue_ns: None,
-            children_cpu_ns: None,
-            children_memory_max_bytes: None,
+            memory: None,
+            children: None,
+        }
+    }
+
+    /// The same with what the attributes of the node's span say of attempts, CPU, memory and processes.
+    #[must_use]
+    pub fn with_attributes(self, attributes: &Attributes) -> Self {
+        Self {
+            attempts: whole(attributes, names::NODE_ATTEMPTS).unwrap_or(self.attempts),
+            cpu_ns: whole(attributes, names::NODE_CPU_NS).or(self.cpu_ns),
+            memory: MemoryChange::of_attributes(attributes).or(self.memory),
+            children: ChildUsage::of_attributes(attributes).or(self.children),
+            ..self
         }
     }
 }
@@ -58,6 +72,17 @@ pub struct ItemSample {
     pub failed: bool,
     /// How long it was ready but had to wait for a place; `None` where unknown.
     pub queue_ns: Option<u64>,
+}
+
+impl ItemSample {
+    /// The same with what the attributes of the item's span say of its wait.
+    #[must_use]
+    pub fn with_attributes(self, attributes: &Attributes) -> Self {
+        Self {
+            queue_ns: whole(attributes, names::BATCH_QUEUE_NS).or(self.queue_ns),
+            ..self
+        }
+    }
 }
 
 /// How long something waited for a place to run.
@@ -101,8 +126,9 @@ pub(crate) struct NodeCounts {
     failures_counted: u64,
     attempts: u64,
     cpu_ns: Option<u64>,
-    children_cpu_ns: Option<u64>,
-    children_memory_max_bytes: Option<u64>,
+    memory_change_bytes: Option<i64>,
+    memory_peak_bytes: Option<u64>,
+    children: Option<ChildUsage>,
     queue: QueueTime,
 }
 
@@ -113,11 +139,20 @@ impl NodeCounts {
         self.failures_counted += u64::from(sample.failed && sample.failure_counted);
         self.attempts += sample.attempts;
         add_known(&mut self.cpu_ns, sample.cpu_ns);
-        add_known(&mut self.children_cpu_ns, sample.children_cpu_ns);
-        self.children_memory_max_bytes = self
-            .children_memory_max_bytes
-            .max(sample.children_memory_max_bytes);
+        if let Some(memory) = sample.memory {
+            self.add_memory(Some(memory.change_bytes), Some(memory.peak_bytes));
+        }
+        if let Some(children) = &sample.children {
+            self.children.get_or_insert(ChildUsage::NONE).add(children);
+        }
         self.queue.add(sample.queue_ns);
+    }
+
+    fn add_memory(&mut self, change_bytes: Option<i64>, peak_bytes: Option<u64>) {
+        if let Some(change) = change_bytes {
+            self.memory_change_bytes = Some(self.memory_change_bytes.unwrap_or(0).saturating_add(change));
+        }
+        self.memory_peak_bytes = self.memory_peak_bytes.max(peak_bytes);
     }
 
     pub(crate) fn merge(&mut self, other: &Self) {
@@ -126,10 +161,10 @@ impl NodeCounts {
         self.failures_counted += other.failures_counted;
         self.attempts += other.attempts;
         add_known(&mut self.cpu_ns, other.cpu_ns);
-        add_known(&mut self.children_cpu_ns, other.children_cpu_ns);
-        self.children_memory_max_bytes = self
-            .children_memory_max_bytes
-            .max(other.children_memory_max_bytes);
+        self.add_memory(other.memory_change_bytes, other.memory_peak_bytes);
+        if let Some(children) = &other.children {
+            self.children.get_or_insert(ChildUsage::NONE).add(children);
+        }
         self.queue.merge(&other.queue);
     }
 
@@ -144,35 +179,59 @@ impl NodeCounts {
             runs: self.runs,
             failures: self.failures,
             durations,
-            cpu_ns: self.cpu_ns,
-            children_cpu_ns: self.children_cpu_ns,
-            children_memory_max_bytes: self.children_memory_max_bytes,
-            queue: self.queue,
+            resources: Resources {
+                cpu_ns: self.cpu_ns,
+                memory_change_bytes: self.memory_change_bytes,
+                memory_peak_bytes: self.memory_peak_bytes,
+                children_cpu_ns: self.children.map(|children| children.cpu_ns()),
+                children_memory_max_bytes: self.children.and_then(|children| children.memory_max_bytes()),
+                queue: self.queue,
+            },
         }
     }
 }
 
-/// All executions of one node type.
+/// What is counted of a node type by itself: the executions of nodes that have no entry of their own, and what
+/// their own entries could not keep for percentiles. The rest is in the entries of the nodes.
 #[derive(Clone, Default)]
 pub(crate) struct TypeTotals {
     counts: NodeCounts,
     durations: Durations,
+    spilled: Spread,
 }
 
 impl TypeTotals {
     pub(crate) fn add(&mut self, sample: &NodeSample<'_>, budget: &mut SketchBudget) {
         self.counts.add(sample);
         if let Some(duration_ns) = sample.duration_ns {
-            self.durations.add(duration_ns, budget);
+            let _ = self.durations.add(duration_ns, budget);
         }
+    }
+
+    #[cold]
+    pub(crate) fn add_spilled(&mut self, spread: &Spread, budget: &mut SketchBudget) {
+        self.spilled.merge(spread, budget);
+    }
+
+    /// Adds a node of this type.
+    pub(crate) fn add_node(&mut self, node: &NodeTotals, budget: &mut SketchBudget) {
+        self.counts.merge(&node.counts);
+        self.durations.merge_what_is_kept(&node.durations, budget);
     }
 
     pub(crate) fn merge(&mut self, other: &Self, budget: &mut SketchBudget) {
         self.counts.merge(&other.counts);
         self.durations.merge(&other.durations, budget);
+        self.spilled.merge(&other.spilled, budget);
     }
 
-    pub(crate) fn summary(&self, ns_per_unit: f64) -> TypeMetrics {
+    pub(crate) fn counts(&self) -> &NodeCounts {
+        &self.counts
+    }
+
+    /// What it came to, once its nodes are added.
+    pub(crate) fn summary(mut self, ns_per_unit: f64, budget: &mut SketchBudget) -> TypeMetrics {
+        self.durations.merge_spread(&self.spilled, budget);
         self.counts.summary(self.durations.summary(ns_per_unit))
     }
 }
@@ -191,11 +250,15 @@ pub(crate) struct NodeTotals {
 }
 
 impl NodeTotals {
-    pub(crate) fn add(&mut self, sample: &NodeSample<'_>, budget: &mut SketchBudget) {
+    /// Returns what cannot be kept for percentiles.
+    #[inline]
+    pub(crate) fn add(&mut self, sample: &NodeSample<'_>, budget: &mut SketchBudget) -> Option<Spread> {
         self.counts.add(sample);
-        if let Some(duration_ns) = sample.duration_ns {
-            self.durations.add(duration_ns, budget);
-        }
+        self.durations.add(sample.duration_ns?, budget)
+    }
+
+    pub(crate) fn counts(&self) -> &NodeCounts {
+        &self.counts
     }
 
     pub(crate) fn add_item(&mut self, item: &ItemSample) {
@@ -223,10 +286,7 @@ impl NodeTotals {
         let TypeMetrics {
             runs,
             failures,
-            cpu_ns,
-            children_cpu_ns,
-            children_memory_max_bytes,
-            queue,
+            resources,
             ..
         } = self.counts.summary(durations);
         NodeMetrics {
@@ -238,13 +298,27 @@ impl NodeTotals {
             failed_items: self.failed_items,
             duration_ns: durations.sum_ns,
             durations,
-            cpu_ns,
-            children_cpu_ns,
-            children_memory_max_bytes,
-            queue,
+            resources,
             llm: self.llm.as_deref().cloned().unwrap_or_default(),
         }
     }
+}
+
+/// What one or more executions used beside time. What was not measured is unknown, not zero.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Resources {
+    /// CPU time in this process. That of a nested workflow's nodes is in that of the node around them, too.
+    pub cpu_ns: Option<u64>,
+    /// By how much the memory of the whole process changed meanwhile, added up.
+    pub memory_change_bytes: Option<i64>,
+    /// The most memory that the whole process was seen to hold meanwhile.
+    pub memory_peak_bytes: Option<u64>,
+    /// CPU time of the processes that were started; `None` where none was.
+    pub children_cpu_ns: Option<u64>,
+    /// The most memory that one of those processes held.
+    pub children_memory_max_bytes: Option<u64>,
+    /// How long items of batches were ready but waited for a place.
+    pub queue: QueueTime,
 }
 
 /// What became of one node.
@@ -266,14 +340,8 @@ pub struct NodeMetrics {
     pub duration_ns: u64,
     /// The same run by run.
     pub durations: DurationSummary,
-    /// CPU time that it took in this process, over all runs; `None` where it was not measured.
-    pub cpu_ns: Option<u64>,
-    /// CPU time of the processes that it started; `None` where it started none.
-    pub children_cpu_ns: Option<u64>,
-    /// The most memory that one of those processes held.
-    pub children_memory_max_bytes: Option<u64>,
-    /// How long items of its batches were ready but waited for a place.
-    pub queue: QueueTime,
+    /// What it used beside time.
+    pub resources: Resources,
     /// Its LLM calls.
     pub llm: LlmTotals,
 }
@@ -283,19 +351,6 @@ impl NodeMetrics {
     #[must_use]
     pub fn error_rate(&self) -> f64 {
         share(self.failures, self.runs)
-    }
-
-    /// What it has in common with a type.
-    pub(crate) fn resources(&self) -> TypeMetrics {
-        TypeMetrics {
-            runs: self.runs,
-            failures: self.failures,
-            durations: self.durations,
-            cpu_ns: self.cpu_ns,
-            children_cpu_ns: self.children_cpu_ns,
-            children_memory_max_bytes: self.children_memory_max_bytes,
-            queue: self.queue,
-        }
     }
 }
 
@@ -308,14 +363,8 @@ pub struct TypeMetrics {
     pub failures: u64,
     /// How long they took.
     pub durations: DurationSummary,
-    /// CPU time that they took in this process; `None` where it was not measured.
-    pub cpu_ns: Option<u64>,
-    /// CPU time of the processes that they started; `None` where they started none.
-    pub children_cpu_ns: Option<u64>,
-    /// The most memory that one of those processes held.
-    pub children_memory_max_bytes: Option<u64>,
-    /// How long they were ready but waited for a place.
-    pub queue: QueueTime,
+    /// What they used beside time.
+    pub resources: Resources,
 }
 
 impl TypeMetrics {

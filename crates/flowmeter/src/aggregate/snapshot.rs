@@ -7,11 +7,52 @@ use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 use smol_str::SmolStr;
 
-use super::llm::{LlmTotals, ModelMetrics, share};
-use super::nodes::{NodeMetrics, QueueTime, TypeMetrics};
+use super::durations::DurationSummary;
+use super::llm::{LlmTimings, LlmTotals, ModelMetrics, share};
+use super::nodes::{NodeMetrics, Resources, TypeMetrics};
 
 /// Nanoseconds in a second.
 const SECOND_NS: f64 = 1e9;
+
+/// The unit that times are shown in.
+#[derive(Clone, Copy)]
+pub(crate) enum Unit {
+    /// The agreed unit of aggregated metrics; names do not say it.
+    Seconds,
+    /// The unit of the run result, rounded to a thousandth; names end with it.
+    Milliseconds,
+}
+
+impl Unit {
+    fn name(self, quantity: &str) -> String {
+        match self {
+            Self::Seconds => quantity.to_owned(),
+            Self::Milliseconds => format!("{quantity}_ms"),
+        }
+    }
+
+    fn value(self, ns: f64) -> f64 {
+        match self {
+            Self::Seconds => ns / SECOND_NS,
+            Self::Milliseconds => (ns / 1e3).round() / 1e3,
+        }
+    }
+}
+
+/// `min`, `max`, `sum`, `count`, `avg`, `p50`, `p90`, `p99`; null where unknown.
+fn durations_json(durations: &DurationSummary, unit: Unit) -> Value {
+    let time = |ns: Option<u64>| ns.map(|ns| unit.value(ns as f64));
+    json!({
+        "min": time(durations.min_ns),
+        "max": time(durations.max_ns),
+        "sum": time((durations.count > 0).then_some(durations.sum_ns)),
+        "count": durations.count,
+        "avg": durations.avg_ns().map(|ns| unit.value(ns)),
+        "p50": time(durations.p50_ns),
+        "p90": time(durations.p90_ns),
+        "p99": time(durations.p99_ns),
+    })
+}
 
 /// The memory of this whole process while the run went on (resident set size): what else the process did at that
 /// time is in it.
@@ -59,6 +100,22 @@ pub struct Throughput {
 }
 
 impl Throughput {
+    /// Nodes, calls and tokens over this time.
+    pub(crate) fn of(llm: &LlmTotals, nodes: u64, duration_ns: Option<u64>) -> Self {
+        Self {
+            events_per_second: None,
+            nodes_per_second: Self::rate(nodes, duration_ns),
+            llm_calls_per_second: Self::rate(llm.calls, duration_ns),
+            tokens_per_second: Self::rate(llm.total_tokens(), duration_ns),
+        }
+    }
+
+    /// How often a second; `None` where the time is unknown or too short to measure.
+    pub(crate) fn rate(count: u64, duration_ns: Option<u64>) -> Option<f64> {
+        let duration_ns = duration_ns.filter(|duration_ns| *duration_ns > 0)?;
+        Some(count as f64 * SECOND_NS / duration_ns as f64)
+    }
+
     pub(crate) fn to_json(self) -> Value {
         let mut object = Map::new();
         if let Some(rate) = self.events_per_second {
@@ -112,7 +169,7 @@ impl AggregatedMetrics {
     /// Share of node executions that did well; 1.0 where no node ran.
     #[must_use]
     pub fn success_rate(&self) -> f64 {
-        1.0 - self.error_rate()
+        success_rate(self.nodes_executed, self.nodes_failed)
     }
 
     /// Share of node executions that failed; 0 where no node ran.
@@ -140,17 +197,17 @@ impl AggregatedMetrics {
         );
         object.insert("throughput".into(), self.throughput.to_json());
         object.insert("event_count".into(), self.events.into());
-        add_resources(&mut object, &self.all);
-        object.extend(llm_object(&self.llm));
+        add_resources(&mut object, &self.all.resources, Unit::Seconds);
+        object.extend(model_object(&self.llm));
         object.insert("nodes".into(), object_of(&self.nodes, node_object));
         if let Some(others) = &self.other_nodes {
             object.insert("other_nodes".into(), node_object(others).into());
         }
         if self.llm.llm.calls > 0 {
-            object.insert("models".into(), object_of(&self.models, llm_object));
+            object.insert("models".into(), object_of(&self.models, model_object));
         }
         if let Some(others) = &self.other_models {
-            object.insert("other_models".into(), llm_object(others).into());
+            object.insert("other_models".into(), model_object(others).into());
         }
         object.into()
     }
@@ -162,7 +219,7 @@ impl Serialize for AggregatedMetrics {
     }
 }
 
-fn object_of<M>(named: &[(SmolStr, M)], object: impl Fn(&M) -> Map<String, Value>) -> Value {
+pub(crate) fn object_of<M>(named: &[(SmolStr, M)], object: impl Fn(&M) -> Map<String, Value>) -> Value {
     let objects: Map<String, Value> = named
         .iter()
         .map(|(name, metrics)| (name.to_string(), object(metrics).into()))
@@ -170,54 +227,68 @@ fn object_of<M>(named: &[(SmolStr, M)], object: impl Fn(&M) -> Map<String, Value
     objects.into()
 }
 
-/// `node_durations` and `node_counts`, by type.
-fn add_types(
+/// `node_durations` and `node_counts`, by type; always in seconds.
+pub(crate) fn add_types(
     object: &mut Map<String, Value>,
     types: &[(SmolStr, TypeMetrics)],
     others: Option<&TypeMetrics>,
 ) {
-    let durations: Map<String, Value> = types
+    let durations = |metrics: &TypeMetrics| durations_json(&metrics.durations, Unit::Seconds);
+    let by_type: Map<String, Value> = types
         .iter()
-        .map(|(name, metrics)| (name.to_string(), metrics.durations.to_json(SECOND_NS)))
+        .map(|(name, metrics)| (name.to_string(), durations(metrics)))
         .collect();
     let counts: Map<String, Value> = types
         .iter()
         .map(|(name, metrics)| (name.to_string(), metrics.runs.into()))
         .collect();
-    object.insert("node_durations".into(), durations.into());
+    object.insert("node_durations".into(), by_type.into());
     object.insert("node_counts".into(), counts.into());
     if let Some(others) = others {
-        object.insert("other_node_durations".into(), others.durations.to_json(SECOND_NS));
+        object.insert("other_node_durations".into(), durations(others));
         object.insert("other_node_count".into(), others.runs.into());
     }
 }
 
-/// `cpu_time`, `child_cpu_time`, `child_memory_max_bytes`, `queue_time`: what is known of them.
-fn add_resources(object: &mut Map<String, Value>, metrics: &TypeMetrics) {
-    let times = [
-        ("cpu_time", metrics.cpu_ns),
-        ("child_cpu_time", metrics.children_cpu_ns),
-    ];
-    for (name, ns) in times {
-        if let Some(ns) = ns {
-            object.insert(name.into(), (ns as f64 / SECOND_NS).into());
+/// `cpu_time`, `process_memory_…`, `child_cpu_time`, `child_memory_max_bytes`, `queue_time`: what is known of them.
+pub(crate) fn add_resources(object: &mut Map<String, Value>, resources: &Resources, unit: Unit) {
+    let mut add = |name: &str, value: Option<Value>| {
+        if let Some(value) = value {
+            object.insert(name.to_owned(), value);
         }
-    }
-    if let Some(bytes) = metrics.children_memory_max_bytes {
-        object.insert("child_memory_max_bytes".into(), bytes.into());
-    }
-    if metrics.queue.count > 0 {
-        object.insert("queue_time".into(), queue_json(&metrics.queue, SECOND_NS));
-    }
+    };
+    let time = |ns: Option<u64>| ns.map(|ns| unit.value(ns as f64).into());
+    add(&unit.name("cpu_time"), time(resources.cpu_ns));
+    let change = resources.memory_change_bytes.map(Value::from);
+    add("process_memory_change_bytes", change);
+    let peak = resources.memory_peak_bytes.map(Value::from);
+    add("process_memory_peak_bytes", peak);
+    add(&unit.name("child_cpu_time"), time(resources.children_cpu_ns));
+    let child_memory = resources.children_memory_max_bytes.map(Value::from);
+    add("child_memory_max_bytes", child_memory);
+    let queue = &resources.queue;
+    let waits = || {
+        json!({
+            "sum": unit.value(queue.sum_ns as f64),
+            "max": unit.value(queue.max_ns as f64),
+            "count": queue.count,
+        })
+    };
+    add(&unit.name("queue_time"), (queue.count > 0).then(waits));
 }
 
-/// A queue time in units of this many nanoseconds.
-fn queue_json(queue: &QueueTime, ns_per_unit: f64) -> Value {
-    json!({
-        "sum": queue.sum_ns as f64 / ns_per_unit,
-        "max": queue.max_ns as f64 / ns_per_unit,
-        "count": queue.count,
-    })
+/// What the run result and the aggregated metrics both say of a node, beside counts and sums.
+pub(crate) fn add_node(object: &mut Map<String, Value>, node: &NodeMetrics, unit: Unit) {
+    object.insert("error_rate".into(), node.error_rate().into());
+    object.insert(unit.name("durations"), durations_json(&node.durations, unit));
+    if node.items > 0 {
+        object.insert("items".into(), node.items.into());
+        object.insert("failed_items".into(), node.failed_items.into());
+    }
+    add_resources(object, &node.resources, unit);
+    if node.llm.calls > 0 {
+        object.extend(totals_object(&node.llm));
+    }
 }
 
 fn node_object(node: &NodeMetrics) -> Map<String, Value> {
@@ -225,35 +296,31 @@ fn node_object(node: &NodeMetrics) -> Map<String, Value> {
     object.insert("type".into(), node.node_type.as_str().into());
     object.insert("count".into(), node.runs.into());
     object.insert("failures".into(), node.failures.into());
-    object.insert("error_rate".into(), node.error_rate().into());
-    object.insert("durations".into(), node.durations.to_json(SECOND_NS));
     if node.attempts > 0 {
         object.insert("attempts".into(), node.attempts.into());
     }
-    if node.items > 0 {
-        object.insert("items".into(), node.items.into());
-        object.insert("failed_items".into(), node.failed_items.into());
-    }
-    add_resources(&mut object, &node.resources());
-    if node.llm.calls > 0 {
-        object.extend(totals_object(&node.llm));
+    add_node(&mut object, node, Unit::Seconds);
+    object
+}
+
+/// Calls, tokens, cost, failures and durations of LLM calls.
+pub(crate) fn llm_object(totals: &LlmTotals, timings: &LlmTimings, unit: Unit) -> Map<String, Value> {
+    let mut object = totals_object(totals);
+    if totals.calls > 0 {
+        object.insert("llm_error_rate".into(), totals.error_rate().into());
+        let times = [
+            ("llm_durations", &timings.durations),
+            ("time_to_first_token", &timings.time_to_first_token),
+        ];
+        for (name, durations) in times.into_iter().filter(|(_, durations)| durations.count > 0) {
+            object.insert(unit.name(name), durations_json(durations, unit));
+        }
     }
     object
 }
 
-fn llm_object(model: &ModelMetrics) -> Map<String, Value> {
-    let mut object = totals_object(&model.llm);
-    if model.llm.calls > 0 {
-        object.insert("llm_error_rate".into(), model.llm.error_rate().into());
-        object.insert("llm_durations".into(), model.durations.to_json(SECOND_NS));
-        if model.time_to_first_token.count > 0 {
-            object.insert(
-                "time_to_first_token".into(),
-                model.time_to_first_token.to_json(SECOND_NS),
-            );
-        }
-    }
-    object
+fn model_object(model: &ModelMetrics) -> Map<String, Value> {
+    llm_object(&model.llm, &model.timings, Unit::Seconds)
 }
 
 #[derive(Serialize)]
@@ -267,6 +334,14 @@ struct TokensJson {
     cache_write: u64,
     #[serde(skip_serializing_if = "is_zero")]
     reasoning: u64,
+}
+
+/// Share of what did well; 1 of nothing.
+pub(crate) fn success_rate(runs: u64, failures: u64) -> f64 {
+    if runs == 0 {
+        return 1.0;
+    }
+    share(runs.saturating_sub(failures), runs)
 }
 
 fn is_zero(count: &u64) -> bool {

@@ -1,7 +1,10 @@
+use std::time::Duration;
+
 use expect_test::expect;
 use flowmeter_model::{Cost, CostStatus, UsdNanos};
 
 use super::*;
+use crate::performance::{ChildMemory, ChildUsage, MemoryChange};
 
 fn at(seconds: u64) -> Option<TimestampNs> {
     Some(TimestampNs(1_700_000_000_000_000_000 + seconds * 1_000_000_000))
@@ -42,8 +45,15 @@ fn the_agreed_shape() {
     );
     sums.node_ended(&NodeSample {
         cpu_ns: Some(2_000_000),
-        children_cpu_ns: Some(30_000_000),
-        children_memory_max_bytes: Some(9_000_000),
+        memory: Some(MemoryChange {
+            change_bytes: -4_096,
+            peak_bytes: 80_000_000,
+        }),
+        children: Some(ChildUsage {
+            cpu_user: Duration::from_millis(20),
+            cpu_system: Duration::from_millis(10),
+            memory_max: ChildMemory::Bytes(9_000_000),
+        }),
         queue_ns: Some(500_000_000),
         attempts: 2,
         ..failed("ask", "llm", 2_000)
@@ -102,6 +112,8 @@ fn the_agreed_shape() {
           },
           "event_count": 3,
           "cpu_time": 0.002,
+          "process_memory_change_bytes": -4096,
+          "process_memory_peak_bytes": 80000000,
           "child_cpu_time": 0.03,
           "child_memory_max_bytes": 9000000,
           "queue_time": {
@@ -159,6 +171,7 @@ fn the_agreed_shape() {
               "type": "llm",
               "count": 1,
               "failures": 1,
+              "attempts": 2,
               "error_rate": 1.0,
               "durations": {
                 "min": 2.0,
@@ -170,8 +183,9 @@ fn the_agreed_shape() {
                 "p90": 2.0,
                 "p99": 2.0
               },
-              "attempts": 2,
               "cpu_time": 0.002,
+              "process_memory_change_bytes": -4096,
+              "process_memory_peak_bytes": 80000000,
               "child_cpu_time": 0.03,
               "child_memory_max_bytes": 9000000,
               "queue_time": {
@@ -298,16 +312,40 @@ fn a_workflow_that_has_not_ended_counts_up_to_the_last_event() {
 }
 
 #[test]
-fn a_node_may_come_back_with_another_type() {
+fn an_id_that_comes_back_with_another_type_is_another_node() {
     let mut sums = Aggregator::new();
-    for node_type in ["shell", "code", "shell"] {
+    for node_type in ["shell", "code", "shell", "code"] {
         sums.node_ended(&ended("n", node_type, 10));
     }
     let shown = sums.to_json();
-    assert_eq!(shown["node_counts"], serde_json::json!({"shell": 2, "code": 1}));
+    assert_eq!(shown["node_counts"], serde_json::json!({"shell": 2, "code": 2}));
+    let nodes = &shown["nodes"];
     assert_eq!(
-        (&shown["nodes"]["n"]["type"], &shown["nodes"]["n"]["count"]),
-        (&"shell".into(), &3.into())
+        (&nodes["n"]["type"], &nodes["n"]["count"]),
+        (&"shell".into(), &2.into())
+    );
+    assert_eq!(
+        (&nodes["n (code)"]["type"], &nodes["n (code)"]["count"]),
+        (&"code".into(), &2.into())
+    );
+}
+
+#[test]
+fn types_keep_their_percentiles_when_their_nodes_cannot() {
+    let mut sums = Aggregator::new();
+    sums.node_sketches = SketchBudget::new(0);
+    for index in 0..1_000 {
+        sums.node_ended(&ended(if index % 2 == 0 { "a" } else { "b" }, "shell", index + 1));
+    }
+    let metrics = sums.snapshot();
+    let (_, node) = &metrics.nodes[0];
+    assert_eq!((node.durations.p50_ns, node.durations.count), (None, 500));
+    let (_, shell) = &metrics.types[0];
+    let p90 = shell.durations.p90_ns.unwrap() as f64;
+    assert!((p90 / 900e6 - 1.0).abs() < 0.01, "{p90}");
+    assert_eq!(
+        (shell.durations.count, shell.durations.max_ns),
+        (1_000, Some(1_000_000_000))
     );
 }
 
@@ -361,8 +399,9 @@ fn merging_halves_gives_the_whole() {
         let mut whole = Aggregator::new();
         for half in &mut halves {
             for _ in 0..source.int_in_range(0..=40)? {
-                let id = format!("n{}", source.int_in_range(0..=4)?);
-                let node_type = ["shell", "llm"][source.int_in_range(0..=1)?];
+                let number = source.int_in_range(0..=4_usize)?;
+                let id = format!("n{number}");
+                let node_type = ["shell", "llm"][number % 2];
                 let mut sample = ended(&id, node_type, source.int_in_range(0..=100_000)?);
                 sample.failed = source.ratio(1, 4)?;
                 sample.cpu_ns = source.ratio(1, 2)?.then_some(1_000);
@@ -389,7 +428,7 @@ fn merging_halves_gives_the_whole() {
             (whole.nodes_executed, whole.nodes_failed, whole.error_count)
         );
         assert_eq!(merged.llm.llm, whole.llm.llm);
-        assert_eq!(merged.all.cpu_ns, whole.all.cpu_ns);
+        assert_eq!(merged.all.resources, whole.all.resources);
         assert_eq!(merged.nodes.len(), whole.nodes.len());
         for (id, node) in &whole.nodes {
             let (_, found) = merged.nodes.iter().find(|(other, _)| other == id).unwrap();

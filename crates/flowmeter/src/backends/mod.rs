@@ -7,7 +7,7 @@ mod deadline;
 mod file;
 pub(crate) mod otlp;
 #[cfg(test)]
-mod probes;
+pub(crate) mod probes;
 mod stream;
 mod worker;
 

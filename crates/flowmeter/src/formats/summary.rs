@@ -143,6 +143,19 @@ pub(crate) fn add_call(totals: &mut LlmTotals, call: &Span) {
     }
 }
 
+/// Tokens and cost of several calls: `1234 tokens, $0.0120`; `None` of no calls.
+pub(crate) fn spend_of_calls(totals: &LlmTotals) -> Option<String> {
+    let mark = if totals.estimated_calls > 0 { "~" } else { "" };
+    (totals.calls > 0).then(|| {
+        let tokens = totals.total_tokens();
+        if totals.cost.calls == 0 {
+            format!("{mark}{tokens} tokens")
+        } else {
+            format!("{mark}{tokens} tokens, {}", totals.cost.display())
+        }
+    })
+}
+
 /// `None` where nobody gave a time.
 fn total_duration_ns(trace: &TraceDocument) -> Option<u64> {
     let root = trace

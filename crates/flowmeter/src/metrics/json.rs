@@ -2,8 +2,12 @@
 //!
 //! Never a zero for what is unknown: that is null or absent.
 
+use serde_json::{Map, Value, json};
+
 use super::RunMetrics;
-use crate::aggregate::{add_cost, totals_object};
+use crate::aggregate::{
+    NodeMetrics, Unit, add_cost, add_node, add_resources, add_types, llm_object, object_of,
+};
 
 /// Milliseconds, rounded to a thousandth.
 #[must_use]
@@ -13,79 +17,100 @@ pub fn milliseconds(duration_ns: u64) -> f64 {
 }
 
 /// A number of milliseconds for JSON: whole numbers without a fraction, as the agreed shape shows them.
-fn json_milliseconds(duration_ns: u64) -> serde_json::Value {
+fn json_milliseconds(duration_ns: u64) -> Value {
     let value = milliseconds(duration_ns);
     if value.fract() == 0.0 {
-        serde_json::json!(value as u64)
+        json!(value as u64)
     } else {
-        serde_json::json!(value)
+        json!(value)
     }
 }
 
+fn node_object(node: &NodeMetrics) -> Map<String, Value> {
+    let mut object = Map::new();
+    object.insert("type".into(), node.node_type.as_str().into());
+    object.insert("runs".into(), node.runs.into());
+    object.insert("attempts".into(), node.attempts.into());
+    object.insert("failures".into(), node.failures.into());
+    object.insert("duration_ms".into(), json_milliseconds(node.duration_ns));
+    add_node(&mut object, node, Unit::Milliseconds);
+    object
+}
+
 impl RunMetrics {
-    /// The `metrics` object of the agreed run result: `workflow` and `total`, with `by_model` and `nodes` beside.
+    /// The `metrics` object of the agreed run result: `workflow` and `total`. Beside what is agreed, `workflow`
+    /// has `nodes`, `by_model`, the aggregated metrics by node type (in seconds, as agreed for those), error
+    /// rate, CPU, memory and throughput.
     #[must_use]
-    pub fn to_json(&self) -> serde_json::Value {
-        let timings: serde_json::Map<String, serde_json::Value> = self
+    pub fn to_json(&self) -> Value {
+        let timings: Map<String, Value> = self
             .nodes
             .iter()
             .filter(|(_, node)| node.runs > 0)
             .map(|(path, node)| (path.to_string(), json_milliseconds(node.duration_ns)))
             .collect();
-        let mut workflow = serde_json::Map::new();
+        let mut workflow = Map::new();
         workflow.insert("duration_ms".into(), json_milliseconds(self.duration_ns));
         workflow.insert("nodes_executed".into(), self.nodes_executed.into());
-        workflow.extend(totals_object(&self.llm));
+        workflow.extend(llm_object(&self.llm, &self.llm_timings, Unit::Milliseconds));
         workflow.insert("success_rate".into(), self.success_rate().into());
+        workflow.insert("error_rate".into(), self.error_rate().into());
+        workflow.insert("error_count".into(), self.error_count.into());
         workflow.insert("node_timings".into(), timings.into());
-        let nodes: serde_json::Map<String, serde_json::Value> = self
-            .nodes
-            .iter()
-            .map(|(path, node)| {
-                let mut object = serde_json::Map::new();
-                object.insert("type".into(), node.node_type.as_str().into());
-                object.insert("runs".into(), node.runs.into());
-                object.insert("attempts".into(), node.attempts.into());
-                object.insert("failures".into(), node.failures.into());
-                object.insert("duration_ms".into(), json_milliseconds(node.duration_ns));
-                if node.items > 0 {
-                    object.insert("items".into(), node.items.into());
-                    object.insert("failed_items".into(), node.failed_items.into());
-                }
-                if node.llm.calls > 0 {
-                    object.extend(totals_object(&node.llm));
-                }
-                (path.to_string(), object.into())
-            })
-            .collect();
-        workflow.insert("nodes".into(), nodes.into());
+        add_types(&mut workflow, &self.types, self.other_types.as_ref());
+        self.add_process(&mut workflow);
+        workflow.entry("memory_usage").or_insert(Value::Null);
+        workflow.insert("throughput".into(), self.throughput.to_json());
+        workflow.insert("nodes".into(), object_of(&self.nodes, node_object));
+        if let Some(others) = &self.other_nodes {
+            workflow.insert("other_nodes".into(), node_object(others).into());
+        }
         self.add_models(&mut workflow);
-        let mut total = serde_json::Map::new();
+        let mut total = Map::new();
         total.insert("duration_ms".into(), json_milliseconds(self.duration_ns));
         total.insert("llm_calls".into(), self.llm.calls.into());
         total.insert("tokens_total".into(), self.llm.total_tokens().into());
         add_cost(&mut total, &self.llm.cost);
-        serde_json::json!({ "workflow": workflow, "total": total })
+        json!({ "workflow": workflow, "total": total })
     }
-    fn add_models(&self, object: &mut serde_json::Map<String, serde_json::Value>) {
+
+    /// CPU, memory and queue time of the run as a whole.
+    fn add_process(&self, object: &mut Map<String, Value>) {
+        add_resources(object, &self.resources, Unit::Milliseconds);
+        if let Some(memory) = &self.memory {
+            object.insert("memory_usage".into(), memory.to_json());
+        }
+    }
+
+    fn add_models(&self, object: &mut Map<String, Value>) {
         if !self.models.is_empty() {
-            let models: serde_json::Map<String, serde_json::Value> = self
+            let timings_of = |model| self.model_timings.get(model).copied().unwrap_or_default();
+            let models: Map<String, Value> = self
                 .models
                 .iter()
-                .map(|(model, totals)| (model.to_string(), totals_object(totals).into()))
+                .map(|(model, totals)| {
+                    let shown = llm_object(totals, &timings_of(model), Unit::Milliseconds);
+                    (model.to_string(), shown.into())
+                })
                 .collect();
             object.insert("by_model".into(), models.into());
+        }
+        if let Some(others) = &self.other_models {
+            let shown = llm_object(&others.llm, &others.timings, Unit::Milliseconds);
+            object.insert("other_models".into(), shown.into());
         }
     }
 
     /// The `metrics` object of a trace: the run as a whole. What each node did stands in the spans.
-    pub(crate) fn trace_json(&self) -> serde_json::Map<String, serde_json::Value> {
-        let mut object = serde_json::Map::new();
+    pub(crate) fn trace_json(&self) -> Map<String, Value> {
+        let mut object = Map::new();
         object.insert("total_duration_ms".into(), milliseconds(self.duration_ns).into());
         object.insert("node_count".into(), self.nodes_executed.into());
         object.insert("success_rate".into(), self.success_rate().into());
-        object.extend(totals_object(&self.llm));
+        object.insert("error_rate".into(), self.error_rate().into());
+        object.extend(llm_object(&self.llm, &self.llm_timings, Unit::Milliseconds));
         self.add_models(&mut object);
+        self.add_process(&mut object);
         object
     }
 }

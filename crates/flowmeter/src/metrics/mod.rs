@@ -13,7 +13,10 @@ use smol_str::SmolStr;
 pub(crate) use collector::MetricsCollector;
 pub use json::milliseconds;
 
-use crate::aggregate::{LlmTotals, NodeMetrics};
+use crate::aggregate::{
+    LlmTimings, LlmTotals, MemoryUsage, ModelMetrics, NodeMetrics, Resources, Throughput, TypeMetrics, share,
+    success_rate,
+};
 
 /// How far a running batch is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,22 +51,44 @@ pub struct RunMetrics {
     pub nodes_executed: u64,
     /// Node executions that failed or were cancelled.
     pub nodes_failed: u64,
+    /// Errors: here, each failed execution is one.
+    pub error_count: u64,
     /// All LLM calls.
     pub llm: LlmTotals,
+    /// How long they took.
+    pub llm_timings: LlmTimings,
     /// LLM calls by model.
     pub models: BTreeMap<SmolStr, LlmTotals>,
+    /// How long they took, by model.
+    pub model_timings: BTreeMap<SmolStr, LlmTimings>,
+    /// Calls to models beyond the first 1,000.
+    pub other_models: Option<ModelMetrics>,
+    /// Node types in the order in which they first ended.
+    pub types: Vec<(SmolStr, TypeMetrics)>,
+    /// Executions of types beyond the first 1,000.
+    pub other_types: Option<TypeMetrics>,
     /// Nodes in the order in which they first ended; nested ones as `outer/inner`.
     pub nodes: Vec<(SmolStr, NodeMetrics)>,
+    /// Executions of nodes beyond the first 10,000.
+    pub other_nodes: Option<NodeMetrics>,
+    /// What the run used beside time. CPU time is that of the whole process, its child processes not included.
+    pub resources: Resources,
+    /// The memory of the whole process during the run; `None` where the system does not say.
+    pub memory: Option<MemoryUsage>,
+    /// How much happened a second.
+    pub throughput: Throughput,
 }
 
 impl RunMetrics {
     /// Share of node executions that did well; 1.0 where no node ran.
     #[must_use]
     pub fn success_rate(&self) -> f64 {
-        if self.nodes_executed == 0 {
-            return 1.0;
-        }
+        success_rate(self.nodes_executed, self.nodes_failed)
+    }
 
-        (self.nodes_executed - self.nodes_failed) as f64 / self.nodes_executed as f64
+    /// Share of node executions that failed or were cancelled; 0 where no node ran.
+    #[must_use]
+    pub fn error_rate(&self) -> f64 {
+        share(self.nodes_failed, self.nodes_executed)
     }
 }

@@ -1,11 +1,15 @@
 //! Tokens and money: counted once, whatever becomes of the node around the call, and told by their status.
 
+use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arbtest::arbitrary::{Result as Drawn, Unstructured};
-use flowmeter::{CaptureLevel, LlmFailure, LlmResponse, NodeDescription, Traced, current};
+use flowmeter::{
+    CaptureLevel, DurationSummary, LlmFailure, LlmResponse, LlmTimings, NodeDescription, Resources,
+    RunMetrics, Throughput, Traced, current,
+};
 use flowmeter_engine::{
     Action, Batch, BatchErrorHandling, BatchPolicy, Flow, Node, NodeContext, NodeError, async_trait,
 };
@@ -401,10 +405,23 @@ async fn metrics_do_not_depend_on_what_the_trace_keeps() {
         let report = meter.finish(Ok(&()));
         assert_eq!(report.trace_file.is_some(), level != CaptureLevel::Off);
         let mut metrics = report.metrics;
-        metrics.duration_ns = 0;
         for (_, node) in &mut metrics.nodes {
-            node.duration_ns = 0;
+            (node.duration_ns, node.durations) = (0, DurationSummary::default());
+            node.resources = Resources::default();
         }
+        for (_, node_type) in &mut metrics.types {
+            node_type.durations = DurationSummary::default();
+            node_type.resources = Resources::default();
+        }
+        let metrics = RunMetrics {
+            duration_ns: 0,
+            llm_timings: LlmTimings::default(),
+            model_timings: BTreeMap::default(),
+            resources: Resources::default(),
+            memory: None,
+            throughput: Throughput::default(),
+            ..metrics
+        };
         metrics.to_json()
     };
     let full = shown(CaptureLevel::Full).await;

@@ -46,10 +46,13 @@ async fn memory_is_told_only_where_it_is_the_childs_own() {
     // Our own size is what a small child starts with.
     let ballast = vec![1_u8; 50 << 20];
     let mut small = start("true");
-    assert!(matches!(
-        small.wait().await.unwrap().1.memory_max,
-        ChildMemory::AtMost(_)
-    ));
+    let memory = small.wait().await.unwrap().1.memory_max;
+    assert!(!matches!(memory, ChildMemory::Bytes(50_000_000..)), "{memory:?}");
+    let mut steady = start("sleep 0.1");
+    match steady.wait().await.unwrap().1.memory_max {
+        ChildMemory::Bytes(bytes) => assert!((100_000..20_000_000).contains(&bytes), "{bytes}"),
+        other => panic!("seen while it ran: {other:?}"),
+    }
     drop(ballast);
     let mut large = start("head -c 200000000 /dev/zero | tail -n 1 >/dev/null");
     match large.wait().await.unwrap().1.memory_max {

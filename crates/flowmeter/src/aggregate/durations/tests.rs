@@ -4,7 +4,7 @@ fn summary_of(durations: &[u64]) -> DurationSummary {
     let mut budget = SketchBudget::new(1 << 20);
     let mut sums = Durations::default();
     for duration in durations {
-        sums.add(*duration, &mut budget);
+        let _ = sums.add(*duration, &mut budget);
     }
     sums.summary(1.0)
 }
@@ -36,11 +36,6 @@ fn nothing_is_known_of_no_durations() {
     let summary = summary_of(&[]);
     assert_eq!(summary, DurationSummary::default());
     assert_eq!(summary.avg_ns(), None);
-    let shown = summary.to_json(1e9);
-    assert_eq!(shown["count"], 0);
-    for name in ["min", "max", "sum", "avg", "p50", "p90", "p99"] {
-        assert!(shown[name].is_null(), "{name}");
-    }
 }
 
 #[test]
@@ -99,8 +94,8 @@ fn merging_gives_what_adding_one_by_one_gives() {
         for (part, count) in parts.iter_mut().zip(counts) {
             for _ in 0..count {
                 let duration = source.int_in_range(0..=1_u64 << 40)?;
-                part.add(duration, &mut budget);
-                all.add(duration, &mut budget);
+                let _ = part.add(duration, &mut budget);
+                let _ = all.add(duration, &mut budget);
             }
         }
         let [mut first, second] = parts;
@@ -126,7 +121,7 @@ fn ticks_become_nanoseconds_at_the_end() {
     let mut budget = SketchBudget::new(1 << 20);
     let mut sums = Durations::default();
     for ticks in [3_000, 6_000] {
-        sums.add(ticks, &mut budget);
+        let _ = sums.add(ticks, &mut budget);
     }
     let summary = sums.summary(1.0 / 3.0);
     assert_eq!(
@@ -137,17 +132,13 @@ fn ticks_become_nanoseconds_at_the_end() {
 
 #[test]
 fn a_spent_budget_costs_percentiles_and_nothing_else() {
-    let one_sketch = bytes_of(&{
-        let mut sketch = new_sketch();
-        sketch.add(1.0);
-        sketch
-    });
+    let one_sketch = bytes_of(&Spread::Exact(SmallVec::from_slice(&[1])).to_sketch().unwrap());
     let mut budget = SketchBudget::new(one_sketch);
     let mut first = Durations::default();
     let mut second = Durations::default();
     for _ in 0..40 {
-        first.add(1_000, &mut budget);
-        second.add(2_000, &mut budget);
+        let _ = first.add(1_000, &mut budget);
+        let _ = second.add(2_000, &mut budget);
     }
     assert_eq!(budget.bytes_left, 0);
     let (first_sum, second_sum) = (first.summary(1.0), second.summary(1.0));
@@ -157,7 +148,7 @@ fn a_spent_budget_costs_percentiles_and_nothing_else() {
         (None, 80_000, Some(2_000))
     );
     // A sketch that grows beyond the budget gives back what it had.
-    first.add(1_000_000_000_000, &mut budget);
+    let _ = first.add(1_000_000_000_000, &mut budget);
     let first_sum = first.summary(1.0);
     assert_eq!((first_sum.p50_ns, first_sum.count), (None, 41));
     assert_eq!(budget.bytes_left, one_sketch);
@@ -169,7 +160,7 @@ fn a_sketch_never_takes_more_than_its_bins() {
     let mut sums = Durations::default();
     for bit in 0..64_u32 {
         for step in 0..64_u64 {
-            sums.add(
+            let _ = sums.add(
                 (1_u64 << bit).saturating_add(step << bit.saturating_sub(6)),
                 &mut budget,
             );

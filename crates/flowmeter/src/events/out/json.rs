@@ -17,7 +17,7 @@ use smol_str::SmolStr;
 
 use super::scratch::{Scratch, Waiting};
 use super::{Ending, Failure, Out, Remark, RemarkKind};
-use crate::aggregate::totals_object;
+use crate::aggregate::snapshot::totals_object;
 use crate::events::content::{Content, Wanted};
 use crate::events::fields::Field;
 use crate::events::line::{Line, Report};
