@@ -1,11 +1,11 @@
-//! `cargo xtask bench`: finds the benches of the workspace and runs all or one of them.
+//! `cargo xtask bench`: finds the benches of the workspace and of the peers' package, and runs all or one of them.
 //!
 //! Never measures by itself, and never names a bench: what there is comes from cargo's metadata.
 
 use anyhow::{Result, bail};
 
 use crate::command::Step;
-use crate::workspace::{Member, Workspace};
+use crate::workspace::Workspace;
 
 /// The options of `cargo xtask bench`.
 #[derive(Debug, clap::Args)]
@@ -24,18 +24,20 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<()> {
     let workspace = Workspace::load()?;
     if args.list {
-        print!("{}", listing(&workspace.members));
+        print!("{}", listing(&workspace));
         return Ok(());
     }
-    steps(&workspace.members, args.name.as_deref(), args.quick)?
+    steps(&workspace, args.name.as_deref(), args.quick)?
         .iter()
         .try_for_each(Step::run)
 }
 
 /// One line for each bench: its name and its crate.
-pub(crate) fn listing(members: &[Member]) -> String {
-    let lines: String = benches(members)
-        .map(|(package, name)| format!("  {name:<12} {package}\n"))
+pub(crate) fn listing(workspace: &Workspace) -> String {
+    let lines: String = workspace
+        .packages()
+        .flat_map(|package| package.benches.iter().map(|bench| (bench, &package.name)))
+        .map(|(bench, package)| format!("  {bench:<14} {package}\n"))
         .collect();
     if lines.is_empty() {
         "  (none)\n".to_owned()
@@ -45,38 +47,45 @@ pub(crate) fn listing(members: &[Member]) -> String {
 }
 
 /// The commands that run the benches asked for.
-fn steps(members: &[Member], name: Option<&str>, quick: bool) -> Result<Vec<Step>> {
-    let steps: Vec<Step> = benches(members)
-        .filter(|(_, bench)| name.is_none_or(|name| name == *bench))
-        .map(|(package, bench)| {
-            let step = Step::cargo(bench, &["bench", "-p", package, "--bench", bench]);
-            if quick {
-                step.args(&["--".to_owned(), "--quick".to_owned()])
-            } else {
-                step
-            }
-        })
-        .collect();
+fn steps(workspace: &Workspace, name: Option<&str>, quick: bool) -> Result<Vec<Step>> {
+    let wanted = |bench: &&String| name.is_none_or(|name| name == bench.as_str());
+    let of_members = workspace.members.iter().flat_map(|member| {
+        let package = ["-p".to_owned(), member.name.clone()];
+        member
+            .benches
+            .iter()
+            .filter(wanted)
+            .map(move |bench| step(bench, &package, quick))
+    });
+    let of_peers = workspace
+        .peers
+        .benches
+        .iter()
+        .filter(wanted)
+        .map(|bench| step(bench, &workspace.peers_args(), quick));
+    let steps: Vec<Step> = of_members.chain(of_peers).collect();
     match name {
         Some(name) if steps.is_empty() => {
             bail!(
                 "there is no bench `{name}`; there are:\n{}",
-                listing(members).trim_end()
+                listing(workspace).trim_end()
             )
         }
-        None if steps.is_empty() => bail!("the workspace has no benches"),
+        None if steps.is_empty() => bail!("there are no benches"),
         _ => Ok(steps),
     }
 }
 
-/// Every bench as (crate, bench).
-fn benches(members: &[Member]) -> impl Iterator<Item = (&str, &str)> {
-    members.iter().flat_map(|member| {
-        member
-            .benches
-            .iter()
-            .map(|bench| (member.name.as_str(), bench.as_str()))
-    })
+/// The command that runs one bench of the package that these words choose.
+fn step(bench: &str, package: &[String], quick: bool) -> Step {
+    let step = Step::cargo(bench, &["bench"])
+        .args(package)
+        .args(&["--bench".to_owned(), bench.to_owned()]);
+    if quick {
+        step.args(&["--".to_owned(), "--quick".to_owned()])
+    } else {
+        step
+    }
 }
 
 #[cfg(test)]

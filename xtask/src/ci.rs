@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::command::{self, Step, shown_duration};
 use crate::tidy;
+use crate::workspace::Workspace;
 
 /// How long a cold run may take on two cores.
 const BUDGET: Duration = Duration::from_secs(20 * 60);
@@ -18,7 +19,7 @@ pub(crate) fn ci() -> Result<()> {
     need_components()?;
     need_python()?;
     let mut course = Course::default();
-    for step in lint_steps() {
+    for step in lint_steps(&Workspace::load()?) {
         course.step(&step.name, || step.run())?;
     }
     course.step("tidy", || {
@@ -42,7 +43,7 @@ pub(crate) fn ci() -> Result<()> {
 /// Formatting, clippy and rustdoc.
 pub(crate) fn lint() -> Result<()> {
     need_components()?;
-    lint_steps().iter().try_for_each(Step::run)
+    lint_steps(&Workspace::load()?).iter().try_for_each(Step::run)
 }
 
 /// All tests; nothing is printed after the runner's own last line.
@@ -56,7 +57,10 @@ pub(crate) fn demo(args: &[String]) -> Result<()> {
     demo_step(args).run()
 }
 
-fn lint_steps() -> [Step; 3] {
+/// The peers' package comes with steps of its own, since it is no member of the workspace. Its dependencies by
+/// path are members, which were checked before: `--no-deps`.
+fn lint_steps(workspace: &Workspace) -> [Step; 5] {
+    let peers = workspace.peers_args();
     [
         Step::cargo("fmt", &["fmt", "--all", "--check"]),
         Step::cargo(
@@ -64,6 +68,18 @@ fn lint_steps() -> [Step; 3] {
             &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"],
         ),
         Step::cargo("rustdoc", &["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"),
+        Step::cargo(
+            "peers fmt",
+            &[
+                "fmt",
+                "--manifest-path",
+                &workspace.peers.manifest_path(),
+                "--check",
+            ],
+        ),
+        Step::cargo("peers clippy", &["clippy", "--no-deps", "--all-targets"])
+            .args(&peers)
+            .args(&["--", "-D", "warnings"].map(str::to_owned)),
     ]
 }
 
@@ -155,7 +171,7 @@ impl Course {
     fn table(&self) -> String {
         self.done
             .iter()
-            .map(|(name, took)| format!("  {name:<10} {}\n", shown_duration(*took)))
+            .map(|(name, took)| format!("  {name:<12} {}\n", shown_duration(*took)))
             .collect()
     }
 }

@@ -35,7 +35,7 @@ enum Task {
     ///
     /// Steps run in this order, each with its duration; the first that fails ends the run with exit code 1.
     Ci,
-    /// Formatting, clippy and rustdoc, with every warning an error
+    /// Formatting, clippy and rustdoc, with every warning an error; the peers' benchmarks too
     Lint,
     /// The project's own rules: crate arrows, file sizes and names, dependency bans, needed pages
     ///
@@ -46,7 +46,7 @@ enum Task {
     /// Needs python3, which the end-to-end tests start as a program to be run. The last lines are the
     /// runner's own summary.
     Test,
-    /// The benchmarks of the workspace, all or one by name
+    /// The benchmarks, all or one by name: those of the crates, and those beside peers in `benches/`
     Bench(bench::Args),
     /// The demo, from an optimised build
     Demo {
@@ -73,7 +73,7 @@ fn parse() -> Result<Cli> {
         && let Ok(workspace) = Workspace::load()
     {
         command = command.mut_subcommand("bench", |bench| {
-            bench.after_help(format!("Benches:\n{}", bench::listing(&workspace.members)))
+            bench.after_help(format!("Benches:\n{}", bench::listing(&workspace)))
         });
     }
     Ok(Cli::from_arg_matches(&command.get_matches())?)

@@ -20,7 +20,7 @@ use anyhow::{Context, Result};
 
 use self::source::SourceFile;
 use crate::command;
-use crate::workspace::Workspace;
+use crate::workspace::{self, Workspace};
 
 /// Something that breaks a rule, or comes near it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -92,7 +92,7 @@ fn verdict(findings: &[Finding]) -> (String, ExitCode) {
 /// Runs every check on the workspace as it lies on disk.
 fn findings(workspace: &Workspace) -> Result<Vec<Finding>> {
     let root = &workspace.root;
-    let sources = SourceFile::read_all(root, &["crates", "xtask"])?;
+    let sources = SourceFile::read_all(root, &["crates", "xtask", workspace::PEERS])?;
     let page = |name: &str| std::fs::read_to_string(root.join(name)).ok();
     let lock = std::fs::read_to_string(root.join("Cargo.lock")).context("cannot read Cargo.lock")?;
     let root_manifest = std::fs::read_to_string(root.join("Cargo.toml")).context("cannot read Cargo.toml")?;
@@ -106,6 +106,7 @@ fn findings(workspace: &Workspace) -> Result<Vec<Finding>> {
     findings.extend(knowledge::check_code(&sources));
     findings.extend(knowledge::check_llm_client(&workspace.members, &sources));
     findings.extend(manifests::check(&root_manifest, &workspace.members));
+    findings.extend(manifests::check_peers(&workspace.peers));
     findings.extend(manifests::check_unsafe(&sources));
     findings.extend(lock::check_count(&packages));
     findings.extend(lock::check_banned(&packages, built_packages)?);

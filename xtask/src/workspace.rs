@@ -1,21 +1,29 @@
-//! The workspace as cargo describes it: its members, what they depend on, which benches they have.
+//! The workspace as cargo describes it: its members, what they depend on, which benches they have; and the
+//! package beside it whose benches measure flowmeter against its peers.
 //!
 //! Never resolves or downloads anything: declared dependencies of the members are enough for every check.
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use serde_json::Value;
 
 use crate::command;
 
-/// The members of the workspace.
+/// The folder of the peers' package, which is excluded from the workspace: it has a lock file of its own.
+pub(crate) const PEERS: &str = "benches";
+
+/// The members of the workspace, and the package beside it.
 #[derive(Debug)]
 pub(crate) struct Workspace {
     /// Where the workspace is.
     pub(crate) root: PathBuf,
+    /// Where cargo builds it.
+    pub(crate) target: PathBuf,
     /// Its packages.
     pub(crate) members: Vec<Member>,
+    /// The package in [`PEERS`].
+    pub(crate) peers: Member,
 }
 
 /// One package of the workspace.
@@ -65,11 +73,26 @@ impl Kind {
 }
 
 impl Workspace {
-    /// Asks cargo, and reads the members' manifests.
+    /// The workspace in `/w` of these packages.
+    #[cfg(test)]
+    pub(crate) fn of(members: Vec<Member>, peers: Member) -> Self {
+        Self {
+            root: "/w".into(),
+            target: "/w/target".into(),
+            members,
+            peers,
+        }
+    }
+
+    /// Asks cargo, and reads the manifests.
     pub(crate) fn load() -> Result<Self> {
-        let json = command::cargo_output(&["metadata", "--format-version", "1", "--no-deps"])?;
-        let mut workspace = Self::parse(&json)?;
-        for member in &mut workspace.members {
+        let metadata = |more: &[&str]| {
+            let args = ["metadata", "--format-version", "1", "--no-deps"];
+            command::cargo_output(&[&args, more].concat())
+        };
+        let peers_manifest = format!("{PEERS}/Cargo.toml");
+        let mut workspace = Self::parse(&metadata(&[])?, &metadata(&["--manifest-path", &peers_manifest])?)?;
+        for member in workspace.members.iter_mut().chain([&mut workspace.peers]) {
             let path = workspace.root.join(member.manifest_path());
             member.manifest =
                 std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -77,15 +100,40 @@ impl Workspace {
         Ok(workspace)
     }
 
-    /// Reads what `cargo metadata --no-deps` prints; the manifests' texts stay empty.
-    pub(crate) fn parse(json: &str) -> Result<Self> {
+    /// Reads what `cargo metadata --no-deps` prints for the workspace and for the peers' package; the
+    /// manifests' texts stay empty.
+    pub(crate) fn parse(json: &str, peers_json: &str) -> Result<Self> {
         let metadata: Value = serde_json::from_str(json).context("cargo metadata is not JSON")?;
         let root = PathBuf::from(text(&metadata, "workspace_root")?);
-        let mut members = Vec::new();
-        for package in list(&metadata, "packages") {
-            members.push(Member::parse(package, &root)?);
-        }
-        Ok(Self { root, members })
+        let members = Member::parse_all(&metadata, &root)?;
+        let peers_metadata: Value =
+            serde_json::from_str(peers_json).context("cargo metadata of the peers is not JSON")?;
+        let [peers] = <[Member; 1]>::try_from(Member::parse_all(&peers_metadata, &root)?)
+            .map_err(|found| anyhow!("`{PEERS}` must be one package, not {}", found.len()))?;
+        Ok(Self {
+            target: PathBuf::from(text(&metadata, "target_directory")?),
+            root,
+            members,
+            peers,
+        })
+    }
+
+    /// Every package that has code of the project's own.
+    pub(crate) fn packages(&self) -> impl Iterator<Item = &Member> {
+        self.members.iter().chain([&self.peers])
+    }
+
+    /// The words that make a cargo command work on the peers' package. Its builds go into a folder of the
+    /// workspace's own, so that `cargo clean` removes them too.
+    pub(crate) fn peers_args(&self) -> Vec<String> {
+        let target = self.target.join("peers");
+        let shown = target.strip_prefix(&self.root).unwrap_or(&target);
+        vec![
+            "--manifest-path".to_owned(),
+            self.peers.manifest_path(),
+            "--target-dir".to_owned(),
+            shown.to_string_lossy().into_owned(),
+        ]
     }
 }
 
@@ -98,6 +146,22 @@ impl Member {
             folder: format!("crates/{name}"),
             ..Self::default()
         }
+    }
+
+    /// The peers' package, with nothing in it.
+    #[cfg(test)]
+    pub(crate) fn peers() -> Self {
+        Self {
+            folder: PEERS.to_owned(),
+            ..Self::named("flowmeter-peers")
+        }
+    }
+
+    fn parse_all(metadata: &Value, root: &Path) -> Result<Vec<Self>> {
+        list(metadata, "packages")
+            .iter()
+            .map(|package| Self::parse(package, root))
+            .collect()
     }
 
     fn parse(package: &Value, root: &Path) -> Result<Self> {

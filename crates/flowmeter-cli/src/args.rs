@@ -3,8 +3,11 @@
 //! Never acts on an argument and never holds a setting: `config` turns flags into settings, `commands` acts.
 
 mod export;
+mod flush;
+mod format;
 mod pipeline;
 mod sampling;
+mod tail;
 mod telemetry;
 
 use std::path::PathBuf;
@@ -14,8 +17,11 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 pub(crate) use export::{BackendWish, ExportArgs, FileKind, SemconvArg};
+pub(crate) use flush::FlushArgs;
+pub(crate) use format::{EventFormatArg, FormatArgs};
 pub(crate) use pipeline::{GraphForm, PipelineArgs};
 pub(crate) use sampling::{SampleArgs, SamplingArgs};
+pub(crate) use tail::TailArgs;
 pub(crate) use telemetry::TelemetryArgs;
 
 const EXAMPLES: &str = "\
@@ -24,6 +30,7 @@ Examples:
   flowmeter run summarize.json file=notes.txt      run a workflow
   flowmeter run summarize.json file=notes.txt --trace
   flowmeter show last                              the trace of the newest saved run
+  flowmeter tail                                   the run that is going on, live
   flowmeter nodes llm                              what an `llm` node takes and gives
 
 Exit codes: 0 success, 1 the workflow failed, 2 bad usage or an invalid workflow, 4 a needed file
@@ -53,12 +60,18 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// Show a saved trace, also of a run that was killed
     Show(ShowArgs),
+    /// Follow a run while it goes on, as a live tree
+    Tail(TailArgs),
+    /// Format event lines, of flowmeter or any program: a tree, JSON, OTLP or metrics
+    Format(FormatArgs),
     /// Check workflow files without running them; prints every problem
     Validate(ValidateArgs),
     /// List the node types, or describe one
     Nodes(NodesArgs),
     /// Print the JSON Schema of workflow files
     Schema(SchemaArgs),
+    /// Send the telemetry that OTLP receivers could not take before runs ended
+    Flush(FlushArgs),
     /// Run a demonstration: a real workflow against a model server inside this process
     Demo(DemoArgs),
     /// Print the flow that all telemetry goes through

@@ -19,6 +19,8 @@ pub(crate) enum Exit {
     Success,
     /// The workflow failed.
     Failed,
+    /// Some of what was read had problems; the rest was worked on.
+    Flawed,
     /// Bad usage or an invalid workflow.
     Invalid,
     /// A needed file or service is missing.
@@ -32,7 +34,7 @@ impl Exit {
     pub(crate) fn code(self) -> u8 {
         match self {
             Self::Success => 0,
-            Self::Failed => 1,
+            Self::Failed | Self::Flawed => 1,
             Self::Invalid => 2,
             Self::Missing => 4,
             Self::Interrupted => 130,

@@ -76,6 +76,64 @@ impl Drop for ProgressLine {
     }
 }
 
+/// How much of a file was read: a bar by bytes, with rate and remaining time.
+#[derive(Clone)]
+pub(crate) struct BytesLine {
+    bar: Option<ProgressBar>,
+    began: Instant,
+}
+
+impl BytesLine {
+    /// A bar over this many bytes that is not there until it has taken a while; none without a number.
+    pub(crate) fn new(bytes: Option<u64>) -> Self {
+        let bar = bytes.map(|bytes| {
+            let bar = ProgressBar::with_draw_target(Some(bytes), ProgressDrawTarget::hidden());
+            let template = "{bar:30} {percent:>3}%  {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left";
+            if let Ok(style) = ProgressStyle::with_template(template) {
+                bar.set_style(style);
+            }
+            bar
+        });
+        Self {
+            bar,
+            began: Instant::now(),
+        }
+    }
+
+    /// Up to here it was read.
+    pub(crate) fn update(&self, read_bytes: u64) {
+        if let Some(bar) = &self.bar {
+            if bar.is_hidden() && self.began.elapsed() >= PATIENCE {
+                bar.set_draw_target(ProgressDrawTarget::stderr());
+            }
+            bar.set_position(read_bytes);
+        }
+    }
+
+    /// Writes to standard error beside the bar.
+    pub(crate) fn beside(&self, write: impl FnOnce()) {
+        match &self.bar {
+            Some(bar) => bar.suspend(write),
+            None => write(),
+        }
+    }
+
+    /// Takes the bar away.
+    pub(crate) fn clear(&self) {
+        self.remover()();
+    }
+
+    /// Something that takes the bar away, from any thread.
+    pub(crate) fn remover(&self) -> impl Fn() + Send + 'static {
+        let bar = self.bar.clone();
+        move || {
+            if let Some(bar) = &bar {
+                bar.finish_and_clear();
+            }
+        }
+    }
+}
+
 /// What the line says.
 fn line(progress: &Progress, elapsed: Duration) -> String {
     let mut parts = vec![running_nodes(progress)];

@@ -8,6 +8,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use flowmeter::TraceFollower;
 use serde::Deserialize;
 
 use crate::exit::{BadUsage, MissingFile};
@@ -37,6 +38,44 @@ fn is_ours(path: &Path) -> bool {
 fn trace_id(path: &Path) -> Option<&str> {
     let stem = path.file_name()?.to_str()?.strip_suffix(".json")?;
     Some(stem.rsplit_once('-')?.1)
+}
+
+/// The newest trace that is being written now; of a run that was started by another one, that other one's.
+pub(crate) fn newest_going_on(home: &Home) -> Option<PathBuf> {
+    let all = saved(&home.traces());
+    let newest = all.iter().rev().find(|path| is_going_on(path))?;
+    let outermost = all
+        .iter()
+        .find(|path| trace_id(path) == trace_id(newest) && is_going_on(path));
+    outermost.cloned()
+}
+
+/// The saved traces, for who waits for a new one.
+pub(crate) fn all(home: &Home) -> BTreeSet<PathBuf> {
+    saved(&home.traces()).into_iter().collect()
+}
+
+/// The other files of the trace that `path` is a part of.
+pub(crate) fn other_parts(path: &Path) -> Vec<PathBuf> {
+    let (Some(id), Some(folder)) = (trace_id(path).filter(|_| is_ours(path)), path.parent()) else {
+        return Vec::new();
+    };
+    let mut parts = saved(folder);
+    parts.retain(|part| part != path && trace_id(part) == Some(id));
+    parts
+}
+
+/// Whether a trace is being written: by the lock on it, or by its process where there are no locks.
+pub(crate) fn is_going_on(path: &Path) -> bool {
+    let follower = TraceFollower::open(path).ok().flatten();
+    follower.is_some_and(|follower| is_written(&follower))
+}
+
+/// The same for one that is open.
+pub(crate) fn is_written(follower: &TraceFollower) -> bool {
+    follower
+        .is_being_written()
+        .unwrap_or_else(|| runs(follower.pid()))
 }
 
 /// The trace that is meant by a path, by the beginning of an id, or by `last`: all its files, oldest first, for runs

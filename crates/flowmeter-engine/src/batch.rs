@@ -139,12 +139,14 @@ impl<N: Node, I: BatchItems> Batch<N, I> {
         item: &Arc<Value>,
         ready_since: Ticks,
     ) -> Result<Value, NodeError> {
-        let step = cx.enter(Step::BatchItem {
-            index,
-            count,
-            item,
-            ready_since,
-        });
+        let step = cx
+            .enter_when_ready(Step::BatchItem {
+                index,
+                count,
+                item,
+                ready_since,
+            })
+            .await;
         let outcome = step
             .within(Box::pin(self.attempt_item(&step.cx, index, item)))
             .await;
@@ -164,7 +166,7 @@ impl<N: Node, I: BatchItems> Batch<N, I> {
             let outcome = if attempts_max == 1 {
                 self.run_once(cx, index, item).await
             } else {
-                let step = cx.enter(Step::Attempt { number, attempts_max });
+                let step = cx.enter_when_ready(Step::Attempt { number, attempts_max }).await;
                 let attempt_cx = step.cx.with_attempt(number);
                 let outcome = step
                     .within(Box::pin(self.run_once(&attempt_cx, index, item)))

@@ -4,6 +4,7 @@
 //! Never a global and never a shared stack: whoever starts a step makes the context of that step.
 
 use std::any::Any;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -54,6 +55,12 @@ pub trait Scope: Send + Sync + 'static {
     /// The step that this scope was made for was dropped half-way. Others may still hold the scope: work that
     /// was carried elsewhere, for one.
     fn abandon(&self) {}
+
+    /// Asked before a step inside this scope begins that can wait: what is returned is awaited first. So a layer
+    /// that cannot keep up slows a run down instead of losing sight of it.
+    fn ready(&self) -> Option<Pin<Box<dyn Future<Output = ()> + Send>>> {
+        None
+    }
 
     /// A thread begins to poll work inside this scope, or enters it by hand. Scopes nest: those around it were
     /// told before and are told afterwards.
@@ -270,6 +277,14 @@ impl NodeContext {
             Ok(())
         })
         .await
+    }
+
+    /// The same for a step that can wait until the scope is ready for it.
+    pub async fn enter_when_ready(&self, step: Step<'_>) -> EnteredStep {
+        if let Some(ready) = self.scope.as_ref().and_then(|scope| scope.ready()) {
+            ready.await;
+        }
+        self.enter(step)
     }
 
     /// Tells the scope that `step` begins and returns the context for what runs in it.

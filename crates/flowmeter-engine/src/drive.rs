@@ -19,7 +19,7 @@ pub async fn drive<N: Node + ?Sized>(node: &N, cx: &NodeContext) -> Result<Actio
         let outcome = if attempts_max == 1 {
             cx.until_cancelled(node.exec(cx, &prepared)).await
         } else {
-            let step = cx.enter(Step::Attempt { number, attempts_max });
+            let step = cx.enter_when_ready(Step::Attempt { number, attempts_max }).await;
             let attempt_cx = step.cx.with_attempt(number);
             let outcome = cx
                 .until_cancelled(step.within(node.exec(&attempt_cx, &prepared)))

@@ -55,10 +55,11 @@ impl<N: Node, C: LoopCondition> Node for Loop<N, C> {
             if cx.cancellation().is_cancelled() {
                 return Err(NodeError::cancelled());
             }
-            let step = cx.enter(Step::Iteration {
+            let round = Step::Iteration {
                 number,
                 iterations_max: self.iterations_max,
-            });
+            };
+            let step = cx.enter_when_ready(round).await;
             let round_cx = match self.condition.round_context(&step.cx, number) {
                 Ok(round_cx) => round_cx,
                 Err(error) => {

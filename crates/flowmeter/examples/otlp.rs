@@ -3,6 +3,12 @@
 //! Names on the command line: `otlp` (OTEL_EXPORTER_OTLP_…) or presets such as `phoenix`. Never calls a model: its
 //! answers are made up.
 
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "an example tells what it does"
+)]
+
 use std::error::Error;
 use std::sync::Arc;
 

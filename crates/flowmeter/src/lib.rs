@@ -67,21 +67,29 @@ pub use backends::{
     Backend, BackendFailure, Batch, ConsoleBackend, ConsoleConfig, Deadline, ExportError, FileBackend,
     FileConfig, FileFormat, FileMode, FileSync, InvalidFileConfig, Rotation, RunEnding, RunIdentity,
 };
+pub use backends::{InvalidStreamTarget, StreamBackend, StreamConfig, StreamTarget};
 pub use capture::{CaptureLevel, CaptureLimits, InvalidRedaction, Redactor, is_secret_name};
 pub use current::{CurrentSpan, current};
-pub use events::{InvalidEventLine, read_event, write_event};
+pub use events::{
+    Block, EventFormat, EventFormatter, EventFormatterConfig, EventProblem, EventProblemKind, FormatError,
+    FormatOutcome, FormatStep, InvalidEventLine, LINE_BYTES_MAX, LineBlocks, read_event, write_event,
+};
 pub use flowmeter_engine::{EnteredScope, InScope};
 pub use flowmeter_model::LogLevel;
 pub use flowmeter_otlp::{
     EncoderConfig, SemanticConventions, Signal as OtlpSignal, Temporality as OtlpTemporality,
 };
-pub use formats::{HumanStyle, format_duration, graph_mermaid, graph_text, write_human};
+pub use formats::{
+    HumanStyle, LiveTree, LiveView, format_duration, graph_mermaid, graph_text, write_human, write_summary,
+};
 pub use llm::{LlmCall, LlmFailure, LlmRequest, LlmResponse};
-pub use logging::{ContextualLogger, FlowmeterLayer, InvalidLogFilter, LogFilter, RunFilter, tracing_layer};
+pub use logging::{ContextualLogger, FlowmeterLayer, InvalidLogFilter, LogFilter, RunFilter};
 pub use meter::{ProgressHandle, RunMeter, RunMeterBuilder, RunReport, StartError};
 pub use metrics::{BatchProgress, Progress, RunMetrics, milliseconds};
 pub use performance::{ChildMemory, ChildUsage, MemoryChange};
-pub use pipeline::{ExportOutcome, PipelineError, pipeline_flow};
+pub use pipeline::{
+    ExportOutcome, FormatEventsError, FormatWatch, PipelineError, format_events, pipeline_flow,
+};
 pub use propagation::{
     Baggage, BaggageMember, Carrier, CarrierProblem, IncomingContext, InvalidBaggageMember,
     InvalidTraceParent, RemoteParent, TraceContext, TraceFlags, TraceParent,
@@ -94,6 +102,7 @@ pub use sampling::{
     SamplerSetting, SamplingDecision, SamplingRate, TailRules, Threshold, TraceState, minimal_form,
 };
 pub use trace_file::{
-    FORMAT, KeepTrace, ReadError, TraceDocument, TraceFileError, read_trace, write_trace_json,
+    FORMAT, KeepTrace, ReadError, TraceDocument, TraceFileError, TraceFollower, TraceProgress, read_trace,
+    write_trace_json,
 };
 pub use traced::{NodeDescription, Traced};

@@ -119,7 +119,7 @@ impl RunShared {
 
     /// Lets the pipeline catch up when much is waiting: values that wait are values that cannot be freed.
     pub(crate) async fn relieve_pressure(&self) {
-        if !self.keeps_spans || !self.is_pressed() {
+        if !self.is_pressed() {
             return;
         }
         let began = Instant::now();
@@ -128,9 +128,10 @@ impl RunShared {
         }
     }
 
-    fn is_pressed(&self) -> bool {
-        self.recorder.payloads_waiting() > PAYLOADS_WAITING_MAX
-            || self.weight.load(Ordering::Relaxed) > WEIGHT_WAITING_BYTES_MAX
+    pub(crate) fn is_pressed(&self) -> bool {
+        self.keeps_spans
+            && (self.recorder.is_behind(PAYLOADS_WAITING_MAX)
+                || self.weight.load(Ordering::Relaxed) > WEIGHT_WAITING_BYTES_MAX)
     }
 }
 
@@ -352,40 +353,25 @@ impl RunMeterBuilder {
             cpu_before_ns: process_cpu_ns(),
             weight: Arc::default(),
         });
-        let mut details = Box::<SpanDetails>::default();
-        details.attributes.set("workflow.name", self.workflow.clone());
-        for (key, value) in &self.resource {
-            details.attributes.set(key.clone(), value.clone());
-        }
-        let opening = SpanOpening {
-            kind: SpanKind::Run,
-            operation: SmolStr::new_static("workflow.start"),
-            node_path: SmolStr::default(),
-            node_type: SmolStr::default(),
-            attributes: &[("workflow.name", self.workflow.as_str().into())],
-            details: Some(details),
-            step: None,
-            tally: Arc::default(),
-        };
-        let root = SpanScope::open(&shared, remote_span, opening);
+        let (root_id, workflow) = (shared.recorder.next_span_id(), self.workflow);
         let pipeline = if keeps_spans {
             let identity = Arc::new(RunIdentity {
                 trace_id,
-                workflow: self.workflow.clone(),
+                workflow: workflow.clone(),
                 started,
                 trace_state: shared.trace_context.trace_state.to_string(),
                 sampled: shared.trace_context.sampled,
                 resource: self.service,
             });
-            let mut header = TraceHeader::new(trace_id, self.workflow, started)
-                .part_of_trace(remote_span.map(|_| root.span_id));
+            let mut header = TraceHeader::new(trace_id, workflow.clone(), started)
+                .part_of_trace(remote_span.map(|_| root_id));
             header.sampled = identity.sampled;
             let file = self.trace_file.map(|place| TraceFileWish {
                 path: place.path(&header),
                 header,
                 keep: self.keep_trace,
             });
-            let (theirs, backends, root_id) = (Arc::clone(&shared), self.backends, root.span_id);
+            let (theirs, backends) = (Arc::clone(&shared), self.backends);
             let configure = move |signals, waker, ready| LiveConfig {
                 shared: theirs,
                 capture,
@@ -401,6 +387,23 @@ impl RunMeterBuilder {
         } else {
             None
         };
+        // The run begins when its telemetry is listened to.
+        let mut details = Box::<SpanDetails>::default();
+        details.attributes.set("workflow.name", workflow.clone());
+        for (key, value) in &self.resource {
+            details.attributes.set(key.clone(), value.clone());
+        }
+        let opening = SpanOpening {
+            kind: SpanKind::Run,
+            operation: SmolStr::new_static("workflow.start"),
+            node_path: SmolStr::default(),
+            node_type: SmolStr::default(),
+            attributes: &[("workflow.name", workflow.as_str().into())],
+            details: Some(details),
+            step: None,
+            tally: Arc::default(),
+        };
+        let root = SpanScope::open_as(&shared, root_id, remote_span, opening);
         let active = keeps_spans.then(|| ActiveRun::begin(&shared.log_filter));
         Ok(RunMeter {
             active,

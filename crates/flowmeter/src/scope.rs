@@ -4,6 +4,7 @@
 //! and nested workflows nest correctly whatever thread they run on.
 
 use std::any::Any;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
@@ -99,8 +100,17 @@ impl SpanScope {
     }
 
     pub(crate) fn open(run: &Arc<RunShared>, parent: Option<SpanId>, opening: SpanOpening<'_>) -> Arc<Self> {
+        Self::open_as(run, run.recorder.next_span_id(), parent, opening)
+    }
+
+    /// The same for a span whose id is known already.
+    pub(crate) fn open_as(
+        run: &Arc<RunShared>,
+        span_id: SpanId,
+        parent: Option<SpanId>,
+        opening: SpanOpening<'_>,
+    ) -> Arc<Self> {
         let start = Ticks::now();
-        let span_id = run.recorder.next_span_id();
         let SpanOpening {
             kind,
             operation,
@@ -532,6 +542,15 @@ impl Scope for SpanScope {
                 .batch_item_ended(&self.node_path, self.batch_count(), &item);
         }
         self.end(status, |details| details.error = error);
+    }
+
+    fn ready(&self) -> Option<Pin<Box<dyn Future<Output = ()> + Send>>> {
+        self.run
+            .is_pressed()
+            .then(|| -> Pin<Box<dyn Future<Output = ()> + Send>> {
+                let run = Arc::clone(&self.run);
+                Box::pin(async move { run.relieve_pressure().await })
+            })
     }
 
     fn abandon(&self) {

@@ -2,7 +2,9 @@
 
 use anyhow::bail;
 
-use super::{Course, test_steps};
+use super::{Course, lint_steps, test_steps};
+use crate::command::Step;
+use crate::workspace::{Member, Workspace};
 
 #[test]
 fn the_large_run_is_the_last_one_with_either_runner() {
@@ -12,6 +14,23 @@ fn the_large_run_is_the_last_one_with_either_runner() {
     let without = test_steps(false);
     assert_eq!(without[0].shown(), "cargo test --workspace --doc");
     assert_eq!(without[1].shown(), "cargo test --workspace --tests");
+}
+
+#[test]
+fn the_peers_are_linted_apart_and_their_warnings_are_errors() {
+    let workspace = Workspace {
+        target: "/elsewhere".into(),
+        ..Workspace::of(Vec::new(), Member::peers())
+    };
+    let shown: Vec<String> = lint_steps(&workspace).iter().map(Step::shown).collect();
+    assert_eq!(
+        shown[3..],
+        [
+            "cargo fmt --manifest-path benches/Cargo.toml --check",
+            "cargo clippy --no-deps --all-targets --manifest-path benches/Cargo.toml --target-dir /elsewhere/peers \
+             -- -D warnings",
+        ]
+    );
 }
 
 #[test]
@@ -27,5 +46,9 @@ fn a_failing_step_is_named_and_not_counted_as_done() {
     );
     assert!(format!("{error:#}").ends_with(": broken"), "{error:#}");
     assert_eq!(course.done.len(), 1);
-    assert!(course.table().starts_with("  first "), "{}", course.table());
+    assert!(
+        course.table().starts_with("  first        "),
+        "{}",
+        course.table()
+    );
 }

@@ -55,10 +55,31 @@ pub(super) fn check(root_manifest: &str, members: &[Member]) -> Vec<Finding> {
     findings
 }
 
+/// The peers' package cannot inherit the workspace's lints, so it forbids unsafe code by itself; and it is never
+/// published.
+pub(super) fn check_peers(peers: &Member) -> Vec<Finding> {
+    let manifest: Table = peers.manifest.parse().unwrap_or_default();
+    let at_manifest = |message: &str| Finding::error(peers.manifest_path(), 1, message);
+    let mut findings = Vec::new();
+    if level_in(manifest.get("lints"), "unsafe_code").as_deref() != Some("forbid") {
+        findings.push(at_manifest("`[lints.rust]` must have `unsafe_code = \"forbid\"`"));
+    }
+    let publish = manifest.get("package").and_then(|package| package.get("publish"));
+    if publish.and_then(Value::as_bool) != Some(false) {
+        findings.push(at_manifest("the package must have `publish = false`"));
+    }
+    findings
+}
+
 /// The level of a rustc lint of the workspace.
 fn lint_level(root_manifest: &str, lint: &str) -> Option<String> {
     let manifest: Table = root_manifest.parse().ok()?;
-    let level = manifest.get("workspace")?.get("lints")?.get("rust")?.get(lint)?;
+    level_in(manifest.get("workspace")?.get("lints"), lint)
+}
+
+/// The level of a rustc lint in a table of lints.
+fn level_in(lints: Option<&Value>, lint: &str) -> Option<String> {
+    let level = lints?.get("rust")?.get(lint)?;
     level
         .as_str()
         .or_else(|| level.get("level")?.as_str())

@@ -4,6 +4,7 @@ use super::{Dependency, Kind, Member, Workspace};
 
 const METADATA: &str = r#"{
   "workspace_root": "/w",
+  "target_directory": "/w/target",
   "packages": [{
     "name": "flowmeter",
     "manifest_path": "/w/crates/flowmeter/Cargo.toml",
@@ -19,9 +20,20 @@ const METADATA: &str = r#"{
   }]
 }"#;
 
+const PEERS: &str = r#"{
+  "workspace_root": "/w/benches",
+  "target_directory": "/w/benches/target",
+  "packages": [{
+    "name": "flowmeter-peers",
+    "manifest_path": "/w/benches/Cargo.toml",
+    "dependencies": [{"name": "fastrace", "kind": "dev"}],
+    "targets": [{"name": "tracing_layer", "kind": ["bench"]}]
+  }]
+}"#;
+
 #[test]
 fn members_dependencies_and_benches_are_read() {
-    let workspace = Workspace::parse(METADATA).expect("the metadata is well formed");
+    let workspace = Workspace::parse(METADATA, PEERS).expect("the metadata is well formed");
     let [member] = workspace.members.as_slice() else {
         panic!("one member: {:?}", workspace.members)
     };
@@ -37,8 +49,23 @@ fn members_dependencies_and_benches_are_read() {
 
 #[test]
 fn metadata_without_a_root_is_an_error() {
-    assert!(Workspace::parse("{}").is_err());
-    assert!(Workspace::parse("not json").is_err());
+    assert!(Workspace::parse("{}", PEERS).is_err());
+    assert!(Workspace::parse("not json", PEERS).is_err());
+}
+
+#[test]
+fn the_peers_are_one_package_with_its_place_in_the_workspace() {
+    let workspace = Workspace::parse(METADATA, PEERS).expect("the metadata is well formed");
+    assert_eq!(workspace.peers.manifest_path(), "benches/Cargo.toml");
+    assert_eq!(workspace.peers.benches, ["tracing_layer"]);
+    assert_eq!(workspace.packages().count(), 2);
+    let args = workspace.peers_args().join(" ");
+    assert_eq!(
+        args,
+        "--manifest-path benches/Cargo.toml --target-dir target/peers"
+    );
+    let none = Workspace::parse(METADATA, r#"{"packages": []}"#).expect_err("there is no package");
+    assert_eq!(none.to_string(), "`benches` must be one package, not 0");
 }
 
 #[test]

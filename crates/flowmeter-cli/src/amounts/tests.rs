@@ -9,6 +9,7 @@ fn times_have_units_and_are_seconds_without() {
         ("500ms", 500),
         (" 1.5m ", 90_000),
         ("1 h", 3_600_000),
+        ("2d", 172_800_000),
         ("3", 3_000),
         ("0", 0),
         ("1e-3s", 1),
@@ -17,11 +18,11 @@ fn times_have_units_and_are_seconds_without() {
         assert_eq!(duration(text), Ok(Duration::from_millis(milliseconds)), "{text}");
     }
     for text in [
-        "", "s", "-1s", "soon", "1d", "1s2", "nan", "infs", "1e300h", "1,5s",
+        "", "s", "-1s", "soon", "1w", "1s2", "nan", "infs", "1e300h", "1,5s",
     ] {
         assert_eq!(
             duration(text).unwrap_err(),
-            "must be a time such as 2s, 500ms, 1.5m or 1h",
+            "must be a time such as 2s, 500ms, 1.5m, 1h or 7d",
             "{text}"
         );
     }
@@ -36,6 +37,26 @@ fn amounts_are_dollars() {
         assert_eq!(
             usd(text).unwrap_err(),
             "must be an amount in dollars such as 0.05",
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn sizes_have_units_and_are_bytes_without() {
+    for (text, bytes) in [
+        ("100MB", 100_000_000),
+        ("64 MiB", 67_108_864),
+        ("1.5kB", 1_500),
+        ("7", 7),
+        ("7B", 7),
+    ] {
+        assert_eq!(size(text), Ok(bytes), "{text}");
+    }
+    for text in ["", "MB", "-1MB", "0", "1XB", "1e40GB", "nan"] {
+        assert_eq!(
+            size(text).unwrap_err(),
+            "must be a size such as 100MB or 64MiB",
             "{text}"
         );
     }

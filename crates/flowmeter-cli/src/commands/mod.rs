@@ -5,12 +5,15 @@
 mod completions;
 mod config;
 mod demo;
+mod flush;
+mod format;
 mod nodes;
 mod pipeline;
 mod run;
 mod sample;
 mod schema;
 pub(crate) mod show;
+mod tail;
 pub(crate) mod validate;
 
 use std::fs;
@@ -74,10 +77,13 @@ fn perform(command: Option<Command>, output: &Output) -> Result<Exit> {
         }
         Some(Command::Run(args)) => run::run(args, &home, output),
         Some(Command::Show(args)) => show::run(&args, &home, output),
+        Some(Command::Tail(args)) => tail::run(&args, &home, output),
+        Some(Command::Format(args)) => format::run(&args, output),
         Some(Command::Validate(args)) => validate::run(&args, &home, output),
         Some(Command::Nodes(args)) => nodes::run(&args, output),
         Some(Command::Schema(_)) => schema::run(output),
         Some(Command::Pipeline(args)) => pipeline::run(&args, output),
+        Some(Command::Flush(args)) => flush::run(&args, &home, output),
         Some(Command::Demo(args)) => demo::run(args, &home, output),
         Some(Command::Sample(args)) => sample::run(&args, output),
         Some(Command::Config(args)) => config::run(&args, &home, output),

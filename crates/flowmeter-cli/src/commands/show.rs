@@ -47,7 +47,7 @@ pub(super) fn run(args: &ShowArgs, home: &Home, output: &Output) -> Result<Exit>
 
 /// The trace, joined where runs that belong together wrote a file each. A part that cannot be read, because it has
 /// just gone, does not hide the others.
-fn read(paths: &[PathBuf], output: &Output) -> Result<(TraceDocument, bool)> {
+pub(super) fn read(paths: &[PathBuf], output: &Output) -> Result<(TraceDocument, bool)> {
     let mut parts = Vec::with_capacity(paths.len());
     let mut unreadable = None;
     for path in paths {

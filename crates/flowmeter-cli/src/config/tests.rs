@@ -56,6 +56,12 @@ fn later_sources_win() {
         sampling.keep_errors: default
         sampling.keep_slower_than: default
         sampling.keep_dearer_than: default
+        export.backends: default
+        export.semconv: default
+        export.exit_timeout: default
+        export.rotate_size: default
+        export.rotate_age: default
+        export.rotate_keep: default
         traces.keep: config.toml"#]]
     .assert_eq(&origins.join("\n"));
 }
@@ -92,8 +98,10 @@ fn what_cannot_be_meant_is_an_error_that_names_key_and_value() {
         .assert_eq(&problem("[sampling]\nrate = 1.5"));
     expect!["`sampling.keep_errors` must be true or false, but is 2"]
         .assert_eq(&problem("[sampling]\nkeep_errors = 2"));
-    expect!["`sampling.keep_slower_than` must be a time such as 2s, 500ms, 1.5m or 1h, but is \"soon\""]
-        .assert_eq(&problem("[sampling]\nkeep_slower_than = \"soon\""));
+    expect![[
+        r#"`sampling.keep_slower_than` must be a time such as 2s, 500ms, 1.5m, 1h or 7d, but is "soon""#
+    ]]
+    .assert_eq(&problem("[sampling]\nkeep_slower_than = \"soon\""));
     assert!(problem("model = ").contains("line 1"), "{}", problem("model = "));
     let variable = load(None, &[("FLOWMETER_TRACES_KEEP", "-1")]).unwrap_err();
     expect!["FLOWMETER_TRACES_KEEP: must be a whole number, but is `-1`"].assert_eq(&variable.to_string());

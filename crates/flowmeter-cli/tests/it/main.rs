@@ -6,11 +6,16 @@
 mod describing;
 mod examples;
 mod failures;
+mod flush;
+mod format;
 mod interruptions;
 mod prices;
+mod propagation;
 mod results;
+mod sampling;
 mod secrets;
 mod settings;
 mod streams;
 mod support;
+mod tail;
 mod traces;

@@ -4,6 +4,7 @@
 
 mod anomalies;
 mod batches;
+mod currents;
 mod driving;
 mod flows;
 mod journals;

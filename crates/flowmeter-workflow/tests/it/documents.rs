@@ -37,7 +37,7 @@ fn four_mistakes_are_reported_at_once() {
 }"#,
         expect![[r#"
             3:78: error: node type `http` has no parameter `methd`
-                help: did you mean `method`? valid: url, method, headers, params, body, auth_token, api_key, api_key_header, timeout
+                help: did you mean `method`? valid: url, method, headers, params, body, auth_token, api_key, api_key_header, timeout, propagate, propagate_baggage
             4:27: error: there is no node type `ecko`
                 help: did you mean `echo`? node types: shell, code, http, llm, read-file, write-file, copy-file, move-file, delete-file, workflow, echo
             4:58: error: `${fetch.email}`: node `fetch` (http) has no output `email`; it has response, response_is_binary, status_code, response_headers, response_time, error, error_type

@@ -8,7 +8,7 @@ mod durations;
 mod llm;
 mod named;
 mod nodes;
-mod snapshot;
+pub(crate) mod snapshot;
 
 use flowmeter_model::TimestampNs;
 use serde_json::Value;

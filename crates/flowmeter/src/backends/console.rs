@@ -14,8 +14,8 @@ use super::{Backend, Batch, Deadline, ExportError, RunEnding, RunIdentity};
 use crate::formats::line::{Line, LineStyle};
 use crate::formats::summary::Summary;
 use crate::formats::wording::{
-    causes_of, end_name, format_duration, is_first_attempt, items_note, label_of, level_style, mark_of,
-    message_lines, number_of, printable, spend_of,
+    causes_of, end_name, format_duration, is_first_attempt, items_note, label_of, level_style, log_text,
+    logs_dropped_note, mark_of, message_lines, number_of, printable_name, spend_of,
 };
 
 /// How many running spans are remembered; lines of more stand at the margin.
@@ -201,7 +201,7 @@ impl ConsoleBackend {
         line.paint("→", Style::new().cyan());
         line.push(format!(
             " {}{}",
-            printable(&span.operation),
+            printable_name(&span.operation),
             label_of(span, self.config.utc_offset_seconds)
         ));
         if self.reading != parent {
@@ -226,7 +226,7 @@ impl ConsoleBackend {
         } else {
             self.place(block)
         };
-        let mut lines = message_lines(&log.message).into_iter();
+        let mut lines = message_lines(&log_text(log)).into_iter();
         let mut line = self.indented(depth);
         line.paint(format!("[{}] ", log.level), style);
         if !place.is_empty() {
@@ -263,6 +263,11 @@ impl ConsoleBackend {
         }
         if is_first_attempt(span) && span.status == Some(SpanStatus::Ok) {
             return;
+        }
+        if let Some(note) = logs_dropped_note(span) {
+            let mut line = self.indented(depth + 1);
+            line.paint(note, Style::new().yellow());
+            self.line(&line);
         }
         self.error(span, depth);
         let mut line = self.indented(depth);
@@ -347,14 +352,14 @@ fn step_of(span: &Span) -> SmolStr {
     match span.kind {
         SpanKind::Run | SpanKind::Workflow => SmolStr::default(),
         SpanKind::Node => match span.attributes.get_str("node.id") {
-            Some(id) => SmolStr::new(printable(id)),
-            None => SmolStr::new(printable(&span.operation)),
+            Some(id) => SmolStr::new(printable_name(id)),
+            None => SmolStr::new(printable_name(&span.operation)),
         },
         SpanKind::BatchItem => format_smolstr!(" #{}", number_of(span, "batch.index") + 1),
         SpanKind::Iteration => format_smolstr!(" round {}", number_of(span, "loop.iteration")),
         SpanKind::Attempt if is_first_attempt(span) => SmolStr::default(),
         SpanKind::Attempt => format_smolstr!(" attempt {}", number_of(span, "attempt.number")),
-        SpanKind::LlmCall | SpanKind::Custom => SmolStr::new(printable(&span.operation)),
+        SpanKind::LlmCall | SpanKind::Custom => SmolStr::new(printable_name(&span.operation)),
     }
 }
 

@@ -7,7 +7,8 @@ mod deadline;
 mod file;
 pub(crate) mod otlp;
 #[cfg(test)]
-mod probes;
+pub(crate) mod probes;
+mod stream;
 mod worker;
 
 use std::error::Error;
@@ -23,6 +24,7 @@ use crate::recorder::DropCounts;
 pub use console::{ConsoleBackend, ConsoleConfig};
 pub use deadline::Deadline;
 pub use file::{FileBackend, FileConfig, FileFormat, FileMode, FileSync, InvalidFileConfig, Rotation};
+pub use stream::{InvalidStreamTarget, StreamBackend, StreamConfig, StreamTarget};
 pub use worker::BackendFailure;
 pub(crate) use worker::BackendWorker;
 

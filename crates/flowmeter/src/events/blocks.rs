@@ -76,7 +76,9 @@ impl<R: Read> LineBlocks<R> {
         }
         loop {
             if let Some(whole) = self.whole_lines() {
-                block.lines.extend_from_slice(&self.pending[self.taken..self.taken + whole]);
+                block
+                    .lines
+                    .extend_from_slice(&self.pending[self.taken..self.taken + whole]);
                 self.taken += whole;
                 self.searched = self.taken;
                 return Ok(true);

@@ -238,7 +238,9 @@ impl Place {
     /// A text with its escapes resolved; `None` where an escape stands for half a character.
     pub(super) fn decoded<'a>(self, line: &'a str) -> Option<Cow<'a, str>> {
         match self.shape {
-            Shape::Escaped => serde_json::from_str::<String>(self.json(line)).ok().map(Cow::Owned),
+            Shape::Escaped => serde_json::from_str::<String>(self.json(line))
+                .ok()
+                .map(Cow::Owned),
             _ => Some(Cow::Borrowed(self.text(line))),
         }
     }

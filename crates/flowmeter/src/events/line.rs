@@ -9,6 +9,7 @@ use flowmeter_model::{LogLevel, SpanError, SpanKind, SpanStatus};
 use super::fields::{Field, Fields, Place, Shape};
 use super::problem::{EventProblemKind, quoted};
 use super::wire::ErrorWire;
+use super::words::{kind_named, level_named, status_named, whole_number};
 
 /// A text from a line.
 #[derive(Clone, Debug)]
@@ -18,11 +19,15 @@ pub(super) struct Text<'a> {
     pub(super) is_plain: bool,
 }
 
-impl Text<'_> {
+impl<'a> Text<'a> {
     pub(super) fn plain(text: &'static str) -> Self {
-        Text {
+        Self::of(text, true)
+    }
+
+    pub(super) fn of(text: &'a str, is_plain: bool) -> Self {
+        Self {
             text: Cow::Borrowed(text),
-            is_plain: true,
+            is_plain,
         }
     }
 }
@@ -44,6 +49,50 @@ pub(super) enum Subject {
     Span,
 }
 
+impl Subject {
+    /// The type of the line that begins one.
+    pub(super) fn start_line(self) -> &'static str {
+        match self {
+            Self::Workflow => "workflow_start",
+            Self::Node => "node_start",
+            Self::Span => "span_start",
+        }
+    }
+
+    /// The type of the line that ends one.
+    pub(super) fn end_line(self) -> &'static str {
+        match self {
+            Self::Workflow => "workflow_end",
+            Self::Node => "node_end",
+            Self::Span => "span_end",
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Workflow => "workflow",
+            Self::Node => "node",
+            Self::Span => "span",
+        }
+    }
+
+    /// What a message calls one, by its name if it has one.
+    pub(super) fn named(self, name: &str) -> String {
+        match name {
+            "" => format!("the {}", self.word()),
+            name => format!("{} `{}`", self.word(), quoted(name)),
+        }
+    }
+
+    /// What a message says where one should be open.
+    pub(super) fn is_not_open(self, name: &str) -> String {
+        match name {
+            "" => format!("no {} is open", self.word()),
+            name => format!("{} `{}` is not open", self.word(), quoted(name)),
+        }
+    }
+}
+
 /// What begins.
 #[derive(Debug)]
 pub(super) struct Beginning<'a> {
@@ -59,8 +108,10 @@ pub(super) struct Beginning<'a> {
 #[derive(Debug)]
 pub(super) struct End<'a> {
     pub(super) beginning: Beginning<'a>,
-    /// Whether the line says which kind of span it ends.
+    /// Whether the line names the span that it ends.
     pub(super) names_operation: bool,
+    /// Whether it says which kind of span that is.
+    pub(super) names_kind: bool,
     pub(super) status: SpanStatus,
     pub(super) duration_ns: Option<u64>,
     /// When it began: such a line is complete without the one of the beginning.
@@ -69,10 +120,11 @@ pub(super) struct End<'a> {
 }
 
 /// What a line says.
+#[allow(clippy::large_enum_variant, reason = "it lives for one line, on the stack")]
 #[derive(Debug)]
 pub(super) enum What<'a> {
     Begins(Beginning<'a>),
-    Ends(Box<End<'a>>),
+    Ends(End<'a>),
     Log {
         level: LogLevel,
         message: Text<'a>,
@@ -116,7 +168,12 @@ impl<'a> Line<'a> {
 
     fn wrong(&self, field: Field, wanted: &'static str, place: Place, report: Report<'_>) {
         let json = place.json(self.text);
-        report(EventProblemKind::wrong_field(field.name(), wanted, place.shape, json));
+        report(EventProblemKind::wrong_field(
+            field.name(),
+            wanted,
+            place.shape,
+            json,
+        ));
     }
 
     fn text(&self, field: Field, report: Report<'_>) -> Option<Text<'a>> {
@@ -198,7 +255,7 @@ impl<'a> Line<'a> {
             return None;
         };
         if !place.shape.is_text() {
-            self.wrong(Field::Type, "the name of an event", place, report);
+            report(EventProblemKind::unknown_type(place.json(self.text)));
             return None;
         }
         let given = place.decoded(self.text).unwrap_or_default();
@@ -206,17 +263,17 @@ impl<'a> Line<'a> {
             "workflow_start" => What::Begins(self.workflow(report)),
             "workflow_end" => {
                 let workflow = self.workflow(report);
-                What::Ends(Box::new(self.end(workflow, report)))
+                What::Ends(self.end(workflow, report))
             }
             "node_start" => What::Begins(self.node(report)),
             "node_end" => {
                 let node = self.ending_node(report);
-                What::Ends(Box::new(self.end(node, report)))
+                What::Ends(self.end(node, report))
             }
             "span_start" => What::Begins(self.span(report)),
             "span_end" => {
                 let span = self.span(report);
-                What::Ends(Box::new(self.end(span, report)))
+                What::Ends(self.end(span, report))
             }
             "log" => What::Log {
                 level: self.level(report),
@@ -249,7 +306,9 @@ impl<'a> Line<'a> {
             subject: Subject::Workflow,
             kind: SpanKind::Run,
             name: self.text(Field::WorkflowId, report),
-            operation: self.text(Field::Operation, report).unwrap_or(Text::plain("workflow.start")),
+            operation: self
+                .text(Field::Operation, report)
+                .unwrap_or(Text::plain("workflow.start")),
         }
     }
 
@@ -265,7 +324,10 @@ impl<'a> Line<'a> {
                 wanted: "an object with `id` and `type`",
             }),
         }
-        let (name, operation) = if self.place(Field::Node).is_some_and(|node| node.shape == Shape::Object) {
+        let (name, operation) = if self
+            .place(Field::Node)
+            .is_some_and(|node| node.shape == Shape::Object)
+        {
             (
                 self.needed("node_start", Field::NodeId, report),
                 self.needed("node_start", Field::NodeType, report),
@@ -325,11 +387,22 @@ impl<'a> Line<'a> {
         let duration_ns = self.duration_ns(report);
         let start_ns = self.time(Field::StartTime, report);
         let status = self.status(error.is_some(), report);
-        let names_operation =
-            [Field::Operation, Field::Name, Field::Kind].iter().any(|field| self.place(*field).is_some());
+        let message =
+            (error.is_none() && status == SpanStatus::Error && self.place(Field::Message).is_some())
+                .then(|| self.text(Field::Message, report))
+                .flatten();
+        let error = error.or_else(|| {
+            Some(SpanError {
+                error_type: "error".into(),
+                message: message?.text.into_owned(),
+                chain: Vec::new(),
+            })
+        });
+        let names = |fields: &[Field]| fields.iter().any(|field| self.place(*field).is_some());
         End {
             beginning,
-            names_operation,
+            names_operation: names(&[Field::Operation, Field::Name]),
+            names_kind: names(&[Field::Kind]),
             status,
             duration_ns,
             start_ns,
@@ -351,7 +424,9 @@ impl<'a> Line<'a> {
                 self.wrong(field, "`success`, `error` or `cancelled`", place, report);
                 return SpanStatus::Error;
             }
-            return place.decoded(self.text).map_or(SpanStatus::Error, |text| status_named(&text));
+            return place
+                .decoded(self.text)
+                .map_or(SpanStatus::Error, |text| status_named(&text));
         }
         if failed { SpanStatus::Error } else { SpanStatus::Ok }
     }
@@ -404,68 +479,4 @@ impl<'a> Line<'a> {
             LogLevel::Info
         })
     }
-}
-
-/// Decimal digits and nothing else.
-#[inline]
-fn whole_number(text: &str) -> Option<u64> {
-    let digits = text.as_bytes();
-    if digits.is_empty() || digits.len() > 20 {
-        return None;
-    }
-    let mut number = 0_u64;
-    for digit in digits {
-        let value = digit.wrapping_sub(b'0');
-        if value > 9 {
-            return None;
-        }
-        number = number.checked_mul(10)?.checked_add(u64::from(value))?;
-    }
-    Some(number)
-}
-
-fn level_named(given: &str) -> Option<LogLevel> {
-    const NAMES: &[(&str, LogLevel)] = &[
-        ("INFO", LogLevel::Info),
-        ("DEBUG", LogLevel::Debug),
-        ("WARN", LogLevel::Warn),
-        ("WARNING", LogLevel::Warn),
-        ("ERROR", LogLevel::Error),
-        ("TRACE", LogLevel::Trace),
-        // Other programs' words for the same.
-        ("NOTICE", LogLevel::Info),
-        ("CRITICAL", LogLevel::Error),
-        ("FATAL", LogLevel::Error),
-    ];
-    let found = NAMES.iter().find(|(name, _)| name.eq_ignore_ascii_case(given));
-    found.map(|(_, level)| *level)
-}
-
-/// How a node ended, by the word for it: what is not said to be a success is none.
-fn status_named(given: &str) -> SpanStatus {
-    const OK: &[&str] = &["success", "ok", "succeeded", "successful", "completed", "done", "passed", "pass"];
-    const CANCELLED: &[&str] = &["cancelled", "canceled", "aborted", "interrupted"];
-    let is_among = |names: &[&str]| names.iter().any(|name| name.eq_ignore_ascii_case(given));
-    if is_among(OK) {
-        SpanStatus::Ok
-    } else if is_among(CANCELLED) {
-        SpanStatus::Cancelled
-    } else {
-        SpanStatus::Error
-    }
-}
-
-fn kind_named(given: &str) -> Option<SpanKind> {
-    [
-        SpanKind::Run,
-        SpanKind::Node,
-        SpanKind::Attempt,
-        SpanKind::BatchItem,
-        SpanKind::Iteration,
-        SpanKind::Workflow,
-        SpanKind::LlmCall,
-        SpanKind::Custom,
-    ]
-    .into_iter()
-    .find(|kind| kind.as_str() == given)
 }

@@ -56,7 +56,7 @@ pub enum EventProblemKind {
         limit_bytes: usize,
     },
     /// It is no JSON object.
-    #[error("this line is no JSON object: {detail}; the line is left out")]
+    #[error("this line is not valid JSON: {detail}; it is left out")]
     BrokenJson {
         /// What is wrong, and at which column.
         detail: String,
@@ -65,7 +65,7 @@ pub enum EventProblemKind {
     #[error("`type` is missing: an event line names one of {}", TYPES.join(", "))]
     MissingType,
     /// It says that it is something that there is not.
-    #[error("`{given}` is no type of event{}: there are {}", suggestion(.nearest), TYPES.join(", "))]
+    #[error("unknown event type `{given}`{}; known are {}", suggestion(.nearest), TYPES.join(", "))]
     UnknownType {
         /// What it says.
         given: String,
@@ -83,7 +83,7 @@ pub enum EventProblemKind {
         found: String,
     },
     /// A field that the line needs is not there.
-    #[error("a `{line_type}` line needs `{field}`, {wanted}")]
+    #[error("`{line_type}` lines need `{field}`, {wanted}")]
     MissingField {
         /// The line's type.
         line_type: &'static str,
@@ -114,16 +114,20 @@ pub enum EventProblemKind {
         given: String,
     },
     /// Something ends that never began.
-    #[error("{what} ends here, but nothing of the kind is open: a `{needs}` line before it is missing")]
+    #[error("unbalanced `{line_type}`: {what}; a `{needs}` line before this one is missing")]
     EndWithoutStart {
-        /// What ends.
+        /// The line's type.
+        line_type: &'static str,
+        /// What is not open.
         what: String,
         /// The line that is missing.
         needs: &'static str,
     },
     /// Something began that never ends.
-    #[error("{what} begins here and never ends: a `{needs}` line for it is missing")]
+    #[error("unbalanced `{line_type}`: {what} never ends; a `{needs}` line for it is missing")]
     NeverEnded {
+        /// The line's type.
+        line_type: &'static str,
         /// What began.
         what: String,
         /// The line that is missing.
@@ -152,7 +156,7 @@ pub enum EventProblemKind {
 }
 
 fn suggestion(nearest: &Option<&'static str>) -> String {
-    nearest.map_or_else(String::new, |name| format!("; did you mean `{name}`?"))
+    nearest.map_or_else(String::new, |name| format!(" (did you mean `{name}`?)"))
 }
 
 impl EventProblemKind {

@@ -223,8 +223,11 @@ impl Scanner<'_> {
             while let Some(eight) = self.bytes.get(self.at..self.at + 8) {
                 let word = u64::from_le_bytes(eight.try_into().map_err(|_| Declined)?);
                 let control = word.wrapping_sub(ONES * 0x20) & !word & HIGHS;
-                let special =
-                    equal_to(word, b'"') | equal_to(word, b'\\') | equal_to(word, 0x7f) | control | (word & HIGHS);
+                let special = equal_to(word, b'"')
+                    | equal_to(word, b'\\')
+                    | equal_to(word, 0x7f)
+                    | control
+                    | (word & HIGHS);
                 if special == 0 {
                     self.at += 8;
                     continue;

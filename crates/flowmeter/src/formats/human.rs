@@ -10,8 +10,8 @@ use owo_colors::{OwoColorize, Style};
 
 use super::summary::Summary;
 use super::wording::{
-    causes_of, end_name, format_duration, is_first_and_only, items_note, label_of, level_style, mark_of,
-    message_lines, printable, spend_of,
+    causes_of, end_name, format_duration, is_first_and_only, items_note, label_of, level_style, log_text,
+    logs_dropped_note, mark_of, message_lines, printable_name, spend_of,
 };
 use crate::trace_file::TraceDocument;
 
@@ -22,6 +22,16 @@ pub struct HumanStyle {
     pub colour: bool,
     /// The offset of the times shown, in seconds east of UTC.
     pub utc_offset_seconds: i32,
+}
+
+impl HumanStyle {
+    fn paint(self, text: &str, style: Style) -> String {
+        if self.colour {
+            text.style(style).to_string()
+        } else {
+            text.to_owned()
+        }
+    }
 }
 
 enum Entry<'a> {
@@ -66,8 +76,16 @@ pub fn write_human(trace: &TraceDocument, style: HumanStyle, output: &mut dyn Wr
     writeln!(output, "Workflow Trace: {}", trace.trace_id)?;
     tree.write_children(None, output)?;
     writeln!(output)?;
+    write_summary(trace, style, output)
+}
+
+/// Writes the summary of `trace` and what is to be known about the trace itself.
+///
+/// # Errors
+/// Whatever `output` fails with.
+pub fn write_summary(trace: &TraceDocument, style: HumanStyle, output: &mut dyn Write) -> io::Result<()> {
     Summary::of_trace(trace).write(output)?;
-    write_warnings(trace, &tree, output)
+    write_warnings(trace, style, output)
 }
 
 /// One step of the walk: spans are closed after their children without recursion, so depth has no limit.
@@ -78,11 +96,7 @@ enum Visit<'a> {
 
 impl Tree<'_> {
     fn paint(&self, text: &str, style: Style) -> String {
-        if self.style.colour {
-            text.style(style).to_string()
-        } else {
-            text.to_owned()
-        }
+        self.style.paint(text, style)
     }
 
     fn write_children(&self, root: Option<SpanId>, output: &mut dyn Write) -> io::Result<()> {
@@ -93,7 +107,9 @@ impl Tree<'_> {
         while let Some(visit) = pending.pop() {
             match visit {
                 Visit::Entry(Entry::Log(log), depth) => self.write_log(log, depth, output)?,
-                Visit::Entry(Entry::Span(span), depth) if is_first_and_only(span) => {
+                Visit::Entry(Entry::Span(span), depth)
+                    if is_first_and_only(span) && logs_dropped_note(span).is_none() =>
+                {
                     if let Some(entries) = self.children.get(&Some(span.span_id)) {
                         pending.extend(entries.iter().rev().map(|entry| Visit::Entry(entry, depth)));
                     }
@@ -115,11 +131,18 @@ impl Tree<'_> {
         let indent = "  ".repeat(depth);
         let arrow = self.paint("→", Style::new().cyan());
         let label = label_of(span, self.style.utc_offset_seconds);
-        writeln!(output, "{indent}{arrow} {}{label}", printable(&span.operation))
+        writeln!(
+            output,
+            "{indent}{arrow} {}{label}",
+            printable_name(&span.operation)
+        )
     }
 
     fn close(&self, span: &Span, depth: usize, output: &mut dyn Write) -> io::Result<()> {
         let indent = "  ".repeat(depth);
+        if let Some(note) = logs_dropped_note(span) {
+            writeln!(output, "{indent}  {}", self.paint(&note, Style::new().yellow()))?;
+        }
         if let Some(error) = &span.error {
             let message = first_lines(&error.message, &format!("{indent}    "));
             writeln!(
@@ -137,17 +160,20 @@ impl Tree<'_> {
         }
         let name = end_name(span);
         let arrow = self.paint("←", Style::new().cyan());
-        let Some(duration_ns) = span.duration_ns() else {
+        if span.status.is_none() {
             let note = self.paint("(not finished)", Style::new().yellow());
             return writeln!(output, "{indent}{arrow} {name} {note}");
-        };
+        }
         let mark = mark_of(span).map_or_else(String::new, |(mark, style)| {
             format!(" {}", self.paint(mark, style))
         });
-        let duration = format_duration(duration_ns);
+        // A program that gives no times gives no durations.
+        let duration = span.duration_ns().map_or_else(String::new, |duration_ns| {
+            format!(" ({})", format_duration(duration_ns))
+        });
         writeln!(
             output,
-            "{indent}{arrow} {name} ({duration}){mark}{}",
+            "{indent}{arrow} {name}{duration}{mark}{}",
             self.items_of(span) + &spend_of(span)
         )
     }
@@ -178,7 +204,7 @@ impl Tree<'_> {
         let text = format!(
             "[{}] {}",
             log.level,
-            first_lines(&log.message, &format!("{indent}  "))
+            first_lines(&log_text(log), &format!("{indent}  "))
         );
         writeln!(output, "{indent}{}", self.paint(&text, level_style(log.level)))
     }
@@ -189,8 +215,8 @@ fn first_lines(message: &str, indent: &str) -> String {
     message_lines(message).join(&format!("\n{indent}"))
 }
 
-fn write_warnings(trace: &TraceDocument, tree: &Tree<'_>, output: &mut dyn Write) -> io::Result<()> {
-    let warn = |text: &str| tree.paint(text, Style::new().yellow());
+fn write_warnings(trace: &TraceDocument, style: HumanStyle, output: &mut dyn Write) -> io::Result<()> {
+    let warn = |text: &str| style.paint(text, Style::new().yellow());
     if !trace.is_finished() {
         writeln!(
             output,

@@ -47,6 +47,11 @@ impl Line {
         }
     }
 
+    /// Adds what another line holds.
+    pub(crate) fn extend(&mut self, other: &Line) {
+        self.pieces.extend_from_slice(&other.pieces);
+    }
+
     /// Writes the line without a line end. What does not fit ends with `…`.
     ///
     /// # Errors

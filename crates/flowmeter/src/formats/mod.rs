@@ -5,9 +5,11 @@
 mod graph;
 mod human;
 pub(crate) mod line;
+mod live_tree;
 pub(crate) mod summary;
 pub(crate) mod wording;
 
 pub use graph::{graph_mermaid, graph_text};
-pub use human::{HumanStyle, write_human};
+pub use human::{HumanStyle, write_human, write_summary};
+pub use live_tree::{LiveTree, LiveView};
 pub use wording::format_duration;

@@ -4,17 +4,19 @@
 
 use std::io::{self, Write};
 
-use flowmeter_model::{Span, SpanKind, SpanStatus};
+use flowmeter_model::{Span, SpanKind, SpanStatus, TimestampNs};
 
 use super::wording::format_duration;
 use crate::aggregate::LlmTotals;
+use crate::events::Tally;
 use crate::metrics::RunMetrics;
 use crate::trace_file::TraceDocument;
 
 /// The figures of a run that are shown below its tree.
 #[derive(Default)]
 pub(crate) struct Summary {
-    duration_ns: u64,
+    /// `None` where no time is known.
+    duration_ns: Option<u64>,
     /// Whether the end was not seen, so that all figures are lower bounds.
     is_partial: bool,
     nodes_executed: u64,
@@ -27,12 +29,24 @@ impl Summary {
     /// The figures as they were counted while the run went on.
     pub(crate) fn of_metrics(metrics: &RunMetrics) -> Self {
         Self {
-            duration_ns: metrics.duration_ns,
+            duration_ns: Some(metrics.duration_ns),
             is_partial: false,
             nodes_executed: metrics.nodes_executed,
             nodes_failed: metrics.nodes_failed,
             nodes_unfinished: 0,
             llm: metrics.llm.clone(),
+        }
+    }
+
+    /// The figures that event lines gave.
+    pub(crate) fn of_events(duration_ns: Option<u64>, is_finished: bool, tally: &Tally) -> Self {
+        Self {
+            duration_ns,
+            is_partial: !is_finished,
+            nodes_executed: tally.nodes_executed,
+            nodes_failed: tally.nodes_failed,
+            nodes_unfinished: tally.nodes_unfinished,
+            llm: tally.llm.clone(),
         }
     }
 
@@ -44,7 +58,7 @@ impl Summary {
             ..Self::default()
         };
         for span in &trace.spans {
-            match (span.kind, span.end) {
+            match (span.kind, span.status) {
                 (SpanKind::Node, None) => summary.nodes_unfinished += 1,
                 (SpanKind::Node, Some(_)) => {
                     summary.nodes_executed += 1;
@@ -68,11 +82,16 @@ impl Summary {
         };
         let at_least = if self.is_partial { "at least " } else { "" };
         writeln!(output, "Summary:")?;
-        writeln!(
-            output,
-            "- Total Duration: {at_least}{}",
-            format_duration(self.duration_ns)
-        )?;
+        match self.duration_ns {
+            Some(duration_ns) => {
+                writeln!(
+                    output,
+                    "- Total Duration: {at_least}{}",
+                    format_duration(duration_ns)
+                )?;
+            }
+            None => writeln!(output, "- Total Duration: unknown")?,
+        }
         writeln!(output, "- Nodes Executed: {}{more}", self.nodes_executed)?;
         writeln!(output, "- Success Rate: {}", self.success_rate())?;
         if self.llm.calls > 0 {
@@ -124,7 +143,21 @@ pub(crate) fn add_call(totals: &mut LlmTotals, call: &Span) {
     }
 }
 
-fn total_duration_ns(trace: &TraceDocument) -> u64 {
+/// Tokens and cost of several calls: `1234 tokens, $0.0120`; `None` of no calls.
+pub(crate) fn spend_of_calls(totals: &LlmTotals) -> Option<String> {
+    let mark = if totals.estimated_calls > 0 { "~" } else { "" };
+    (totals.calls > 0).then(|| {
+        let tokens = totals.total_tokens();
+        if totals.cost.calls == 0 {
+            format!("{mark}{tokens} tokens")
+        } else {
+            format!("{mark}{tokens} tokens, {}", totals.cost.display())
+        }
+    })
+}
+
+/// `None` where nobody gave a time.
+fn total_duration_ns(trace: &TraceDocument) -> Option<u64> {
     let root = trace
         .spans
         .iter()
@@ -134,10 +167,11 @@ fn total_duration_ns(trace: &TraceDocument) -> u64 {
         let milliseconds = trace.metrics.as_ref()?.get("total_duration_ms")?.as_f64()?;
         Some((milliseconds * 1e6) as u64)
     })
-    .unwrap_or_else(|| {
-        let first = trace.spans.iter().map(|span| span.start).min();
+    .or_else(|| {
+        let is_known = |time: &TimestampNs| time.0 > 0;
+        let first = trace.spans.iter().map(|span| span.start).filter(is_known).min();
         let seen = trace.spans.iter().map(|span| span.end.unwrap_or(span.start));
         let last = seen.chain(trace.logs.iter().map(|log| log.time)).max();
-        first.zip(last).map_or(0, |(first, last)| last.since(first))
+        first.zip(last).map(|(first, last)| last.since(first))
     })
 }

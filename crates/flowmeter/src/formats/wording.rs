@@ -4,8 +4,10 @@
 
 use std::borrow::Cow;
 
+use crate::scope::LOGS_DROPPED;
 use flowmeter_model::{
-    AttributeValue, CostTotal, LogLevel, Span, SpanError, SpanKind, SpanStatus, TimestampNs, UsdNanos,
+    AttributeValue, CostTotal, LogLevel, LogRecord, Span, SpanError, SpanKind, SpanStatus, TimestampNs,
+    UsdNanos,
 };
 use owo_colors::Style;
 use time::OffsetDateTime;
@@ -69,15 +71,21 @@ pub(crate) fn number_of(span: &Span, key: &str) -> i64 {
 pub(crate) fn label_of(span: &Span, utc_offset_seconds: i32) -> String {
     let number = |key| number_of(span, key);
     match span.kind {
+        // A program that gives no times is no reason to show the epoch.
+        SpanKind::Run if span.start.0 == 0 => String::new(),
         SpanKind::Run => format!(" [{}]", local_time(span.start, utc_offset_seconds)),
+        SpanKind::Workflow => span
+            .attributes
+            .get_str("workflow.id")
+            .map_or_else(String::new, |id| format!(" [{}]", printable(id))),
         SpanKind::Node => span
             .attributes
             .get_str("node.id")
-            .map_or_else(String::new, |id| format!(" [{}]", printable(id))),
+            .map_or_else(String::new, |id| format!(" [{}]", printable_name(id))),
         SpanKind::Attempt => format!(" [{} of {}]", number("attempt.number"), number("attempt.max")),
         SpanKind::BatchItem => format!(" [{} of {}]", number("batch.index") + 1, number("batch.count")),
         SpanKind::Iteration => format!(" [{}]", number("loop.iteration")),
-        SpanKind::Workflow | SpanKind::LlmCall | SpanKind::Custom => String::new(),
+        SpanKind::LlmCall | SpanKind::Custom => String::new(),
     }
 }
 
@@ -85,7 +93,8 @@ pub(crate) fn label_of(span: &Span, utc_offset_seconds: i32) -> String {
 pub(crate) fn end_name(span: &Span) -> Cow<'_, str> {
     match span.kind {
         SpanKind::Run => Cow::Borrowed("workflow.end"),
-        _ => printable(&span.operation),
+        SpanKind::Workflow if span.operation == "workflow.start" => Cow::Borrowed("workflow.end"),
+        _ => printable_name(&span.operation),
     }
 }
 
@@ -186,12 +195,62 @@ pub(crate) fn level_style(level: LogLevel) -> Style {
     }
 }
 
+/// What a log line says: its message, and its fields behind it as `tracing` shows them. Where in the source it was
+/// written is left out.
+pub(crate) fn log_text(log: &LogRecord) -> Cow<'_, str> {
+    let mut fields = log
+        .attributes
+        .iter()
+        .filter(|(key, _)| !key.starts_with("code."))
+        .peekable();
+    if fields.peek().is_none() {
+        return Cow::Borrowed(&log.message);
+    }
+    let mut text = log.message.trim_end().to_owned();
+    for (key, value) in fields {
+        if !text.is_empty() {
+            text.push(' ');
+        }
+        text.push_str(key);
+        text.push('=');
+        match value {
+            AttributeValue::Str(value) if value.contains(char::is_whitespace) || value.is_empty() => {
+                text.push_str(&format!("{value:?}"));
+            }
+            AttributeValue::Str(value) => text.push_str(value),
+            AttributeValue::Bool(flag) => text.push_str(&flag.to_string()),
+            AttributeValue::I64(number) => text.push_str(&number.to_string()),
+            AttributeValue::F64(number) => text.push_str(&number.to_string()),
+            AttributeValue::Json(value) => text.push_str(&value.to_string()),
+        }
+    }
+    Cow::Owned(text)
+}
+
+/// What stands for the log lines of a span that were too many.
+pub(crate) fn logs_dropped_note(span: &Span) -> Option<String> {
+    match number_of(span, LOGS_DROPPED) {
+        dropped if dropped <= 0 => None,
+        1 => Some("… 1 more log line was dropped".to_owned()),
+        dropped => Some(format!("… {dropped} more log lines were dropped")),
+    }
+}
+
 /// The text without control characters: what a model or a command said must not steer the reader's terminal.
 pub(crate) fn printable(text: &str) -> Cow<'_, str> {
     if text.contains(steers) {
         Cow::Owned(text.replace("\r\n", "\n").replace(steers, "\u{fffd}"))
     } else {
         Cow::Borrowed(text)
+    }
+}
+
+/// The same for a name, which is on one line.
+pub(crate) fn printable_name(name: &str) -> Cow<'_, str> {
+    let breaks = |c: char| matches!(c, '\n' | '\t');
+    match printable(name) {
+        name if name.contains(breaks) => Cow::Owned(name.replace(breaks, "\u{fffd}")),
+        name => name,
     }
 }
 

@@ -17,7 +17,6 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::Interest;
 use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::Layer;
-use tracing_subscriber::filter::Filtered;
 use tracing_subscriber::layer::{Context, Filter};
 use tracing_subscriber::registry::LookupSpan;
 
@@ -31,7 +30,7 @@ use crate::scope::SpanScope;
 /// ```
 /// use tracing_subscriber::layer::SubscriberExt as _;
 ///
-/// let subscriber = tracing_subscriber::registry().with(flowmeter::tracing_layer());
+/// let subscriber = tracing_subscriber::registry().with(flowmeter::FlowmeterLayer::new());
 /// tracing::subscriber::with_default(subscriber, || {
 ///     let meter = flowmeter::RunMeter::builder("nightly").start().unwrap();
 ///     let _entered = meter.enter();
@@ -39,28 +38,45 @@ use crate::scope::SpanScope;
 /// });
 /// ```
 #[derive(Clone, Debug, Default)]
-pub struct FlowmeterLayer(());
-
-/// Tells `tracing` what no run wants, for [`FlowmeterLayer`] alone: other layers see what they want to see.
-#[derive(Clone, Debug, Default)]
-pub struct RunFilter(());
-
-/// A [`FlowmeterLayer`] with a [`RunFilter`]: what no run's filter keeps costs next to nothing.
-#[must_use]
-pub fn tracing_layer<S>() -> Filtered<FlowmeterLayer, RunFilter, S>
-where
-    S: Subscriber + for<'a> LookupSpan<'a>,
-{
-    active::layer_made();
-    FlowmeterLayer(()).with_filter(RunFilter(()))
+pub struct FlowmeterLayer {
+    /// It is the only layer: it decides what is enabled.
+    decides: bool,
 }
 
 impl FlowmeterLayer {
-    /// The layer without a filter in front: whatever another layer enables is looked at, and kept if the run's
-    /// filter keeps it. [`tracing_layer`] is what programs want as a rule.
+    /// The layer beside others: it looks at all that happens, keeps what the run's filter keeps, and leaves to the
+    /// others what they want to see.
     #[must_use]
     pub fn new() -> Self {
+        Self { decides: false }
+    }
+
+    /// The layer as the only one of its subscriber: what no run keeps is not enabled at all, and costs next to
+    /// nothing. Beside other layers [`RunFilter`] does the same for this layer alone, at a price for each span.
+    #[must_use]
+    pub fn alone() -> Self {
+        active::layer_made();
+        Self { decides: true }
+    }
+}
+
+/// A filter for [`FlowmeterLayer`] beside other layers, by which `tracing` knows at the call site what no run keeps:
+/// `FlowmeterLayer::new().with_filter(RunFilter::new())`.
+#[derive(Clone, Debug)]
+pub struct RunFilter(());
+
+impl RunFilter {
+    /// The filter.
+    #[must_use]
+    pub fn new() -> Self {
+        active::layer_made();
         Self(())
+    }
+}
+
+impl Default for RunFilter {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -74,6 +90,25 @@ fn level_of(metadata: &Metadata<'_>) -> LogLevel {
     }
 }
 
+fn interest_in(metadata: &Metadata<'_>) -> Interest {
+    if active::some_filter_keeps(metadata.target(), level_of(metadata)) {
+        Interest::sometimes()
+    } else {
+        Interest::never()
+    }
+}
+
+fn finest_level() -> LevelFilter {
+    match active::finest() {
+        None => LevelFilter::OFF,
+        Some(LogLevel::Error) => LevelFilter::ERROR,
+        Some(LogLevel::Warn) => LevelFilter::WARN,
+        Some(LogLevel::Info) => LevelFilter::INFO,
+        Some(LogLevel::Debug) => LevelFilter::DEBUG,
+        Some(LogLevel::Trace) => LevelFilter::TRACE,
+    }
+}
+
 impl<S> Filter<S> for RunFilter {
     fn enabled(&self, _metadata: &Metadata<'_>, _cx: &Context<'_, S>) -> bool {
         // Asked only where some run's filter keeps target and level.
@@ -81,22 +116,11 @@ impl<S> Filter<S> for RunFilter {
     }
 
     fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
-        if active::some_filter_keeps(metadata.target(), level_of(metadata)) {
-            Interest::sometimes()
-        } else {
-            Interest::never()
-        }
+        interest_in(metadata)
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
-        Some(match active::finest() {
-            None => LevelFilter::OFF,
-            Some(LogLevel::Error) => LevelFilter::ERROR,
-            Some(LogLevel::Warn) => LevelFilter::WARN,
-            Some(LogLevel::Info) => LevelFilter::INFO,
-            Some(LogLevel::Debug) => LevelFilter::DEBUG,
-            Some(LogLevel::Trace) => LevelFilter::TRACE,
-        })
+        Some(finest_level())
     }
 }
 
@@ -140,6 +164,22 @@ impl<S> Layer<S> for FlowmeterLayer
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
+    fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
+        if self.decides {
+            interest_in(metadata)
+        } else {
+            Interest::always()
+        }
+    }
+
+    fn enabled(&self, _metadata: &Metadata<'_>, _cx: Context<'_, S>) -> bool {
+        !self.decides || active::any_run()
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        self.decides.then(finest_level)
+    }
+
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, cx: Context<'_, S>) {
         let metadata = attributes.metadata();
         let opened = with_parent(&cx, attributes.parent(), |parent| {

@@ -10,5 +10,5 @@ mod logger;
 
 pub(crate) use active::ActiveRun;
 pub use filter::{InvalidLogFilter, LogFilter};
-pub use layer::{FlowmeterLayer, RunFilter, tracing_layer};
+pub use layer::{FlowmeterLayer, RunFilter};
 pub use logger::ContextualLogger;

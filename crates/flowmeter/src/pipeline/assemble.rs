@@ -11,9 +11,9 @@ use flowmeter_model::{
 };
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde_json::{Value, json};
-use smol_str::SmolStr;
 
-use crate::capture::{Capture, ContentKind, MASK, is_secret_name};
+use super::masker::{Masker, Origin};
+use crate::capture::{Capture, ContentKind, is_secret_name};
 use crate::details::{MESSAGE, SpanDetails, has_start, kind_and_status, level_and_more};
 use crate::genai;
 use crate::recorder::{Payload, RecordCopy, RecordKind, RecordRef, RecordedValue};
@@ -21,6 +21,7 @@ use crate::recorder::{Payload, RecordCopy, RecordKind, RecordRef, RecordedValue}
 /// Turns records into events.
 pub(crate) struct Assembler {
     capture: Capture,
+    masker: Masker,
     trace_id: TraceId,
     pub(crate) clock: TickClock,
     /// Whether somebody wants to see spans when they begin.
@@ -41,6 +42,7 @@ impl Assembler {
     pub(crate) fn new(capture: Capture, trace_id: TraceId, clock: TickClock, tells_starts: bool) -> Self {
         Self {
             capture,
+            masker: Masker::default(),
             trace_id,
             clock,
             tells_starts,
@@ -98,15 +100,13 @@ impl Assembler {
 
     fn take_start(&mut self, record: &RecordRef<'_>) -> Option<TelemetryEvent> {
         let span_id = record.span_id()?;
-        if self.early_ends.remove(&span_id) {
-            return None;
+        if !self.early_ends.remove(&span_id) {
+            let open = OpenSpan {
+                record: record.to_owned_words(),
+                told: false,
+            };
+            self.open.insert(span_id, open);
         }
-        let copy = record.to_owned_words();
-        let open = OpenSpan {
-            record: copy,
-            told: false,
-        };
-        self.open.insert(span_id, open);
         if !self.tells_starts {
             return None;
         }
@@ -126,8 +126,8 @@ impl Assembler {
         read_attributes(record, &mut span);
         // A library user's own attributes may hold anything; ours are ids and counts.
         if kind == SpanKind::Custom {
-            mask_attributes(&self.capture, &mut span.attributes);
-            mask_numbers(&mut span.attributes);
+            self.masker
+                .mask(&self.capture, &mut span.attributes, Origin::Others);
         }
         match payload {
             Some(Payload::Details(details)) => self.add_details(&mut span, *details),
@@ -139,7 +139,7 @@ impl Assembler {
 
     fn add_details(&mut self, span: &mut Span, details: SpanDetails) {
         let mut attributes = details.attributes;
-        mask_attributes(&self.capture, &mut attributes);
+        self.masker.mask(&self.capture, &mut attributes, Origin::Ours);
         for (key, value) in attributes.iter() {
             span.attributes.set(key.clone(), value.clone());
         }
@@ -203,12 +203,17 @@ impl Assembler {
         }
     }
 
-    fn log_of(&self, record: &RecordRef<'_>, payload: Option<Payload>) -> LogRecord {
+    fn log_of(&mut self, record: &RecordRef<'_>, payload: Option<Payload>) -> LogRecord {
         let (level, has_more) = level_and_more(record.tag());
         let mut message = String::new();
         let mut attributes = Attributes::new();
         record.attributes(|key, value| match value {
-            RecordedValue::Str(text) if key == MESSAGE => message = self.capture.own_text(text.to_owned()),
+            RecordedValue::Str(text) if key == MESSAGE => {
+                message = self
+                    .masker
+                    .changed(&self.capture, text)
+                    .unwrap_or_else(|| text.to_owned());
+            }
             value => attributes.set(key, attribute_of(value)),
         });
         match payload {
@@ -223,14 +228,13 @@ impl Assembler {
             _ if has_more => attributes.set("flowmeter.details_dropped", true),
             _ => {}
         }
-        mask_attributes(&self.capture, &mut attributes);
-        mask_numbers(&mut attributes);
+        self.masker.mask(&self.capture, &mut attributes, Origin::Others);
         let target = record.name();
         LogRecord {
             time: self.time(record.start()),
             level,
             message,
-            target: (!target.is_empty()).then(|| SmolStr::from(target)),
+            target: (!target.is_empty()).then_some(target),
             span_id: record.span_id(),
             attributes,
         }
@@ -261,37 +265,6 @@ fn attribute_of(value: RecordedValue<'_>) -> AttributeValue {
         RecordedValue::F64(number) => number.into(),
         RecordedValue::Bool(flag) => flag.into(),
         RecordedValue::Str(text) => text.into(),
-    }
-}
-
-/// Cuts and masks what the attributes hold.
-fn mask_attributes(capture: &Capture, attributes: &mut Attributes) {
-    for (key, value) in attributes.iter_mut() {
-        match value {
-            AttributeValue::Str(text) => {
-                if let Some(masked) = capture.changed_text(key, text) {
-                    *text = SmolStr::from(masked);
-                }
-            }
-            AttributeValue::Json(json) => {
-                let kind = match key.as_str() {
-                    genai::INPUT_MESSAGES => ContentKind::Prompt,
-                    genai::OUTPUT_MESSAGES => ContentKind::Response,
-                    _ => ContentKind::StoreValue,
-                };
-                *value = AttributeValue::from(capture.value(Some(key), json, kind));
-            }
-            AttributeValue::Bool(_) | AttributeValue::I64(_) | AttributeValue::F64(_) => {}
-        }
-    }
-}
-
-/// A number under a secret's name is one: a code, a PIN. Ours are ids and counts, so only others are looked at.
-fn mask_numbers(attributes: &mut Attributes) {
-    for (key, value) in attributes.iter_mut() {
-        if matches!(value, AttributeValue::I64(_) | AttributeValue::F64(_)) && is_secret_name(key) {
-            *value = AttributeValue::from(MASK);
-        }
     }
 }
 

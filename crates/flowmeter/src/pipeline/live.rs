@@ -9,13 +9,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
+use flowmeter_engine::Ticks;
 use flowmeter_model::{SpanError, SpanId, SpanStatus, TelemetryEvent, TimestampNs};
 use parking_lot::Mutex;
 
 use super::assemble::Assembler;
+use super::buffer::EventBuffer;
 use super::flow::{Collected, ExportOutcome, StageError, Tracing};
 use super::selection::Selection;
-use super::weight::weight_of;
 use crate::backends::{Backend, BackendFailure, BackendWorker, Batch, ExportError, RunEnding, RunIdentity};
 use crate::capture::Capture;
 use crate::meter::RunShared;
@@ -29,6 +30,9 @@ const FLUSH_INTERVAL: Duration = Duration::from_millis(100);
 const PAUSE: Duration = Duration::from_millis(40);
 /// Events that are collected before they are handed on.
 pub(crate) const BUFFER_EVENTS_MAX: usize = 10_000;
+/// A record is written this long after what it tells, at most: threads are read one after another, and what they
+/// tell goes on in the order in which it happened.
+const UNREAD_NS: u64 = 2_000_000;
 /// Bytes that are collected before they are handed on, by estimate.
 const BUFFER_BYTES_MAX: usize = 4 << 20;
 
@@ -98,11 +102,12 @@ pub(crate) struct LiveTracing {
     places: usize,
     /// Places that failed.
     failed_places: usize,
-    buffer: Vec<TelemetryEvent>,
-    buffer_bytes: usize,
+    buffer: EventBuffer,
     /// Events since the last flush, kept or not.
     collected: usize,
     flushed: Instant,
+    /// Everything that happened before has been read, whichever thread it happened on.
+    read_until: TimestampNs,
     ending: Option<Ending>,
     /// Whether the file holds more of the run than is to be kept.
     reduces_file: bool,
@@ -143,10 +148,10 @@ impl LiveTracing {
             file: None,
             workers: Vec::with_capacity(backends.len()),
             backends,
-            buffer: Vec::new(),
-            buffer_bytes: 0,
+            buffer: EventBuffer::default(),
             collected: 0,
             flushed: Instant::now(),
+            read_until: TimestampNs(0),
             ending: None,
             reduces_file: false,
             lost_while_held: 0,
@@ -179,8 +184,10 @@ impl LiveTracing {
     fn drain(&mut self, records_wanted: usize) -> usize {
         let recorder = self.shared.recorder.clone();
         self.assembler.clock.refresh();
+        let now = self.assembler.clock.unix_ns(Ticks::now());
+        self.read_until = TimestampNs(now.saturating_sub(UNREAD_NS));
         // A look now and then, so that what a long node holds at its height is seen.
-        self.shared.memory.look(flowmeter_engine::Ticks::now());
+        self.shared.memory.look(Ticks::now());
         if self.file.is_none() && self.workers.iter().all(BackendWorker::is_full) {
             // Nobody wants any of it, or nobody can take it: it need not be put together. The figures were counted
             // where they arose.
@@ -201,23 +208,43 @@ impl LiveTracing {
 
     fn keep(&mut self, event: TelemetryEvent) {
         self.collected += 1;
-        let event = match &mut self.selection {
-            Selection::Whole => Some(event),
-            Selection::Minimal(minimal) => minimal.take(event),
+        match &self.selection {
+            Selection::Whole => {
+                self.write_event(&event);
+                if !self.workers.is_empty() {
+                    self.buffer.push(event);
+                }
+            }
+            // What is left of it is known when it has come into order.
+            Selection::Minimal(_) => self.buffer.push(event),
             Selection::Held(_) => {
                 // The file has it whole until the end decides.
                 self.write_event(&event);
-                if let Selection::Held(held) = &mut self.selection
-                    && !self.workers.is_empty()
-                {
-                    held.hold(event);
-                }
-                return;
+                self.buffer.push(event);
             }
-        };
-        if let Some(event) = event {
-            self.write_event(&event);
-            self.buffer_event(event);
+        }
+    }
+
+    /// What goes on of these events, which are in order.
+    fn select(&mut self, events: Vec<TelemetryEvent>) -> Vec<TelemetryEvent> {
+        match &mut self.selection {
+            Selection::Whole => events,
+            Selection::Minimal(minimal) => {
+                let kept: Vec<TelemetryEvent> = events
+                    .into_iter()
+                    .filter_map(|event| minimal.take(event))
+                    .collect();
+                for event in &kept {
+                    self.write_event(event);
+                }
+                kept
+            }
+            Selection::Held(held) => {
+                if !self.workers.is_empty() {
+                    events.into_iter().for_each(|event| held.hold(event));
+                }
+                Vec::new()
+            }
         }
     }
 
@@ -227,13 +254,6 @@ impl LiveTracing {
             TelemetryEvent::Log(_, log) => self.write(|file| file.write_log(log)),
             // The file names spans that are open only if they stay so for a while.
             TelemetryEvent::SpanStarted(_) => {}
-        }
-    }
-
-    fn buffer_event(&mut self, event: TelemetryEvent) {
-        if !self.workers.is_empty() {
-            self.buffer_bytes += weight_of(&event);
-            self.buffer.push(event);
         }
     }
 
@@ -267,23 +287,24 @@ impl LiveTracing {
             self.identity = Arc::new(identity);
         }
         for event in events {
-            self.buffer_event(event);
-            if self.buffer_bytes >= BUFFER_BYTES_MAX {
-                self.hand_on();
+            self.buffer.push(event);
+            if self.buffer.bytes() >= BUFFER_BYTES_MAX {
+                self.hand_on(None);
             }
         }
     }
 
-    /// Hands the buffer to the backends.
-    fn hand_on(&mut self) {
-        if self.buffer.is_empty() {
+    /// Hands the buffer to the backends, as far as everything before that moment has been read.
+    fn hand_on(&mut self, until: Option<TimestampNs>) {
+        let (events, weight) = self.buffer.take(until);
+        let events = self.select(events);
+        if events.is_empty() || self.workers.is_empty() {
             return;
         }
         let batch = Arc::new(Batch {
             run: Arc::clone(&self.identity),
-            events: std::mem::take(&mut self.buffer),
+            events,
         });
-        let weight = std::mem::take(&mut self.buffer_bytes);
         for worker in &mut self.workers {
             worker.offer(&batch, weight);
         }
@@ -324,9 +345,6 @@ impl LiveTracing {
 
 impl Tracing for LiveTracing {
     fn init(&mut self) -> Result<(), StageError> {
-        if !self.backends.is_empty() {
-            self.buffer.reserve(256);
-        }
         self.flushed = Instant::now();
         Ok(())
     }
@@ -364,7 +382,7 @@ impl Tracing for LiveTracing {
                 return Ok(Collected::Ended);
             }
             let count = self.drain(BUFFER_EVENTS_MAX);
-            if self.collected >= BUFFER_EVENTS_MAX || self.buffer_bytes >= BUFFER_BYTES_MAX {
+            if self.collected >= BUFFER_EVENTS_MAX || self.buffer.bytes() >= BUFFER_BYTES_MAX {
                 return Ok(Collected::BufferFull);
             }
             if self.flushed.elapsed() >= FLUSH_INTERVAL {
@@ -377,7 +395,7 @@ impl Tracing for LiveTracing {
     }
 
     fn flush(&mut self) -> Result<(), StageError> {
-        self.hand_on();
+        self.hand_on(Some(self.read_until));
         if self.flushed.elapsed() >= FLUSH_INTERVAL {
             self.write_open_spans();
             self.write(TraceFile::flush);
@@ -393,9 +411,10 @@ impl Tracing for LiveTracing {
             ending.error = ending.error.map(|error| self.assembler.capture().error(error));
             ending
         });
+        self.hand_on(None);
         self.release();
-        self.hand_on();
-        self.ended_at = TimestampNs(self.assembler.clock.unix_ns(flowmeter_engine::Ticks::now()));
+        self.hand_on(None);
+        self.ended_at = TimestampNs(self.assembler.clock.unix_ns(Ticks::now()));
         Ok(())
     }
 

@@ -1,11 +1,15 @@
 //! The tracing pipeline: a flow on our own engine, with a thread to itself.
 //!
-//! `flow` is the graph, `live` what its nodes do in a run, `assemble` how records become spans. Never holds up
+//! `flow` is the graph; `live` is what its nodes do in a run, `lines` what they do with event lines; `assemble` turns
+//! records into spans. Never holds up
 //! the run and never fails it.
 
 mod assemble;
+mod buffer;
 mod flow;
+mod lines;
 mod live;
+mod masker;
 mod selection;
 mod weight;
 
@@ -17,6 +21,7 @@ use std::thread::JoinHandle;
 use parking_lot::Mutex;
 
 pub use flow::{ExportOutcome, PipelineError, pipeline_flow};
+pub use lines::{FormatEventsError, FormatWatch, format_events};
 pub(crate) use live::{Ending, LiveConfig, LiveReport, Signals, TraceFileWish};
 
 use crate::backends::{BackendFailure, ExportError};

@@ -73,6 +73,19 @@ pub enum CarrierProblem {
 }
 
 /// What a carrier told.
+///
+/// ```
+/// use flowmeter::{IncomingContext, RunMeter};
+///
+/// let caller = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+/// let incoming = IncomingContext::from_headers([("traceparent", caller), ("baggage", "tier=gold")]);
+/// let mut builder = RunMeter::builder("nightly").baggage(incoming.baggage);
+/// if let Some(parent) = incoming.parent {
+///     builder = builder.parent(parent);
+/// }
+/// let meter = builder.start().unwrap();
+/// assert_eq!(meter.trace_id().to_string(), "4bf92f3577b34da6a3ce929d0e0e4736");
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct IncomingContext {
     /// The span that calls; `None` where there is none, or none that can be read.

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use std::cell::Cell;
 use std::fmt::{self, Write as _};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use flowmeter_engine::Ticks;
 use flowmeter_model::{Attributes, SpanId};
@@ -45,10 +46,18 @@ impl Recorder {
             words.set_span_id(span_id.to_u64());
             words.begin(parent.map_or(0, SpanId::to_u64), start.to_raw(), name);
             words.complete(RecordKind::Start, tag, start.to_raw());
-            let wake = lane.append(&words, None);
+            let wake = if lane.needs_reader(&words) {
+                None
+            } else {
+                Some(lane.append(&words, None))
+            };
             (span_id, words, wake)
         })?;
-        if wake {
+        let wake = wake.or_else(|| {
+            self.wait_for_reader(&words);
+            self.with_lane(|lane| lane.append(&words, None))
+        });
+        if wake == Some(true) {
             self.wake();
         }
         Some((span_id, RecordDraft { words, beyond: None }))
@@ -74,6 +83,9 @@ impl Recorder {
         let RecordDraft { mut words, beyond } = draft;
         let payload = payload(beyond);
         words.complete(kind, tag, end.to_raw());
+        if self.with_lane(|lane| lane.needs_reader(&words)) == Some(true) {
+            self.wait_for_reader(&words);
+        }
         let wake = self.with_lane(|lane| {
             let wake = lane.append(&words, payload);
             lane.give_spare(words);
@@ -81,6 +93,26 @@ impl Recorder {
         });
         if wake == Some(true) {
             self.wake();
+        }
+    }
+}
+
+/// The longest that a record waits for room in a journal that is full.
+const ROOM_WAIT_MAX: Duration = Duration::from_millis(500);
+
+impl Recorder {
+    /// Lets the reader make room: lines come in floods, and a short wait loses none. Where the reader makes no room
+    /// at all, nobody waits for it a second time.
+    #[cold]
+    fn wait_for_reader(&self, words: &RecordWords) {
+        let began = Instant::now();
+        while self.with_lane(|lane| lane.needs_reader(words)) == Some(true) {
+            if began.elapsed() >= ROOM_WAIT_MAX {
+                self.with_lane(Lane::give_up);
+                return;
+            }
+            self.wake();
+            std::thread::sleep(Duration::from_micros(100));
         }
     }
 }

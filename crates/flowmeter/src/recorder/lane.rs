@@ -37,6 +37,7 @@ pub(super) struct LaneShared {
     queue: Mutex<Queue>,
     payloads: Mutex<VecDeque<Payload>>,
     payloads_waiting: AtomicUsize,
+    chunks_waiting: AtomicUsize,
     journal_full: AtomicU64,
     payloads_full: AtomicU64,
     too_large: AtomicU64,
@@ -54,6 +55,8 @@ pub(super) struct Lane {
     spare: Vec<Box<RecordWords>>,
     chunks_max: usize,
     payloads_max: usize,
+    /// The reader was waited for in vain; not again before it has made room.
+    gave_up: bool,
 }
 
 impl Lane {
@@ -68,6 +71,7 @@ impl Lane {
             }),
             payloads: Mutex::new(VecDeque::new()),
             payloads_waiting: AtomicUsize::new(0),
+            chunks_waiting: AtomicUsize::new(0),
             journal_full: AtomicU64::new(0),
             payloads_full: AtomicU64::new(0),
             too_large: AtomicU64::new(0),
@@ -81,6 +85,7 @@ impl Lane {
             spare: Vec::new(),
             chunks_max: config.chunks_per_thread_max.max(2),
             payloads_max: config.payloads_per_thread_max,
+            gave_up: false,
         };
         (lane, shared)
     }
@@ -108,6 +113,23 @@ impl Lane {
         if self.spare.len() < 64 && !words.is_bulky() {
             self.spare.push(words);
         }
+    }
+
+    /// Whether waiting for the reader is what this record needs to fit in.
+    #[inline]
+    pub(super) fn needs_reader(&self, record: &RecordWords) -> bool {
+        self.position + record.len() > CHUNK_WORDS && record.len() <= CHUNK_WORDS && self.is_full()
+    }
+
+    #[cold]
+    fn is_full(&self) -> bool {
+        let queue = self.shared.queue.lock();
+        !self.gave_up && queue.recycled.is_empty() && queue.chunks >= self.chunks_max
+    }
+
+    /// Notes that the reader was waited for in vain.
+    pub(super) fn give_up(&mut self) {
+        self.gave_up = true;
     }
 
     /// Writes a record. Returns whether the reader had better be woken.
@@ -174,8 +196,10 @@ impl Lane {
         queue.sealed.push_back(full);
         let sealed = queue.sealed.len();
         drop(queue);
+        self.shared.chunks_waiting.store(sealed, Ordering::Relaxed);
         self.current = fresh;
         self.position = 0;
+        self.gave_up = false;
         Some(sealed.is_multiple_of((self.chunks_max / 4).max(1)))
     }
 }
@@ -206,7 +230,10 @@ impl LaneShared {
             };
             count += self.read_chunk(&chunk, visit);
             chunk.reset();
-            self.queue.lock().recycled.push(chunk);
+            let mut queue = self.queue.lock();
+            queue.recycled.push(chunk);
+            self.chunks_waiting.store(queue.sealed.len(), Ordering::Relaxed);
+            drop(queue);
             if count >= records_wanted {
                 return count;
             }
@@ -236,6 +263,10 @@ impl LaneShared {
         let payload = payloads.pop_front();
         self.payloads_waiting.store(payloads.len(), Ordering::Relaxed);
         payload
+    }
+
+    pub(super) fn chunks_waiting(&self) -> usize {
+        self.chunks_waiting.load(Ordering::Relaxed)
     }
 
     pub(super) fn payloads_waiting(&self) -> usize {

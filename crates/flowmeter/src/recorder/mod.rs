@@ -262,7 +262,22 @@ impl Recorder {
         count
     }
 
-    /// Payloads that wait to be read, over all threads: the measure for back-pressure.
+    /// Whether the reader had better be let catch up: more payloads wait over all threads than `payloads_max`, or a
+    /// thread's journal is half full.
+    pub(crate) fn is_behind(&self, payloads_max: usize) -> bool {
+        let mut payloads = 0;
+        for lane in self.shared.lanes.lock().iter() {
+            payloads += lane.payloads_waiting();
+            if payloads > payloads_max || lane.chunks_waiting() > self.shared.config.chunks_per_thread_max / 2
+            {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Payloads that wait to be read, over all threads.
+    #[cfg(test)]
     pub(crate) fn payloads_waiting(&self) -> usize {
         self.shared
             .lanes

@@ -3,10 +3,12 @@
 //! A kill loses nothing that was flushed; the end replaces the file in one step. Reading accepts both forms.
 //! Never keeps a trace in memory: the document is streamed from the lines.
 
+mod follow;
 mod joined;
 mod place;
 mod reader;
 mod reduce;
+mod sequence;
 mod wire;
 mod writer;
 
@@ -16,6 +18,7 @@ use flowmeter_model::{SpanError, SpanId, SpanStatus, TimestampNs, TraceId};
 use smol_str::SmolStr;
 use thiserror::Error;
 
+pub use follow::{TraceFollower, TraceProgress};
 pub use place::KeepTrace;
 pub(crate) use place::TracePlace;
 pub use reader::{ReadError, TraceDocument, read_trace};

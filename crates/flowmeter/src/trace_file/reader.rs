@@ -71,6 +71,31 @@ pub enum ReadError {
     },
 }
 
+/// The longest first line that is looked at.
+const HEADER_BYTES_MAX: u64 = 1 << 20;
+
+/// How a document says that its run ended.
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum StatusWire {
+    Ok,
+    Error,
+    Cancelled,
+    /// The document was made of a run that nobody saw end.
+    Unfinished,
+}
+
+impl StatusWire {
+    fn ended(self) -> Option<SpanStatus> {
+        match self {
+            Self::Ok => Some(SpanStatus::Ok),
+            Self::Error => Some(SpanStatus::Error),
+            Self::Cancelled => Some(SpanStatus::Cancelled),
+            Self::Unfinished => None,
+        }
+    }
+}
+
 #[derive(Deserialize)]
 struct DocumentWire {
     #[serde(default)]
@@ -81,7 +106,7 @@ struct DocumentWire {
     #[serde(default)]
     start_time: Option<TimestampNs>,
     #[serde(default)]
-    status: Option<SpanStatus>,
+    status: Option<StatusWire>,
     #[serde(default = "yes")]
     sampled: bool,
     #[serde(default)]
@@ -107,16 +132,7 @@ pub fn read_trace(path: &Path) -> Result<TraceDocument, ReadError> {
         problem,
     };
     let mut reader = BufReader::new(File::open(path).map_err(open)?);
-    let mut first = Vec::new();
-    (&mut reader)
-        .take(1 << 20)
-        .read_until(b'\n', &mut first)
-        .map_err(open)?;
-    if first.iter().all(u8::is_ascii_whitespace) {
-        return Err(no_trace("it is empty".to_owned()));
-    }
-    if let Ok(header) = serde_json::from_slice::<HeaderLine<'static>>(&first) {
-        check_format(&header.format).map_err(no_trace)?;
+    if let Some(header) = read_header(&mut reader, path)? {
         return read_lines(reader, &header).map_err(open);
     }
     reader.seek(SeekFrom::Start(0)).map_err(open)?;
@@ -173,11 +189,11 @@ impl DocumentWire {
             trace_id: self.trace_id,
             workflow: self.workflow,
             started: self.start_time,
-            status: self.status,
+            status: self.status.and_then(StatusWire::ended),
             error: self.error,
             spans,
             logs,
-            metrics: Some(self.metrics),
+            metrics: (self.status != Some(StatusWire::Unfinished)).then_some(self.metrics),
             sampled: self.sampled,
             pid: None,
             broken_lines: 0,
@@ -186,7 +202,7 @@ impl DocumentWire {
 }
 
 /// Spans carry their trace's id; where that is no W3C id, any valid one does, for nothing reads it.
-fn placeholder_trace() -> TraceId {
+pub(super) fn placeholder_trace() -> TraceId {
     flowmeter_model::IdSource::from_seed(0).trace_id()
 }
 
@@ -212,7 +228,61 @@ impl ForeignIds {
     }
 }
 
-fn read_lines(mut reader: impl BufRead, header: &HeaderLine<'_>) -> io::Result<TraceDocument> {
+/// What a line of a running trace says.
+pub(super) enum LineRead {
+    /// A span goes on.
+    Open(Span),
+    /// A span ended.
+    Ended(Span),
+    /// A log.
+    Log(LogRecord),
+}
+
+impl LineRead {
+    /// Reads a line, with or without its end.
+    pub(super) fn parse(line: &[u8], trace_id: TraceId) -> serde_json::Result<Self> {
+        if line.starts_with(LOG_PREFIX) {
+            serde_json::from_slice::<LogWire<'static>>(line).map(|log| Self::Log(log.into_record()))
+        } else if line.starts_with(OPEN_PREFIX) {
+            serde_json::from_slice::<OpenLine<'static>>(line)
+                .map(|line| Self::Open(line.open.into_span(trace_id)))
+        } else {
+            serde_json::from_slice::<SpanWire<'static>>(line)
+                .map(|span| Self::Ended(span.into_span(trace_id)))
+        }
+    }
+}
+
+/// Reads the first line of a running trace; `None` for anything else.
+pub(super) fn read_header(
+    reader: &mut impl BufRead,
+    path: &Path,
+) -> Result<Option<HeaderLine<'static>>, ReadError> {
+    let open = |source| ReadError::Open {
+        path: path.to_owned(),
+        source,
+    };
+    let no_trace = |problem: String| ReadError::NoTrace {
+        path: path.to_owned(),
+        problem,
+    };
+    let mut first = Vec::new();
+    reader
+        .take(HEADER_BYTES_MAX)
+        .read_until(b'\n', &mut first)
+        .map_err(open)?;
+    if first.iter().all(u8::is_ascii_whitespace) {
+        return Err(no_trace("it is empty".to_owned()));
+    }
+    let Ok(header) = serde_json::from_slice::<HeaderLine<'static>>(&first) else {
+        return Ok(None);
+    };
+    check_format(&header.format).map_err(no_trace)?;
+    Ok(Some(header))
+}
+
+/// Reads the lines behind the header.
+pub(super) fn read_lines(mut reader: impl BufRead, header: &HeaderLine<'_>) -> io::Result<TraceDocument> {
     let mut trace = TraceDocument {
         trace_id: header.trace_id.to_string(),
         workflow: Some(header.workflow.to_string()),
@@ -233,16 +303,12 @@ fn read_lines(mut reader: impl BufRead, header: &HeaderLine<'_>) -> io::Result<T
         if reader.read_until(b'\n', &mut line)? == 0 {
             break;
         }
-        let taken = if line.starts_with(LOG_PREFIX) {
-            serde_json::from_slice::<LogWire<'static>>(&line).map(|log| trace.logs.push(log.into_record()))
-        } else if line.starts_with(OPEN_PREFIX) {
-            serde_json::from_slice::<OpenLine<'static>>(&line)
-                .map(|line| open.push(line.open.into_span(header.trace_id)))
-        } else {
-            serde_json::from_slice::<SpanWire<'static>>(&line)
-                .map(|span| trace.spans.push(span.into_span(header.trace_id)))
-        };
-        trace.broken_lines += usize::from(taken.is_err());
+        match LineRead::parse(&line, header.trace_id) {
+            Ok(LineRead::Open(span)) => open.push(span),
+            Ok(LineRead::Ended(span)) => trace.spans.push(span),
+            Ok(LineRead::Log(log)) => trace.logs.push(log),
+            Err(_) => trace.broken_lines += 1,
+        }
     }
     let ended: std::collections::HashSet<SpanId> = trace.spans.iter().map(|span| span.span_id).collect();
     trace

@@ -50,6 +50,8 @@ pub(super) struct SpanWire<'a> {
     /// Other tools do not write it.
     #[serde(default)]
     pub(super) kind: Option<SpanKind>,
+    /// Null where a program gave no times.
+    #[serde(default, deserialize_with = "or_unknown")]
     pub(super) start_time: TimestampNs,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) end_time: Option<TimestampNs>,
@@ -67,12 +69,40 @@ pub(super) struct SpanWire<'a> {
     pub(super) templates: Cow<'a, [TemplateResolution]>,
     #[serde(default, skip_serializing_if = "<[_]>::is_empty")]
     pub(super) mutations: Cow<'a, [MutationRecord]>,
-    #[serde(default, skip_serializing_if = "<[_]>::is_empty")]
+    #[serde(
+        default,
+        skip_serializing_if = "<[_]>::is_empty",
+        deserialize_with = "moments"
+    )]
     pub(super) events: Cow<'a, [SpanEvent]>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) usage: Option<Cow<'a, TokenUsage>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) cost: Option<Cow<'a, Cost>>,
+}
+
+/// A time that may be null, which is told by a zero: nothing of ours ran in 1970.
+fn or_unknown<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<TimestampNs, D::Error> {
+    Ok(Option::<TimestampNs>::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// Moments inside a span, whose times may be unknown, too.
+fn moments<'de, 'a, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Cow<'a, [SpanEvent]>, D::Error> {
+    #[derive(Deserialize)]
+    struct Moment {
+        name: smol_str::SmolStr,
+        #[serde(default, deserialize_with = "or_unknown")]
+        time: TimestampNs,
+        #[serde(default)]
+        attributes: Attributes,
+    }
+    let moments = Vec::<Moment>::deserialize(deserializer)?.into_iter();
+    let events = moments.map(|moment| SpanEvent {
+        name: moment.name,
+        time: moment.time,
+        attributes: moment.attributes,
+    });
+    Ok(Cow::Owned(events.collect()))
 }
 
 /// What a span stands for that does not say it: the agreed names of operations tell.
@@ -138,6 +168,7 @@ impl<'a> SpanWire<'a> {
 /// A log line.
 #[derive(Serialize, Deserialize)]
 pub(super) struct LogWire<'a> {
+    #[serde(default, deserialize_with = "or_unknown")]
     pub(super) timestamp: TimestampNs,
     pub(super) level: LogLevel,
     pub(super) message: Cow<'a, str>,

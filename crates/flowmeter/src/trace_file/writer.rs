@@ -7,6 +7,7 @@ use std::io::{self, BufRead, BufReader, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use flowmeter_model::{LogRecord, Span, SpanKind, SpanStatus};
+use rustix::fs::{FlockOperation, flock};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -73,6 +74,9 @@ impl TraceFile {
             is_device,
             lines: BufWriter::with_capacity(BUFFER_BYTES, file),
         };
+        // Whoever follows the trace sees by the lock that it is being written: it goes with the process. Without
+        // one, the process's number has to do.
+        let _not_locked = flock(file.lines.get_ref(), FlockOperation::NonBlockingLockExclusive);
         file.write_line(TraceLine::Header(header))?;
         file.flush()?;
         Ok(file)
@@ -117,6 +121,8 @@ impl TraceFile {
         }
         let path = self.path.clone();
         if self.keep == KeepTrace::UnlessOk && ending.status == SpanStatus::Ok {
+            // Whoever follows the trace has it open and reads on.
+            let _nobody_else_will_miss_it = self.flush();
             return match fs::remove_file(&path) {
                 Err(source) if source.kind() != io::ErrorKind::NotFound => Err(self.failed(source)),
                 _ => Ok(None),
@@ -126,9 +132,10 @@ impl TraceFile {
         let mut beside = path.clone().into_os_string();
         beside.push(format!(".{}.partial", std::process::id()));
         let beside = PathBuf::from(beside);
+        // The lock on the lines is held until the document is there.
         let replaced = self
             .write_document(&beside, ending, dropped)
-            .and_then(|()| fs::rename(&beside, &path));
+            .and_then(|_locked| fs::rename(&beside, &path));
         replaced.map_err(|source| {
             let _ = fs::remove_file(&beside);
             TraceFileError::Complete {
@@ -139,7 +146,7 @@ impl TraceFile {
         Ok(Some(path))
     }
 
-    fn write_document(self, target: &Path, ending: &TraceEnding, dropped: DropCounts) -> io::Result<()> {
+    fn write_document(self, target: &Path, ending: &TraceEnding, dropped: DropCounts) -> io::Result<File> {
         let mut lines = self.lines.into_inner().map_err(io::IntoInnerError::into_error)?;
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(true);
@@ -147,7 +154,8 @@ impl TraceFile {
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let mut document = BufWriter::with_capacity(BUFFER_BYTES, options.open(target)?);
         write_document(&mut lines, &self.header, ending, dropped, &mut document)?;
-        document.flush()
+        document.flush()?;
+        Ok(lines)
     }
 }
 
@@ -287,7 +295,7 @@ fn is_whole(sampled: &bool) -> bool {
 }
 
 /// The metrics of a run that nobody saw end.
-fn metrics_so_far(trace: &TraceDocument) -> Value {
+pub(super) fn metrics_so_far(trace: &TraceDocument) -> Value {
     let ended = || trace.spans.iter().filter(|span| span.end.is_some());
     let nodes = || ended().filter(|span| span.kind == SpanKind::Node);
     let (count, well) = (

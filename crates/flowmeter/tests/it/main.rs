@@ -5,9 +5,12 @@
 mod anomalies;
 mod backends;
 mod levels;
+mod logging;
 mod money;
+mod otlp;
 mod performance;
 mod probes;
+mod receiver;
 mod sampling;
 mod secrets;
 mod trees;

@@ -1,7 +1,7 @@
 //! A crate that does not take the lints over is found, and so is unsafe code where none belongs.
 
 use super::super::source::SourceFile;
-use super::{check, check_unsafe};
+use super::{check, check_peers, check_unsafe};
 use crate::workspace::Member;
 
 const ROOT: &str = "[workspace.lints.rust]\nunsafe_code = \"deny\"\n";
@@ -47,6 +47,24 @@ fn a_root_that_does_not_deny_is_found() {
 }
 
 #[test]
+fn the_peers_forbid_unsafe_code_and_are_not_published() {
+    let peers = |manifest: &str| Member {
+        manifest: manifest.to_owned(),
+        ..Member::peers()
+    };
+    let forbidding = "[package]\npublish = false\n[lints.rust]\nunsafe_code = \"forbid\"\n";
+    assert_eq!(check_peers(&peers(forbidding)), []);
+    let findings = check_peers(&peers("[package]\nname = \"flowmeter-peers\"\n"));
+    assert_eq!(
+        findings.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        [
+            "benches/Cargo.toml:1: `[lints.rust]` must have `unsafe_code = \"forbid\"`",
+            "benches/Cargo.toml:1: the package must have `publish = false`",
+        ]
+    );
+}
+
+#[test]
 fn unsafe_code_is_found_where_none_belongs() {
     let allowing = "//! x\n#[allow(unsafe_code)]\nfn f() {}\n";
     let elsewhere = SourceFile::new("crates/flowmeter/src/meter.rs", allowing);
@@ -55,6 +73,8 @@ fn unsafe_code_is_found_where_none_belongs() {
     assert_eq!(check_unsafe(&[listed]), []);
     let library = SourceFile::new("crates/flowmeter/src/lib.rs", "//! x\n");
     assert_eq!(check_unsafe(&[library]).len(), 1);
+    let peers = SourceFile::new("benches/src/lib.rs", "//! x\n");
+    assert_eq!(check_unsafe(&[peers]).len(), 1);
     let forbidding = SourceFile::new("crates/flowmeter/src/lib.rs", "//! x\n#![forbid(unsafe_code)]\n");
     assert_eq!(check_unsafe(&[forbidding]), []);
 }

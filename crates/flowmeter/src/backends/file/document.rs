@@ -67,7 +67,8 @@ impl DocumentFile {
             sync,
         };
         put(&mut document.text, TraceLine::Header(&document.header));
-        document.hand_on()?;
+        // A disk that is full now may have room later: the line waits, and each try that fails is told.
+        let _waits = document.hand_on();
         Ok(document)
     }
 
@@ -128,11 +129,14 @@ impl DocumentFile {
             }
             Err(error) => {
                 let _there_may_be_none = fs::remove_file(&partial);
-                let message = format!(
-                    "{} could not be completed; what was recorded is in {}",
-                    self.target.display(),
-                    self.lines_path.display()
-                );
+                let is_empty = fs::metadata(&self.lines_path).is_ok_and(|lines| lines.len() == 0);
+                let left = if is_empty {
+                    let _nothing_is_lost = fs::remove_file(&self.lines_path);
+                    String::new()
+                } else {
+                    format!("; what was recorded is in {}", self.lines_path.display())
+                };
+                let message = format!("{} could not be completed{left}", self.target.display());
                 Err(ExportError::new(message).with_source(error))
             }
         }

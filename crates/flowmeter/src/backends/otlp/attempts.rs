@@ -13,6 +13,9 @@ use super::retry::OtlpRetryPolicy;
 /// When everything must have been sent; `None` while the run goes on.
 pub(super) type Deadline = Option<Instant>;
 
+/// Why an attempt ended that the end of the run cut short.
+const TIME_IS_OVER: &str = "the time to send it was over";
+
 /// A source of numbers from 0 up to 1.
 pub(super) type Random = Box<dyn FnMut() -> f64 + Send>;
 
@@ -80,11 +83,18 @@ impl Attempts {
             _ => self.rests = None,
         }
         let mut failures = 0;
+        let mut failed_before: Option<String> = None;
         loop {
-            let failure = match self.attempt(transport, payload).await {
+            let mut failure = match self.attempt(transport, payload).await {
                 Ok(accepted) => return Ok(accepted),
                 Err(failure) => failure,
             };
+            // That the time was over says less than what went wrong while there was some.
+            if failure.message == TIME_IS_OVER
+                && let Some(earlier) = failed_before.take()
+            {
+                failure.message = earlier;
+            }
             match failure.kind {
                 FailureKind::Retryable => {}
                 FailureKind::Permanent => return Err(Undelivered::Refused(failure.message)),
@@ -113,6 +123,7 @@ impl Attempts {
                 }
                 return Err(Undelivered::Unsent(failure.message));
             }
+            failed_before = Some(failure.message);
         }
     }
 
@@ -128,7 +139,7 @@ impl Attempts {
         loop {
             let deadline = self.deadline();
             if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
-                return Err(Failure::retryable("the time to send it was over"));
+                return Err(Failure::retryable(TIME_IS_OVER));
             }
             let until = deadline.map_or(timeout, |deadline| deadline.min(timeout));
             tokio::select! {

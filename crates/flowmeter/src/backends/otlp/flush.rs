@@ -12,8 +12,8 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::attempts::{Attempts, Deadline, Random, Undelivered};
-use super::config::{OtlpConfig, OtlpDestination, OtlpEndpoint, items_of};
-use super::delivery::{Payload, Transport};
+use super::config::{OtlpConfig, OtlpDestination, OtlpEndpoint, OtlpProtocol, items_of};
+use super::delivery::{Payload, Transport, with_causes};
 use super::environment::Variables;
 use super::presets::Preset;
 use super::retry::OtlpRetryPolicy;
@@ -141,13 +141,17 @@ pub enum FlushError {
     Runtime(#[source] std::io::Error),
 }
 
-/// Sends everything that waits in `spool`, no longer than `time_max`. Keys come from `variables`.
+/// Sends everything that waits in `spool`, no longer than `time_max`.
+///
+/// Headers and certificates are those of `configs`, else those that `variables` give. A receiver that neither names
+/// gets its requests without any.
 ///
 /// # Errors
 /// [`FlushError`] when the spool cannot be read or nothing can be sent at all. What could not be sent is in the
 /// report.
 pub fn flush_spool(
     spool: &Spool,
+    configs: &[OtlpConfig],
     variables: Variables<'_>,
     time_max: Duration,
 ) -> Result<FlushReport, FlushError> {
@@ -157,7 +161,7 @@ pub fn flush_spool(
     let runtime = runtime.map_err(FlushError::Runtime)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let route = |request: &SpooledRequest| {
-        let destination = destination_of(request, variables);
+        let destination = destination_of(request, configs, variables);
         Some(destination.map(|destination| Route {
             transport: sender::transport(&destination, &clock),
             timeout: destination.timeout,
@@ -173,27 +177,41 @@ pub fn flush_spool(
     Ok(FlushReport { expired, ..report })
 }
 
-/// The way to the receiver of a spooled request: with the headers of the settings that hold now, where they lead to
-/// the same receiver, and without any where they do not.
-fn destination_of(request: &SpooledRequest, variables: Variables<'_>) -> Result<OtlpDestination, String> {
-    let config = match Preset::parse(&request.name) {
+/// The way to the receiver of a spooled request: with the headers of the settings that lead to it now, and without
+/// any where none do.
+fn destination_of(
+    request: &SpooledRequest,
+    configs: &[OtlpConfig],
+    variables: Variables<'_>,
+) -> Result<OtlpDestination, String> {
+    let leads_there = |config: &OtlpConfig| {
+        let destination = config.destination(request.signal)?;
+        let is_same = config.name == request.name
+            && destination.protocol == request.protocol
+            && destination.endpoint.identity() == request.endpoint;
+        is_same.then(|| destination.clone())
+    };
+    if let Some(destination) = configs.iter().find_map(leads_there) {
+        return Ok(destination);
+    }
+    let from_variables = match Preset::parse(&request.name) {
         Ok(preset) => preset.config(variables),
         Err(_) => OtlpConfig::from_environment(variables),
     };
-    let config = config.map_err(|error| super::delivery::with_causes(&error))?;
-    let configured = config.destination(request.signal).filter(|destination| {
-        destination.protocol == request.protocol && destination.endpoint.identity() == request.endpoint
-    });
-    if let Some(destination) = configured {
-        return Ok(destination.clone());
+    let from_variables = from_variables.map_err(|error| with_causes(&error))?;
+    if let Some(destination) = leads_there(&from_variables) {
+        return Ok(destination);
     }
     let endpoint = OtlpEndpoint::parse(&request.endpoint, request.protocol, false);
     let endpoint = endpoint.map_err(|error| error.to_string())?;
     Ok(OtlpDestination::new(endpoint, request.protocol))
 }
 
-/// Those requests for one receiver and signal.
-type ReceiverKey = (String, String, super::config::OtlpProtocol, Signal);
+/// How to reach a receiver, or why that is of no use.
+type KnownReceiver = Result<(Route, Attempts), String>;
+
+/// What the requests for one receiver and signal have in common.
+type ReceiverKey = (String, String, OtlpProtocol, Signal);
 
 /// Sends requests one after the other. A receiver that does not answer is not asked again.
 pub(super) async fn send_all(
@@ -205,7 +223,7 @@ pub(super) async fn send_all(
     random: &mut dyn FnMut() -> Random,
 ) -> FlushReport {
     let mut report = FlushReport::default();
-    let mut receivers: Vec<(ReceiverKey, Result<(Route, Attempts), String>)> = Vec::new();
+    let mut receivers: Vec<(ReceiverKey, KnownReceiver)> = Vec::new();
     for request in requests {
         let key: ReceiverKey = (
             request.name.clone(),
@@ -234,7 +252,9 @@ pub(super) async fn send_all(
                 continue;
             }
         };
-        let outcome = send_one(spool, &request, &*route.transport, attempts).await;
+        let Some(outcome) = send_one(spool, &request, &*route.transport, attempts).await else {
+            continue;
+        };
         let is_shut_out = matches!(&outcome, Sent::Unauthorized(_));
         let outcome = outcome.into_outcome();
         if is_shut_out && let FlushOutcome::Left(reason) = &outcome {
@@ -260,21 +280,21 @@ impl Sent {
     }
 }
 
+/// Sends a request; `None` where another process has done so.
 async fn send_one(
     spool: &Spool,
     request: &SpooledRequest,
     transport: &dyn Transport,
     attempts: &mut Attempts,
-) -> Sent {
+) -> Option<Sent> {
     let claim = match spool.claim(request) {
         Ok(Some(claim)) => claim,
+        Ok(None) if !spool.holds(request) => return None,
         Ok(None) => {
-            let reason = "another process is sending it or has sent it";
-            return Sent::Done(FlushOutcome::Left(reason.to_owned()));
+            let reason = "another process is sending it";
+            return Some(Sent::Done(FlushOutcome::Left(reason.to_owned())));
         }
-        Err(error) => {
-            return Sent::Done(FlushOutcome::Left(super::delivery::with_causes(&error)));
-        }
+        Err(error) => return Some(Sent::Done(FlushOutcome::Left(with_causes(&error)))),
     };
     let payload = Payload {
         signal: request.signal,
@@ -288,17 +308,12 @@ async fn send_one(
         },
         Ok(_) => FlushOutcome::Sent,
         Err(Undelivered::Refused(reason)) => FlushOutcome::Refused(reason),
-        Err(Undelivered::Unauthorized(reason)) => return Sent::Unauthorized(reason),
-        Err(Undelivered::Unsent(reason)) => return Sent::Done(FlushOutcome::Left(reason)),
+        Err(Undelivered::Unauthorized(reason)) => return Some(Sent::Unauthorized(reason)),
+        Err(Undelivered::Unsent(reason)) => return Some(Sent::Done(FlushOutcome::Left(reason))),
     };
-    match claim.remove() {
-        Ok(()) => Sent::Done(outcome),
-        Err(error) => {
-            let reason = format!("it was sent, but {}", super::delivery::with_causes(&error));
-            Sent::Done(FlushOutcome::Left(reason))
-        }
-    }
+    let outcome = match claim.remove() {
+        Ok(()) => outcome,
+        Err(error) => FlushOutcome::Left(format!("it was sent, but {}", with_causes(&error))),
+    };
+    Some(Sent::Done(outcome))
 }
-
-#[cfg(test)]
-mod tests;

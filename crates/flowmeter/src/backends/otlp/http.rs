@@ -231,6 +231,3 @@ fn readable(answer: &[u8]) -> Option<String> {
     let is_text = |character: char| !character.is_control() || character.is_whitespace();
     text.chars().all(is_text).then(|| text.to_owned())
 }
-
-#[cfg(test)]
-mod tests;

@@ -262,6 +262,3 @@ impl Drop for OtlpBackend {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

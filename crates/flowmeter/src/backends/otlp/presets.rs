@@ -59,12 +59,14 @@ struct PresetFacts {
     compression: OtlpCompression,
     temporality: Temporality,
     dialect: Dialect,
-    /// The base address: the variable that gives it, and the address.
-    endpoint: fn(Variables<'_>, OtlpProtocol) -> Result<(&'static str, String), InvalidOtlpConfig>,
+    endpoint: fn(Variables<'_>, OtlpProtocol) -> Result<Base, InvalidOtlpConfig>,
     headers: fn(Variables<'_>, Signal) -> Vec<PresetHeader>,
     /// What is set in the resource.
     resource: fn(Variables<'_>) -> Vec<(&'static str, String)>,
 }
+
+/// A base address, behind the variable that gives it.
+type Base = (&'static str, String);
 
 /// A header that a vendor wants.
 struct PresetHeader {

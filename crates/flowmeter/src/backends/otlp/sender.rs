@@ -29,6 +29,9 @@ const PARTS_MAX: usize = 4096;
 /// What does not fit, as told.
 const FULL: &str = "the receiver was slower than the run, and the queue was full";
 
+/// So much later than asked the end may be, while the disk takes what is left. Whoever waits for backends grants it.
+const LATENESS: Duration = Duration::from_millis(200);
+
 /// Hands requests to the sending thread.
 pub(super) struct Sender {
     lanes: Vec<(Signal, OtlpDestination, mpsc::Sender<Payload>)>,
@@ -145,7 +148,7 @@ impl Sender {
         let _thread_has_ended = self.ending.send(Some(deadline));
         drop(self.lanes);
         matches!(
-            self.ended.recv_timeout(time_left),
+            self.ended.recv_timeout(time_left + LATENESS),
             Err(thread_mpsc::RecvTimeoutError::Disconnected)
         )
     }

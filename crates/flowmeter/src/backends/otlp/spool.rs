@@ -195,7 +195,6 @@ impl Spool {
         }
         self.make_folder()?;
         let _lock = self.lock();
-        self.remove_half_written();
         let evicted = self.make_room(bytes)?;
         let sequence = SEQUENCE.fetch_add(1, Ordering::Relaxed);
         let name = format!(
@@ -220,16 +219,7 @@ impl Spool {
     /// # Errors
     /// [`SpoolError::Folder`] when the folder is there but cannot be read.
     pub fn remove_expired(&self) -> Result<SpoolEvictions, SpoolError> {
-        let oldest = self.clock.now().0.saturating_sub(nanoseconds(self.age_max));
-        let mut evicted = SpoolEvictions::default();
-        for file in self.files()? {
-            if file.created.0 < oldest
-                && let Some(items) = remove_unclaimed(&file.path)
-            {
-                evicted.count(items);
-            }
-        }
-        Ok(evicted)
+        self.make_room(0)
     }
 
     /// Takes a request into this process's hands; `None` where another has it or had it.
@@ -266,26 +256,36 @@ impl Spool {
         }
     }
 
-    /// The whole files, oldest first: their names begin with the time.
+    /// Whether a request is still there.
+    pub(super) fn holds(&self, request: &SpooledRequest) -> bool {
+        request.path.exists()
+    }
+
+    /// The whole files, oldest first.
     fn files(&self) -> Result<Vec<EntryFile>, SpoolError> {
+        Ok(self.scan()?.0)
+    }
+
+    /// The whole files, oldest first (their names begin with the time), and those that are half-written.
+    fn scan(&self) -> Result<(Vec<EntryFile>, Vec<PathBuf>), SpoolError> {
         let failed = |source| SpoolError::Folder {
             folder: self.folder.clone(),
             source,
         };
         let entries = match fs::read_dir(&self.folder) {
             Ok(entries) => entries,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok((Vec::new(), Vec::new())),
             Err(error) => return Err(failed(error)),
         };
-        let mut files = Vec::new();
+        let (mut files, mut half_written) = (Vec::new(), Vec::new());
         for entry in entries {
             let entry = entry.map_err(failed)?;
             let path = entry.path();
-            let Some(created) = created_of(&path) else {
-                continue;
-            };
-            // Another process may have sent it in the meantime.
-            if let Ok(metadata) = entry.metadata()
+            if path.to_str().is_some_and(|path| path.ends_with(PARTIAL_SUFFIX)) {
+                half_written.push(path);
+            } else if let Some(created) = created_of(&path)
+                // Another process may have sent it in the meantime.
+                && let Ok(metadata) = entry.metadata()
                 && metadata.is_file()
             {
                 files.push(EntryFile {
@@ -296,16 +296,21 @@ impl Spool {
             }
         }
         files.sort_by(|left, right| left.path.cmp(&right.path));
-        Ok(files)
+        Ok((files, half_written))
     }
 
-    /// Removes the oldest until `bytes` more fit.
+    /// Removes what is too old, then the oldest until `bytes` more fit, and what dead processes left half-written.
     fn make_room(&self, bytes: u64) -> Result<SpoolEvictions, SpoolError> {
-        let mut evicted = self.remove_expired()?;
-        let files = self.files()?;
+        let (files, half_written) = self.scan()?;
+        for path in half_written.iter().filter(|path| is_abandoned(path)) {
+            let _gone_is_as_good = fs::remove_file(path);
+        }
+        let oldest = self.clock.now().0.saturating_sub(nanoseconds(self.age_max));
         let mut held: u64 = files.iter().map(|file| file.bytes).sum();
+        let mut evicted = SpoolEvictions::default();
         for file in files {
-            if held + bytes <= self.bytes_max {
+            let is_too_old = file.created.0 < oldest;
+            if !is_too_old && held + bytes <= self.bytes_max {
                 break;
             }
             if let Some(items) = remove_unclaimed(&file.path) {
@@ -340,19 +345,6 @@ impl Spool {
             }
         }
     }
-
-    /// Removes what processes left that died while they wrote.
-    fn remove_half_written(&self) {
-        for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
-            let path = entry.path();
-            let is_partial = path.to_str().is_some_and(|path| path.ends_with(PARTIAL_SUFFIX));
-            let age = entry.metadata().and_then(|metadata| metadata.modified());
-            let age = age.ok().and_then(|modified| modified.elapsed().ok());
-            if is_partial && age.is_some_and(|age| age > PARTIAL_AGE_MAX) {
-                let _gone_is_as_good = fs::remove_file(&path);
-            }
-        }
-    }
 }
 
 /// A request that no other process sends while this lives.
@@ -376,6 +368,13 @@ impl Claim {
     }
 }
 
+/// Whether a half-written file has no writer any more.
+fn is_abandoned(path: &Path) -> bool {
+    let modified = fs::metadata(path).and_then(|metadata| metadata.modified());
+    let age = modified.ok().and_then(|modified| modified.elapsed().ok());
+    age.is_some_and(|age| age > PARTIAL_AGE_MAX)
+}
+
 fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
@@ -387,7 +386,8 @@ fn created_of(path: &Path) -> Option<TimestampNs> {
     created.parse().ok().map(TimestampNs)
 }
 
-/// Writes a new file that only its owner can read, down to the disk: a later run relies on it.
+/// Writes a new file that only its owner can read. It is not forced down to the disk: that takes longer than there
+/// may be time at the end, and a file that a power failure cuts short is passed over.
 fn write_whole(path: &Path, header: &[u8], content: &[u8]) -> io::Result<()> {
     let mut file = OpenOptions::new()
         .write(true)
@@ -395,8 +395,7 @@ fn write_whole(path: &Path, header: &[u8], content: &[u8]) -> io::Result<()> {
         .mode(0o600)
         .open(path)?;
     file.write_all(header)?;
-    file.write_all(content)?;
-    file.sync_data()
+    file.write_all(content)
 }
 
 /// Removes a file that nobody is sending just now, and says how many items were in it.

@@ -314,6 +314,20 @@ async fn at_the_end_there_is_still_a_second_attempt_where_the_time_allows_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_went_wrong_is_told_rather_than_that_the_time_was_over() {
+    let bench = bench([unavailable(), Answer::Hangs], None);
+    bench.push(512, 10).await;
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    bench.end_in(S(5));
+    let tally = Arc::clone(&bench.tally);
+    bench.ended().await;
+    assert_eq!(
+        tally.report(|_| "otlp".to_owned()).unwrap(),
+        "512 spans for otlp are lost: the receiver answered 503"
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn with_no_time_left_everything_is_kept_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let spool = Spool::new(folder.path());

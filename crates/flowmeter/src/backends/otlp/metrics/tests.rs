@@ -34,6 +34,7 @@ fn ending(metrics: RunMetrics) -> RunEnding {
         error: None,
         ended: TimestampNs(9_000),
         metrics,
+        sampled: true,
         dropped: DropCounts::default(),
     }
 }

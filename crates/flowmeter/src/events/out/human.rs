@@ -1,0 +1,530 @@
+//! The human trace, written while lines come: what is open is known, what has ended is forgotten.
+//!
+//! Says the same in the same words as the tree of a trace that was kept. Where lines of parallel nodes come in turns, a
+//! line that does not follow its own names its place.
+
+mod text;
+
+use std::io::{self, Write};
+
+use flowmeter_model::{LogLevel, SpanError, SpanKind, SpanStatus, TimestampNs};
+use owo_colors::{OwoColorize, Style};
+use rustc_hash::FxHashMap;
+
+use super::{Ending, Failure, Remark, RemarkKind};
+use crate::events::fields::Field;
+use crate::events::line::{Subject, Text};
+use crate::events::nesting::{OpenSpan, SpanRef, Trace};
+use crate::formats::HumanStyle;
+use crate::formats::summary::Summary;
+use crate::formats::wording::{
+    causes_of, is_first_attempt, items_note, label_of, local_time, number_of, spend_of,
+};
+use text::{
+    indent, one_line, push_brackets, push_cut, push_duration, push_lines, push_text, write_deeper, write_log,
+};
+
+/// How much of first attempts is held back, all of them together.
+const HELD_BYTES_MAX: usize = 4 << 20;
+/// Steps on the way to a line's place that are named.
+const PLACE_STEPS_MAX: usize = 8;
+
+/// What stands at fixed places, painted once.
+struct Painted {
+    begins: String,
+    ends: String,
+    goes_on: String,
+    ok: String,
+    error: String,
+    cancelled: String,
+    unfinished: String,
+    error_word: String,
+    colour: bool,
+}
+
+/// Inside which span the next line would be read; `None` outside of any.
+type Reading = Option<SpanRef>;
+
+/// The lines of a first attempt: shown in its place if it does well, inside of it if not.
+struct Held {
+    text: Vec<u8>,
+    reading: Reading,
+}
+
+/// Writes trees.
+pub(crate) struct HumanTree {
+    style: HumanStyle,
+    painted: Painted,
+    /// Whether what is inside a first attempt waits for its end. Not where somebody watches.
+    holds_attempts: bool,
+    held: FxHashMap<u64, Held>,
+    held_bytes: usize,
+    next_held: u64,
+    /// The trace whose lines were written last.
+    shown: Option<u64>,
+    reading: Reading,
+    /// Traces whose title was written, and that have not ended.
+    titled: Vec<u64>,
+}
+
+impl HumanTree {
+    pub(crate) fn new(style: HumanStyle, holds_attempts: bool) -> Self {
+        let paint = |text: &str, with: Style| {
+            if style.colour {
+                text.style(with).to_string()
+            } else {
+                text.to_owned()
+            }
+        };
+        let painted = Painted {
+            begins: paint("→", Style::new().cyan()),
+            ends: paint("←", Style::new().cyan()),
+            goes_on: paint("…", Style::new().cyan()),
+            ok: paint("✓", Style::new().green()),
+            error: paint("✗", Style::new().red()),
+            cancelled: paint("✗ cancelled", Style::new().yellow()),
+            unfinished: paint("(not finished)", Style::new().yellow()),
+            error_word: paint("error:", Style::new().red().bold()),
+            colour: style.colour,
+        };
+        Self {
+            style,
+            painted,
+            holds_attempts,
+            held: FxHashMap::default(),
+            held_bytes: 0,
+            next_held: 1,
+            shown: None,
+            reading: None,
+            titled: Vec::new(),
+        }
+    }
+
+    /// Says which trace the next lines belong to, where it is not clear.
+    #[inline]
+    fn title(&mut self, out: &mut Vec<u8>, trace: &Trace) {
+        if self.shown != Some(trace.number) {
+            self.write_title(out, trace);
+        }
+    }
+
+    fn write_title(&mut self, out: &mut Vec<u8>, trace: &Trace) {
+        if self.shown.is_some() {
+            out.push(b'\n');
+        }
+        self.shown = Some(trace.number);
+        self.reading = None;
+        out.extend_from_slice(b"Workflow Trace: ");
+        out.extend_from_slice(one_line(&trace.id).as_bytes());
+        if self.titled.contains(&trace.number) {
+            out.extend_from_slice(b" (continued)");
+        } else {
+            self.titled.push(trace.number);
+        }
+        out.push(b'\n');
+    }
+
+    /// Writes lines, or has them held back.
+    #[inline]
+    fn write(
+        &mut self,
+        out: &mut Vec<u8>,
+        held_by: Option<u64>,
+        write: impl FnOnce(&mut Vec<u8>, &Painted, &mut Reading),
+    ) {
+        match held_by.and_then(|number| self.held.get_mut(&number)) {
+            None => write(out, &self.painted, &mut self.reading),
+            Some(held) => {
+                let before = held.text.len();
+                write(&mut held.text, &self.painted, &mut held.reading);
+                self.held_bytes += held.text.len() - before;
+                if self.held_bytes > HELD_BYTES_MAX {
+                    self.release_all(out);
+                }
+            }
+        }
+    }
+
+    /// Begins to hold lines back; `None` where they are to be seen at once.
+    fn hold(&mut self, reading: Reading) -> Option<u64> {
+        if !self.holds_attempts {
+            return None;
+        }
+        let number = self.next_held;
+        self.next_held += 1;
+        let text = Vec::new();
+        self.held.insert(number, Held { text, reading });
+        Some(number)
+    }
+
+    /// Shows what is held back as if all of it did well: it has become too much to wait for.
+    fn release_all(&mut self, out: &mut Vec<u8>) {
+        let mut held: Vec<(u64, Held)> = self.held.drain().collect();
+        held.sort_unstable_by_key(|(number, _)| *number);
+        for (_, held) in held {
+            out.extend_from_slice(&held.text);
+            self.reading = None;
+        }
+        self.held_bytes = 0;
+    }
+
+    pub(super) fn span_begins(&mut self, out: &mut Vec<u8>, trace: &mut Trace, span: SpanRef) {
+        self.title(out, trace);
+        let parent = trace.get(span).and_then(|open| open.parent);
+        let held_by = parent
+            .and_then(|parent| trace.get(parent))
+            .and_then(OpenSpan::held_inside);
+        let Some(open) = trace.get_mut(span) else {
+            return;
+        };
+        open.held_by = held_by;
+        if open
+            .content
+            .as_ref()
+            .is_some_and(|content| is_first_attempt(&content.span))
+        {
+            open.is_shown = false;
+            let block = block_of(trace, parent);
+            let holds = self.hold(block);
+            if let Some(open) = trace.get_mut(span) {
+                open.holds = holds;
+            }
+            return;
+        }
+        let Some(open) = trace.get(span) else {
+            return;
+        };
+        let offset = self.style.utc_offset_seconds;
+        let block = block_of(trace, parent);
+        self.write(out, held_by, |target, painted, reading| {
+            write_begin(target, painted, open, offset);
+            write_place(target, trace, *reading, block);
+            target.push(b'\n');
+            *reading = Some(span);
+        });
+    }
+
+    pub(super) fn span_ends(&mut self, out: &mut Vec<u8>, trace: &Trace, span: &OpenSpan, ending: &Ending) {
+        self.title(out, trace);
+        let offset = self.style.utc_offset_seconds;
+        let block = block_of(trace, span.parent);
+        let mut is_told = false;
+        if !span.is_shown {
+            let held = span.holds.and_then(|number| self.held.remove(&number));
+            self.held_bytes -= held.as_ref().map_or(0, |held| held.text.len());
+            let is_well = ending.status == Some(SpanStatus::Ok);
+            if is_well && held.as_ref().is_none_or(|held| held.text.is_empty()) {
+                return;
+            }
+            self.write(out, span.held_by, |target, painted, reading| {
+                let held_reading = held.as_ref().map(|held| held.reading);
+                let text = held.map(|held| held.text).unwrap_or_default();
+                if is_well {
+                    if *reading != block {
+                        indent(target, span.depth.saturating_sub(1));
+                        target.extend_from_slice(painted.goes_on.as_bytes());
+                        write_place(target, trace, None, block);
+                        target.push(b'\n');
+                    }
+                    target.extend_from_slice(&text);
+                    *reading = held_reading.unwrap_or(block);
+                } else {
+                    write_begin(target, painted, span, offset);
+                    write_place(target, trace, *reading, block);
+                    target.push(b'\n');
+                    write_deeper(target, &text);
+                }
+            });
+            if is_well {
+                return;
+            }
+            is_told = true;
+        }
+        self.write(out, span.held_by, |target, painted, reading| {
+            if let Some(error) = span
+                .content
+                .as_ref()
+                .and_then(|content| content.span.error.as_ref())
+            {
+                write_error(target, painted, span, error);
+            }
+            let follows = is_told || reading.is_some_and(|reading| reading.is(span));
+            write_end_name(target, painted, span);
+            if !follows && span.kind != SpanKind::Run {
+                write_label(target, span, offset);
+                write_place(target, trace, *reading, block);
+            }
+            write_end_figures(target, painted, span, ending);
+            *reading = block;
+        });
+    }
+
+    pub(super) fn remark(
+        &mut self,
+        out: &mut Vec<u8>,
+        trace: &Trace,
+        around: Option<SpanRef>,
+        remark: &Remark<'_>,
+    ) {
+        self.title(out, trace);
+        let (depth, held_by) = place_inside(trace, around);
+        let block = block_of(trace, around);
+        self.write(out, held_by, |target, painted, reading| {
+            let place = place_unless_read(trace, *reading, block);
+            match remark.kind {
+                RemarkKind::Log(level) => {
+                    write_log(target, depth, level, &place, remark.text, painted.colour);
+                }
+                RemarkKind::Custom => {
+                    indent(target, depth);
+                    target.extend_from_slice(b"[CUSTOM] ");
+                    if !place.is_empty() {
+                        target.extend_from_slice(format!("[{place}] ").as_bytes());
+                    }
+                    push_text(target, remark.text, depth + 1);
+                    let attributes = remark.line.json(Field::Attributes).unwrap_or_default();
+                    if attributes.starts_with('{') && attributes.len() > 2 {
+                        target.push(b' ');
+                        push_cut(target, attributes);
+                    }
+                    target.push(b'\n');
+                }
+            }
+            *reading = block;
+        });
+    }
+
+    pub(super) fn failure(
+        &mut self,
+        out: &mut Vec<u8>,
+        trace: &Trace,
+        around: Option<SpanRef>,
+        failure: &Failure<'_>,
+    ) {
+        self.title(out, trace);
+        let (depth, held_by) = place_inside(trace, around);
+        let block = block_of(trace, around);
+        self.write(out, held_by, |target, painted, reading| {
+            let place = place_unless_read(trace, *reading, block);
+            let colour = painted.colour;
+            match failure.elsewhere {
+                None => write_log(target, depth, LogLevel::Error, &place, failure.message, colour),
+                Some(node) => {
+                    let message = format!("{} [{}]", failure.message.text.trim_end(), one_line(node));
+                    let message = Text::of(&message, false);
+                    write_log(target, depth, LogLevel::Error, &place, &message, colour);
+                }
+            }
+            *reading = block;
+        });
+    }
+
+    pub(super) fn trace_ends(&mut self, out: &mut Vec<u8>, trace: &Trace) -> io::Result<()> {
+        self.title(out, trace);
+        self.titled.retain(|number| *number != trace.number);
+        out.push(b'\n');
+        Summary::of_events(trace.duration_ns(), trace.is_finished(), &trace.tally).write(out)?;
+        if trace.tally.unfinished > 0 {
+            let note = "This is not all of it: some of what began has no end in the events.";
+            if self.style.colour {
+                writeln!(out, "- {}", note.style(Style::new().yellow()))?;
+            } else {
+                writeln!(out, "- {note}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The span itself, or the next around it that has a line.
+fn block_of(trace: &Trace, span: Option<SpanRef>) -> Reading {
+    let mut block = span;
+    while let Some(open) = block.and_then(|block| trace.get(block)) {
+        if open.is_shown {
+            return block;
+        }
+        block = open.parent;
+    }
+    None
+}
+
+/// How deep a line stands that belongs into this span, and what holds it back.
+fn place_inside(trace: &Trace, around: Option<SpanRef>) -> (u32, Option<u64>) {
+    around
+        .and_then(|around| trace.get(around))
+        .map_or((0, None), |span| (span.depth_inside(), span.held_inside()))
+}
+
+/// The way to a span, unless the line would be read inside it anyway.
+#[inline]
+fn place_unless_read(trace: &Trace, reading: Reading, block: Reading) -> String {
+    if reading == block {
+        String::new()
+    } else {
+        place_of(trace, block)
+    }
+}
+
+/// The way from the root to a span: `fetch #3/parse attempt 2`.
+fn place_of(trace: &Trace, span: Reading) -> String {
+    let mut steps: Vec<String> = Vec::new();
+    let mut next = span;
+    while let Some(open) = next.and_then(|next| trace.get(next)) {
+        if steps.len() > PLACE_STEPS_MAX {
+            break;
+        }
+        let step = step_of(open);
+        if !step.is_empty() {
+            steps.push(step);
+        }
+        next = open.parent;
+    }
+    let mut place = String::new();
+    if steps.len() > PLACE_STEPS_MAX {
+        steps.truncate(PLACE_STEPS_MAX);
+        place.push('…');
+    }
+    for step in steps.into_iter().rev() {
+        if !place.is_empty() && !step.starts_with(' ') {
+            place.push('/');
+        }
+        place.push_str(&step);
+    }
+    place.trim_start().to_owned()
+}
+
+/// How a span is named on the way to a place; with a space before it where it belongs to what it stands in.
+fn step_of(span: &OpenSpan) -> String {
+    let number = |key| {
+        span.content
+            .as_ref()
+            .map_or(0, |content| number_of(&content.span, key))
+    };
+    match span.kind {
+        SpanKind::Run | SpanKind::Workflow => String::new(),
+        SpanKind::Node if span.name.is_empty() => one_line(&span.operation).into_owned(),
+        SpanKind::Node => one_line(&span.name).into_owned(),
+        SpanKind::BatchItem => format!(" #{}", number("batch.index") + 1),
+        SpanKind::Iteration => format!(" round {}", number("loop.iteration")),
+        SpanKind::Attempt if !span.is_shown => String::new(),
+        SpanKind::Attempt => format!(" attempt {}", number("attempt.number")),
+        SpanKind::LlmCall | SpanKind::Custom => one_line(&span.operation).into_owned(),
+    }
+}
+
+/// Says in what a span stands that does not follow it.
+#[inline]
+fn write_place(out: &mut Vec<u8>, trace: &Trace, reading: Reading, block: Reading) {
+    let place = place_unless_read(trace, reading, block);
+    if !place.is_empty() {
+        out.extend_from_slice(format!(" in [{place}]").as_bytes());
+    }
+}
+
+fn write_begin(out: &mut Vec<u8>, painted: &Painted, span: &OpenSpan, utc_offset_seconds: i32) {
+    indent(out, span.depth);
+    out.extend_from_slice(painted.begins.as_bytes());
+    out.push(b' ');
+    push_operation(out, span);
+    write_label(out, span, utc_offset_seconds);
+}
+
+/// What stands in brackets behind the operation.
+fn write_label(out: &mut Vec<u8>, span: &OpenSpan, utc_offset_seconds: i32) {
+    match (span.subject, span.kind) {
+        (Subject::Node, _) => push_brackets(out, &span.name, span.is_plain),
+        (_, SpanKind::Run) => {
+            if let Some(start_ns) = span.start_ns {
+                push_brackets(out, &local_time(TimestampNs(start_ns), utc_offset_seconds), true);
+            }
+        }
+        (Subject::Workflow, _) => {
+            if !span.name.is_empty() {
+                push_brackets(out, &span.name, span.is_plain);
+            }
+        }
+        (Subject::Span, _) => {
+            if let Some(content) = &span.content {
+                let label = label_of(&content.span, utc_offset_seconds);
+                out.extend_from_slice(one_line(&label).as_bytes());
+            }
+        }
+    }
+}
+
+fn write_end_name(out: &mut Vec<u8>, painted: &Painted, span: &OpenSpan) {
+    indent(out, span.depth);
+    out.extend_from_slice(painted.ends.as_bytes());
+    out.push(b' ');
+    let is_workflow = span.subject == Subject::Workflow || span.kind == SpanKind::Run;
+    if is_workflow && span.operation == "workflow.start" {
+        out.extend_from_slice(b"workflow.end");
+    } else {
+        push_operation(out, span);
+    }
+}
+
+fn write_end_figures(out: &mut Vec<u8>, painted: &Painted, span: &OpenSpan, ending: &Ending) {
+    let Some(status) = ending.status else {
+        out.push(b' ');
+        out.extend_from_slice(painted.unfinished.as_bytes());
+        out.push(b'\n');
+        return;
+    };
+    if let Some(duration_ns) = ending.duration_ns {
+        out.extend_from_slice(b" (");
+        push_duration(out, duration_ns);
+        out.push(b')');
+    }
+    let mark = match status {
+        SpanStatus::Ok if span.kind == SpanKind::Run => None,
+        SpanStatus::Ok => Some(&painted.ok),
+        SpanStatus::Error => Some(&painted.error),
+        SpanStatus::Cancelled => Some(&painted.cancelled),
+    };
+    if let Some(mark) = mark {
+        out.push(b' ');
+        out.extend_from_slice(mark.as_bytes());
+    }
+    if span.items > 0 {
+        out.extend_from_slice(items_note(span.items_ok, span.items).as_bytes());
+    }
+    if let Some(content) = &span.content {
+        out.extend_from_slice(spend_of(&content.span).as_bytes());
+    }
+    out.push(b'\n');
+}
+
+fn write_error(out: &mut Vec<u8>, painted: &Painted, span: &OpenSpan, error: &SpanError) {
+    // An error line may have said the same before.
+    if span.told_error.as_deref() != Some(error.message.as_str()) {
+        indent(out, span.depth + 1);
+        out.extend_from_slice(painted.error_word.as_bytes());
+        out.push(b' ');
+        push_lines(out, &error.message, span.depth + 2);
+        out.push(b'\n');
+    }
+    for cause in causes_of(error) {
+        indent(out, span.depth + 2);
+        out.extend_from_slice(b"caused by: ");
+        push_lines(out, cause, span.depth + 3);
+        out.push(b'\n');
+    }
+}
+
+fn push_operation(out: &mut Vec<u8>, span: &OpenSpan) {
+    match &span.content {
+        // It may have a name of its own.
+        Some(content) => out.extend_from_slice(one_line(&content.span.operation).as_bytes()),
+        None => {
+            if span.subject == Subject::Node {
+                out.extend_from_slice(b"node.");
+            }
+            if span.is_plain {
+                out.extend_from_slice(span.operation.as_bytes());
+            } else {
+                out.extend_from_slice(one_line(&span.operation).as_bytes());
+            }
+        }
+    }
+}
