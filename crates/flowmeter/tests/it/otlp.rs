@@ -68,7 +68,6 @@ fn ending() -> RunEnding {
             models: [("gpt-4o".into(), totals)].into(),
             ..RunMetrics::default()
         },
-        sampled: true,
         dropped: DropCounts::default(),
     }
 }
