@@ -14,6 +14,8 @@ use serde_json::Value;
 pub(crate) struct Output {
     /// Errors and results only.
     quiet: bool,
+    /// Standard output belongs to somebody else: data goes to standard error.
+    yields_stdout: bool,
     colour_out: bool,
     colour_err: bool,
 }
@@ -24,8 +26,18 @@ impl Output {
         let wanted = colour_wish(|name| env::var(name).ok());
         Self {
             quiet,
+            yields_stdout: false,
             colour_out: wanted.unwrap_or_else(|| io::stdout().is_terminal()),
             colour_err: wanted.unwrap_or_else(|| io::stderr().is_terminal()),
+        }
+    }
+
+    /// The same with the data on standard error, because something else is on standard output.
+    pub(crate) fn yielding_stdout(self) -> Self {
+        Self {
+            yields_stdout: true,
+            colour_out: self.colour_err,
+            ..self
         }
     }
 
@@ -55,7 +67,12 @@ impl Output {
     /// # Errors
     /// Whatever the system says, unless the reader has gone away.
     pub(crate) fn write(&self, work: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
-        let mut out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
+        let stream: Box<dyn Write> = if self.yields_stdout {
+            Box::new(io::stderr().lock())
+        } else {
+            Box::new(io::stdout().lock())
+        };
+        let mut out = BufWriter::with_capacity(1 << 16, stream);
         match work(&mut out).and_then(|()| out.flush()) {
             Err(error) if error.kind() == ErrorKind::BrokenPipe => {
                 // What is left in the buffer has no reader either.

@@ -5,12 +5,16 @@
 pub(crate) mod exports;
 mod sampling;
 
-use flowmeter::{IncomingContext, RunMeterBuilder};
+use std::io::IsTerminal;
+
+use flowmeter::{IncomingContext, RunMeterBuilder, StreamBackend, StreamConfig, StreamTarget};
 
 use crate::args::{BackendWish, TelemetryArgs};
 use crate::config::Config;
+use crate::exit::BadUsage;
 use crate::home::Home;
 use crate::output::Output;
+use crate::report::with_causes;
 
 /// The meter's settings with what the command line, the configuration and the environment want of the telemetry.
 /// What looks wrong and does no harm goes to `warnings`.
@@ -40,6 +44,12 @@ pub(crate) fn apply(
     builder = builder
         .service(exports.service)
         .exit_timeout(exports.exit_timeout);
+    if let Some(target) = &args.stream {
+        let stdout = || -> Box<dyn std::io::Write + Send> { Box::new(std::io::stdout()) };
+        let stream = StreamBackend::new(target, StreamConfig::default(), stdout)
+            .map_err(|error| BadUsage(format!("--stream: {}", with_causes(&error))))?;
+        builder = builder.backend(stream);
+    }
     for backend in exports.backends {
         builder = builder.boxed_backend(backend);
     }
@@ -48,7 +58,9 @@ pub(crate) fn apply(
 
 /// Whether something is shown on standard error while the run goes on.
 pub(crate) fn writes_to_terminal(args: &TelemetryArgs, config: &Config) -> bool {
-    exports::wishes(&args.export, config, &variable).contains(&BackendWish::Console)
+    // A terminal is shared: lines on standard output come between, too.
+    let streams = args.stream == Some(StreamTarget::StandardOutput) && std::io::stdout().is_terminal();
+    streams || exports::wishes(&args.export, config, &variable).contains(&BackendWish::Console)
 }
 
 /// A variable of the environment; what is no text shows as what it is, so that it is not mistaken for none.

@@ -3,6 +3,7 @@
 //! Never acts on them: `telemetry` turns them into settings of the meter.
 
 use clap::Args;
+use flowmeter::StreamTarget;
 
 use super::{ExportArgs, SamplingArgs};
 
@@ -10,6 +11,10 @@ use super::{ExportArgs, SamplingArgs};
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Telemetry")]
 pub(crate) struct TelemetryArgs {
+    /// Send what happens as it happens, as JSON Lines: to a FILE, to standard output (`-`; the result goes to
+    /// standard error then), to unix:PATH or to http://…
+    #[arg(long, value_name = "TARGET", value_parser = StreamTarget::parse)]
+    pub(crate) stream: Option<StreamTarget>,
     #[command(flatten)]
     pub(crate) export: ExportArgs,
     #[command(flatten)]

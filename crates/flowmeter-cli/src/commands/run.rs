@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Result;
+use flowmeter::StreamTarget;
 use flowmeter_workflow::chat::GenaiModel;
 use flowmeter_workflow::http_client::HttpClient;
 use flowmeter_workflow::nodes::Services;
@@ -23,6 +24,13 @@ use crate::{outputs, prices, report, stdin};
 
 /// Runs a workflow file.
 pub(super) fn run(args: RunArgs, home: &Home, output: &Output) -> Result<Exit> {
+    let yielding;
+    let output = if args.telemetry.stream == Some(StreamTarget::StandardOutput) {
+        yielding = output.yielding_stdout();
+        &yielding
+    } else {
+        output
+    };
     let config = super::settings(home).map(|config| config.with_flags(&args.shown));
     // Where even the settings are unknown, the flag still says how to print.
     let format = match &config {

@@ -89,6 +89,8 @@ pub(super) fn exports(
             BackendWish::Console => backends.push(Box::new(console(output))),
             BackendWish::File { format, path } => {
                 let mut file = FileConfig::new(path, format_of(*format));
+                file.otlp.content = true;
+                file.otlp.conventions = args.semconv.unwrap_or(config.export.semconv).into();
                 if *format != FileKind::Json {
                     file.rotation = config.export.rotation();
                 }

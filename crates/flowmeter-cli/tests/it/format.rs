@@ -48,7 +48,8 @@ fn the_agreed_lines_become_a_tree() {
         - Total Duration: unknown
         - Nodes Executed: 1
         - Success Rate: 100%
-    "#]].assert_eq(&ended.out);
+    "#]]
+    .assert_eq(&ended.out);
 }
 
 #[test]
