@@ -1,3 +1,5 @@
+//! CPU time of work on this thread and on others. Measured against the thread's own clock, never against a wall's.
+
 use std::time::Duration;
 
 use flowmeter_engine::TickClock;
