@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use flowmeter_model::Attributes;
 use flowmeter_otlp::{Signal, Temporality};
 
-use super::config::{OtlpCompression, OtlpConfig, OtlpEndpoint, OtlpProtocol};
+use super::config::{OtlpCompression, OtlpConfig, OtlpEndpoint, OtlpProtocol, Ports};
 use super::environment::{
     DestinationDefaults, InvalidOtlpConfig, Variables, destination, endpoint_at, temporality, value_of,
     without_repetitions,
@@ -60,6 +60,8 @@ struct PresetFacts {
     temporality: Temporality,
     dialect: Dialect,
     endpoint: fn(Variables<'_>, OtlpProtocol) -> Result<Base, InvalidOtlpConfig>,
+    /// `None` where all protocols share a port, or where the address says which.
+    ports: Option<fn(Variables<'_>) -> Ports>,
     headers: fn(Variables<'_>, Signal) -> Vec<PresetHeader>,
     /// What is set in the resource.
     resource: fn(Variables<'_>) -> Vec<(&'static str, String)>,
@@ -97,6 +99,7 @@ const DATADOG: PresetFacts = PresetFacts {
         let site = site.as_deref().unwrap_or("datadoghq.com");
         Ok(("DD_SITE", format!("https://otlp.{site}")))
     },
+    ports: None,
     headers: |variables, signal| {
         let purpose = "an API key of your organization, from Organization Settings > API Keys";
         let mut headers = vec![needed(
@@ -157,6 +160,7 @@ const NEWRELIC: PresetFacts = PresetFacts {
         };
         Ok(("NEW_RELIC_REGION", format!("https://{host}{port}")))
     },
+    ports: None,
     headers: |variables, _| {
         let purpose = "a license key of your account, from the page API keys";
         vec![needed(
@@ -186,6 +190,7 @@ const LANGFUSE: PresetFacts = PresetFacts {
             format!("{}/api/public/otel", host.trim_end_matches('/')),
         ))
     },
+    ports: None,
     headers: |variables, _| {
         let public = variable(
             variables,
@@ -237,12 +242,13 @@ const PHOENIX: PresetFacts = PresetFacts {
             let base = given.trim_end_matches('/').trim_end_matches("/v1/traces");
             return Ok((VARIABLE, base.to_owned()));
         }
-        let port = value_of(variables, "PHOENIX_GRPC_PORT").unwrap_or_else(|| "4317".to_owned());
+        let port = phoenix_ports(variables).grpc;
         let endpoint = endpoint_at(VARIABLE, &given, protocol)?;
         let url = endpoint.url();
         let host = url.host_str().unwrap_or_default();
         Ok((VARIABLE, format!("{}://{host}:{port}", url.scheme())))
     },
+    ports: Some(phoenix_ports),
     headers: |variables, _| {
         let mut headers = Vec::new();
         // A Phoenix of one's own needs no key.
@@ -263,6 +269,18 @@ const PHOENIX: PresetFacts = PresetFacts {
     },
 };
 
+/// Phoenix's own variables say where it listens; it takes HTTP where its pages are.
+fn phoenix_ports(variables: Variables<'_>) -> Ports {
+    let port = |variable, usual| {
+        let given = value_of(variables, variable);
+        given.and_then(|port| port.parse().ok()).unwrap_or(usual)
+    };
+    Ports {
+        http: port("PHOENIX_PORT", 6006),
+        grpc: port("PHOENIX_GRPC_PORT", 4317),
+    }
+}
+
 const HONEYCOMB: PresetFacts = PresetFacts {
     name: "honeycomb",
     documentation: "https://docs.honeycomb.io/send-data/opentelemetry/",
@@ -276,6 +294,7 @@ const HONEYCOMB: PresetFacts = PresetFacts {
         let endpoint = endpoint.unwrap_or_else(|| "https://api.honeycomb.io".to_owned());
         Ok(("HONEYCOMB_API_ENDPOINT", endpoint))
     },
+    ports: None,
     headers: |variables, signal| {
         let purpose = "an ingest key of your environment, from its settings";
         let team = needed(
@@ -328,6 +347,7 @@ const GRAFANA: PresetFacts = PresetFacts {
             format!("https://otlp-gateway-{zone}.grafana.net/otlp"),
         ))
     },
+    ports: None,
     headers: |variables, _| {
         let user = first_of(
             variables,
@@ -490,6 +510,7 @@ impl Preset {
             name: facts.name.to_owned(),
             temporality: facts.temporality,
             dialect: facts.dialect,
+            ports: facts.ports.map(|ports| ports(variables)),
             ..OtlpConfig::default()
         };
         config.encoder.openinference = facts.dialect == Dialect::OpenInference;
