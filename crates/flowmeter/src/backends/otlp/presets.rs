@@ -107,6 +107,7 @@ impl Preset {
             name: facts.name.to_owned(),
             temporality: facts.temporality,
             dialect: facts.dialect,
+            ports: facts.ports.map(|ports| ports(variables)),
             ..OtlpConfig::default()
         };
         config.encoder.openinference = facts.dialect == Dialect::OpenInference;

@@ -29,6 +29,7 @@ fn identity() -> Arc<RunIdentity> {
 
 fn ending(metrics: RunMetrics) -> RunEnding {
     RunEnding {
+        sampled: true,
         status: SpanStatus::Ok,
         error: None,
         ended: TimestampNs(9_000),

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use flowmeter_otlp::{Signal, Temporality};
 
 use super::{Dialect, Preset};
-use crate::backends::otlp::config::{OtlpCompression, OtlpProtocol};
+use crate::backends::otlp::config::{OtlpCompression, OtlpProtocol, Ports};
 use crate::backends::otlp::environment::{InvalidOtlpConfig, Variables, endpoint_at, value_of};
 use crate::backends::otlp::headers::OtlpHeaders;
 
@@ -26,6 +26,8 @@ pub(super) struct PresetFacts {
     pub(super) temporality: Temporality,
     pub(super) dialect: Dialect,
     pub(super) endpoint: fn(Variables<'_>, OtlpProtocol) -> Result<Base, InvalidOtlpConfig>,
+    /// `None` where all protocols share a port, or where the address says which.
+    pub(super) ports: Option<fn(Variables<'_>) -> Ports>,
     pub(super) headers: fn(Variables<'_>, Signal) -> Vec<PresetHeader>,
     /// What is set in the resource.
     pub(super) resource: fn(Variables<'_>) -> Vec<(&'static str, String)>,
@@ -63,6 +65,7 @@ pub(super) const DATADOG: PresetFacts = PresetFacts {
         let site = site.as_deref().unwrap_or("datadoghq.com");
         Ok(("DD_SITE", format!("https://otlp.{site}")))
     },
+    ports: None,
     headers: |variables, signal| {
         let purpose = "an API key of your organization, from Organization Settings > API Keys";
         let mut headers = vec![needed(
@@ -123,6 +126,7 @@ pub(super) const NEWRELIC: PresetFacts = PresetFacts {
         };
         Ok(("NEW_RELIC_REGION", format!("https://{host}{port}")))
     },
+    ports: None,
     headers: |variables, _| {
         let purpose = "a license key of your account, from the page API keys";
         vec![needed(
@@ -152,6 +156,7 @@ pub(super) const LANGFUSE: PresetFacts = PresetFacts {
             format!("{}/api/public/otel", host.trim_end_matches('/')),
         ))
     },
+    ports: None,
     headers: |variables, _| {
         let public = variable(
             variables,
@@ -203,12 +208,13 @@ pub(super) const PHOENIX: PresetFacts = PresetFacts {
             let base = given.trim_end_matches('/').trim_end_matches("/v1/traces");
             return Ok((VARIABLE, base.to_owned()));
         }
-        let port = value_of(variables, "PHOENIX_GRPC_PORT").unwrap_or_else(|| "4317".to_owned());
+        let port = phoenix_ports(variables).grpc;
         let endpoint = endpoint_at(VARIABLE, &given, protocol)?;
         let url = endpoint.url();
         let host = url.host_str().unwrap_or_default();
         Ok((VARIABLE, format!("{}://{host}:{port}", url.scheme())))
     },
+    ports: Some(phoenix_ports),
     headers: |variables, _| {
         let mut headers = Vec::new();
         // A Phoenix of one's own needs no key.
@@ -229,6 +235,18 @@ pub(super) const PHOENIX: PresetFacts = PresetFacts {
     },
 };
 
+/// Phoenix's own variables say where it listens; it takes HTTP where its pages are.
+fn phoenix_ports(variables: Variables<'_>) -> Ports {
+    let port = |variable, usual| {
+        let given = value_of(variables, variable);
+        given.and_then(|port| port.parse().ok()).unwrap_or(usual)
+    };
+    Ports {
+        http: port("PHOENIX_PORT", 6006),
+        grpc: port("PHOENIX_GRPC_PORT", 4317),
+    }
+}
+
 pub(super) const HONEYCOMB: PresetFacts = PresetFacts {
     name: "honeycomb",
     documentation: "https://docs.honeycomb.io/send-data/opentelemetry/",
@@ -242,6 +260,7 @@ pub(super) const HONEYCOMB: PresetFacts = PresetFacts {
         let endpoint = endpoint.unwrap_or_else(|| "https://api.honeycomb.io".to_owned());
         Ok(("HONEYCOMB_API_ENDPOINT", endpoint))
     },
+    ports: None,
     headers: |variables, signal| {
         let purpose = "an ingest key of your environment, from its settings";
         let team = needed(
@@ -294,6 +313,7 @@ pub(super) const GRAFANA: PresetFacts = PresetFacts {
             format!("https://otlp-gateway-{zone}.grafana.net/otlp"),
         ))
     },
+    ports: None,
     headers: |variables, _| {
         let user = first_of(
             variables,
