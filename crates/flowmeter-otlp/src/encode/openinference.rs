@@ -162,12 +162,30 @@ fn write_step(wire: &mut Wire, span: &Span, kind: &str, content: bool) {
         let written: Map<String, Value> = written.collect();
         (!written.is_empty()).then_some(Value::Object(written))
     });
+    let written = written.or_else(|| outcome(span));
     write_value(
         wire,
         span,
         (oi::OUTPUT_VALUE, oi::OUTPUT_MIME_TYPE),
         written.as_ref(),
     );
+}
+
+/// What a workflow gave: its own templates are those of its outputs.
+fn outcome(span: &Span) -> Option<Value> {
+    if !matches!(span.kind, SpanKind::Run | SpanKind::Workflow) {
+        return None;
+    }
+    match span.templates.as_slice() {
+        [] => None,
+        [only] => Some(Value::clone(&only.value)),
+        several => {
+            let values = several
+                .iter()
+                .map(|resolved| (resolved.template.clone(), Value::clone(&resolved.value)));
+            Some(Value::Object(values.collect()))
+        }
+    }
 }
 
 /// A value and its MIME type, unless the span has them itself.

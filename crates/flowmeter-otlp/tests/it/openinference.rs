@@ -1,6 +1,9 @@
 //! What Arize Phoenix is given.
 
+use std::sync::Arc;
+
 use expect_test::expect_file;
+use flowmeter_model::{SpanKind, TemplateResolution};
 use flowmeter_otlp::SemanticConventions;
 use serde_json::Value;
 
@@ -47,6 +50,36 @@ fn a_span_that_speaks_openinference_itself_is_left_alone() {
     let found = attributes(&encoder, &span);
     assert_eq!(found["openinference.span.kind"]["stringValue"], "GUARDRAIL");
     assert!(!found.contains_key("llm.model_name"));
+}
+
+#[test]
+fn a_workflow_shows_what_its_outputs_became() {
+    let encoder = sample::encoder(SemanticConventions::Latest, true, true);
+    let resolved = |template: &str, value: Value| TemplateResolution {
+        template: template.to_owned(),
+        value: Arc::new(value),
+    };
+    let mut span = sample::run();
+    span.templates = vec![resolved("${count.stdout}", "5".into())];
+    let found = attributes(&encoder, &span);
+    assert_eq!(found["output.value"]["stringValue"], "5");
+    assert_eq!(found["output.mime_type"]["stringValue"], "text/plain");
+
+    span.templates
+        .push(resolved("${ask.results}", serde_json::json!([1, 2])));
+    let found = attributes(&encoder, &span);
+    assert_eq!(
+        found["output.value"]["stringValue"],
+        r#"{"${count.stdout}":"5","${ask.results}":[1,2]}"#
+    );
+    assert_eq!(found["output.mime_type"]["stringValue"], "application/json");
+
+    // What a node's templates became is what it was given.
+    span.kind = SpanKind::Node;
+    assert!(!attributes(&encoder, &span).contains_key("output.value"));
+    span.kind = SpanKind::Run;
+    let silent = sample::encoder(SemanticConventions::Latest, true, false);
+    assert!(!attributes(&silent, &span).contains_key("output.value"));
 }
 
 #[test]

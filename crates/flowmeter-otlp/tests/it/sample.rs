@@ -37,7 +37,7 @@ pub(crate) fn span(number: u64, parent: u64, kind: SpanKind, operation: &str) ->
     span
 }
 
-fn run() -> Span {
+pub(crate) fn run() -> Span {
     let mut span = span(1, 0xabc, SpanKind::Run, "workflow.start");
     span.attributes.set("workflow.name", "summarize");
     span.attributes.set("workflow.file", "summarize.json");

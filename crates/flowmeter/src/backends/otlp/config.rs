@@ -141,6 +141,29 @@ impl OtlpEndpoint {
         Self(url)
     }
 
+    /// The base, where this is the address of one signal: many copy that one.
+    fn without_signal(&self) -> Self {
+        let mut url = self.0.clone();
+        let path = url.path().trim_end_matches('/');
+        let base = Signal::ALL
+            .iter()
+            .find_map(|signal| path.strip_suffix(&format!("/v1/{}", signal.as_str())));
+        if let Some(base) = base.map(str::to_owned) {
+            url.set_path(&base);
+        }
+        Self(url)
+    }
+
+    /// The same host where it takes gRPC, if this is where it takes HTTP.
+    fn on_grpc_port(&self, ports: Ports) -> Self {
+        let mut url = self.0.clone();
+        if url.port() == Some(ports.http) {
+            // This fails only for addresses without host, of which there are none here.
+            let _has_host = url.set_port(Some(ports.grpc));
+        }
+        Self(url)
+    }
+
     /// The address itself, with whatever secrets stand in it.
     pub(super) fn url(&self) -> &Url {
         &self.0
@@ -216,6 +239,13 @@ impl OtlpDestination {
     }
 }
 
+/// Where a receiver takes what, if not all on one port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Ports {
+    pub(super) http: u16,
+    pub(super) grpc: u16,
+}
+
 /// An OTLP backend's settings.
 #[derive(Clone, Debug)]
 pub struct OtlpConfig {
@@ -236,6 +266,8 @@ pub struct OtlpConfig {
     pub temporality: Temporality,
     /// Attributes of the vendor's own for each span.
     pub(super) dialect: Dialect,
+    /// The ports of a receiver that takes HTTP on one and gRPC on another, where they are known.
+    pub(super) ports: Option<Ports>,
     /// So many spans or log records go into one request. Default: 512.
     /// Source: OpenTelemetry SDK specification, batch span processor.
     pub batch_items_max: usize,
@@ -272,6 +304,7 @@ impl Default for OtlpConfig {
             encoder: EncoderConfig::default(),
             temporality: Temporality::default(),
             dialect: Dialect::default(),
+            ports: None,
             batch_items_max: 512,
             batch_delay: Duration::from_secs(1),
             request_bytes_max: 4_000_000,
@@ -304,14 +337,22 @@ impl OtlpConfig {
 
     /// Sends all signals that go anywhere to the receiver at `base` in place of where they went.
     ///
+    /// The address of one signal is taken as well, and so is the address of the receiver's pages where that is
+    /// known to take HTTP only: gRPC then goes to its own port.
+    ///
     /// # Errors
     /// [`InvalidOtlpEndpoint`] when it is no address.
     pub fn with_endpoint(mut self, base: &str) -> Result<Self, InvalidOtlpEndpoint> {
+        let ports = self.ports;
         for signal in Signal::ALL {
             if let Some(destination) = self.destination_mut(signal) {
                 let protocol = destination.protocol;
-                destination.endpoint =
-                    OtlpEndpoint::parse(base, protocol, false)?.for_signal(signal, protocol);
+                let base = OtlpEndpoint::parse(base, protocol, false)?.without_signal();
+                let base = match ports {
+                    Some(ports) if protocol == OtlpProtocol::Grpc => base.on_grpc_port(ports),
+                    _ => base,
+                };
+                destination.endpoint = base.for_signal(signal, protocol);
             }
         }
         Ok(self)

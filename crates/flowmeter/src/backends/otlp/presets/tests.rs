@@ -147,6 +147,27 @@ fn phoenix() {
 }
 
 #[test]
+fn an_address_of_phoenix_that_is_given_leads_to_the_port_that_takes_the_protocol() {
+    let sent_to = |variables: Pairs<'_>, given: &str| {
+        let config = config(Preset::Phoenix, variables).unwrap();
+        let config = config.with_endpoint(given).unwrap();
+        config.traces.unwrap().endpoint.to_string()
+    };
+    let grpc = ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc");
+    assert_eq!(sent_to(&[], "http://p:6006"), "http://p:6006/v1/traces");
+    assert_eq!(
+        sent_to(&[], "http://p:6006/s/me/v1/traces/"),
+        "http://p:6006/s/me/v1/traces"
+    );
+    assert_eq!(sent_to(&[grpc], "http://p:6006/v1/traces"), "http://p:4317/");
+    // A port that is not that of the pages is meant.
+    assert_eq!(sent_to(&[grpc], "http://p:5317"), "http://p:5317/");
+    let moved = [grpc, ("PHOENIX_PORT", "7006"), ("PHOENIX_GRPC_PORT", "7317")];
+    assert_eq!(sent_to(&moved, "http://p:7006"), "http://p:7317/");
+    assert_eq!(sent_to(&moved, "http://p:6006"), "http://p:6006/");
+}
+
+#[test]
 fn honeycomb() {
     let set = [
         ("HONEYCOMB_API_KEY", "k"),
