@@ -88,7 +88,7 @@ impl BytesLine {
     pub(crate) fn new(bytes: Option<u64>) -> Self {
         let bar = bytes.map(|bytes| {
             let bar = ProgressBar::with_draw_target(Some(bytes), ProgressDrawTarget::hidden());
-            let template = "{bar:30} {percent:>3}%  {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left";
+            let template = "{wide_bar} {percent:>3}%  {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left";
             if let Ok(style) = ProgressStyle::with_template(template) {
                 bar.set_style(style);
             }

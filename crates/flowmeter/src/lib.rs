@@ -1,29 +1,64 @@
 //! flowmeter: meter LLM workflows. What did a run do, what did it cost, where did the time go?
 //!
-//! Wrap a node in [`Traced`], run its flow in the context of a [`RunMeter`], and ask for the report:
+//! # A hand-written flow
+//!
+//! Wrap its nodes in [`Traced`] and run it in the context of a [`RunMeter`]. The nodes stay as they are:
 //!
 //! ```
 //! use flowmeter::{NodeDescription, RunMeter, Traced};
-//! use flowmeter_engine::{Action, Flow, Node, NodeContext, NodeError, SharedStore, async_trait};
-//! use serde_json::{Value, json};
+//! # use flowmeter_engine::{Action, Flow, Node, NodeContext, NodeError, SharedStore, async_trait};
+//! # struct Greet;
+//! # #[async_trait]
+//! # impl Node for Greet {
+//! #     async fn post(&self, cx: &NodeContext, _: serde_json::Value, _: serde_json::Value) -> Result<Action, NodeError> {
+//! #         cx.store().set("greeting", serde_json::json!("hello"));
+//! #         Ok(Action::default())
+//! #     }
+//! # }
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = std::env::temp_dir().join(format!("flowmeter-doc-{}", std::process::id()));
+//! # let path = folder.join("trace.json");
 //!
-//! struct Greet;
-//! #[async_trait]
-//! impl Node for Greet {
-//!     async fn post(&self, cx: &NodeContext, _: Value, _: Value) -> Result<Action, NodeError> {
-//!         cx.store().set("greeting", json!("hello"));
-//!         Ok(Action::default())
-//!     }
-//! }
+//! let greet = Traced::new(Greet, NodeDescription::node("greet", "greeting"));
+//! let flow = Flow::builder("hello").node("greet", greet).build()?;
 //!
-//! # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async {
-//! let greet = Traced::new(Greet, NodeDescription::node("greet", "greet"));
-//! let flow = Flow::builder("hello").node("greet", greet).build().unwrap();
-//! let meter = RunMeter::builder("hello").start().unwrap();
+//! let meter = RunMeter::builder("hello").trace_file(&path).start()?;
 //! let outcome = flow.run_to_end(&meter.context(SharedStore::new().root())).await;
 //! let report = meter.finish(outcome.as_ref());
 //! assert_eq!(report.metrics.nodes_executed, 1);
-//! # });
+//! # std::fs::remove_dir_all(folder)?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Plain async code
+//!
+//! Without the engine a run is whatever runs [`within`](RunMeter::within) it: [`in_span`] and [`fn@span`] make spans,
+//! [`llm_call`] meters a call that was made with any client, and [`FlowmeterLayer`] takes what `tracing` is told.
+//!
+//! ```
+//! use flowmeter::{LlmRequest, LlmResponse, RunMeter};
+//! # async fn ask(_: &str) -> Vec<u8> {
+//! #     br#"{"model": "gpt-4o", "choices": [{"message": {"content": "Much went well."}}],
+//! #          "usage": {"prompt_tokens": 812, "completion_tokens": 64}}"#.to_vec()
+//! # }
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!
+//! let meter = RunMeter::builder("nightly").start()?;
+//! let work = async {
+//!     let rows = flowmeter::in_span("load", async { 3_i64 }).set("table", "orders").await;
+//!     let call = flowmeter::llm_call(LlmRequest::chat("openai", "gpt-4o").prompt("Sum it up"));
+//!     let body = ask("Sum it up").await; // with any client
+//!     call.succeed(LlmResponse::from_body("openai", &body));
+//!     flowmeter::span("write").set("rows", rows);
+//! };
+//! meter.within(work).await;
+//! let report = meter.succeed();
+//! assert_eq!(report.metrics.llm.total_tokens(), 876);
+//! # Ok(())
+//! # }
 //! ```
 //!
 //! Never prints, never reads the environment and never fails the run that it meters.

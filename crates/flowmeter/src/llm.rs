@@ -58,6 +58,16 @@ impl LlmRequest {
             ..Self::default()
         }
     }
+
+    /// The same with this text as what the user says: shown in the trace where content is captured, and the base of
+    /// an estimate where the provider does not count.
+    #[must_use]
+    pub fn prompt(mut self, text: impl Into<String>) -> Self {
+        let text = text.into();
+        self.input_text_bytes = text.len() as u64;
+        self.messages = Arc::new(json!([{"role": "user", "parts": [{"type": "text", "content": text}]}]));
+        self
+    }
 }
 
 /// What came back.

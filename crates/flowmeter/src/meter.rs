@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use flowmeter_engine::{EnteredScope, InScope, NodeContext, NodeError, Scope, StoreView, TickClock, Ticks};
-use flowmeter_model::{Attributes, IdSource, SpanKind, SpanStatus, TimestampNs, TraceId};
+use flowmeter_model::{Attributes, IdSource, SpanError, SpanKind, SpanStatus, TimestampNs, TraceId};
 use flowmeter_pricing::PriceBook;
 use parking_lot::Mutex;
 use smol_str::SmolStr;
@@ -301,7 +301,8 @@ impl RunMeterBuilder {
         self
     }
 
-    /// How many log lines a span may have; what goes beyond is counted. Default 1,000.
+    /// How many log lines a span may have; what goes beyond is counted. Default 1,000. Of warnings and errors there
+    /// may be a tenth more, so that a flood of others does not hide them.
     #[must_use]
     pub fn logs_per_span_max(mut self, count: usize) -> Self {
         self.logs_per_span_max = count;
@@ -344,7 +345,7 @@ impl RunMeterBuilder {
             trace_context: Arc::new(trace_context),
             tail_rules: self.tail_rules,
             log_filter: Arc::new(self.log_filter),
-            logs_per_span_max: u32::try_from(self.logs_per_span_max).unwrap_or(u32::MAX),
+            logs_per_span_max: u32::try_from(self.logs_per_span_max).unwrap_or(u32::MAX / 2),
             logs_over_limit: AtomicU64::new(0),
             over: AtomicBool::new(false),
             clock: Mutex::new(clock),
@@ -555,7 +556,25 @@ impl RunMeter {
         self.close(status, error)
     }
 
-    fn close(&mut self, status: SpanStatus, error: Option<flowmeter_model::SpanError>) -> RunReport {
+    /// Ends a run that did well, where there is no outcome of a flow to tell.
+    #[must_use]
+    pub fn succeed(mut self) -> RunReport {
+        self.close(SpanStatus::Ok, None)
+    }
+
+    /// Ends a run that failed with an error of the caller's own.
+    #[must_use]
+    pub fn fail(mut self, error_type: impl Into<SmolStr>, error: &dyn std::error::Error) -> RunReport {
+        let causes = std::iter::successors(error.source(), |cause| (*cause).source());
+        let error = SpanError {
+            error_type: error_type.into(),
+            message: error.to_string(),
+            chain: causes.map(ToString::to_string).collect(),
+        };
+        self.close(SpanStatus::Error, Some(error))
+    }
+
+    fn close(&mut self, status: SpanStatus, error: Option<SpanError>) -> RunReport {
         self.finished = true;
         self.shared.over.store(true, Ordering::Relaxed);
         self.active = None;

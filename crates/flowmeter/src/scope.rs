@@ -42,8 +42,10 @@ pub(crate) struct SpanScope {
     draft: Mutex<Option<RecordDraft>>,
     /// What logs of the node without a target of their own name as theirs: the node's type.
     pub(crate) node_type: SmolStr,
-    /// Log lines written in it, also those that were too many.
+    /// Log lines that were kept.
     logs: AtomicU32,
+    /// Log lines that were too many.
+    logs_dropped: AtomicU32,
     ended: AtomicBool,
 }
 
@@ -149,6 +151,7 @@ impl SpanScope {
             draft: Mutex::new(None),
             node_type,
             logs: AtomicU32::new(0),
+            logs_dropped: AtomicU32::new(0),
             ended: AtomicBool::new(false),
         })
     }
@@ -238,6 +241,7 @@ impl SpanScope {
             draft: Mutex::new(Some(draft)),
             node_type: self.node_type.clone(),
             logs: AtomicU32::new(0),
+            logs_dropped: AtomicU32::new(0),
             ended: AtomicBool::new(false),
         }))
     }
@@ -266,8 +270,7 @@ impl SpanScope {
     #[inline]
     pub(crate) fn log(&self, level: LogLevel, target: &str, describe: impl FnOnce(&mut RecordDraft)) {
         let run = &self.run;
-        if !run.keeps_spans || self.logs.fetch_add(1, Ordering::Relaxed) >= run.logs_per_span_max {
-            self.log_not_kept();
+        if !run.keeps_spans || !self.has_room_for_log(level) {
             return;
         }
         let at = Ticks::now();
@@ -280,17 +283,26 @@ impl SpanScope {
         }
     }
 
-    #[cold]
-    fn log_not_kept(&self) {
-        if self.run.keeps_spans {
-            self.run.logs_over_limit.fetch_add(1, Ordering::Relaxed);
+    /// Counts the line. A flood of others does not hide what went wrong: of that there may be a tenth more.
+    #[inline]
+    fn has_room_for_log(&self, level: LogLevel) -> bool {
+        let most = self.run.logs_per_span_max;
+        let most = if level >= LogLevel::Warn {
+            most.saturating_add(most / 10)
+        } else {
+            most
+        };
+        if self.logs.fetch_add(1, Ordering::Relaxed) < most {
+            return true;
         }
+        self.logs.fetch_sub(1, Ordering::Relaxed);
+        self.logs_dropped.fetch_add(1, Ordering::Relaxed);
+        self.run.logs_over_limit.fetch_add(1, Ordering::Relaxed);
+        false
     }
 
-    /// Log lines that were too many.
     fn logs_dropped(&self) -> u32 {
-        let written = self.logs.load(Ordering::Relaxed);
-        written.saturating_sub(self.run.logs_per_span_max)
+        self.logs_dropped.load(Ordering::Relaxed)
     }
 
     fn batch_count(&self) -> usize {

@@ -117,7 +117,7 @@ impl<N: Node> Traced<N> {
             tally: Arc::default(),
         };
         let span = SpanScope::open(run, Some(scope.innermost_id()), opening);
-        let memory_before = run.memory.look(span.start());
+        let memory_before = run.memory.look_at_start(span.start());
         if is_node {
             run.collector.node_started(span.span_id, &span.node_path);
         }

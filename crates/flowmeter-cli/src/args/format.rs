@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use super::SemconvArg;
+
 const EXAMPLES: &str = "\
 Examples:
   flowmeter format events.jsonl
@@ -35,6 +37,9 @@ pub(crate) struct FormatArgs {
     /// Stop at the first line that has a problem
     #[arg(long)]
     pub(crate) strict: bool,
+    /// The names of the attributes in `--format otlp` [default: latest]
+    #[arg(long, value_name = "VERSION")]
+    pub(crate) semconv: Option<SemconvArg>,
     /// Seed of the ids that are made where the lines give none
     #[arg(long, value_name = "NUMBER", hide = true)]
     pub(crate) id_seed: Option<u64>,

@@ -92,7 +92,7 @@ fn human_request(request: &SpooledRequest) -> String {
         "{}  {} {}, {} bytes, for {} ({})",
         shown_time(request.created),
         request.items,
-        request.signal.as_str(),
+        request.items_name(),
         request.bytes,
         request.name,
         request.endpoint,

@@ -9,10 +9,10 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use flowmeter::{
-    EventFormat, EventFormatterConfig, EventProblem, FormatError, FormatEventsError, FormatWatch, HumanStyle,
-    format_events,
+    EncoderConfig, EventFormat, EventFormatterConfig, EventProblem, FormatError, FormatEventsError,
+    FormatWatch, HumanStyle, format_events, resource_from_environment,
 };
-use flowmeter_model::{Attributes, Clock, SystemClock};
+use flowmeter_model::{Clock, SystemClock};
 
 use crate::args::{EventFormatArg, FormatArgs};
 use crate::commands::no_such_file;
@@ -21,6 +21,7 @@ use crate::exit::{BadUsage, Exit};
 use crate::output::Output;
 use crate::progress::BytesLine;
 use crate::signals;
+use crate::telemetry::variable;
 
 /// Problems that are printed; the rest is counted.
 const PROBLEMS_SHOWN_MAX: u64 = 100;
@@ -35,11 +36,13 @@ pub(super) fn run(args: &FormatArgs, output: &Output) -> Result<Exit> {
         !output.is_quiet() && io::stderr().is_terminal() && !io::stdout().is_terminal()
     }));
     signals::leave_on_signal(line.remover()).context("signals cannot be listened for")?;
-    let mut resource = Attributes::new();
-    let service = std::env::var("OTEL_SERVICE_NAME")
-        .ok()
-        .filter(|name| !name.is_empty());
-    resource.set("service.name", service.unwrap_or_else(|| "flowmeter".to_owned()));
+    let (mut resource, warnings) = resource_from_environment(&variable);
+    for warning in warnings {
+        output.warn(&warning);
+    }
+    if resource.get("service.name").is_none() {
+        resource.set("service.name", "flowmeter");
+    }
     let format = match args.format {
         EventFormatArg::Human => EventFormat::Human(HumanStyle {
             colour: output.colour_out(),
@@ -57,6 +60,11 @@ pub(super) fn run(args: &FormatArgs, output: &Output) -> Result<Exit> {
         live: source.bytes.is_none(),
         now: SystemClock.now(),
         resource,
+        encoder: EncoderConfig {
+            conventions: args.semconv.unwrap_or_default().into(),
+            content: true,
+            ..EncoderConfig::default()
+        },
         scratch: tempfile::tempfile,
         ..EventFormatterConfig::new(format)
     };

@@ -80,7 +80,7 @@ fn what_nobody_took_waits_until_somebody_does() {
 
     let listed = sandbox.run(&["flush", "--list"]);
     assert_eq!(listed.code, 0, "{listed:?}");
-    assert!(listed.out.contains(&format!("traces, ")), "{listed:?}");
+    assert!(listed.out.contains(" spans, "), "{listed:?}");
     assert!(
         listed
             .out

@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::process::Stdio;
 
 use expect_test::expect;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::{Ended, Sandbox, ended};
 
@@ -83,6 +83,51 @@ fn a_document_is_what_show_shows() {
             .contains("  → node.read [n1]\n    [INFO] Reading file\n  ← node.read ✓\n"),
         "{shown:?}"
     );
+}
+
+#[test]
+fn a_live_stream_gives_the_tree_and_the_figures_of_the_saved_trace() {
+    let sandbox = Sandbox::new();
+    let workflow = json!({
+        "nodes": [
+            {"id": "a", "type": "echo", "params": {"message": "hello"}},
+            {"id": "b", "type": "shell", "params": {"command": "echo out; echo oops >&2"}},
+            {"id": "c", "type": "shell", "params": {"command": "exit 3"}, "retry": {"max": 2, "wait": 0}},
+        ],
+        "edges": [{"from": "a", "to": "b"}, {"from": "b", "to": "c"}],
+    });
+    sandbox.workflow("w.json", &workflow);
+    let run = sandbox.run(&[
+        "run",
+        "w.json",
+        "--stream",
+        "events.jsonl",
+        "--trace-file",
+        "trace.json",
+        "--quiet",
+    ]);
+    assert_eq!(run.code, 1, "{run:?}");
+    let shown = sandbox.run(&["show", "trace.json"]);
+    let formatted = sandbox.run(&["format", "events.jsonl"]);
+    assert_eq!((formatted.code, formatted.err.as_str()), (0, ""), "{formatted:?}");
+    assert_eq!(formatted.out, shown.out);
+    let metrics = sandbox
+        .run(&["format", "events.jsonl", "--format", "metrics"])
+        .json();
+    assert_eq!(metrics["node_counts"]["shell"], 2);
+    assert_eq!(metrics["nodes"]["c"]["failures"], 1);
+    let document = sandbox
+        .run(&["format", "events.jsonl", "--format", "json"])
+        .json();
+    let saved: Value =
+        serde_json::from_str(&std::fs::read_to_string(sandbox.path("trace.json")).unwrap()).unwrap();
+    assert_eq!(document["trace_id"], saved["trace_id"]);
+    assert_eq!(document["metrics"]["node_count"], saved["metrics"]["node_count"]);
+    let attempts = |trace: &Value| {
+        let spans = trace["spans"].as_array().unwrap().iter();
+        spans.filter(|span| span["kind"] == "attempt").count()
+    };
+    assert_eq!(attempts(&document), attempts(&saved));
 }
 
 #[test]

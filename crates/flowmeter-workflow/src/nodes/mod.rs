@@ -17,6 +17,7 @@ mod params;
 mod process;
 mod read_file;
 mod shell;
+mod stderr_lines;
 pub(crate) mod workflow;
 mod write_file;
 

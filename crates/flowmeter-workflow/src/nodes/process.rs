@@ -14,9 +14,13 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::ChildStdin;
 
 use super::child::Child;
+use super::stderr_lines::StderrLines;
 
 /// The most that is kept of each output, in bytes.
 const OUTPUT_MAX: usize = 100 * 1024 * 1024;
+
+/// How much is read at a time, at least.
+const READ_BYTES_MIN: usize = 8 * 1024;
 
 /// What a finished process left.
 pub(super) struct Finished {
@@ -77,7 +81,7 @@ impl ProcessProblem {
 }
 
 /// Starts `command`, writes `stdin` to it, and waits until it has ended and both its outputs are closed. `span`
-/// learns what it used.
+/// learns what it used, and gets the lines of its standard error as logs, as they come.
 pub(super) async fn run(
     span: CurrentSpan<'_>,
     mut command: Command,
@@ -91,7 +95,9 @@ pub(super) async fn run(
     let mut child = Child::start(&mut command).map_err(ProcessProblem::Start)?;
     let (input, stdout, stderr) = child.pipes().map_err(ProcessProblem::Pipes)?;
 
-    let (feed, stdout, stderr) = (feed(input, stdin), capture(stdout), capture(stderr));
+    let lines = StderrLines::new(span);
+    let (feed, stdout) = (feed(input, stdin), capture(stdout, None));
+    let stderr = capture(stderr, Some(lines));
     let work = async { tokio::try_join!(feed, stdout, stderr, child.wait()) };
     let worked = tokio::time::timeout(limit, work).await;
     match worked {
@@ -129,15 +135,38 @@ async fn feed(pipe: Option<ChildStdin>, stdin: &[u8]) -> io::Result<()> {
     }
 }
 
-async fn capture(pipe: Option<impl AsyncRead + Unpin>) -> io::Result<Captured> {
+/// Reads an output to its end; `lines` sees all of it as it comes.
+async fn capture(
+    pipe: Option<impl AsyncRead + Unpin>,
+    mut lines: Option<StderrLines<'_>>,
+) -> io::Result<Captured> {
     let mut captured = Captured::default();
     let Some(mut pipe) = pipe else { return Ok(captured) };
-    (&mut pipe)
-        .take(OUTPUT_MAX as u64)
-        .read_to_end(&mut captured.bytes)
-        .await?;
-    if captured.bytes.len() == OUTPUT_MAX {
-        captured.truncated = tokio::io::copy(&mut pipe, &mut tokio::io::sink()).await? > 0;
+    loop {
+        let read = captured.bytes.len();
+        if read < OUTPUT_MAX {
+            captured.bytes.reserve(READ_BYTES_MIN);
+            let room = (OUTPUT_MAX - read) as u64;
+            if (&mut pipe).take(room).read_buf(&mut captured.bytes).await? == 0 {
+                break;
+            }
+            if let Some(lines) = &mut lines {
+                lines.take(&captured.bytes[read..]);
+            }
+        } else {
+            let mut beyond = vec![0; READ_BYTES_MIN];
+            let read = pipe.read(&mut beyond).await?;
+            if read == 0 {
+                break;
+            }
+            captured.truncated = true;
+            if let Some(lines) = &mut lines {
+                lines.take(&beyond[..read]);
+            }
+        }
+    }
+    if let Some(lines) = lines {
+        lines.end();
     }
     Ok(captured)
 }

@@ -224,6 +224,19 @@ impl Aggregator {
         }
     }
 
+    /// CPU time of the nodes that are in no other node: those have that of what is in them.
+    fn outermost_cpu_ns(&self) -> Option<u64> {
+        let is_inside = |id: &str| {
+            let mut around = id.match_indices('/').map(|(end, _)| &id[..end]);
+            around.any(|outer| self.nodes.contains(outer))
+        };
+        let outermost = self.nodes.iter().filter(|(id, _)| !is_inside(id));
+        let figures = outermost.map(|(_, node)| node).chain(self.nodes.others());
+        figures
+            .filter_map(|node| node.counts().cpu_ns())
+            .reduce(u64::saturating_add)
+    }
+
     /// The types with all their nodes, and what is beyond the table.
     fn whole_types(&self, budget: &mut SketchBudget) -> Named<TypeTotals> {
         let mut types = self.types.clone();
@@ -257,7 +270,10 @@ impl Aggregator {
             all.merge(node.counts());
         }
         let own_errors = all.own_errors();
-        let all = all.summary(DurationSummary::default());
+        let mut all = all.summary(DurationSummary::default());
+        all.resources.cpu_ns = self.outermost_cpu_ns();
+        // Nodes run side by side and within each other: their changes are no sum of anything.
+        all.resources.memory_change_bytes = None;
         let window_ns = self.window.duration_ns();
         let base_ns = workflow_duration_ns.or(window_ns);
         let throughput = Throughput {

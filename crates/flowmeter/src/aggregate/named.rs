@@ -65,6 +65,10 @@ impl<E: Default> Named<E> {
         self.at(place)
     }
 
+    pub(crate) fn contains(&self, name: &str) -> bool {
+        self.places.contains_key(name)
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = &(SmolStr, E)> {
         self.entries.iter()
     }

@@ -168,6 +168,10 @@ impl NodeCounts {
         self.queue.merge(&other.queue);
     }
 
+    pub(crate) fn cpu_ns(&self) -> Option<u64> {
+        self.cpu_ns
+    }
+
     /// Failures that nobody else counts.
     pub(crate) fn own_errors(&self) -> u64 {
         self.failures - self.failures_counted

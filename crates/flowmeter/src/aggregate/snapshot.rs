@@ -143,7 +143,7 @@ pub struct AggregatedMetrics {
     pub nodes_failed: u64,
     /// Errors that were reported, and failed executions for which none was.
     pub error_count: u64,
-    /// All nodes together; durations are not.
+    /// All nodes together, without their durations. CPU time is that of nodes in no other node.
     pub all: TypeMetrics,
     /// All LLM calls.
     pub llm: ModelMetrics,
@@ -178,6 +178,22 @@ impl AggregatedMetrics {
         share(self.nodes_failed, self.nodes_executed)
     }
 
+    /// Where nobody looked at the memory, nodes may say what they saw.
+    fn memory_json(&self) -> Value {
+        let seen = self.all.resources.memory_peak_bytes;
+        match (&self.memory, seen) {
+            (Some(usage), _) => usage.to_json(),
+            (None, Some(peak_bytes)) => json!({
+                "scope": "process",
+                "start_bytes": null,
+                "end_bytes": null,
+                "change_bytes": null,
+                "peak_bytes": peak_bytes,
+            }),
+            (None, None) => Value::Null,
+        }
+    }
+
     /// The agreed object: `workflow_duration`, `node_durations`, `node_counts`, `error_count`, `success_rate`,
     /// `memory_usage`, `throughput`, and more beside. Times are in seconds, sizes in bytes; null is unknown.
     #[must_use]
@@ -191,10 +207,7 @@ impl AggregatedMetrics {
         object.insert("error_count".into(), self.error_count.into());
         object.insert("error_rate".into(), self.error_rate().into());
         object.insert("success_rate".into(), self.success_rate().into());
-        object.insert(
-            "memory_usage".into(),
-            self.memory.as_ref().map(MemoryUsage::to_json).into(),
-        );
+        object.insert("memory_usage".into(), self.memory_json());
         object.insert("throughput".into(), self.throughput.to_json());
         object.insert("event_count".into(), self.events.into());
         add_resources(&mut object, &self.all.resources, Unit::Seconds);

@@ -1,3 +1,5 @@
+//! The agreed shape, what is unknown, what counts once, and the bounds of the tables. Never runs a node.
+
 use std::time::Duration;
 
 use expect_test::expect;
@@ -112,7 +114,6 @@ fn the_agreed_shape() {
           },
           "event_count": 3,
           "cpu_time": 0.002,
-          "process_memory_change_bytes": -4096,
           "process_memory_peak_bytes": 80000000,
           "child_cpu_time": 0.03,
           "child_memory_max_bytes": 9000000,
@@ -309,6 +310,34 @@ fn a_workflow_that_has_not_ended_counts_up_to_the_last_event() {
     without_times.workflow_started(None);
     without_times.workflow_ended(None);
     assert_eq!(without_times.snapshot().workflow_duration_ns, None);
+}
+
+#[test]
+fn nodes_say_what_nobody_else_said_and_nothing_counts_twice() {
+    let mut sums = Aggregator::new();
+    let memory = |peak_bytes| {
+        Some(MemoryChange {
+            change_bytes: 10,
+            peak_bytes,
+        })
+    };
+    for (id, cpu_ns, peak) in [
+        ("outer/inner", 3_000, 70),
+        ("outer", 5_000, 90),
+        ("a/b", 1_000, 80),
+    ] {
+        sums.node_ended(&NodeSample {
+            cpu_ns: Some(cpu_ns),
+            memory: memory(peak),
+            ..ended(id, "t", 1)
+        });
+    }
+    let shown = sums.to_json();
+    assert_eq!(shown["cpu_time"], 0.000_006);
+    assert_eq!(shown["memory_usage"]["peak_bytes"], 90);
+    assert!(shown["memory_usage"]["start_bytes"].is_null());
+    assert_eq!(shown["nodes"]["outer"]["process_memory_change_bytes"], 10);
+    assert!(shown.get("process_memory_change_bytes").is_none());
 }
 
 #[test]

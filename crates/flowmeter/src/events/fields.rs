@@ -209,24 +209,25 @@ impl Fields {
         ALL.iter().copied().find(|field| self.twice & field.bit() != 0)
     }
 
-    /// Everything that is there, for comparison.
+    /// The fields that are there, for comparison.
     #[cfg(test)]
-    pub(super) fn said(&self) -> (Vec<(Field, Place)>, u64, Vec<(Place, Place)>) {
+    pub(super) fn said(&self) -> Vec<(Field, Place, bool)> {
         let there = ALL.iter().copied().filter(|field| self.there & field.bit() != 0);
-        let places = there.map(|field| (field, self.places[field as usize])).collect();
-        (places, self.twice, self.others.clone())
+        there
+            .map(|field| (field, self.places[field as usize], self.twice & field.bit() != 0))
+            .collect()
     }
 }
 
 impl Place {
     /// Its text, as it stands in the line.
-    pub(super) fn text<'a>(self, line: &'a str) -> &'a str {
+    pub(super) fn text(self, line: &str) -> &str {
         line.get(self.start as usize..self.end as usize)
             .unwrap_or_default()
     }
 
     /// A value with its quotes, as JSON has it.
-    pub(super) fn json<'a>(self, line: &'a str) -> &'a str {
+    pub(super) fn json(self, line: &str) -> &str {
         let (start, end) = (self.start as usize, self.end as usize);
         if self.shape.is_text() {
             line.get(start.saturating_sub(1)..end + 1).unwrap_or_default()

@@ -254,7 +254,7 @@ impl State {
         if let Some(content) = &mut open.content {
             let before = content.bytes;
             content.ended(line, end, whereabouts.at_ns, wanted, &mut |kind| {
-                problems.push(kind)
+                problems.push(kind);
             });
             self.held_bytes += content.bytes - before;
         }
@@ -274,10 +274,15 @@ impl State {
         } else {
             end.status
         };
-        let duration_ns = end.duration_ns.or_else(|| {
-            // An end before its beginning gives no duration, rather than a wrong one.
-            whereabouts.at_ns?.checked_sub(open.start_ns.or(end.start_ns)?)
-        });
+        // An end before its beginning gives no duration, rather than a wrong one.
+        let between_ns = whereabouts
+            .at_ns
+            .and_then(|at_ns| at_ns.checked_sub(open.start_ns.or(end.start_ns)?));
+        let duration_ns = match (end.duration_ns, between_ns) {
+            // The one that is given may be rounded, or the times may be coarse.
+            (Some(given_ns), Some(between_ns)) if given_ns.abs_diff(between_ns) <= 1_000 => Some(between_ns),
+            (given_ns, between_ns) => given_ns.or(between_ns),
+        };
         let ending = Ending {
             status: Some(status),
             at_ns: whereabouts.at_ns,

@@ -1,9 +1,10 @@
 //! The CPU time of a node: the sum, over the polls of its work, of what the polling thread's CPU clock went on.
 //!
-//! So nodes that run side by side each get their own. The thread's clock is a call to the system of some 200 ns,
-//! so it is read at most about every 20 µs on a thread; in between, time that passes counts as CPU time. A poll is
-//! therefore exact to 20 µs. Work on threads that never enter the node's scope, such as the runtime's threads for
-//! file access, is not seen; it is in the process's CPU time.
+//! So nodes that run side by side each get their own. The thread's clock is a call to the system, some 200 ns and a
+//! chance for others to take the processor, so it is read seldom: when a poll took more than 20 µs, and when one
+//! begins on a thread that did something else, or nothing, for as long. Shorter stretches of time count as CPU time.
+//! A poll is therefore exact to 20 µs. Work on threads that never enter the node's scope, such as the runtime's
+//! threads for file access, is not seen; it is in the process's CPU time.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -13,8 +14,10 @@ use rustix::time::{ClockId, clock_gettime};
 
 use super::{NodeTally, ticks_of};
 
-/// The most that a reading of the thread's clock is carried on by the tick counter.
-const CARRIED_MAX_US: u64 = 20;
+/// Up to this time a stretch counts as CPU time, be it a poll or the pause between two.
+const STRETCH_MAX_US: u64 = 20;
+/// The longest time that a reading of the thread's clock is carried on from stretch to stretch.
+const CARRIED_MAX_US: u64 = 4_000;
 
 /// A node whose work is being polled on this thread.
 struct Turn {
@@ -38,24 +41,31 @@ struct ThreadMeter {
     turns: Vec<Turn>,
     read_at: Ticks,
     read_ns: u64,
+    /// When a poll last began or ended.
+    seen_at: Ticks,
 }
 
 impl ThreadMeter {
-    /// The thread's CPU time now.
+    /// The thread's CPU time at the begin or end of a poll.
     #[inline]
     fn cpu(&mut self, now: Ticks) -> CpuMoment {
-        let mut carried_ticks = now.to_raw().wrapping_sub(self.read_at.to_raw());
-        // Never read yet is long ago.
-        if self.read_ns == 0 || carried_ticks > ticks_of(CARRIED_MAX_US) {
-            self.read_ns = thread_cpu_ns().max(1);
-            // The reading itself took time, which no node is to blame for.
-            self.read_at = Ticks::now();
-            carried_ticks = 0;
+        let since = |earlier: Ticks| now.to_raw().wrapping_sub(earlier.to_raw());
+        let is_one_stretch = since(self.seen_at) <= ticks_of(STRETCH_MAX_US);
+        if self.read_ns == 0 || !is_one_stretch || since(self.read_at) > ticks_of(CARRIED_MAX_US) {
+            self.read();
         }
+        self.seen_at = now.max(self.read_at);
         CpuMoment {
             read_ns: self.read_ns,
-            carried_ticks,
+            carried_ticks: self.seen_at.to_raw().wrapping_sub(self.read_at.to_raw()),
         }
+    }
+
+    #[cold]
+    fn read(&mut self) {
+        self.read_ns = thread_cpu_ns().max(1);
+        // The reading itself took time, which no node is to blame for.
+        self.read_at = Ticks::now();
     }
 }
 
@@ -65,6 +75,7 @@ thread_local! {
             turns: Vec::new(),
             read_at: Ticks::ZERO,
             read_ns: 0,
+            seen_at: Ticks::ZERO,
         })
     };
 }
@@ -87,17 +98,11 @@ pub(crate) fn poll_began(tally: &Arc<NodeTally>) {
             turn.depth += 1;
             return;
         }
-        let now = Ticks::now();
-        let cpu = thread.cpu(now);
+        let cpu = thread.cpu(Ticks::now());
         thread.turns.push(Turn {
             node,
             depth: 1,
-            // A reading of the clock lies between.
-            began: if cpu.carried_ticks == 0 {
-                thread.read_at
-            } else {
-                now
-            },
+            began: thread.seen_at,
             cpu,
         });
     });
@@ -117,23 +122,26 @@ pub(crate) fn poll_ended(tally: &Arc<NodeTally>) {
         if turn.depth > 0 {
             return;
         }
-        let now = Ticks::now();
         let (began, before) = (turn.began, turn.cpu);
         thread.turns.remove(position);
-        // The node is on this thread already, further out.
-        if thread.turns[..position].iter().any(|turn| turn.node == node) {
-            return;
-        }
+        // The node may be on this thread already, further out.
+        let is_inner = thread.turns[..position].iter().any(|turn| turn.node == node);
+        let now = Ticks::now();
         let passed_ticks = now.to_raw().wrapping_sub(began.to_raw());
-        if passed_ticks <= ticks_of(CARRIED_MAX_US) {
-            tally.add_cpu(0, passed_ticks.cast_signed());
+        if passed_ticks <= ticks_of(STRETCH_MAX_US) {
+            thread.seen_at = now;
+            if !is_inner {
+                tally.add_cpu(0, passed_ticks.cast_signed());
+            }
             return;
         }
         let after = thread.cpu(now);
-        tally.add_cpu(
-            after.read_ns.saturating_sub(before.read_ns),
-            after.carried_ticks.cast_signed() - before.carried_ticks.cast_signed(),
-        );
+        if !is_inner {
+            tally.add_cpu(
+                after.read_ns.saturating_sub(before.read_ns),
+                after.carried_ticks.cast_signed() - before.carried_ticks.cast_signed(),
+            );
+        }
     });
 }
 

@@ -1,7 +1,7 @@
 //! The memory of the whole process (resident set size), and the most of it in a stretch of time.
 //!
-//! Read at most once a millisecond, when a node starts or ends and when the pipeline goes round, so that bursts of
-//! small nodes cost nothing. A peak between two readings is not seen. Where there is no `/proc`, nothing is known.
+//! Read at most once a millisecond, when a node ends that took as long, when the pipeline goes round, and, if it was
+//! not read for a few milliseconds, when a node starts. So bursts of small nodes cost nothing. A peak between two readings is not seen. Where there is no `/proc`, nothing is known.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -17,6 +17,8 @@ use crate::aggregate::MemoryUsage;
 
 /// The shortest time between two readings.
 const READING_INTERVAL_US: u64 = 1_000;
+/// How old a reading may be when a node starts.
+const START_AGE_MAX_US: u64 = 4_000;
 /// Readings that are kept for peaks: each lower than the one before it.
 const FALLING_MAX: usize = 256;
 
@@ -81,9 +83,20 @@ impl ProcessMemory {
     /// The memory at about this moment.
     #[inline]
     pub(crate) fn look(&self, now: Ticks) -> Option<MemoryMark> {
+        self.look_no_older(now, READING_INTERVAL_US)
+    }
+
+    /// The memory at about the start of a node.
+    #[inline]
+    pub(crate) fn look_at_start(&self, now: Ticks) -> Option<MemoryMark> {
+        self.look_no_older(now, START_AGE_MAX_US)
+    }
+
+    #[inline]
+    fn look_no_older(&self, now: Ticks, age_max_us: u64) -> Option<MemoryMark> {
         let read_at = self.read_at.load(Ordering::Relaxed);
         let age = now.to_raw().saturating_sub(read_at);
-        if age > ticks_of(READING_INTERVAL_US) {
+        if age > ticks_of(age_max_us) {
             self.read_once(read_at, now);
         }
         let reading = self.reading.load(Ordering::Acquire);

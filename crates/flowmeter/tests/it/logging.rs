@@ -807,3 +807,37 @@ async fn without_spans_calls_still_count_wherever_they_are_made() {
     let report = meter.finish::<()>(Ok(&()));
     assert_eq!(report.metrics.nodes[0].1.llm.calls, 1);
 }
+
+#[test]
+fn a_run_of_plain_code_says_how_it_ended() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |name: &str, end: fn(RunMeter) -> flowmeter::RunReport| {
+        let path = folder.path().join(name);
+        let meter = RunMeter::builder("plain").trace_file(&path).start().unwrap();
+        {
+            let _entered = meter.enter();
+            let span = flowmeter::span("step");
+            if name == "bad" {
+                span.fail("no_rows", "there was nothing");
+            }
+        }
+        let _ = end(meter);
+        flowmeter::read_trace(&path).unwrap()
+    };
+    let good = run("good", RunMeter::succeed);
+    assert_eq!(good.status, Some(SpanStatus::Ok));
+    let bad = run("bad", |meter| {
+        let error = NodeError::failed("it broke").with_source(NodeError::failed("here"));
+        meter.fail("broken", &error)
+    });
+    assert_eq!(bad.status, Some(SpanStatus::Error));
+    let error = bad.error.as_ref().unwrap();
+    assert_eq!(
+        (error.error_type.as_str(), error.message.as_str()),
+        ("broken", "it broke")
+    );
+    assert_eq!(error.chain, ["here"]);
+    let step = bad.spans.iter().find(|span| span.operation == "step").unwrap();
+    assert_eq!(step.status, Some(SpanStatus::Error));
+    assert_eq!(step.error.as_ref().unwrap().error_type, "no_rows");
+}

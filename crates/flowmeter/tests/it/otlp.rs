@@ -335,13 +335,16 @@ fn a_warning_of_a_receiver_that_took_everything_is_told() {
     assert!(told.ends_with("took all spans, but says: use gzip"), "{told}");
 }
 
+/// Headers and body of a refusal, and what is told of it.
+type Refusal = (&'static [(&'static str, &'static str)], Vec<u8>, &'static str);
+
 #[test]
 fn bad_data_is_dropped_with_the_receivers_words() {
     let status = Status {
         message: "no\nsuch   field".into(),
         ..Status::default()
     };
-    let bodies: [(&[(&str, &str)], Vec<u8>, &str); 4] = [
+    let bodies: [Refusal; 4] = [
         (
             &[("content-type", "application/x-protobuf")],
             status.to_protobuf(),

@@ -1,3 +1,5 @@
+//! Child processes that work, wait, grow, are killed and are left alone. Never asserts an absolute time.
+
 use std::process::Stdio;
 use std::time::Instant;
 

@@ -1,3 +1,5 @@
+//! Sums and percentiles against exact ones, and the bounds of what is kept. Never measures a time of its own.
+
 use super::*;
 
 fn summary_of(durations: &[u64]) -> DurationSummary {

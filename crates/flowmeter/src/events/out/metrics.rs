@@ -11,6 +11,7 @@ use crate::aggregate::{Aggregator, ItemSample, LlmSample, NodeSample};
 use crate::events::line::Subject;
 use crate::events::nesting::{OpenSpan, SpanRef, Trace};
 use crate::genai;
+use crate::performance::names;
 
 /// Adds up what happens.
 #[derive(Default)]
@@ -57,21 +58,24 @@ impl MetricsJson {
         match span.kind {
             SpanKind::Run => self.workflow(span, ending),
             SpanKind::Node => {
-                let whole = |key| held.and_then(|held| whole(held, key));
                 let path = span.node_path();
-                self.aggregator.node_ended(&NodeSample {
+                let mut sample = NodeSample {
                     failed,
                     failure_counted: ending.is_failure_counted,
-                    attempts: whole("node.attempts").unwrap_or(0),
                     duration_ns: ending.duration_ns,
                     ..NodeSample::new(&path, &span.operation)
-                });
+                };
+                if let Some(held) = held {
+                    sample = sample.with_attributes(&held.attributes);
+                    if let Some(bytes) = whole(held, names::MEMORY_PEAK_BYTES) {
+                        self.aggregator.memory(bytes);
+                    }
+                }
+                self.aggregator.node_ended(&sample);
             }
             SpanKind::BatchItem => {
-                let item = ItemSample {
-                    failed,
-                    queue_ns: None,
-                };
+                let queue_ns = held.and_then(|held| whole(held, names::BATCH_QUEUE_NS));
+                let item = ItemSample { failed, queue_ns };
                 self.aggregator.batch_item_ended(&trace.node_around(span), &item);
             }
             _ => {}

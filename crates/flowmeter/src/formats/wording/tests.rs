@@ -1,3 +1,5 @@
+//! How effort is put into words. Never a whole tree: the formats have their own tests.
+
 use flowmeter_model::{SpanId, TraceId};
 
 use super::*;

@@ -1,3 +1,5 @@
+//! The memory of this process and peaks in its history. Never asserts how large the process is.
+
 use std::io::Write;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Counts of one node, and attributes of its processes and back. Never starts a process.
+
 use std::time::Duration;
 
 use flowmeter_model::Attributes;

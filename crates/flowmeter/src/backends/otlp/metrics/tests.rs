@@ -29,11 +29,11 @@ fn identity() -> Arc<RunIdentity> {
 
 fn ending(metrics: RunMetrics) -> RunEnding {
     RunEnding {
+        sampled: true,
         status: SpanStatus::Ok,
         error: None,
         ended: TimestampNs(9_000),
         metrics,
-        sampled: true,
         dropped: DropCounts::default(),
     }
 }

@@ -12,7 +12,7 @@ use flowmeter_otlp::Signal;
 use serde::{Deserialize, Serialize};
 
 use super::Unsent;
-use crate::backends::otlp::config::{OtlpProtocol, signal_named};
+use crate::backends::otlp::config::{OtlpProtocol, items_of, signal_named};
 
 /// The version of the format.
 const VERSION: u32 = 1;
@@ -37,6 +37,14 @@ pub struct SpooledRequest {
     /// When it was put here.
     pub created: TimestampNs,
     pub(super) path: PathBuf,
+}
+
+impl SpooledRequest {
+    /// What its items are called.
+    #[must_use]
+    pub fn items_name(&self) -> &'static str {
+        items_of(self.signal)
+    }
 }
 
 /// Why a file gives no request.
