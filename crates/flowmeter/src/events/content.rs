@@ -209,6 +209,14 @@ impl Content {
             content.span.attributes.set("workflow.id", name.text.as_ref());
         }
         content.add(line, wanted, report);
+        // Exported spans are called by the workflow's name; other programs have its id alone.
+        if wanted == Wanted::All
+            && beginning.subject == Subject::Workflow
+            && content.span.attributes.get("workflow.name").is_none()
+            && let Some(name) = &beginning.name
+        {
+            content.span.attributes.set("workflow.name", name.text.as_ref());
+        }
         content
     }
 
