@@ -355,7 +355,8 @@ impl RunMeterBuilder {
             weight: Arc::default(),
         });
         let (root_id, workflow) = (shared.recorder.next_span_id(), self.workflow);
-        let pipeline = if keeps_spans {
+        // Without spans there are still figures to hand on.
+        let pipeline = if keeps_spans || !self.backends.is_empty() {
             let identity = Arc::new(RunIdentity {
                 trace_id,
                 workflow: workflow.clone(),
@@ -367,11 +368,14 @@ impl RunMeterBuilder {
             let mut header = TraceHeader::new(trace_id, workflow.clone(), started)
                 .part_of_trace(remote_span.map(|_| root_id));
             header.sampled = identity.sampled;
-            let file = self.trace_file.map(|place| TraceFileWish {
-                path: place.path(&header),
-                header,
-                keep: self.keep_trace,
-            });
+            let file = self
+                .trace_file
+                .filter(|_| keeps_spans)
+                .map(|place| TraceFileWish {
+                    path: place.path(&header),
+                    header,
+                    keep: self.keep_trace,
+                });
             let (theirs, backends) = (Arc::clone(&shared), self.backends);
             let configure = move |signals, waker, ready| LiveConfig {
                 shared: theirs,

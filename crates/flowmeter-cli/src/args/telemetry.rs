@@ -22,3 +22,17 @@ pub(crate) struct TelemetryArgs {
     #[command(flatten)]
     pub(crate) logs: LogArgs,
 }
+
+impl TelemetryArgs {
+    /// Nothing leaves the process, whatever the settings say.
+    pub(crate) fn of_demo() -> Self {
+        let export = ExportArgs {
+            no_export: true,
+            ..ExportArgs::default()
+        };
+        Self {
+            export,
+            ..Self::default()
+        }
+    }
+}

@@ -88,7 +88,8 @@ pub(super) fn run(args: DemoArgs, home: &Home, output: &Output) -> Result<Exit> 
             tree: !args.quiet,
             file: args.trace_file,
         },
-        telemetry: crate::args::TelemetryArgs::default(),
+        // The demonstration stays on this machine.
+        telemetry: crate::args::TelemetryArgs::of_demo(),
         warnings,
     };
     let finished = execution::run_in(&runtime, execution, home, output)?;

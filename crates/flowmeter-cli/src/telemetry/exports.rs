@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use flowmeter::{
-    Backend, ConsoleBackend, ConsoleConfig, FileBackend, FileConfig, FileFormat, OtlpBackend, OtlpConfig,
-    Spool, Variables, resource_from_environment, sdk_disabled,
+    Backend, ConsoleBackend, ConsoleConfig, ExporterSelection, FileBackend, FileConfig, FileFormat,
+    OtlpBackend, OtlpConfig, OtlpSignal, Spool, Variables, resource_from_environment, sdk_disabled,
 };
 use flowmeter_model::Attributes;
 
@@ -36,13 +36,19 @@ pub(crate) fn wishes(args: &ExportArgs, config: &Config, variables: Variables<'_
     if !config.export.backends.is_empty() {
         return config.export.backends.clone();
     }
+    let mut wishes = Vec::new();
     if OtlpConfig::is_asked_for_by(variables) {
-        return vec![BackendWish::Otlp {
+        wishes.push(BackendWish::Otlp {
             name: "otlp",
             endpoint: None,
-        }];
+        });
     }
-    Vec::new()
+    // Spans and their logs are one tree on the console.
+    let (selection, _) = ExporterSelection::of(variables, OtlpSignal::Traces);
+    if selection.is_some_and(|selection| selection.console) && !sdk_disabled(variables).0 {
+        wishes.push(BackendWish::Console);
+    }
+    wishes
 }
 
 /// Makes the backends.

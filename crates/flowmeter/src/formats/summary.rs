@@ -68,7 +68,21 @@ impl Summary {
                 _ => {}
             }
         }
+        if !trace.sampled {
+            summary.take_counts(trace);
+        }
         summary
+    }
+
+    /// Of a run that was not sampled few nodes are kept, but all were counted.
+    fn take_counts(&mut self, trace: &TraceDocument) {
+        let metrics = trace.metrics.as_ref();
+        let executed = metrics.and_then(|metrics| metrics.get("node_count")?.as_u64());
+        let rate = metrics.and_then(|metrics| metrics.get("success_rate")?.as_f64());
+        if let (Some(executed), Some(rate)) = (executed, rate) {
+            self.nodes_executed = executed;
+            self.nodes_failed = executed - ((executed as f64 * rate).round() as u64).min(executed);
+        }
     }
 
     /// Writes the lines.
