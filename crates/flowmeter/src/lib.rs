@@ -118,7 +118,10 @@ pub use formats::{
     HumanStyle, LiveTree, LiveView, format_duration, graph_mermaid, graph_text, write_human, write_summary,
 };
 pub use llm::{LlmCall, LlmFailure, LlmRequest, LlmResponse};
-pub use logging::{ContextualLogger, FlowmeterLayer, InvalidLogFilter, LogFilter, RunFilter};
+pub use logging::{
+    ContextualLogger, FlowmeterLayer, InvalidLogFilter, LogFilter, LogLineFormat, LogLines, LogLinesConfig,
+    RunFilter,
+};
 pub use meter::{ProgressHandle, RunMeter, RunMeterBuilder, RunReport, StartError};
 pub use metrics::{BatchProgress, Progress, RunMetrics, milliseconds};
 pub use performance::{ChildMemory, ChildUsage, MemoryChange};

@@ -79,6 +79,11 @@ pub trait Backend: Send {
     /// Its name in messages, such as `otlp`.
     fn name(&self) -> &str;
 
+    /// Whether it shows the run to somebody who watches, and so gets all of it, sampled or not. Default: no.
+    fn sees_all(&self) -> bool {
+        false
+    }
+
     /// The run begins. `deadline` is set when it has ended: a backend that waits for others asks it, or waits for
     /// it, and saves in time what it could not send. Afterwards nobody waits for the backend.
     ///

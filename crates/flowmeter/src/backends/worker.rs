@@ -97,6 +97,8 @@ impl Failures {
 /// A backend at work.
 pub(crate) struct BackendWorker {
     name: String,
+    /// Whether it gets all of the run, sampled or not.
+    sees_all: bool,
     sender: Option<SyncSender<Waiting>>,
     shared: Arc<Shared>,
     deadline: Deadline,
@@ -112,6 +114,7 @@ impl BackendWorker {
     /// When the system has no threads left.
     pub(crate) fn start(backend: Box<dyn Backend>, run: Arc<RunIdentity>) -> Result<Self, BackendFailure> {
         let name = backend.name().to_owned();
+        let sees_all = backend.sees_all();
         let (sender, receiver) = sync_channel(WAITING_BATCHES_MAX);
         let (done_sender, done) = sync_channel(1);
         let shared = Arc::<Shared>::default();
@@ -131,6 +134,7 @@ impl BackendWorker {
             })?;
         Ok(Self {
             name,
+            sees_all,
             sender: Some(sender),
             shared,
             deadline,
@@ -161,6 +165,11 @@ impl BackendWorker {
             self.shared.waiting_events.fetch_sub(events, Ordering::Relaxed);
             self.dropped_events += events;
         }
+    }
+
+    /// Whether it gets all of the run, sampled or not.
+    pub(crate) fn sees_all(&self) -> bool {
+        self.sees_all
     }
 
     /// Whether so much is waiting that there is no use in offering more.

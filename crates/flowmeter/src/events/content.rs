@@ -12,10 +12,11 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use smol_str::SmolStr;
 
-use super::fields::{Field, Shape};
-use super::line::{Beginning, End, Line, Report, Subject};
+use super::fields::{Field, Place, Shape};
+use super::line::{ATTRIBUTES, Beginning, End, Line, Report, Subject};
 use super::problem::EventProblemKind;
 use crate::genai;
+use crate::scope::LOGS_DROPPED;
 
 /// What a span holds.
 #[derive(Debug)]
@@ -33,13 +34,13 @@ pub(super) struct Content {
 /// How much of a line's content a format wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wanted {
-    /// What people are shown: figures and numbers.
+    /// What people are shown of a span: figures and numbers.
     Figures,
+    /// What people are shown of a log: the attributes, and nothing that has no meaning of its own.
+    Shown,
     /// Everything.
     All,
 }
-
-const ANYTHING: &str = "an object of attributes";
 
 impl Wanted {
     pub(super) fn is_all(self) -> bool {
@@ -50,24 +51,18 @@ impl Wanted {
 impl Line<'_> {
     /// The attributes of the line, fields that have no meaning of their own among them.
     pub(super) fn attributes(&self, wanted: Wanted, report: Report<'_>) -> Attributes {
-        let mut attributes = match self.place(Field::Attributes) {
+        // What is no object was reported when the line was read.
+        let is_object = |place: &Place| place.shape == Shape::Object;
+        let mut attributes: Attributes = match self.place(Field::Attributes).filter(is_object) {
+            Some(_) => self
+                .read(Field::Attributes, ATTRIBUTES, report)
+                .unwrap_or_default(),
             None => Attributes::new(),
-            Some(place) if place.shape == Shape::Object => {
-                self.read(Field::Attributes, ANYTHING, report).unwrap_or_default()
-            }
-            Some(place) => {
-                let json = place.json(self.text);
-                report(EventProblemKind::wrong_field(
-                    "attributes",
-                    ANYTHING,
-                    place.shape,
-                    json,
-                ));
-                Attributes::new()
-            }
         };
-        if wanted == Wanted::Figures {
-            return figures_among(&attributes);
+        match wanted {
+            Wanted::Figures => return figures_among(&attributes),
+            Wanted::Shown => return attributes,
+            Wanted::All => {}
         }
         for (name, place) in self.fields.others(self.text) {
             let value: Option<Value> = serde_json::from_str(place.json(self.text)).ok();
@@ -113,7 +108,9 @@ impl Line<'_> {
             // The shortest attribute of this kind is longer.
             place.end - place.start > 16 && {
                 let text = place.text(self.text);
-                text.contains("gen_ai.usage.") || text.contains("flowmeter.cost.")
+                ["gen_ai.usage.", "flowmeter.cost.", LOGS_DROPPED]
+                    .iter()
+                    .any(|name| text.contains(name))
             }
         })
     }

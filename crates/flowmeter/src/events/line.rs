@@ -152,6 +152,8 @@ pub(super) type Report<'r> = &'r mut dyn FnMut(EventProblemKind);
 
 const ID: &str = "a text of up to 256 bytes";
 const ID_BYTES_MAX: usize = 256;
+/// What `attributes` should be.
+pub(super) const ATTRIBUTES: &str = "an object";
 const TEXT: &str = "a text";
 const NANOSECONDS: &str = "a number of nanoseconds since 1970";
 const MILLISECONDS: &str = "a number of milliseconds";
@@ -257,6 +259,11 @@ impl<'a> Line<'a> {
         if !place.shape.is_text() {
             report(EventProblemKind::unknown_type(place.json(self.text)));
             return None;
+        }
+        if let Some(attributes) = self.place(Field::Attributes)
+            && attributes.shape != Shape::Object
+        {
+            self.wrong(Field::Attributes, ATTRIBUTES, attributes, report);
         }
         let given = place.decoded(self.text).unwrap_or_default();
         Some(match given.as_ref() {

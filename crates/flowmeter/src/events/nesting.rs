@@ -54,6 +54,8 @@ pub(super) struct OpenSpan {
     pub(super) has_calls: bool,
     /// What stands before the ids of nodes inside it: the path of the node that runs this workflow.
     pub(super) path: SmolStr,
+    /// The path of the innermost node around it, itself included.
+    pub(super) node: SmolStr,
     /// Whether it has lines of its own. A first attempt that does well has none.
     pub(super) is_shown: bool,
     /// What holds its lines back: a first attempt around it.
@@ -85,6 +87,7 @@ impl OpenSpan {
             items_ok: 0,
             has_calls: false,
             path: SmolStr::default(),
+            node: SmolStr::default(),
             is_shown: true,
             held_by: None,
             holds: None,
@@ -180,6 +183,8 @@ pub(super) struct Trace {
     pub(super) late_id: Option<SmolStr>,
     /// The workflow's name.
     pub(super) workflow: Option<SmolStr>,
+    /// Whether all of it is told; of a run that was not sampled only the root, errors and LLM usage are.
+    pub(super) is_sampled: bool,
     /// The outermost workflow, while it is open.
     pub(super) root: Option<SpanRef>,
     /// Whether there ever was one.
@@ -207,6 +212,7 @@ impl Trace {
             is_id_given,
             late_id: None,
             workflow: None,
+            is_sampled: true,
             root: None,
             had_root: false,
             root_end: None,
@@ -437,20 +443,5 @@ impl Trace {
             index = span.before;
         }
         found
-    }
-
-    /// The path of the innermost node around a span, itself included; empty outside any node.
-    pub(super) fn node_around(&self, span: &OpenSpan) -> SmolStr {
-        if span.subject == Subject::Node {
-            return span.node_path();
-        }
-        let mut parent = span.parent;
-        while let Some(around) = parent.and_then(|parent| self.get(parent)) {
-            if around.subject == Subject::Node {
-                return around.node_path();
-            }
-            parent = around.parent;
-        }
-        SmolStr::default()
     }
 }

@@ -103,6 +103,7 @@ impl State {
             if let Some(name) = &beginning.name {
                 trace.workflow = Some(name.text.as_ref().into());
             }
+            trace.is_sampled = line.json(Field::Sampled) != Some("false");
             self.format.describe(trace, line);
         }
         self.format.span_begins(out, trace, opened)?;

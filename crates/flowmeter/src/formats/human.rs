@@ -10,8 +10,8 @@ use owo_colors::{OwoColorize, Style};
 
 use super::summary::Summary;
 use super::wording::{
-    causes_of, end_name, format_duration, is_first_and_only, items_note, label_of, level_style, log_text,
-    logs_dropped_note, mark_of, message_lines, printable_name, spend_of,
+    NOT_SAMPLED, causes_of, end_name, format_duration, is_first_and_only, items_note, label_of, level_style,
+    log_text, logs_dropped_note, mark_of, message_lines, printable_name, spend_of,
 };
 use crate::trace_file::TraceDocument;
 
@@ -225,7 +225,7 @@ fn write_warnings(trace: &TraceDocument, style: HumanStyle, output: &mut dyn Wri
         )?;
     }
     if !trace.sampled {
-        let note = "This run was not sampled: only its root, its errors and its LLM usage are kept.";
+        let note = NOT_SAMPLED;
         writeln!(output, "- {}", warn(note))?;
     }
     if trace.broken_lines > 0 {

@@ -17,6 +17,10 @@ use crate::performance::{ChildUsage, names, whole};
 /// How many lines of a message are shown; whatever keeps the trace has them all.
 const MESSAGE_LINES_MAX: usize = 12;
 
+/// Said of a run of which not everything is there.
+pub(crate) const NOT_SAMPLED: &str =
+    "This run was not sampled: only its root, its errors and its LLM usage are kept.";
+
 /// A duration as people read it: `45.2ms`, `3.20s`, `2m 05s`.
 #[must_use]
 pub fn format_duration(duration_ns: u64) -> String {

@@ -6,9 +6,11 @@
 mod active;
 mod filter;
 mod layer;
+mod lines;
 mod logger;
 
 pub(crate) use active::ActiveRun;
 pub use filter::{InvalidLogFilter, LogFilter};
 pub use layer::{FlowmeterLayer, RunFilter};
+pub use lines::{LogLineFormat, LogLines, LogLinesConfig};
 pub use logger::ContextualLogger;

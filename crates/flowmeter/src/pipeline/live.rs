@@ -84,6 +84,17 @@ pub(crate) struct LiveReport {
     pub(crate) outcome: ExportOutcome,
 }
 
+/// How backends that see all of a run get it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Watching {
+    /// The others get all of it, too.
+    WithTheOthers,
+    /// The others get less, or later.
+    Apart,
+    /// They have seen all there was.
+    Done,
+}
+
 /// The work of the pipeline's nodes in a live run.
 pub(crate) struct LiveTracing {
     shared: Arc<RunShared>,
@@ -103,6 +114,7 @@ pub(crate) struct LiveTracing {
     /// Places that failed.
     failed_places: usize,
     buffer: EventBuffer,
+    watching: Watching,
     /// Events since the last flush, kept or not.
     collected: usize,
     flushed: Instant,
@@ -131,6 +143,12 @@ impl LiveTracing {
             ready,
         } = config;
         let selection = Selection::new(identity.sampled, !shared.tail_rules.is_empty(), root);
+        let is_watched = backends.iter().any(|backend| backend.sees_all());
+        let watching = if is_watched && !matches!(selection, Selection::Whole) {
+            Watching::Apart
+        } else {
+            Watching::WithTheOthers
+        };
         let clock = shared.clock();
         let assembler = Assembler::new(
             capture,
@@ -149,6 +167,7 @@ impl LiveTracing {
             workers: Vec::with_capacity(backends.len()),
             backends,
             buffer: EventBuffer::default(),
+            watching,
             collected: 0,
             flushed: Instant::now(),
             read_until: TimestampNs(0),
@@ -270,6 +289,9 @@ impl LiveTracing {
         let Selection::Held(held) = std::mem::replace(&mut self.selection, Selection::Whole) else {
             return;
         };
+        if self.watching == Watching::Apart {
+            self.watching = Watching::Done;
+        }
         let kept = self
             .ending
             .as_ref()
@@ -297,7 +319,15 @@ impl LiveTracing {
     /// Hands the buffer to the backends, as far as everything before that moment has been read.
     fn hand_on(&mut self, until: Option<TimestampNs>) {
         let (events, weight) = self.buffer.take(until);
+        if self.watching == Watching::Apart {
+            self.offer(events.clone(), weight, BackendWorker::sees_all);
+        }
         let events = self.select(events);
+        let is_apart = self.watching != Watching::WithTheOthers;
+        self.offer(events, weight, |worker| !(is_apart && worker.sees_all()));
+    }
+
+    fn offer(&mut self, events: Vec<TelemetryEvent>, weight: usize, to: impl Fn(&BackendWorker) -> bool) {
         if events.is_empty() || self.workers.is_empty() {
             return;
         }
@@ -305,7 +335,7 @@ impl LiveTracing {
             run: Arc::clone(&self.identity),
             events,
         });
-        for worker in &mut self.workers {
+        for worker in self.workers.iter_mut().filter(|worker| to(worker)) {
             worker.offer(&batch, weight);
         }
     }

@@ -26,10 +26,10 @@ pub use span::RecordingSpan;
 
 use lane::{Lane, LaneShared};
 
-/// Bounds of a [`Recorder`]. The defaults hold a burst of about 10,000 spans a thread.
+/// Bounds of a [`Recorder`]. The defaults hold a burst of some ten thousands of spans a thread.
 #[derive(Clone, Debug)]
 pub struct RecorderConfig {
-    /// Journal chunks of 32 KiB that one thread may have unread. Default 64 (2 MiB).
+    /// Journal chunks of 32 KiB that one thread may have unread. Default 256 (8 MiB), made when they are needed.
     pub chunks_per_thread_max: usize,
     /// Attached payloads (parameters, mutations, messages) that one thread may have unread. Default 16,384.
     pub payloads_per_thread_max: usize,
@@ -40,7 +40,7 @@ pub struct RecorderConfig {
 impl Default for RecorderConfig {
     fn default() -> Self {
         Self {
-            chunks_per_thread_max: 64,
+            chunks_per_thread_max: 256,
             payloads_per_thread_max: 16_384,
             id_seed: 0x666c_6f77,
         }

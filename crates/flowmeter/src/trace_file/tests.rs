@@ -112,7 +112,23 @@ fn logs() -> Vec<LogRecord> {
             ..log(2, 3, LogLevel::Debug, "File size: 1024 bytes")
         },
         log(3, 51, LogLevel::Warn, "two\nlines"),
+        LogRecord {
+            target: Some("hyper::client".into()),
+            attributes: log_attributes(),
+            ..log(3, 52, LogLevel::Error, "connection lost")
+        },
     ]
+}
+
+/// Every type of field.
+fn log_attributes() -> flowmeter_model::Attributes {
+    let mut attributes = flowmeter_model::Attributes::new();
+    attributes.set("tries", 3_i64);
+    attributes.set("waited_s", 0.5);
+    attributes.set("pooled", true);
+    attributes.set("code.file.path", "src/client.rs");
+    attributes.set("peer", json!({"port": 443}));
+    attributes
 }
 
 fn metrics() -> RunMetrics {
@@ -303,6 +319,7 @@ fn the_human_form_of_a_whole_trace() {
           → node.transform [processor]
             [WARN] two
               lines
+            [ERROR] connection lost tries=3 waited_s=0.5 pooled=true peer={"port":443}
             → chat gpt-4o
             ← chat gpt-4o (120.0ms) ✓ ~1200 in, ~85 out, ~$0.0089
             error: the server failed

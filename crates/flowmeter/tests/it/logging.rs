@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use expect_test::expect;
 use flowmeter::{
-    Backend, ContextualLogger, ExportError, FlowmeterLayer, HumanStyle, LlmRequest, LogFilter, RunFilter,
-    RunMeter, RunMeterBuilder, current, write_human,
+    Backend, ContextualLogger, ExportError, FlowmeterLayer, HumanStyle, LlmRequest, LogFilter, LogLines,
+    LogLinesConfig, RunFilter, RunMeter, RunMeterBuilder, current, write_human,
 };
 use flowmeter_engine::{Action, Batch, BatchPolicy, Flow, NodeContext, NodeError, SharedStore};
 use flowmeter_model::{
@@ -840,4 +840,52 @@ fn a_run_of_plain_code_says_how_it_ended() {
     let step = bad.spans.iter().find(|span| span.operation == "step").unwrap();
     assert_eq!(step.status, Some(SpanStatus::Error));
     assert_eq!(step.error.as_ref().unwrap().error_type, "no_rows");
+}
+
+#[tokio::test]
+async fn whoever_watches_sees_the_lines_of_a_run_that_is_not_sampled() {
+    #[derive(Clone, Default)]
+    struct Shown(Arc<Mutex<Vec<u8>>>);
+    impl std::io::Write for Shown {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let rules = [
+        flowmeter::TailRules::default(),
+        flowmeter::TailRules {
+            keep_errors: true,
+            ..Default::default()
+        },
+    ];
+    for (rules, kept) in rules.into_iter().zip([0, 3]) {
+        let shown = Shown::default();
+        let output = Box::new(shown.clone());
+        let node = quick(|cx| {
+            current(cx).log(LogLevel::Info, "one");
+            tracing::info!("two");
+            tracing::warn!("three");
+            Err(NodeError::failed("it broke"))
+        });
+        let ran = run_set(traced("n", node), |builder| {
+            builder
+                .sampler(flowmeter::Sampler::AlwaysOff)
+                .tail_rules(rules)
+                .backend(LogLines::new(output, LogLinesConfig::default()))
+        });
+        let ran = ran.await;
+        assert_eq!(ran.trace.logs.len(), kept, "the trace is another matter");
+        let text = String::from_utf8(shown.0.lock().clone()).unwrap();
+        let shown: Vec<&str> = text.lines().map(|line| &line[13..]).collect();
+        assert_eq!(shown.len(), 3, "{text}");
+        assert_eq!(shown[0], "INFO  node.test[n] one");
+        assert!(
+            shown[2].starts_with("WARN  node.test[n] it::logging: three"),
+            "{text}"
+        );
+    }
 }

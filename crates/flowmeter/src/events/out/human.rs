@@ -8,21 +8,23 @@ mod text;
 
 use std::io::{self, Write};
 
-use flowmeter_model::{LogLevel, SpanError, SpanKind, SpanStatus, TimestampNs};
+use flowmeter_model::{LogLevel, LogRecord, SpanError, SpanKind, SpanStatus, TimestampNs};
 use owo_colors::{OwoColorize, Style};
 use rustc_hash::FxHashMap;
 
 use super::{Ending, Failure, Remark, RemarkKind};
+use crate::events::content::Wanted;
 use crate::events::fields::Field;
 use crate::events::line::{Subject, Text};
 use crate::events::nesting::{OpenSpan, SpanRef, Trace};
 use crate::formats::HumanStyle;
 use crate::formats::summary::Summary;
-use crate::formats::wording::{causes_of, is_first_attempt, items_note, label_of, local_time, spend_of};
-use place::{Reading, block_of, place_inside, place_unless_read, write_place};
-use text::{
-    indent, one_line, push_brackets, push_cut, push_duration, push_lines, push_text, write_deeper, write_log,
+use crate::formats::wording::{
+    NOT_SAMPLED, causes_of, is_first_attempt, items_note, label_of, local_time, log_text, logs_dropped_note,
+    printable_name, spend_of,
 };
+use place::{Reading, block_of, place_inside, place_unless_read, write_place};
+use text::{indent, push_brackets, push_cut, push_duration, push_lines, push_text, write_deeper, write_log};
 
 /// How much of first attempts is held back, all of them together.
 const HELD_BYTES_MAX: usize = 4 << 20;
@@ -64,13 +66,7 @@ pub(crate) struct HumanTree {
 
 impl HumanTree {
     pub(crate) fn new(style: HumanStyle, holds_attempts: bool) -> Self {
-        let paint = |text: &str, with: Style| {
-            if style.colour {
-                text.style(with).to_string()
-            } else {
-                text.to_owned()
-            }
-        };
+        let paint = |text: &str, with: Style| paint(text, with, style.colour);
         let painted = Painted {
             begins: paint("→", Style::new().cyan()),
             ends: paint("←", Style::new().cyan()),
@@ -110,7 +106,7 @@ impl HumanTree {
         self.shown = Some(trace.number);
         self.reading = None;
         out.extend_from_slice(b"Workflow Trace: ");
-        out.extend_from_slice(one_line(&trace.id).as_bytes());
+        out.extend_from_slice(printable_name(&trace.id).as_bytes());
         if self.titled.contains(&trace.number) {
             out.extend_from_slice(b" (continued)");
         } else {
@@ -207,7 +203,7 @@ impl HumanTree {
         if !span.is_shown {
             let held = span.holds.and_then(|number| self.held.remove(&number));
             self.held_bytes -= held.as_ref().map_or(0, |held| held.text.len());
-            let is_well = ending.status == Some(SpanStatus::Ok);
+            let is_well = ending.status == Some(SpanStatus::Ok) && dropped_note(span).is_none();
             if is_well && held.as_ref().is_none_or(|held| held.text.is_empty()) {
                 return;
             }
@@ -235,7 +231,13 @@ impl HumanTree {
             }
             is_told = true;
         }
+        let colour = self.style.colour;
         self.write(out, span.held_by, |target, painted, reading| {
+            if let Some(note) = dropped_note(span) {
+                indent(target, span.depth + 1);
+                target.extend_from_slice(paint(&note, Style::new().yellow(), colour).as_bytes());
+                target.push(b'\n');
+            }
             if let Some(error) = span
                 .content
                 .as_ref()
@@ -267,9 +269,13 @@ impl HumanTree {
         self.write(out, held_by, |target, painted, reading| {
             let place = place_unless_read(trace, *reading, block);
             match remark.kind {
-                RemarkKind::Log(level) => {
-                    write_log(target, depth, level, &place, remark.text, painted.colour);
-                }
+                RemarkKind::Log(level) => match with_fields(remark, level) {
+                    None => write_log(target, depth, level, &place, remark.text, painted.colour),
+                    Some(text) => {
+                        let text = Text::of(&text, false);
+                        write_log(target, depth, level, &place, &text, painted.colour);
+                    }
+                },
                 RemarkKind::Custom => {
                     indent(target, depth);
                     target.extend_from_slice(b"[CUSTOM] ");
@@ -305,7 +311,7 @@ impl HumanTree {
             match failure.elsewhere {
                 None => write_log(target, depth, LogLevel::Error, &place, failure.message, colour),
                 Some(node) => {
-                    let message = format!("{} [{}]", failure.message.text.trim_end(), one_line(node));
+                    let message = format!("{} [{}]", failure.message.text.trim_end(), printable_name(node));
                     let message = Text::of(&message, false);
                     write_log(target, depth, LogLevel::Error, &place, &message, colour);
                 }
@@ -321,14 +327,48 @@ impl HumanTree {
         Summary::of_events(trace.duration_ns(), trace.is_finished(), &trace.tally).write(out)?;
         if trace.tally.unfinished > 0 {
             let note = "This is not all of it: some of what began has no end in the events.";
-            if self.style.colour {
-                writeln!(out, "- {}", note.style(Style::new().yellow()))?;
-            } else {
-                writeln!(out, "- {note}")?;
-            }
+            self.write_note(out, note)?;
+        }
+        if !trace.is_sampled {
+            self.write_note(out, NOT_SAMPLED)?;
         }
         Ok(())
     }
+
+    fn write_note(&self, out: &mut Vec<u8>, note: &str) -> io::Result<()> {
+        let note = paint(note, Style::new().yellow(), self.style.colour);
+        writeln!(out, "- {note}")
+    }
+}
+
+fn paint(text: &str, style: Style, colour: bool) -> String {
+    if colour {
+        text.style(style).to_string()
+    } else {
+        text.to_owned()
+    }
+}
+
+/// What a log line says, where it has fields beside its message.
+fn with_fields(remark: &Remark<'_>, level: LogLevel) -> Option<String> {
+    let attributes = remark.line.json(Field::Attributes)?;
+    if !attributes.starts_with('{') || attributes.len() <= 2 {
+        return None;
+    }
+    let record = LogRecord {
+        time: TimestampNs(0),
+        level,
+        message: remark.text.text.clone().into_owned(),
+        target: None,
+        span_id: None,
+        attributes: remark.line.attributes(Wanted::Shown, &mut |_| {}),
+    };
+    Some(log_text(&record).into_owned())
+}
+
+/// What stands for log lines that were too many.
+fn dropped_note(span: &OpenSpan) -> Option<String> {
+    logs_dropped_note(&span.content.as_ref()?.span)
 }
 
 fn write_begin(out: &mut Vec<u8>, painted: &Painted, span: &OpenSpan, utc_offset_seconds: i32) {
@@ -356,7 +396,7 @@ fn write_label(out: &mut Vec<u8>, span: &OpenSpan, utc_offset_seconds: i32) {
         (Subject::Span, _) => {
             if let Some(content) = &span.content {
                 let label = label_of(&content.span, utc_offset_seconds);
-                out.extend_from_slice(one_line(&label).as_bytes());
+                out.extend_from_slice(printable_name(&label).as_bytes());
             }
         }
     }
@@ -425,7 +465,7 @@ fn write_error(out: &mut Vec<u8>, painted: &Painted, span: &OpenSpan, error: &Sp
 fn push_operation(out: &mut Vec<u8>, span: &OpenSpan) {
     match &span.content {
         // It may have a name of its own.
-        Some(content) => out.extend_from_slice(one_line(&content.span.operation).as_bytes()),
+        Some(content) => out.extend_from_slice(printable_name(&content.span.operation).as_bytes()),
         None => {
             if span.subject == Subject::Node {
                 out.extend_from_slice(b"node.");
@@ -433,7 +473,7 @@ fn push_operation(out: &mut Vec<u8>, span: &OpenSpan) {
             if span.is_plain {
                 out.extend_from_slice(span.operation.as_bytes());
             } else {
-                out.extend_from_slice(one_line(&span.operation).as_bytes());
+                out.extend_from_slice(printable_name(&span.operation).as_bytes());
             }
         }
     }

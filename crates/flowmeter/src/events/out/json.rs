@@ -338,6 +338,9 @@ fn foot_of(trace: &Trace, error: Option<&SpanError>) -> Vec<u8> {
     if let Some(error) = error {
         foot.insert("error".into(), json!(error));
     }
+    if !trace.is_sampled {
+        foot.insert("sampled".into(), json!(false));
+    }
     let tally = &trace.tally;
     let mut metrics = Map::new();
     metrics.insert(

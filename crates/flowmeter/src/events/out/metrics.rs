@@ -34,22 +34,23 @@ impl MetricsJson {
         if let (SpanKind::Run, Some(start_ns)) = (open.kind, open.start_ns) {
             self.aggregator.workflow_started(Some(TimestampNs(start_ns)));
         }
-        let Some(parent) = open.parent.and_then(|parent| trace.get(parent)) else {
+        let around = open.parent.and_then(|parent| trace.get(parent));
+        let (path, node) = around.map_or_else(Default::default, |around| {
+            (around.path.clone(), around.node.clone())
+        });
+        let Some(open) = trace.get_mut(span) else {
             return;
         };
-        let path = if open.subject == Subject::Workflow || open.kind == SpanKind::Workflow {
-            trace.node_around(parent)
+        let is_workflow = open.subject == Subject::Workflow || open.kind == SpanKind::Workflow;
+        open.path = if is_workflow { node.clone() } else { path };
+        open.node = if open.kind == SpanKind::Node {
+            open.node_path()
         } else {
-            parent.path.clone()
+            node
         };
-        if !path.is_empty()
-            && let Some(open) = trace.get_mut(span)
-        {
-            open.path = path;
-        }
     }
 
-    pub(super) fn span_ends(&mut self, trace: &Trace, span: &OpenSpan, ending: &Ending) {
+    pub(super) fn span_ends(&mut self, span: &OpenSpan, ending: &Ending) {
         let Some(status) = ending.status else {
             return;
         };
@@ -58,12 +59,11 @@ impl MetricsJson {
         match span.kind {
             SpanKind::Run => self.workflow(span, ending),
             SpanKind::Node => {
-                let path = span.node_path();
                 let mut sample = NodeSample {
                     failed,
                     failure_counted: ending.is_failure_counted,
                     duration_ns: ending.duration_ns,
-                    ..NodeSample::new(&path, &span.operation)
+                    ..NodeSample::new(&span.node, &span.operation)
                 };
                 if let Some(held) = held {
                     sample = sample.with_attributes(&held.attributes);
@@ -76,7 +76,7 @@ impl MetricsJson {
             SpanKind::BatchItem => {
                 let queue_ns = held.and_then(|held| whole(held, names::BATCH_QUEUE_NS));
                 let item = ItemSample { failed, queue_ns };
-                self.aggregator.batch_item_ended(&trace.node_around(span), &item);
+                self.aggregator.batch_item_ended(&span.node, &item);
             }
             _ => {}
         }
@@ -85,7 +85,7 @@ impl MetricsJson {
             .as_ref()
             .filter(|content| content.is_call() && !span.has_calls)
         {
-            self.call(&trace.node_around(span), &content.span, failed, ending);
+            self.call(&span.node, &content.span, failed, ending);
         }
     }
 

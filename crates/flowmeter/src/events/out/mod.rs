@@ -173,7 +173,7 @@ impl Format {
         match self {
             Self::Human(tree) => tree.span_ends(&mut out.buffer, trace, &span, ending),
             Self::Json(json) => return json.span_ends(out, trace, span, ending),
-            Self::Metrics(metrics) => metrics.span_ends(trace, &span, ending),
+            Self::Metrics(metrics) => metrics.span_ends(&span, ending),
             Self::Otlp(otlp) => otlp.span_ends(&mut out.buffer, trace, span, ending),
         }
         Ok(())

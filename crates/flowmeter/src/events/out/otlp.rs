@@ -93,9 +93,7 @@ impl OtlpLines {
         if let Some(state) = state.and_then(|place| place.decoded(line.text)) {
             described.trace_state = state.into_owned();
         }
-        if line.json(Field::Sampled) == Some("false") {
-            described.sampled = false;
-        }
+        described.sampled = trace.is_sampled;
     }
 
     pub(super) fn name_span(&mut self, content: &mut Content, given: Option<&str>, parent: Option<&str>) {

@@ -2,8 +2,8 @@
 
 use expect_test::expect;
 
-use super::formats::{HUMAN, config, formatted_with, tree};
-use crate::events::EventFormatterConfig;
+use super::formats::{HUMAN, config, formatted, formatted_with, tree};
+use crate::events::{EventFormat, EventFormatterConfig};
 
 #[test]
 fn without_ids_nesting_follows_order() {
@@ -286,4 +286,26 @@ fn there_is_room_for_so_many_open_spans_and_no_more() {
     "#]]
     .assert_eq(&problems);
     assert!(shown.contains("← node.t ✓"), "{shown}");
+}
+
+#[test]
+fn nodes_of_nested_workflows_are_counted_by_their_paths() {
+    let text = r#"{"type":"workflow_start"}
+{"type":"node_start","node":{"id":"outer","type":"workflow"}}
+{"type":"workflow_start","workflow_id":"inner"}
+{"type":"node_start","node":{"id":"ask","type":"llm"}}
+{"type":"span_start","kind":"llm_call","operation":"chat m","attributes":{"gen_ai.request.model":"m"}}
+{"type":"span_end","kind":"llm_call","attributes":{"gen_ai.usage.input_tokens":7}}
+{"type":"node_end","result":"success"}
+{"type":"workflow_end"}
+{"type":"node_end","result":"success"}
+{"type":"workflow_end"}
+"#;
+    let (metrics, problems) = formatted(EventFormat::Metrics, text);
+    assert_eq!(problems, "");
+    let metrics: serde_json::Value = serde_json::from_str(&metrics).unwrap();
+    let nodes: Vec<&String> = metrics["nodes"].as_object().unwrap().keys().collect();
+    assert_eq!(nodes, ["outer/ask", "outer"]);
+    assert_eq!(metrics["nodes"]["outer/ask"]["tokens"]["input"], 7);
+    assert_eq!(metrics["workflow_count"], 1);
 }

@@ -52,6 +52,7 @@ fn every_problem_names_its_line_and_what_was_expected() {
         12: `loud` is no log level: trace, debug, info, warn or error is wanted; it is shown as INFO
         13: `message` is a list, where a text is wanted; the line is taken without it
         14: `timestamp` is "yesterday", where a number of nanoseconds since 1970 is wanted; the line is taken without it
+        15: `attributes` is a list, where an object is wanted; the line is taken without it
         15: `timestamp` is -5, where a number of nanoseconds since 1970 is wanted; the line is taken without it
         15: `span_id` is 7, where a text is wanted; the line is taken without it
         16: `node_start` lines need `node`, an object with `id` and `type`

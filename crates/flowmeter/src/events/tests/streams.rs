@@ -93,13 +93,18 @@ impl Making {
     }
 
     fn log(&mut self, span: &Span, message: String) {
+        let mut attributes = flowmeter_model::Attributes::new();
+        if message.len() % 3 == 0 {
+            attributes.set("count", 3_i64);
+            attributes.set("name", message.clone());
+        }
         let record = flowmeter_model::LogRecord {
             time: self.tick(),
             level: LogLevel::Warn,
             message,
             target: None,
             span_id: Some(span.span_id),
-            attributes: flowmeter_model::Attributes::new(),
+            attributes,
         };
         self.events
             .push(TelemetryEvent::Log(identity().trace_id, Box::new(record)));
@@ -139,6 +144,9 @@ impl Making {
                     chain: vec![u.arbitrary()?],
                 });
             }
+            if u.ratio(1, 8)? {
+                attempt.attributes.set(crate::scope::LOGS_DROPPED, 2_i64);
+            }
             self.end(
                 attempt,
                 if is_well {
@@ -147,6 +155,9 @@ impl Making {
                     SpanStatus::Error
                 },
             );
+        }
+        if u.ratio(1, 8)? {
+            node.attributes.set(crate::scope::LOGS_DROPPED, 1_i64);
         }
         self.end(
             node,

@@ -2,9 +2,8 @@
 
 use flowmeter_model::SpanKind;
 
-use super::text::one_line;
 use crate::events::nesting::{OpenSpan, SpanRef, Trace};
-use crate::formats::wording::number_of;
+use crate::formats::wording::{number_of, printable_name};
 
 /// Steps on the way to a line's place that are named.
 const PLACE_STEPS_MAX: usize = 8;
@@ -78,13 +77,13 @@ pub(super) fn step_of(span: &OpenSpan) -> String {
     };
     match span.kind {
         SpanKind::Run | SpanKind::Workflow => String::new(),
-        SpanKind::Node if span.name.is_empty() => one_line(&span.operation).into_owned(),
-        SpanKind::Node => one_line(&span.name).into_owned(),
+        SpanKind::Node if span.name.is_empty() => printable_name(&span.operation).into_owned(),
+        SpanKind::Node => printable_name(&span.name).into_owned(),
         SpanKind::BatchItem => format!(" #{}", number("batch.index") + 1),
         SpanKind::Iteration => format!(" round {}", number("loop.iteration")),
         SpanKind::Attempt if !span.is_shown => String::new(),
         SpanKind::Attempt => format!(" attempt {}", number("attempt.number")),
-        SpanKind::LlmCall | SpanKind::Custom => one_line(&span.operation).into_owned(),
+        SpanKind::LlmCall | SpanKind::Custom => printable_name(&span.operation).into_owned(),
     }
 }
 

@@ -1,12 +1,10 @@
 //! Texts of the tree as bytes: indented, printable, cut.
 
-use std::borrow::Cow;
-
 use flowmeter_model::LogLevel;
 use owo_colors::OwoColorize;
 
 use crate::events::line::Text;
-use crate::formats::wording::{format_duration, level_style, message_lines, printable};
+use crate::formats::wording::{format_duration, level_style, message_lines, printable_name};
 
 /// Levels deeper than this are shown at this depth.
 const DEPTH_MAX: u32 = 100;
@@ -60,19 +58,9 @@ pub(super) fn push_brackets(out: &mut Vec<u8>, text: &str, is_plain: bool) {
     if is_plain {
         out.extend_from_slice(text.as_bytes());
     } else {
-        out.extend_from_slice(one_line(text).as_bytes());
+        out.extend_from_slice(printable_name(text).as_bytes());
     }
     out.push(b']');
-}
-
-/// A text that is printed within a line: without control characters, line ends included.
-pub(super) fn one_line(text: &str) -> Cow<'_, str> {
-    let text = printable(text);
-    if text.contains(['\n', '\t']) {
-        Cow::Owned(text.replace(['\n', '\t'], " "))
-    } else {
-        text
-    }
 }
 
 /// A message, its further lines at this depth.
@@ -97,9 +85,9 @@ pub(super) fn push_lines(out: &mut Vec<u8>, message: &str, depth: u32) {
 
 pub(super) fn push_cut(out: &mut Vec<u8>, text: &str) {
     match text.char_indices().nth(CUSTOM_CHARS_MAX) {
-        None => out.extend_from_slice(one_line(text).as_bytes()),
+        None => out.extend_from_slice(printable_name(text).as_bytes()),
         Some((end, _)) => {
-            out.extend_from_slice(one_line(&text[..end]).as_bytes());
+            out.extend_from_slice(printable_name(&text[..end]).as_bytes());
             out.extend_from_slice("…".as_bytes());
         }
     }
