@@ -5,6 +5,7 @@
 mod export;
 mod flush;
 mod format;
+mod logs;
 mod pipeline;
 mod sampling;
 mod tail;
@@ -19,6 +20,7 @@ use clap_complete::Shell;
 pub(crate) use export::{BackendWish, ExportArgs, FileKind, SemconvArg};
 pub(crate) use flush::FlushArgs;
 pub(crate) use format::{EventFormatArg, FormatArgs};
+pub(crate) use logs::{LogArgs, LogFormatArg};
 pub(crate) use pipeline::{GraphForm, PipelineArgs};
 pub(crate) use sampling::{SampleArgs, SamplingArgs};
 pub(crate) use tail::TailArgs;
@@ -57,7 +59,7 @@ pub(crate) struct CommandLine {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run a workflow file and report what it did and cost
-    Run(RunArgs),
+    Run(Box<RunArgs>),
     /// Show a saved trace, also of a run that was killed
     Show(ShowArgs),
     /// Follow a run while it goes on, as a live tree
@@ -92,6 +94,7 @@ Examples:
   cat notes.txt | flowmeter run summarize.json          (the input with `stdin: true` takes it)
   flowmeter run report.json -o summary --quiet > summary.txt
   flowmeter run report.json --trace                     (tree on stderr, and the trace file)
+  flowmeter run report.json --log-level info,genai=debug        (log lines as they come)
   flowmeter run report.json --sample 10% --keep-errors --keep-slower-than 30s
 
 The result goes to stdout, everything else to stderr. When a run fails or is interrupted, its
@@ -298,6 +301,10 @@ A config.toml with every key:
   keep_errors = false
   keep_slower_than = \"\"      (such as \"2s\")
   keep_dearer_than = \"\"      (dollars, such as 0.05)
+  [log]
+  level = \"info,hyper=off\"
+  format = \"human\"
+  lines_per_span = 1000
   [traces]
   keep = 200
   [inputs]

@@ -9,11 +9,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use clap::ValueEnum;
-use flowmeter::{CaptureLevel, CaptureLimits, Rotation, SamplingRate, TailRules};
+use flowmeter::{CaptureLevel, CaptureLimits, LogFilter, Rotation, SamplingRate, TailRules};
 use thiserror::Error;
 
 use crate::amounts;
-use crate::args::{BackendWish, CaptureArg, OutputFormat, RunOutputArgs, SemconvArg};
+use crate::args::{BackendWish, CaptureArg, LogFormatArg, OutputFormat, RunOutputArgs, SemconvArg};
 
 /// The prefix of the environment variables.
 const VARIABLE_PREFIX: &str = "FLOWMETER_";
@@ -208,6 +208,29 @@ pub(crate) const SETTINGS: &[Setting] = &[
         show: |config| config.export.rotate_keep.to_string(),
     },
     Setting {
+        key: "log.level",
+        description: "which log lines are kept: a level and levels for targets, such as info,genai=debug,hyper=off; \
+                      from the variable or the flag they are shown on stderr as well",
+        apply: |config, text| {
+            config.logs.filter = LogFilter::parse(text).map_err(|error| format!("is no filter: {error}"))?;
+            config.logs.level = text.trim().to_owned();
+            Ok(())
+        },
+        show: |config| config.logs.level.clone(),
+    },
+    Setting {
+        key: "log.format",
+        description: "how log lines are shown on stderr: human or json",
+        apply: |config, text| choose(&mut config.logs.format, text),
+        show: |config| shown(config.logs.format),
+    },
+    Setting {
+        key: "log.lines_per_span",
+        description: "how many log lines a node, an attempt or an item may have; more are counted",
+        apply: |config, text| count(&mut config.logs.lines_per_span, text),
+        show: |config| config.logs.lines_per_span.to_string(),
+    },
+    Setting {
         key: "traces.keep",
         description: "how many saved traces are kept; the oldest go first",
         apply: |config, text| count(&mut config.traces_keep, text),
@@ -223,6 +246,30 @@ pub(crate) enum ProgressSetting {
     Auto,
     /// Nowhere.
     Never,
+}
+
+/// Which log lines are kept, and how they are shown.
+#[derive(Clone, Debug)]
+pub(crate) struct LogSettings {
+    /// Default: info of libraries and debug of nodes.
+    pub(crate) filter: LogFilter,
+    /// The filter as it was written.
+    level: String,
+    /// Default: human.
+    pub(crate) format: LogFormatArg,
+    /// Default: 1,000.
+    pub(crate) lines_per_span: usize,
+}
+
+impl Default for LogSettings {
+    fn default() -> Self {
+        Self {
+            filter: LogFilter::default(),
+            level: String::new(),
+            format: LogFormatArg::default(),
+            lines_per_span: 1_000,
+        }
+    }
 }
 
 /// Where telemetry goes beside the trace file.
@@ -328,6 +375,8 @@ pub(crate) struct Config {
     pub(crate) sampling: SamplingSettings,
     /// Default: nowhere, unless the environment names an OTLP receiver.
     pub(crate) export: ExportSettings,
+    /// Default: kept, and not shown.
+    pub(crate) logs: LogSettings,
     /// Default: 200.
     pub(crate) traces_keep: usize,
     /// Inputs for workflows that get them from nowhere else: the table `inputs`, which takes any key.
@@ -349,6 +398,7 @@ impl Default for Config {
             redact_patterns: Vec::new(),
             sampling: SamplingSettings::default(),
             export: ExportSettings::default(),
+            logs: LogSettings::default(),
             traces_keep: 200,
             inputs: serde_json::Map::new(),
             origins: BTreeMap::new(),

@@ -24,6 +24,7 @@ use crate::output::Output;
 use crate::progress::{self, ProgressLine};
 use crate::secrets::Secrets;
 use crate::signals::StopSignals;
+use crate::telemetry::logs;
 use crate::traces;
 
 /// Threads for nodes: they wait far more than they compute.
@@ -137,7 +138,8 @@ pub(crate) fn run_in(
         telemetry,
         mut warnings,
     } = execution;
-    let utc_offset_seconds = if trace.tree { local_offset_seconds() } else { 0 };
+    let tells_times = trace.tree || logs::are_for_people(&telemetry.logs, &config);
+    let utc_offset_seconds = if tells_times { local_offset_seconds() } else { 0 };
     let name = workflow.name().to_owned();
     let (redactor, too_long) = redactor(&workflow, &file, &inputs, &config, home)?;
     if too_long > 0 {
@@ -171,19 +173,24 @@ pub(crate) fn run_in(
         None => builder.trace_file_in(&folder),
     };
     let mut noticed = Vec::new();
-    let meter = crate::telemetry::apply(builder, &telemetry, &config, home, output, &mut noticed)?.start()?;
+    builder = crate::telemetry::apply(builder, &telemetry, &config, home, output, &mut noticed)?;
+    let line = ProgressLine::new(shows_progress);
+    builder = logs::apply(
+        builder,
+        &telemetry.logs,
+        &config,
+        output,
+        utc_offset_seconds,
+        line.stderr(),
+        &mut noticed,
+    );
+    let meter = builder.start()?;
     for warning in noticed {
         output.warn(&warning);
         warnings.push(warning);
     }
-    let (ended, stopped_by) = runtime.block_on(drive(
-        Arc::new(workflow),
-        &meter,
-        inputs,
-        signals,
-        ProgressLine::new(shows_progress),
-        output,
-    ));
+    let (ended, stopped_by) =
+        runtime.block_on(drive(Arc::new(workflow), &meter, inputs, signals, line, output));
     let mut result_beside = None;
     let outcome = ended.and_then(|end| {
         let result = result_of(&end, wanted_output.as_deref());
@@ -255,7 +262,7 @@ async fn drive(
 ) -> (Result<WorkflowEnd, NodeError>, Option<&'static str>) {
     let cx: NodeContext = meter.context(SharedStore::new().root());
     let cancellation = cx.cancellation().clone();
-    let mut running = tokio::spawn(async move { workflow.run(&cx, inputs).await });
+    let mut running = tokio::spawn(meter.within(async move { workflow.run(&cx, inputs).await }));
     let progress = meter.progress_handle();
     let mut tick = tokio::time::interval(progress::TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Skip);

@@ -2,7 +2,7 @@
 //!
 //! Never appears for a run that is over at once, and leaves the terminal as it found it.
 
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use flowmeter::{Progress, ProgressHandle, format_duration};
@@ -28,7 +28,7 @@ pub(crate) struct ProgressLine {
 impl ProgressLine {
     /// Whether progress is to be shown: only then is it worth following.
     pub(crate) fn is_wanted(config: &Config, output: &Output) -> bool {
-        config.progress == ProgressSetting::Auto && !output.is_quiet() && std::io::stderr().is_terminal()
+        config.progress == ProgressSetting::Auto && !output.is_quiet() && io::stderr().is_terminal()
     }
 
     /// A line that is not there until the run has taken a while.
@@ -62,10 +62,43 @@ impl ProgressLine {
         bar.tick();
     }
 
+    /// Standard error beside the line: what is flushed there leaves the line whole, from any thread.
+    pub(crate) fn stderr(&self) -> Box<dyn Write + Send> {
+        Box::new(BesideLine {
+            bar: self.bar.clone(),
+            text: Vec::new(),
+        })
+    }
+
     /// Takes the line away.
     pub(crate) fn clear(&mut self) {
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
+        }
+    }
+}
+
+/// Whole lines on their way to standard error.
+struct BesideLine {
+    bar: Option<ProgressBar>,
+    text: Vec<u8>,
+}
+
+impl Write for BesideLine {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.text.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let text = std::mem::take(&mut self.text);
+        let write = || {
+            let mut err = io::stderr().lock();
+            err.write_all(&text).and_then(|()| err.flush())
+        };
+        match &self.bar {
+            Some(bar) => bar.suspend(write),
+            None => write(),
         }
     }
 }

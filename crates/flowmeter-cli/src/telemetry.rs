@@ -3,6 +3,7 @@
 //! Never records or sends anything itself.
 
 pub(crate) mod exports;
+pub(crate) mod logs;
 mod sampling;
 
 use std::io::IsTerminal;

@@ -9,6 +9,7 @@ use flowmeter::{
     ContextualLogger, FlowmeterLayer, HumanStyle, LlmRequest, LlmResponse, LogFilter, RunMeter, read_trace,
     write_human,
 };
+use flowmeter_model::UsdNanos;
 use tracing_subscriber::layer::SubscriberExt as _;
 
 /// Knows nothing of flowmeter: its spans and events come through `tracing`.
@@ -36,7 +37,7 @@ async fn nightly() -> Result<(), Box<dyn std::error::Error>> {
     let call = flowmeter::llm_call(request);
     let body = ask(&prompt).await;
     let cost = call.succeed(LlmResponse::from_body("anthropic", &body));
-    tracing::info!(amount = cost.amount.map(|amount| amount.to_usd()), "asked");
+    tracing::info!(amount = cost.amount.map(UsdNanos::to_usd), "asked");
 
     // A task begins outside every span; `carry` takes the current one along.
     let log = ContextualLogger::new("mailer").with("to", "ops@example.com");

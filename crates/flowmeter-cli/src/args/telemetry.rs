@@ -5,7 +5,7 @@
 use clap::Args;
 use flowmeter::StreamTarget;
 
-use super::{ExportArgs, SamplingArgs};
+use super::{ExportArgs, LogArgs, SamplingArgs};
 
 /// What is recorded of a run, and where it goes.
 #[derive(Debug, Default, Args)]
@@ -19,6 +19,8 @@ pub(crate) struct TelemetryArgs {
     pub(crate) export: ExportArgs,
     #[command(flatten)]
     pub(crate) sampling: SamplingArgs,
+    #[command(flatten)]
+    pub(crate) logs: LogArgs,
 }
 
 impl TelemetryArgs {

@@ -75,7 +75,7 @@ fn perform(command: Option<Command>, output: &Output) -> Result<Exit> {
             output.text(&help)?;
             Ok(Exit::Success)
         }
-        Some(Command::Run(args)) => run::run(args, &home, output),
+        Some(Command::Run(args)) => run::run(*args, &home, output),
         Some(Command::Show(args)) => show::run(&args, &home, output),
         Some(Command::Tail(args)) => tail::run(&args, &home, output),
         Some(Command::Format(args)) => format::run(&args, output),

@@ -62,6 +62,9 @@ fn later_sources_win() {
         export.rotate_size: default
         export.rotate_age: default
         export.rotate_keep: default
+        log.level: default
+        log.format: default
+        log.lines_per_span: default
         traces.keep: config.toml"#]]
     .assert_eq(&origins.join("\n"));
 }

@@ -9,6 +9,7 @@ mod failures;
 mod flush;
 mod format;
 mod interruptions;
+mod logs;
 mod performance;
 mod prices;
 mod propagation;

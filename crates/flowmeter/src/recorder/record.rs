@@ -347,7 +347,7 @@ impl<'a> RecordRef<'a> {
                 VALUE_F64 => visit(key, RecordedValue::F64(f64::from_bits(word))),
                 VALUE_BOOL => visit(key, RecordedValue::Bool(word != 0)),
                 _ => self.with_text_at(value_position, value_bytes, |text| {
-                    visit(key, RecordedValue::Str(text))
+                    visit(key, RecordedValue::Str(text));
                 }),
             });
             position = value_position;
