@@ -126,7 +126,7 @@ impl Lane {
             }
             // Not tried again as it is; with another key it may be welcome.
             Err(Undelivered::Unauthorized(reason) | Undelivered::Unsent(reason)) => {
-                self.keeper.keep(&self.destination, payload, &reason)
+                self.keeper.keep(&self.destination, payload, &reason);
             }
         }
     }
