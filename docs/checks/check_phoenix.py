@@ -110,8 +110,8 @@ def main():
             ("genai-1.41", f"otlp={phoenix.url}", "http/protobuf", "rounds.json"),
             ("failure", openinference, "http/protobuf", "broken.json"),
         ]
-        for name, backend, protocol, workflow in cases:
-            check_case(tally, sandbox, phoenix, (name, backend, protocol, workflow))
+        for case in cases:
+            check_case(tally, sandbox, phoenix, case)
     return tally.close()
 
 
@@ -148,7 +148,7 @@ def check_case(tally, sandbox, phoenix, case):
             continue
         check_status(tally, f"{name}: {span['operation']}", span, found)
         if span["kind"] == "llm_call":
-            check_call(tally, f"{name}: {span['operation']}", span, found)
+            check_call(tally, f"{name}: {span['operation']}", span, found, backend.startswith("phoenix"))
     if succeeds:
         check_sums(tally, name, result, page, trace)
     if backend.startswith("phoenix"):
@@ -183,14 +183,15 @@ def check_status(tally, what, span, found):
     tally.that(message in exceptions, f"{what}: the exception says {message}", exceptions)
 
 
-def check_call(tally, what, span, found):
-    """An LLM span has its model, tokens, messages and cost."""
+def check_call(tally, what, span, found, is_openinference):
+    """An LLM span has its model, tokens, messages and cost. Where Phoenix translates the GenAI names, it shows the
+    model that was asked for, and of what was said only the messages."""
     attributes = flat(found["attributes"])
     given = span["attributes"]
     failed = span["status"] == "error"
     tally.equal(found["spanKind"], "llm", f"{what}: its kind")
     tally.equal(found["name"], f"chat {model_server.MODEL}", f"{what}: its name")
-    model = model_server.MODEL if failed else model_server.ANSWERED_BY
+    model = model_server.MODEL if failed or not is_openinference else model_server.ANSWERED_BY
     tally.equal(attributes.get("llm.model_name"), model, f"{what}: its model")
     tally.equal(attributes.get("llm.provider"), "openai", f"{what}: its provider")
     tokens = {
@@ -205,12 +206,14 @@ def check_call(tally, what, span, found):
     tally.equal(asked[-1:], [("user", prompt)], f"{what}: what was asked")
     if len(given["gen_ai.input.messages"]) > 1:
         tally.equal(asked[0], ("system", "You answer in one sentence."), f"{what}: the system prompt")
-    tally.that(says(found["input"], prompt), f"{what}: the input has the prompt", found["input"])
+    if is_openinference:
+        tally.that(says(found["input"], prompt), f"{what}: the input has the prompt", found["input"])
     if failed:
         return
     answer = model_server.answer_to(prompt)
     tally.equal(messages(attributes, "llm.output_messages"), [("assistant", answer)], f"{what}: the answer")
-    tally.that(says(found["output"], answer), f"{what}: the output has the answer", found["output"])
+    if is_openinference:
+        tally.that(says(found["output"], answer), f"{what}: the output has the answer", found["output"])
     tally.equal(found["tokenPromptDetails"]["cacheRead"], model_server.CACHED_TOKENS, f"{what}: cached tokens")
     cost = ((found["costSummary"] or {}).get("total") or {}).get("cost")
     tally.that(

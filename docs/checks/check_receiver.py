@@ -204,6 +204,9 @@ def check_call(tally, what, span, attributes, failed):
             messages = json.loads(found)
             sound = all(message["role"] and message["parts"] for message in messages)
             tally.that(messages and sound, f"{what}: {key}", found)
+            if key == "gen_ai.output.messages":
+                reasons = [message.get("finish_reason") for message in messages]
+                tally.equal(reasons, ["stop"], f"{what}: why the answer ended")
 
 
 def check_logs(tally, name, logs, spans, trace):
@@ -271,7 +274,8 @@ def check_metrics(tally, name, metrics, summary):
     failed = sum(point.count for point in points if "error.type" in values(point.attributes))
     tally.equal(failed, summary["workflow"]["failed_llm_calls"], f"{name}: durations of calls that failed")
     workflows = found.get("gen_ai.invoke_workflow.duration")
-    names = {values(point.attributes).get("gen_ai.workflow.name") for point in workflows.histogram.data_points} if workflows else set()
+    points = workflows.histogram.data_points if workflows else []
+    names = {values(point.attributes).get("gen_ai.workflow.name") for point in points}
     tally.that("rounds" in names, f"{name}: the workflow's duration", names)
 
 
@@ -326,7 +330,7 @@ def check_troubles(tally):
                 requests = [signal for signal, _ in receiver.headers]
                 tally.equal(requests, ["traces"], f"{name}: requests")
                 tally.that(result.get("export_errors"), f"{name}: the result says so", result.get("export_errors"))
-                tally.that("could not be sent" in ended.stderr or "400" in ended.stderr, f"{name}: it is said", ended.stderr)
+                tally.that("400" in ended.stderr, f"{name}: it is said", ended.stderr)
         receiver.stop()
         model.stop()
     check_partial_success(tally)
@@ -339,7 +343,12 @@ def check_partial_success(tally):
     receiver, model = HttpReceiver([("partial", 2, "two were too old")]), model_server.ModelServer()
     with Sandbox() as sandbox:
         ended, result, trace = sandbox.run_workflow(
-            "rounds.json", model, "--export", f"otlp={receiver.url}", OTEL_METRICS_EXPORTER="none", OTEL_LOGS_EXPORTER="none"
+            "rounds.json",
+            model,
+            "--export",
+            f"otlp={receiver.url}",
+            OTEL_METRICS_EXPORTER="none",
+            OTEL_LOGS_EXPORTER="none",
         )
     receiver.stop()
     model.stop()

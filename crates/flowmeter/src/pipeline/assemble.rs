@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use flowmeter_engine::{TickClock, Ticks};
 use flowmeter_model::{
-    AttributeValue, Attributes, LogRecord, MutationRecord, Span, SpanId, SpanKind, TelemetryEvent,
-    TemplateResolution, TimestampNs, TraceId,
+    AttributeValue, Attributes, LogRecord, MutationRecord, Span, SpanId, SpanKind, SpanStatus,
+    TelemetryEvent, TemplateResolution, TimestampNs, TraceId,
 };
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde_json::{Value, json};
@@ -198,7 +198,13 @@ impl Assembler {
                 Value::String(text) => json!({ "type": "text", "content": text }),
                 other => json!({ "type": "text", "content": other }),
             };
-            let messages = Arc::new(json!([{ "role": "assistant", "parts": [part] }]));
+            let mut message = json!({ "role": "assistant", "parts": [part] });
+            // Readers that go by the schema refuse an answer without it. Source: GenAI conventions, schema of the
+            // output messages.
+            if let (Some(reason), Value::Object(message)) = (finish_reason(span), &mut message) {
+                message.insert("finish_reason".to_owned(), reason);
+            }
+            let messages = Arc::new(Value::Array(vec![message]));
             span.attributes.set(
                 genai::OUTPUT_MESSAGES,
                 self.capture.value(None, &messages, ContentKind::Response),
@@ -269,6 +275,20 @@ fn attribute_of(value: RecordedValue<'_>) -> AttributeValue {
         RecordedValue::Bool(flag) => flag.into(),
         RecordedValue::Str(text) => text.into(),
     }
+}
+
+/// Why the answer of a call ended where it did, if that is known.
+fn finish_reason(span: &Span) -> Option<Value> {
+    let stated = span
+        .attributes
+        .get(genai::FINISH_REASONS)
+        .and_then(|reasons| match reasons {
+            AttributeValue::Json(reasons) => reasons.get(0).cloned(),
+            AttributeValue::Str(reason) => Some(Value::from(reason.as_str())),
+            _ => None,
+        });
+    // What there is of an answer that broke off. Source: GenAI conventions, `error` of the finish reasons.
+    stated.or_else(|| (span.status == Some(SpanStatus::Error)).then(|| Value::from("error")))
 }
 
 /// The name in a template or path that says most about the value: one that means a secret, else the last.

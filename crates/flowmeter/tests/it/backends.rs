@@ -33,7 +33,10 @@ impl Backend for Seen {
             seen.push(match event {
                 TelemetryEvent::SpanStarted(span) => format!("start {}", span.operation),
                 TelemetryEvent::SpanEnded(span) if span.kind == SpanKind::LlmCall => {
-                    let tokens = span.usage.as_ref().map_or(0, |usage| usage.input_tokens());
+                    let tokens = span
+                        .usage
+                        .as_ref()
+                        .map_or(0, flowmeter_model::TokenUsage::input_tokens);
                     let content = span.attributes.get("gen_ai.input.messages").is_some();
                     format!("call {tokens} {content} {}", batch.run.sampled)
                 }

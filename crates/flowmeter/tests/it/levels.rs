@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use flowmeter::{CaptureLevel, CaptureLimits, RunMeter, current};
+use flowmeter::{CaptureLevel, CaptureLimits, LlmFailure, RunMeter, current};
 use flowmeter_engine::{Action, Batch, BatchPolicy, Node, SharedStore};
-use flowmeter_model::{LogLevel, SpanKind};
+use flowmeter_model::{AttributeValue, LogLevel, SpanKind};
 use serde_json::json;
 
-use crate::probes::{Items, Ran, call, quick, run_with, traced};
+use crate::probes::{Items, Ran, call, quick, request, response, run_with, traced};
 
 fn talkative() -> impl Node {
     let inner = quick(|cx| {
@@ -42,6 +42,34 @@ async fn content_is_kept_at_the_limited_level_and_above() {
             json!([{"role": "assistant", "parts": [{"type": "text", "content": "an answer"}]}])
         );
     }
+}
+
+#[tokio::test]
+async fn an_answer_says_why_it_ended_where_it_did() {
+    let node = traced(
+        "asks",
+        quick(|cx| {
+            let mut whole = response(10, 5);
+            whole.finish_reasons = vec!["length".into(), "stop".into()];
+            let _cost = current(cx).llm_call(request("gpt-4o")).succeed(whole);
+            let broken = LlmFailure {
+                partial_text: "half an an".into(),
+                ..LlmFailure::default()
+            };
+            let _cost = current(cx).llm_call(request("gpt-4o")).fail(broken);
+            Ok(Action::default())
+        }),
+    );
+    let ran = run_with(node, |builder| builder).await;
+    let reasons: Vec<_> = ran
+        .spans(SpanKind::LlmCall)
+        .iter()
+        .map(|call| match call.attributes.get("gen_ai.output.messages") {
+            Some(AttributeValue::Json(messages)) => messages[0]["finish_reason"].clone(),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(reasons, [json!("length"), json!("error")]);
 }
 
 #[tokio::test]

@@ -1,3 +1,5 @@
+//! Lines of standard error: cut, levelled, and none lost.
+
 use std::sync::{Arc, Mutex};
 
 use flowmeter::{Backend, Batch, ExportError, RunMeter, current};

@@ -120,11 +120,14 @@ impl Lane {
         let tally = Arc::clone(&self.keeper.tally);
         match self.attempts.send(&*self.transport, payload).await {
             Ok(answer) => tally.taken(signal, items, &answer),
-            Err(Undelivered::Refused(reason) | Undelivered::Unauthorized(reason)) => {
+            Err(Undelivered::Refused(reason)) => {
                 // The specification wants such data dropped: it may not be sent again.
                 tally.lost(signal, items, &reason);
             }
-            Err(Undelivered::Unsent(reason)) => self.keeper.keep(&self.destination, payload, &reason),
+            // Not tried again as it is; with another key it may be welcome.
+            Err(Undelivered::Unauthorized(reason) | Undelivered::Unsent(reason)) => {
+                self.keeper.keep(&self.destination, payload, &reason);
+            }
         }
     }
 }

@@ -94,7 +94,7 @@ impl Making {
 
     fn log(&mut self, span: &Span, message: String) {
         let mut attributes = flowmeter_model::Attributes::new();
-        if message.len() % 3 == 0 {
+        if message.len().is_multiple_of(3) {
             attributes.set("count", 3_i64);
             attributes.set("name", message.clone());
         }

@@ -1,3 +1,5 @@
+//! Answers read from the bodies of providers.
+
 use serde_json::json;
 
 use crate::LlmResponse;

@@ -1,3 +1,5 @@
+//! Filters of log lines: what they let pass, and what is told of those that cannot be read.
+
 use flowmeter_model::LogLevel;
 
 use super::LogFilter;

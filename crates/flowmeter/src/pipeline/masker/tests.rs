@@ -1,3 +1,5 @@
+//! Masking with a memory: the same as without one.
+
 use std::sync::Arc;
 
 use flowmeter_model::{AttributeValue, Attributes};

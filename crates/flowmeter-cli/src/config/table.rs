@@ -1,0 +1,278 @@
+//! Every setting: its place, what it does, how a text becomes its value and how its value is shown.
+//!
+//! Never decides which source wins: [`super::Config`] does.
+
+use clap::ValueEnum;
+use flowmeter::{LogFilter, SamplingRate};
+
+use super::Config;
+use crate::amounts;
+use crate::args::CaptureArg;
+
+/// The prefix of the environment variables.
+pub(super) const VARIABLE_PREFIX: &str = "FLOWMETER_";
+
+/// A setting.
+pub(crate) struct Setting {
+    /// Its place in `config.toml`.
+    pub(crate) key: &'static str,
+    /// What it does, in one line.
+    pub(crate) description: &'static str,
+    /// Takes a text over, or says what would be welcome.
+    pub(super) apply: fn(&mut Config, &str) -> Result<(), String>,
+    /// The value that holds, as a text.
+    pub(crate) show: fn(&Config) -> String,
+}
+
+impl Setting {
+    /// Its environment variable.
+    pub(crate) fn variable(&self) -> String {
+        format!("{VARIABLE_PREFIX}{}", self.key.replace('.', "_").to_uppercase())
+    }
+}
+
+/// Every setting.
+pub(crate) const SETTINGS: &[Setting] = &[
+    Setting {
+        key: "model",
+        description: "the model of llm nodes that name none",
+        apply: |config, text| {
+            config.model = Some(text.to_owned()).filter(|model| !model.trim().is_empty());
+            Ok(())
+        },
+        show: |config| config.model.clone().unwrap_or_default(),
+    },
+    Setting {
+        key: "output_format",
+        description: "how results are printed: text or json",
+        apply: |config, text| choose(&mut config.output_format, text),
+        show: |config| shown(config.output_format),
+    },
+    Setting {
+        key: "progress",
+        description: "whether progress is shown on a terminal: auto or never",
+        apply: |config, text| choose(&mut config.progress, text),
+        show: |config| shown(config.progress),
+    },
+    Setting {
+        key: "capture.level",
+        description: "how much content a trace holds: full, limited, metadata or off",
+        apply: |config, text| {
+            let mut level = CaptureArg::Limited;
+            choose(&mut level, text)?;
+            config.capture = level.into();
+            Ok(())
+        },
+        show: |config| shown(CaptureArg::from(config.capture)),
+    },
+    Setting {
+        key: "capture.prompt_chars",
+        description: "where prompts are cut, in characters",
+        apply: |config, text| count(&mut config.limits.prompt_chars_max, text),
+        show: |config| config.limits.prompt_chars_max.to_string(),
+    },
+    Setting {
+        key: "capture.response_chars",
+        description: "where responses are cut, in characters",
+        apply: |config, text| count(&mut config.limits.response_chars_max, text),
+        show: |config| config.limits.response_chars_max.to_string(),
+    },
+    Setting {
+        key: "capture.value_chars",
+        description: "where parameters and store values are cut, in characters",
+        apply: |config, text| count(&mut config.limits.value_chars_max, text),
+        show: |config| config.limits.value_chars_max.to_string(),
+    },
+    Setting {
+        key: "redact.patterns",
+        description: "regular expressions of what is masked, one a line in the variable",
+        apply: |config, text| {
+            let patterns = text.lines().filter(|pattern| !pattern.is_empty());
+            config.redact_patterns = patterns.map(str::to_owned).collect();
+            Ok(())
+        },
+        show: |config| config.redact_patterns.join("\n"),
+    },
+    Setting {
+        key: "sampling.rate",
+        description: "the share of traces that are kept whole, such as 0.1 or 10%",
+        apply: |config, text| {
+            let rate =
+                SamplingRate::parse(text).map_err(|_| "must be from 0 to 1, such as 0.1, 10% or 1/10")?;
+            config.sampling.rate = Some(rate);
+            Ok(())
+        },
+        show: |config| {
+            config
+                .sampling
+                .rate
+                .map_or_else(String::new, |rate| rate.to_string())
+        },
+    },
+    Setting {
+        key: "sampling.keep_errors",
+        description: "whether the whole trace of a run that failed is kept in any case",
+        apply: |config, text| flag(&mut config.sampling.tail.keep_errors, text),
+        show: |config| config.sampling.tail.keep_errors.to_string(),
+    },
+    Setting {
+        key: "sampling.keep_slower_than",
+        description: "the whole trace of a run that took longer than this is kept, such as 2s",
+        apply: |config, text| {
+            config.sampling.tail.slower_than = unless_empty(text, amounts::duration)?;
+            Ok(())
+        },
+        show: |config| {
+            let limit = config.sampling.tail.slower_than;
+            limit.map_or_else(String::new, |limit| format!("{}s", limit.as_secs_f64()))
+        },
+    },
+    Setting {
+        key: "sampling.keep_dearer_than",
+        description: "the whole trace of a run that cost more than this is kept, in dollars",
+        apply: |config, text| {
+            config.sampling.tail.dearer_than = unless_empty(text, amounts::usd)?;
+            Ok(())
+        },
+        show: |config| {
+            let limit = config.sampling.tail.dearer_than;
+            limit.map_or_else(String::new, |limit| limit.to_usd().to_string())
+        },
+    },
+    Setting {
+        key: "export.backends",
+        description: "where telemetry goes too, as --export names it, one a line in the variable",
+        apply: |config, text| {
+            let backends = text.lines().filter(|backend| !backend.trim().is_empty());
+            config.export.backends = backends.map(str::parse).collect::<Result<_, String>>()?;
+            Ok(())
+        },
+        show: |config| {
+            let backends: Vec<String> = config.export.backends.iter().map(ToString::to_string).collect();
+            backends.join("\n")
+        },
+    },
+    Setting {
+        key: "export.semconv",
+        description: "the names of exported attributes: latest, 1.41 or both",
+        apply: |config, text| choose(&mut config.export.semconv, text),
+        show: |config| shown(config.export.semconv),
+    },
+    Setting {
+        key: "export.exit_timeout",
+        description: "how long backends may take when a run has ended, such as 5s; the rest is kept and sent later",
+        apply: |config, text| {
+            config.export.exit_timeout = amounts::duration(text)?;
+            Ok(())
+        },
+        show: |config| format!("{}s", config.export.exit_timeout.as_secs_f64()),
+    },
+    Setting {
+        key: "export.rotate_size",
+        description: "files of --export are rotated before they grow beyond this, such as 100MB",
+        apply: |config, text| {
+            config.export.rotate_size = unless_empty(text, amounts::size)?;
+            Ok(())
+        },
+        show: |config| {
+            config
+                .export
+                .rotate_size
+                .map_or_else(String::new, |size| size.to_string())
+        },
+    },
+    Setting {
+        key: "export.rotate_age",
+        description: "files of --export are rotated when they are older than this, such as 7d",
+        apply: |config, text| {
+            config.export.rotate_age = unless_empty(text, amounts::duration)?;
+            Ok(())
+        },
+        show: |config| {
+            let age = config.export.rotate_age;
+            age.map_or_else(String::new, |age| format!("{}s", age.as_secs_f64()))
+        },
+    },
+    Setting {
+        key: "export.rotate_keep",
+        description: "how many rotated files stay; the oldest go first",
+        apply: |config, text| count(&mut config.export.rotate_keep, text),
+        show: |config| config.export.rotate_keep.to_string(),
+    },
+    Setting {
+        key: "log.level",
+        description: "which log lines are kept: a level and levels for targets, such as info,genai=debug,hyper=off; \
+                      from the variable or the flag they are shown on stderr as well",
+        apply: |config, text| {
+            config.logs.filter = LogFilter::parse(text).map_err(|error| format!("is no filter: {error}"))?;
+            config.logs.level = text.trim().to_owned();
+            Ok(())
+        },
+        show: |config| config.logs.level.clone(),
+    },
+    Setting {
+        key: "log.format",
+        description: "how log lines are shown on stderr: human or json",
+        apply: |config, text| choose(&mut config.logs.format, text),
+        show: |config| shown(config.logs.format),
+    },
+    Setting {
+        key: "log.lines_per_span",
+        description: "how many log lines a node, an attempt or an item may have; more are counted",
+        apply: |config, text| count(&mut config.logs.lines_per_span, text),
+        show: |config| config.logs.lines_per_span.to_string(),
+    },
+    Setting {
+        key: "traces.keep",
+        description: "how many saved traces are kept; the oldest go first",
+        apply: |config, text| count(&mut config.traces_keep, text),
+        show: |config| config.traces_keep.to_string(),
+    },
+];
+
+fn choose<T: ValueEnum>(place: &mut T, text: &str) -> Result<(), String> {
+    match T::from_str(text, true) {
+        Ok(value) => *place = value,
+        Err(_) => {
+            let names: Vec<String> = T::value_variants()
+                .iter()
+                .map(|variant| shown(variant.clone()))
+                .collect();
+            return Err(format!("must be one of {}", names.join(", ")));
+        }
+    }
+    Ok(())
+}
+
+fn shown(value: impl ValueEnum) -> String {
+    value
+        .to_possible_value()
+        .map_or_else(String::new, |value| value.get_name().to_owned())
+}
+
+fn count(place: &mut usize, text: &str) -> Result<(), String> {
+    *place = text
+        .trim()
+        .replace('_', "")
+        .parse()
+        .map_err(|_| "must be a whole number".to_owned())?;
+    Ok(())
+}
+
+fn flag(place: &mut bool, text: &str) -> Result<(), String> {
+    *place = match text.trim().to_ascii_lowercase().as_str() {
+        "true" | "yes" | "on" | "1" => true,
+        "false" | "no" | "off" | "0" => false,
+        _ => return Err("must be true or false".to_owned()),
+    };
+    Ok(())
+}
+
+/// What an empty text takes back, so that a file can show the setting without setting it.
+fn unless_empty<T>(text: &str, read: impl Fn(&str) -> Result<T, String>) -> Result<Option<T>, String> {
+    if text.trim().is_empty() {
+        Ok(None)
+    } else {
+        read(text).map(Some)
+    }
+}
