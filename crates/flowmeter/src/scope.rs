@@ -3,23 +3,27 @@
 //! Parents come from here and from nowhere else: no shared stack, so parallel branches, batch items, retries
 //! and nested workflows nest correctly whatever thread they run on.
 
+mod logs;
+mod others;
+
 use std::any::Any;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use flowmeter_engine::{NodeContext, NodeError, Scope, Step, Ticks, with_current_scope};
-use flowmeter_model::{Attributes, LogLevel, SpanError, SpanId, SpanKind, SpanStatus};
+use flowmeter_model::{SpanError, SpanId, SpanKind, SpanStatus};
 use parking_lot::Mutex;
 use smallvec::{SmallVec, smallvec};
 use smol_str::SmolStr;
 
 use crate::aggregate::ItemSample;
-use crate::details::{SpanDetails, log_tag_of, tag_of};
+use crate::details::{SpanDetails, tag_of};
 use crate::meter::RunShared;
 use crate::performance::{ChildUsage, NodeTally, names, poll_began, poll_ended};
 use crate::propagation::Carrier;
 use crate::recorder::{Payload, RecordDraft, RecordKind, RecordedValue, SpanParts};
+pub(crate) use logs::LOGS_DROPPED;
 
 /// The span around a running step.
 pub(crate) struct SpanScope {
@@ -193,118 +197,6 @@ impl SpanScope {
         }
     }
 
-    /// A span that somebody opens by hand inside this one; `None` where no spans are kept.
-    pub(crate) fn open_by_hand(&self, name: SmolStr, details: Option<Box<SpanDetails>>) -> Option<Arc<Self>> {
-        if !self.run.keeps_spans || self.run.is_over() {
-            return None;
-        }
-        let opening = SpanOpening {
-            kind: SpanKind::Custom,
-            operation: name,
-            node_path: self.node_path.clone(),
-            node_type: self.node_type.clone(),
-            attributes: &[],
-            details,
-            step: Some(self.step_span_id),
-            tally: Arc::clone(&self.tally),
-        };
-        Some(Self::open(&self.run, Some(self.span_id), opening))
-    }
-
-    /// A span that somebody else's instrumentation opens inside this one: its attributes go straight into its
-    /// record. `None` where no spans are kept.
-    pub(crate) fn open_drafted(
-        &self,
-        name: &'static str,
-        describe: impl FnOnce(&mut RecordDraft),
-    ) -> Option<Arc<Self>> {
-        let run = &self.run;
-        if !run.keeps_spans || run.is_over() {
-            return None;
-        }
-        let start = Ticks::now();
-        let tag = tag_of(SpanKind::Custom, SpanStatus::Ok);
-        let (span_id, mut draft) = run.recorder.open_span(Some(self.span_id), start, tag, name)?;
-        describe(&mut draft);
-        Some(Arc::new(Self {
-            run: Arc::clone(run),
-            span_id,
-            parent_span_id: Some(self.span_id),
-            step_span_id: self.step_span_id,
-            kind: SpanKind::Custom,
-            operation: SmolStr::new_static(name),
-            start,
-            node_path: self.node_path.clone(),
-            numbers: Numbers::new(),
-            tally: Arc::clone(&self.tally),
-            details: Mutex::new(None),
-            draft: Mutex::new(Some(draft)),
-            node_type: self.node_type.clone(),
-            logs: AtomicU32::new(0),
-            logs_dropped: AtomicU32::new(0),
-            ended: AtomicBool::new(false),
-        }))
-    }
-
-    /// Adds to the record of such a span.
-    pub(crate) fn describe_draft(&self, describe: impl FnOnce(&mut RecordDraft)) {
-        // Out of the lock while it is added to: what is formatted may come back here.
-        let taken = self.draft.lock().take();
-        if let Some(mut draft) = taken {
-            describe(&mut draft);
-            *self.draft.lock() = Some(draft);
-        }
-    }
-
-    /// What its logs are called where they do not say it themselves.
-    pub(crate) fn log_target(&self) -> &str {
-        if self.node_type.is_empty() {
-            "workflow"
-        } else {
-            &self.node_type
-        }
-    }
-
-    /// Writes a log line into the span, unless the run's filter does not want it or the span has too many.
-    /// `describe` adds the message and what goes with it.
-    #[inline]
-    pub(crate) fn log(&self, level: LogLevel, target: &str, describe: impl FnOnce(&mut RecordDraft)) {
-        let run = &self.run;
-        if !run.keeps_spans || !self.has_room_for_log(level) {
-            return;
-        }
-        let at = Ticks::now();
-        if let Some(mut draft) = run.recorder.begin_log(self.span_id, at, target) {
-            describe(&mut draft);
-            let tag = log_tag_of(level, draft.has_more());
-            let payload = |more: Option<Box<Attributes>>| more.map(Payload::Log);
-            run.recorder
-                .append_draft(draft, RecordKind::Log, tag, at, payload);
-        }
-    }
-
-    /// Counts the line. A flood of others does not hide what went wrong: of that there may be a tenth more.
-    #[inline]
-    fn has_room_for_log(&self, level: LogLevel) -> bool {
-        let most = self.run.logs_per_span_max;
-        let most = if level >= LogLevel::Warn {
-            most.saturating_add(most / 10)
-        } else {
-            most
-        };
-        if self.logs.fetch_add(1, Ordering::Relaxed) < most {
-            return true;
-        }
-        self.logs.fetch_sub(1, Ordering::Relaxed);
-        self.logs_dropped.fetch_add(1, Ordering::Relaxed);
-        self.run.logs_over_limit.fetch_add(1, Ordering::Relaxed);
-        false
-    }
-
-    fn logs_dropped(&self) -> u32 {
-        self.logs_dropped.load(Ordering::Relaxed)
-    }
-
     fn batch_count(&self) -> usize {
         let count = self.number("batch.count");
         count.and_then(|count| usize::try_from(count).ok()).unwrap_or(0)
@@ -414,35 +306,7 @@ impl SpanScope {
             .recorder
             .append_span(&parts, Some(Payload::Details(details)));
     }
-
-    /// Ends a span whose record was put together as it went. Details are the exception there.
-    fn end_drafted(&self, mut draft: RecordDraft, status: SpanStatus, finish: impl FnOnce(&mut SpanDetails)) {
-        let logs_dropped = self.logs_dropped();
-        if logs_dropped > 0 {
-            draft.attribute(LOGS_DROPPED, RecordedValue::I64(i64::from(logs_dropped)));
-        }
-        let mut details = self.details.lock().take();
-        if status != SpanStatus::Ok {
-            finish(details.get_or_insert_default());
-        }
-        let tag = tag_of(SpanKind::Custom, status);
-        let payload = |more: Option<Box<Attributes>>| {
-            if let Some(more) = more {
-                let details = details.get_or_insert_default();
-                for (key, value) in more.iter() {
-                    details.attributes.set(key.clone(), value.clone());
-                }
-            }
-            details.map(Payload::Details)
-        };
-        self.run
-            .recorder
-            .append_draft(draft, RecordKind::End, tag, Ticks::now(), payload);
-    }
 }
-
-/// How many log lines of a span were dropped because it had too many.
-pub(crate) const LOGS_DROPPED: &str = "flowmeter.logs.dropped";
 
 /// Which step of how many, as attributes.
 pub(crate) type Numbers = SmallVec<[(&'static str, i64); 3]>;
