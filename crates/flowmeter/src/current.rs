@@ -61,6 +61,12 @@ impl<'a> CurrentSpan<'a> {
         self.scope.is_some_and(|scope| scope.run.keeps_spans)
     }
 
+    /// Whether content is kept: what a command printed, what a file holds.
+    #[must_use]
+    pub fn keeps_content(&self) -> bool {
+        self.scope.is_some_and(|scope| scope.run.keeps_content)
+    }
+
     /// Sets an attribute.
     pub fn set(&self, key: impl Into<SmolStr>, value: impl Into<AttributeValue>) {
         if let Some(scope) = self.scope {

@@ -48,7 +48,8 @@ pub(crate) fn apply(
         .logs_per_span_max(config.logs.lines_per_span);
     if config.capture == CaptureLevel::Off {
         if are_shown(args, config) {
-            let warning = "no log lines are shown: the capture is off; `--capture metadata` keeps them";
+            let warning =
+                "no log lines are shown: the capture is off; any other level of `--capture` has them";
             warnings.push(warning.to_owned());
         }
         return builder;

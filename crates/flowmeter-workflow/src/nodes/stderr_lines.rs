@@ -1,6 +1,6 @@
 //! What a child process says on its standard error, line by line as it comes: each becomes a log of its node.
 //!
-//! Never keeps the output itself, and never holds more than one line of it.
+//! Never keeps the output itself, never holds more than one line of it, and logs nothing where no content is kept.
 
 use std::borrow::Cow;
 
@@ -36,7 +36,7 @@ impl<'a> StderrLines<'a> {
 
     /// Takes what has just come.
     pub(super) fn take(&mut self, bytes: &[u8]) {
-        if self.is_binary || !self.span.is_recording() {
+        if self.is_binary || !self.span.keeps_content() {
             return;
         }
         let mut rest = bytes;

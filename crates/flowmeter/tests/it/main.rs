@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "what a probe does not find fails its test")]
 
+mod ambient;
 mod anomalies;
 mod backends;
 mod levels;

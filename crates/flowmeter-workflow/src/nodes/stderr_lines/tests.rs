@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use flowmeter::{Backend, Batch, ExportError, RunMeter, current};
+use flowmeter::{Backend, Batch, CaptureLevel, ExportError, RunMeter, current};
 use flowmeter_engine::SharedStore;
 use flowmeter_model::{LogLevel, TelemetryEvent};
 
@@ -28,8 +28,13 @@ impl Backend for Kept {
 
 /// What is logged of these pieces.
 fn logged(pieces: &[&[u8]]) -> Vec<(LogLevel, String)> {
+    logged_at(CaptureLevel::Limited, pieces)
+}
+
+fn logged_at(level: CaptureLevel, pieces: &[&[u8]]) -> Vec<(LogLevel, String)> {
     let kept = Kept::default();
-    let meter = RunMeter::builder("run").backend(kept.clone()).start().unwrap();
+    let builder = RunMeter::builder("run").capture(level).backend(kept.clone());
+    let meter = builder.start().unwrap();
     {
         let cx = meter.context(SharedStore::new().root());
         let mut lines = StderrLines::new(current(&cx));
@@ -134,4 +139,10 @@ fn the_word_at_the_beginning_says_how_grave_a_line_is() {
     ] {
         assert_eq!(level_of(line), level, "{line}");
     }
+}
+
+#[test]
+fn where_no_content_is_kept_nothing_is_logged() {
+    assert_eq!(logged_at(CaptureLevel::Full, &[b"text\n"]).len(), 1);
+    assert_eq!(logged_at(CaptureLevel::Metadata, &[b"text\n"]), []);
 }
