@@ -158,9 +158,8 @@ fn main() {
     for ((name, _), [spans, events]) in subscribers.iter().zip(&prices) {
         let time = |prices: &[Price]| median(prices.iter().map(|price| price.producer_ns).collect());
         // The kernel accounts in steps of a tick: only the sum of many rounds says something.
-        let cpu = |prices: &[Price]| {
-            prices.iter().map(|price| price.cpu_ns).sum::<f64>() / prices.len() as f64
-        };
+        let cpu =
+            |prices: &[Price]| prices.iter().map(|price| price.cpu_ns).sum::<f64>() / prices.len() as f64;
         let span = [time(spans), cpu(spans)];
         // Every so many events there is a span.
         let event = [time(events), cpu(events)];
