@@ -123,11 +123,14 @@ impl Assembler {
         }
         span.end = Some(self.time(record.end()));
         span.status = Some(status);
-        read_attributes(record, &mut span);
         // A library user's own attributes may hold anything; ours are ids and counts.
         if kind == SpanKind::Custom {
-            self.masker
-                .mask(&self.capture, &mut span.attributes, Origin::Others);
+            record.attributes(|key, value| {
+                let value = self.masker.recorded(&self.capture, key, value);
+                span.attributes.set(key, value);
+            });
+        } else {
+            read_attributes(record, &mut span);
         }
         match payload {
             Some(Payload::Details(details)) => self.add_details(&mut span, *details),
@@ -220,13 +223,14 @@ impl Assembler {
                     .changed(&self.capture, text)
                     .unwrap_or_else(|| text.to_owned());
             }
-            value => attributes.set(key, attribute_of(value)),
+            value => attributes.set(key, self.masker.recorded(&self.capture, key, value)),
         });
         match payload {
-            Some(Payload::Log(more)) => {
+            Some(Payload::Log(mut more)) => {
+                self.masker.mask(&self.capture, &mut more, Origin::Others);
                 for (key, value) in more.iter() {
                     match value {
-                        AttributeValue::Str(text) if key == MESSAGE => message = self.capture.text(text),
+                        AttributeValue::Str(text) if key == MESSAGE => text.as_str().clone_into(&mut message),
                         value => attributes.set(key.clone(), value.clone()),
                     }
                 }
@@ -234,7 +238,6 @@ impl Assembler {
             _ if has_more => attributes.set("flowmeter.details_dropped", true),
             _ => {}
         }
-        self.masker.mask(&self.capture, &mut attributes, Origin::Others);
         let target = record.name();
         LogRecord {
             time: self.time(record.start()),

@@ -10,6 +10,7 @@ use smol_str::SmolStr;
 
 use crate::capture::{Capture, ContentKind, MASK, is_secret_name};
 use crate::genai;
+use crate::recorder::RecordedValue;
 
 /// Keys that are remembered. More than that are looked at each time.
 const KEYS_MAX: usize = 1_024;
@@ -49,21 +50,48 @@ impl Masker {
 
     /// The text, cut and masked; `None` where it stays as it is.
     pub(super) fn changed(&mut self, capture: &Capture, text: &str) -> Option<String> {
+        match self.place_of(text) {
+            Some(place) if self.clean[place] == text => None,
+            Some(place) => {
+                let changed = capture.changed_text("", text);
+                if changed.is_none() {
+                    self.clean[place] = SmolStr::new(text);
+                }
+                changed
+            }
+            None => capture.changed_text("", text),
+        }
+    }
+
+    /// Where a text is remembered, if it may be.
+    fn place_of(&mut self, text: &str) -> Option<usize> {
         if text.len() > TEXT_BYTES_MAX {
-            return capture.changed_text("", text);
+            return None;
         }
         if self.clean.is_empty() {
             self.clean.resize(TEXTS, SmolStr::default());
         }
-        let place = self.hashers.hash_one(text) as usize % TEXTS;
-        if self.clean[place] == text {
-            return None;
+        Some(self.hashers.hash_one(text) as usize % TEXTS)
+    }
+
+    /// A value that a record of somebody else's holds, cut and masked.
+    pub(super) fn recorded(
+        &mut self,
+        capture: &Capture,
+        key: &str,
+        value: RecordedValue<'_>,
+    ) -> AttributeValue {
+        match value {
+            RecordedValue::Bool(flag) => flag.into(),
+            _ if self.is_secret(key) => AttributeValue::from(MASK),
+            RecordedValue::I64(number) => number.into(),
+            RecordedValue::F64(number) => number.into(),
+            // A copy of its own: shared, it would be counted by threads in turns.
+            RecordedValue::Str(text) => match self.changed(capture, text) {
+                Some(changed) => AttributeValue::from(changed),
+                None => AttributeValue::from(text),
+            },
         }
-        let changed = capture.changed_text("", text);
-        if changed.is_none() {
-            self.clean[place] = SmolStr::new(text);
-        }
-        changed
     }
 
     /// Cuts and masks what the attributes hold.

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::{Masker, Origin};
 use crate::capture::{Capture, CaptureLevel, CaptureLimits, MASK, Redactor};
+use crate::recorder::RecordedValue;
 
 fn capture() -> Capture {
     let redactor = Redactor::new(&["hunter2-hunter2".to_owned()], &[]).unwrap();
@@ -64,6 +65,10 @@ fn numbers_of_others_under_a_secrets_name_are_masked() {
         masked(&mut masker, "rows", 1234_i64, Origin::Others),
         1234_i64.into()
     );
+    let recorded = |masker: &mut Masker, value| masker.recorded(&capture(), "password", value);
+    assert_eq!(recorded(&mut masker, RecordedValue::I64(1)), MASK.into());
+    assert_eq!(recorded(&mut masker, RecordedValue::Str("x")), MASK.into());
+    assert_eq!(recorded(&mut masker, RecordedValue::Bool(true)), true.into());
     assert_eq!(
         masked(&mut masker, "auth_token", 7_i64, Origin::Ours),
         7_i64.into()
@@ -90,6 +95,9 @@ fn it_says_what_the_capture_says_for_any_texts() {
                 u.choose(&plain)?,
                 u.choose(&plain)?.repeat(u.int_in_range(0..=40)?)
             );
+            let recorded = masker.recorded(&capture(), "note", RecordedValue::Str(&text));
+            let expected = capture().changed_text("", &text).unwrap_or_else(|| text.clone());
+            assert_eq!(recorded, expected.into());
             assert_eq!(
                 masker.changed(&capture(), &text),
                 capture().changed_text("", &text)
