@@ -70,8 +70,17 @@ pub(super) fn exports(
     if !wishes.is_empty() {
         warnings.extend(problems);
     }
-    if service.get("service.name").is_none() {
-        service.set("service.name", "flowmeter");
+    // Source: OpenTelemetry specification, resource SDK: what the environment says wins.
+    for (key, value) in [
+        ("service.name", "flowmeter"),
+        ("service.version", env!("CARGO_PKG_VERSION")),
+        ("telemetry.sdk.name", "flowmeter"),
+        ("telemetry.sdk.language", "rust"),
+        ("telemetry.sdk.version", env!("CARGO_PKG_VERSION")),
+    ] {
+        if service.get(key).is_none() {
+            service.set(key, value);
+        }
     }
     let mut backends: Vec<Box<dyn Backend>> = Vec::new();
     let receivers: Vec<(&'static str, Option<&str>)> = wishes

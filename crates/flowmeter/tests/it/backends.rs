@@ -116,7 +116,9 @@ async fn one_that_fails_does_not_touch_the_others_or_the_run() {
     let report = run(meter, false).await;
     assert_eq!(report.export, ExportOutcome::PartialSuccess);
     let told: Vec<String> = report.export_errors.iter().map(ToString::to_string).collect();
-    assert_eq!(told, ["failing: it is not there"]);
+    // Once a batch, of which there are as many as the machine's pace makes.
+    assert_eq!(told.len(), 1);
+    assert!(told[0].starts_with("failing: it is not there"), "{told:?}");
     assert_eq!(seen.words().last().unwrap(), "ok 1");
     assert_eq!(report.metrics.nodes_executed, 2);
 }

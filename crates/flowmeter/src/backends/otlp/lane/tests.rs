@@ -225,8 +225,11 @@ async fn a_receiver_that_wants_much_time_is_left_alone_meanwhile() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_may_not_be_sent_again_is_not() {
-    for kind in [FailureKind::Permanent, FailureKind::Unauthorized] {
+async fn what_may_not_be_sent_again_is_not_and_what_lacks_a_key_waits_for_one() {
+    for (kind, counted, spooled) in [
+        (FailureKind::Permanent, (0, 0, 0, 512), 0),
+        (FailureKind::Unauthorized, (0, 0, 512, 0), 1),
+    ] {
         let folder = tempfile::tempdir().unwrap();
         let spool = Spool::new(folder.path());
         let refusal = Answer::Fails(Failure::new(kind, "the receiver answered 400"));
@@ -234,8 +237,8 @@ async fn what_may_not_be_sent_again_is_not() {
         bench.push(512, 10).await;
         let (seen, counts, _) = bench.ended().await;
         assert_eq!(seen.len(), 1);
-        assert_eq!(counts, (0, 0, 0, 512));
-        assert_eq!(spool.requests().unwrap(), []);
+        assert_eq!(counts, counted);
+        assert_eq!(spool.requests().unwrap().len(), spooled);
     }
 }
 
