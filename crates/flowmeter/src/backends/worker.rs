@@ -105,6 +105,8 @@ pub(crate) struct BackendWorker {
     done: Receiver<()>,
     thread: Option<JoinHandle<()>>,
     dropped_events: u64,
+    /// The last batch that was offered.
+    found_no_room: bool,
 }
 
 impl BackendWorker {
@@ -141,6 +143,7 @@ impl BackendWorker {
             done,
             thread: Some(thread),
             dropped_events: 0,
+            found_no_room: false,
         })
     }
 
@@ -150,7 +153,8 @@ impl BackendWorker {
         let Some(sender) = &self.sender else {
             return;
         };
-        if self.shared.waiting_bytes.load(Ordering::Relaxed) + weight > WAITING_BYTES_MAX {
+        self.found_no_room = self.shared.waiting_bytes.load(Ordering::Relaxed) + weight > WAITING_BYTES_MAX;
+        if self.found_no_room {
             self.dropped_events += events;
             return;
         }
@@ -172,9 +176,10 @@ impl BackendWorker {
         self.sees_all
     }
 
-    /// Whether so much is waiting that there is no use in offering more.
+    /// Whether so much is waiting that there is no use in offering more: from the first batch that found no room
+    /// until half of the room is free again.
     pub(crate) fn is_full(&self) -> bool {
-        self.shared.waiting_bytes.load(Ordering::Relaxed) > WAITING_BYTES_MAX * 9 / 10
+        self.found_no_room && self.shared.waiting_bytes.load(Ordering::Relaxed) > WAITING_BYTES_MAX / 2
     }
 
     /// Counts events that were not even offered.

@@ -230,8 +230,11 @@ impl LiveTracing {
         match &self.selection {
             Selection::Whole => {
                 self.write_event(&event);
-                if !self.workers.is_empty() {
+                if self.workers.iter().any(|worker| !worker.is_full()) {
                     self.buffer.push(event);
+                } else {
+                    // Nobody could take it: it need not be weighed and put into order.
+                    self.workers.iter_mut().for_each(|worker| worker.drop_events(1));
                 }
             }
             // What is left of it is known when it has come into order.
