@@ -305,6 +305,12 @@ A config.toml with every key:
   level = \"info,hyper=off\"
   format = \"human\"
   lines_per_span = 1000
+  [export]
+  backends = [\"otlp\", \"jsonl=/var/log/flowmeter.jsonl\"]
+  semconv = \"latest\"
+  exit_timeout = \"5s\"
+  rotate_size = \"100MB\"       (of files; rotate_age such as \"7d\")
+  rotate_keep = 5
   [traces]
   keep = 200
   [inputs]
