@@ -3,26 +3,23 @@
 //! The only reader of the recorder and the only writer of the trace file. Never holds up the run: it works
 //! beside it, and what fails here is reported at the end.
 
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
 use flowmeter_engine::Ticks;
-use flowmeter_model::{SpanError, SpanId, SpanStatus, TelemetryEvent, TimestampNs};
-use parking_lot::Mutex;
+use flowmeter_model::{SpanId, TelemetryEvent, TimestampNs};
 
 use super::assemble::Assembler;
 use super::buffer::EventBuffer;
 use super::flow::{Collected, ExportOutcome, StageError, Tracing};
 use super::selection::Selection;
-use crate::backends::{Backend, BackendFailure, BackendWorker, Batch, ExportError, RunEnding, RunIdentity};
-use crate::capture::Capture;
+use super::terms::{Ending, LiveConfig, LiveReport, Signals, TraceFileWish};
+use crate::backends::{Backend, BackendFailure, BackendWorker, Batch, RunEnding, RunIdentity};
 use crate::meter::RunShared;
-use crate::metrics::RunMetrics;
 use crate::recorder::{DropCounts, Waker};
-use crate::trace_file::{KeepTrace, TraceEnding, TraceFile, TraceFileError, TraceHeader};
+use crate::trace_file::{TraceEnding, TraceFile, TraceFileError};
 
 /// How long an ended span may wait for the disk: with the pause below, less than the promised 200 ms.
 const FLUSH_INTERVAL: Duration = Duration::from_millis(100);
@@ -35,54 +32,6 @@ pub(crate) const BUFFER_EVENTS_MAX: usize = 10_000;
 const UNREAD_NS: u64 = 2_000_000;
 /// Bytes that are collected before they are handed on, by estimate.
 const BUFFER_BYTES_MAX: usize = 4 << 20;
-
-/// How the run ended, as its meter knows it.
-pub(crate) struct Ending {
-    pub(crate) status: SpanStatus,
-    pub(crate) error: Option<SpanError>,
-    pub(crate) metrics: RunMetrics,
-    /// When everything must be done.
-    pub(crate) deadline: Instant,
-}
-
-/// How the run tells its pipeline that it is over.
-#[derive(Default)]
-pub(crate) struct Signals {
-    pub(crate) stop: AtomicBool,
-    pub(crate) ending: Mutex<Option<Ending>>,
-}
-
-/// A trace file that is wanted.
-pub(crate) struct TraceFileWish {
-    pub(crate) path: PathBuf,
-    pub(crate) header: TraceHeader,
-    pub(crate) keep: KeepTrace,
-}
-
-/// What the pipeline is to do.
-pub(crate) struct LiveConfig {
-    pub(crate) shared: Arc<RunShared>,
-    pub(crate) capture: Capture,
-    pub(crate) identity: Arc<RunIdentity>,
-    /// The span of the whole run.
-    pub(crate) root: SpanId,
-    pub(crate) file: Option<TraceFileWish>,
-    pub(crate) backends: Vec<Box<dyn Backend>>,
-    pub(crate) signals: Arc<Signals>,
-    /// The thread to wake when much is waiting.
-    pub(crate) waker: Waker,
-    /// Dropped when the pipeline listens: the run waits for that, so that its trace is there from the start.
-    pub(crate) ready: SyncSender<()>,
-}
-
-/// What the pipeline leaves behind.
-#[derive(Default)]
-pub(crate) struct LiveReport {
-    pub(crate) trace_file: Option<PathBuf>,
-    pub(crate) failures: Vec<BackendFailure>,
-    pub(crate) dropped: DropCounts,
-    pub(crate) outcome: ExportOutcome,
-}
 
 /// How backends that see all of a run get it.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -497,15 +446,5 @@ impl Tracing for LiveTracing {
             _ => ExportOutcome::Failure,
         };
         self.report.outcome
-    }
-}
-
-impl BackendFailure {
-    fn of_trace_file(error: TraceFileError) -> Self {
-        Self {
-            backend: "trace file".to_owned(),
-            error: ExportError::of(error),
-            times: 1,
-        }
     }
 }

@@ -11,6 +11,7 @@ mod lines;
 mod live;
 mod masker;
 mod selection;
+mod terms;
 mod weight;
 
 use std::sync::Arc;
@@ -22,7 +23,7 @@ use parking_lot::Mutex;
 
 pub use flow::{ExportOutcome, PipelineError, pipeline_flow};
 pub use lines::{FormatEventsError, FormatWatch, format_events};
-pub(crate) use live::{Ending, LiveConfig, LiveReport, Signals, TraceFileWish};
+pub(crate) use terms::{Ending, LiveConfig, LiveReport, Signals, TraceFileWish};
 
 use crate::backends::{BackendFailure, ExportError};
 use crate::recorder::Waker;

@@ -78,7 +78,7 @@ impl Tally {
     /// What the user should know; `None` when everything was taken.
     pub(super) fn report(&self, receiver: impl Fn(Signal) -> String) -> Option<String> {
         let tallies = self.signals.lock().clone();
-        let mut sentences = Vec::new();
+        let mut sentences = kept_sentences(&tallies, &receiver);
         for (signal, tally) in Signal::ALL.into_iter().zip(&tallies) {
             let items = items_of(signal);
             let receiver = receiver(signal);
@@ -90,17 +90,13 @@ impl Tally {
                 };
                 sentences.push(format!("{count} {items} {what}{because}"));
             };
-            let (rejected, kept, lost) = (&tally.rejected, &tally.kept, &tally.lost);
+            let (rejected, lost) = (&tally.rejected, &tally.lost);
             if rejected.items > 0 {
                 say(
                     rejected.items,
                     &format!("were rejected by {receiver}"),
                     &rejected.reason,
                 );
-            }
-            if kept.items > 0 {
-                let what = format!("could not be sent to {receiver} and wait for `flowmeter flush`");
-                say(kept.items, &what, &kept.reason);
             }
             if lost.items > 0 {
                 say(lost.items, &format!("for {receiver} are lost"), &lost.reason);
@@ -130,3 +126,59 @@ impl Tally {
         counts
     }
 }
+
+/// What waits in the spool: one sentence for all signals that failed for the same reason, as a receiver that is
+/// away makes them.
+fn kept_sentences(
+    tallies: &[SignalTally; Signal::ALL.len()],
+    receiver: impl Fn(Signal) -> String,
+) -> Vec<String> {
+    let mut groups: Vec<(&str, Vec<(Signal, u64)>)> = Vec::new();
+    for (signal, tally) in Signal::ALL.into_iter().zip(tallies) {
+        if tally.kept.items == 0 {
+            continue;
+        }
+        let reason = tally.kept.reason.as_str();
+        match groups.iter_mut().find(|(known, _)| *known == reason) {
+            Some((_, kept)) => kept.push((signal, tally.kept.items)),
+            None => groups.push((reason, vec![(signal, tally.kept.items)])),
+        }
+    }
+    let sentence = |(reason, kept): (&str, Vec<(Signal, u64)>)| {
+        let counts: Vec<String> = kept
+            .iter()
+            .map(|(signal, count)| format!("{count} {}", items_of(*signal)))
+            .collect();
+        let mut receivers: Vec<String> = kept.iter().map(|(signal, _)| receiver(*signal)).collect();
+        // The addresses of one receiver differ in the name of the signal alone.
+        if kept.len() > 1 {
+            for (told, (signal, _)) in receivers.iter_mut().zip(&kept) {
+                *told = told.replace(&format!("/v1/{}", signal.as_str()), "");
+            }
+        }
+        receivers.dedup();
+        let because = if reason.is_empty() {
+            String::new()
+        } else {
+            format!(": {reason}")
+        };
+        format!(
+            "{} could not be sent to {} and wait for `flowmeter flush`{because}",
+            listed(&counts),
+            listed(&receivers)
+        )
+    };
+    groups.into_iter().map(sentence).collect()
+}
+
+/// `a`, `a and b`, `a, b and c`.
+fn listed(parts: &[String]) -> String {
+    match parts {
+        [] => String::new(),
+        [only] => only.clone(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests;
