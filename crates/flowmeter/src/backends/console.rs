@@ -2,7 +2,7 @@
 //!
 //! Never opens a stream itself: it writes to what it is given, and never looks whether that is a terminal.
 
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, Write};
 use std::sync::Arc;
 
 use flowmeter_model::{LogRecord, Span, SpanId, SpanKind, SpanStatus, TelemetryEvent, TraceId};
@@ -10,7 +10,7 @@ use owo_colors::Style;
 use rustc_hash::{FxHashMap, FxHashSet};
 use smol_str::{SmolStr, format_smolstr};
 
-use super::{Backend, Batch, Deadline, ExportError, RunEnding, RunIdentity};
+use super::{Backend, Batch, Deadline, ExportError, ReaderFacing, RunEnding, RunIdentity};
 use crate::formats::line::{Line, LineStyle};
 use crate::formats::summary::Summary;
 use crate::formats::wording::{
@@ -46,7 +46,7 @@ pub struct ConsoleConfig {
 /// parent's last line names its place.
 pub struct ConsoleBackend {
     config: ConsoleConfig,
-    output: Box<dyn Write + Send>,
+    output: ReaderFacing,
     /// Lines that are not written yet; empty between two calls.
     text: Vec<u8>,
     /// The run whose lines are being written.
@@ -58,8 +58,6 @@ pub struct ConsoleBackend {
     reading: Option<SpanId>,
     /// Spans that were too many to be remembered.
     unplaced: u64,
-    /// The reader has gone away.
-    is_closed: bool,
 }
 
 struct OpenSpan {
@@ -81,7 +79,7 @@ impl ConsoleBackend {
     pub fn new(output: Box<dyn Write + Send>, config: ConsoleConfig) -> Self {
         Self {
             config,
-            output,
+            output: ReaderFacing::new(output),
             text: Vec::with_capacity(BUFFER_BYTES),
             trace_id: None,
             root: None,
@@ -89,7 +87,6 @@ impl ConsoleBackend {
             early_ends: FxHashSet::default(),
             reading: None,
             unplaced: 0,
-            is_closed: false,
         }
     }
 
@@ -320,26 +317,9 @@ impl ConsoleBackend {
         }
     }
 
-    /// Hands the lines to the output. A reader that has gone away is no failure: nothing is written any more.
+    /// Hands the lines to the output.
     fn hand_on(&mut self) -> Result<(), ExportError> {
-        if self.text.is_empty() {
-            return Ok(());
-        }
-        let written = if self.is_closed {
-            Ok(())
-        } else {
-            self.output
-                .write_all(&self.text)
-                .and_then(|()| self.output.flush())
-        };
-        self.text.clear();
-        match written {
-            Err(error) if error.kind() == ErrorKind::BrokenPipe => {
-                self.is_closed = true;
-                Ok(())
-            }
-            written => written.map_err(failed),
-        }
+        self.output.hand_on(&mut self.text).map_err(failed)
     }
 }
 

@@ -8,6 +8,7 @@ mod file;
 pub(crate) mod otlp;
 #[cfg(test)]
 pub(crate) mod probes;
+mod reader_facing;
 mod stream;
 mod worker;
 
@@ -24,6 +25,7 @@ use crate::recorder::DropCounts;
 pub use console::{ConsoleBackend, ConsoleConfig};
 pub use deadline::Deadline;
 pub use file::{FileBackend, FileConfig, FileFormat, FileMode, FileSync, InvalidFileConfig, Rotation};
+pub(crate) use reader_facing::ReaderFacing;
 pub use stream::{InvalidStreamTarget, StreamBackend, StreamConfig, StreamTarget};
 pub use worker::BackendFailure;
 pub(crate) use worker::BackendWorker;

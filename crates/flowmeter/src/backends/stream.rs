@@ -9,7 +9,7 @@ mod socket;
 mod target;
 mod waiting;
 
-use std::io::{ErrorKind, Write};
+use std::io::Write;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,8 @@ use self::socket::SocketStream;
 pub use self::target::{InvalidStreamTarget, StreamTarget};
 use self::waiting::WaitingLines;
 use super::{
-    Backend, Batch, Deadline, ExportError, FileBackend, FileConfig, FileFormat, RunEnding, RunIdentity,
+    Backend, Batch, Deadline, ExportError, FileBackend, FileConfig, FileFormat, ReaderFacing, RunEnding,
+    RunIdentity,
 };
 use crate::events::write_event;
 
@@ -56,10 +57,7 @@ pub struct StreamBackend {
 }
 
 enum Way {
-    Writer {
-        output: Box<dyn Write + Send>,
-        is_closed: bool,
-    },
+    Writer(ReaderFacing),
     File(Box<FileBackend>),
     #[cfg(unix)]
     Socket(Sending<SocketStream>),
@@ -114,10 +112,7 @@ impl StreamBackend {
         standard_output: impl FnOnce() -> Box<dyn Write + Send>,
     ) -> Result<Self, ExportError> {
         let way = match target {
-            StreamTarget::StandardOutput => Way::Writer {
-                output: standard_output(),
-                is_closed: false,
-            },
+            StreamTarget::StandardOutput => Way::Writer(ReaderFacing::new(standard_output())),
             StreamTarget::File(path) => {
                 let config = FileConfig::new(path, FileFormat::JsonLines);
                 Way::File(Box::new(FileBackend::new(config).map_err(ExportError::of)?))
@@ -157,7 +152,7 @@ impl Backend for StreamBackend {
 
     fn export(&mut self, batch: &Batch) -> Result<(), ExportError> {
         match &mut self.way {
-            Way::Writer { output, is_closed } => write_batch(output.as_mut(), is_closed, batch),
+            Way::Writer(output) => write_batch(output, batch),
             Way::File(file) => file.export(batch),
             #[cfg(unix)]
             Way::Socket(socket) => {
@@ -173,7 +168,7 @@ impl Backend for StreamBackend {
 
     fn flush(&mut self) -> Result<(), ExportError> {
         match &mut self.way {
-            Way::Writer { .. } => Ok(()),
+            Way::Writer(_) => Ok(()),
             Way::File(file) => file.flush(),
             #[cfg(unix)]
             Way::Socket(socket) => socket.send(&self.deadline),
@@ -183,7 +178,7 @@ impl Backend for StreamBackend {
 
     fn finish(&mut self, ending: &RunEnding) -> Result<(), ExportError> {
         match &mut self.way {
-            Way::Writer { .. } => Ok(()),
+            Way::Writer(_) => Ok(()),
             Way::File(file) => file.finish(ending),
             #[cfg(unix)]
             Way::Socket(socket) => socket.send_rest(&self.deadline),
@@ -192,24 +187,15 @@ impl Backend for StreamBackend {
     }
 }
 
-/// Writes a batch and hands it on at once. A reader that has gone away is no failure.
-fn write_batch(output: &mut dyn Write, is_closed: &mut bool, batch: &Batch) -> Result<(), ExportError> {
-    if *is_closed {
-        return Ok(());
-    }
+/// Writes a batch and hands it on at once.
+fn write_batch(output: &mut ReaderFacing, batch: &Batch) -> Result<(), ExportError> {
     let mut lines = Vec::new();
     for event in &batch.events {
         write_event(&mut lines, &batch.run, event).map_err(ExportError::of)?;
     }
-    match output.write_all(&lines).and_then(|()| output.flush()) {
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => {
-            *is_closed = true;
-            Ok(())
-        }
-        written => written.map_err(|error| {
-            ExportError::new("the stream cannot be written to standard output").with_source(error)
-        }),
-    }
+    output.hand_on(&mut lines).map_err(|error| {
+        ExportError::new("the stream cannot be written to standard output").with_source(error)
+    })
 }
 
 impl<R: Receiver> Sending<R> {

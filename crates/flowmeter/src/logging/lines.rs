@@ -2,7 +2,7 @@
 //!
 //! A backend like any other, but one that sees a run whole, sampled or not. Never shows spans.
 
-use std::io::{ErrorKind, Write};
+use std::io::Write;
 
 use flowmeter_model::{LogLevel, LogRecord, Span, SpanId, SpanKind, TelemetryEvent};
 use owo_colors::{OwoColorize, Style};
@@ -10,7 +10,7 @@ use rustc_hash::FxHashMap;
 use smol_str::{SmolStr, format_smolstr};
 use time::{OffsetDateTime, UtcOffset};
 
-use crate::backends::{Backend, Batch, ExportError, RunEnding};
+use crate::backends::{Backend, Batch, ExportError, ReaderFacing, RunEnding};
 use crate::events::write_event;
 use crate::formats::wording::{level_style, log_text, logs_dropped_note, number_of, printable};
 
@@ -42,12 +42,10 @@ pub struct LogLinesConfig {
 pub struct LogLines {
     config: LogLinesConfig,
     /// Gets whole lines, and is flushed behind them.
-    output: Box<dyn Write + Send>,
+    output: ReaderFacing,
     /// The node around each running span.
     places: FxHashMap<SpanId, Place>,
     text: Vec<u8>,
-    /// The reader has gone away.
-    is_closed: bool,
 }
 
 /// Where a line was written: `node.llm[ask]`, `node.llm[ask #3]`, `node.shell[outer/inner]`.
@@ -65,10 +63,9 @@ impl LogLines {
     pub fn new(output: Box<dyn Write + Send>, config: LogLinesConfig) -> Self {
         Self {
             config,
-            output,
+            output: ReaderFacing::new(output),
             places: FxHashMap::default(),
             text: Vec::new(),
-            is_closed: false,
         }
     }
 
@@ -154,27 +151,10 @@ impl LogLines {
         }
     }
 
-    /// Hands the lines to the output. A reader that has gone away is no failure.
+    /// Hands the lines to the output.
     fn hand_on(&mut self) -> Result<(), ExportError> {
-        if self.text.is_empty() {
-            return Ok(());
-        }
-        let written = if self.is_closed {
-            Ok(())
-        } else {
-            self.output
-                .write_all(&self.text)
-                .and_then(|()| self.output.flush())
-        };
-        self.text.clear();
-        match written {
-            Err(error) if error.kind() == ErrorKind::BrokenPipe => {
-                self.is_closed = true;
-                Ok(())
-            }
-            Err(error) => Err(ExportError::new("the log lines could not be written").with_source(error)),
-            Ok(()) => Ok(()),
-        }
+        let failed = |error| ExportError::new("the log lines could not be written").with_source(error);
+        self.output.hand_on(&mut self.text).map_err(failed)
     }
 }
 

@@ -151,7 +151,7 @@ fn a_reader_that_has_gone_away_is_no_failure() {
     struct Gone;
     impl Write for Gone {
         fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
-            Err(ErrorKind::BrokenPipe.into())
+            Err(std::io::ErrorKind::BrokenPipe.into())
         }
         fn flush(&mut self) -> std::io::Result<()> {
             Ok(())
