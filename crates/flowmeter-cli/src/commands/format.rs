@@ -10,7 +10,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use flowmeter::{
     EncoderConfig, EventFormat, EventFormatterConfig, EventProblem, FormatError, FormatEventsError,
-    FormatWatch, HumanStyle, format_events, resource_from_environment,
+    FormatWatch, HumanStyle, format_events,
 };
 use flowmeter_model::{Clock, SystemClock};
 
@@ -21,7 +21,7 @@ use crate::exit::{BadUsage, Exit};
 use crate::output::Output;
 use crate::progress::BytesLine;
 use crate::signals;
-use crate::telemetry::variable;
+use crate::telemetry::{exports, variable};
 
 /// Problems that are printed; the rest is counted.
 const PROBLEMS_SHOWN_MAX: u64 = 100;
@@ -36,12 +36,9 @@ pub(super) fn run(args: &FormatArgs, output: &Output) -> Result<Exit> {
         !output.is_quiet() && io::stderr().is_terminal() && !io::stdout().is_terminal()
     }));
     signals::leave_on_signal(line.remover()).context("signals cannot be listened for")?;
-    let (mut resource, warnings) = resource_from_environment(&variable);
+    let (resource, warnings) = exports::service(&variable);
     for warning in warnings {
         output.warn(&warning);
-    }
-    if resource.get("service.name").is_none() {
-        resource.set("service.name", "flowmeter");
     }
     let format = match args.format {
         EventFormatArg::Human => EventFormat::Human(HumanStyle {

@@ -51,6 +51,24 @@ pub(crate) fn wishes(args: &ExportArgs, config: &Config, variables: Variables<'_
     wishes
 }
 
+/// What describes the process (OpenTelemetry: resource), and what looks wrong about it. What the environment says
+/// wins. Source: OpenTelemetry specification, resource SDK.
+pub(crate) fn service(variables: Variables<'_>) -> (Attributes, Vec<String>) {
+    let (mut service, problems) = resource_from_environment(variables);
+    for (key, value) in [
+        ("service.name", "flowmeter"),
+        ("service.version", env!("CARGO_PKG_VERSION")),
+        ("telemetry.sdk.name", "flowmeter"),
+        ("telemetry.sdk.language", "rust"),
+        ("telemetry.sdk.version", env!("CARGO_PKG_VERSION")),
+    ] {
+        if service.get(key).is_none() {
+            service.set(key, value);
+        }
+    }
+    (service, problems)
+}
+
 /// Makes the backends.
 ///
 /// # Errors
@@ -66,21 +84,9 @@ pub(super) fn exports(
     let (disabled, problems) = sdk_disabled(variables);
     warnings.extend(problems);
     let wishes = wishes(args, config, variables);
-    let (mut service, problems) = resource_from_environment(variables);
+    let (service, problems) = service(variables);
     if !wishes.is_empty() {
         warnings.extend(problems);
-    }
-    // Source: OpenTelemetry specification, resource SDK: what the environment says wins.
-    for (key, value) in [
-        ("service.name", "flowmeter"),
-        ("service.version", env!("CARGO_PKG_VERSION")),
-        ("telemetry.sdk.name", "flowmeter"),
-        ("telemetry.sdk.language", "rust"),
-        ("telemetry.sdk.version", env!("CARGO_PKG_VERSION")),
-    ] {
-        if service.get(key).is_none() {
-            service.set(key, value);
-        }
     }
     let mut backends: Vec<Box<dyn Backend>> = Vec::new();
     let receivers: Vec<(&'static str, Option<&str>)> = wishes
