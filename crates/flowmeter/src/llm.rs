@@ -3,23 +3,21 @@
 //! Counted at the source: an answered call, a failed one that may have been billed, and one that was dropped
 //! half-way. Never sends anything itself.
 
+mod describe;
+mod estimate;
 mod response;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use flowmeter_engine::Ticks;
 use flowmeter_model::{
-    Attributes, Clock, Cost, Figure, FigureSource, SpanError, SpanKind, SpanStatus, SystemClock, TimestampNs,
-    TokenUsage,
+    Attributes, Clock, Cost, SpanError, SpanKind, SpanStatus, SystemClock, TimestampNs, TokenUsage,
 };
 use flowmeter_pricing::PricedCall;
 use serde_json::{Value, json};
 use smol_str::{SmolStr, format_smolstr};
 
 use crate::aggregate::LlmSample;
-use crate::details::SpanDetails;
-use crate::genai;
 use crate::meter::RunShared;
 use crate::propagation::Carrier;
 use crate::scope::{Numbers, SpanScope};
@@ -254,127 +252,6 @@ impl LlmCall {
             .span
             .end(status, |details| self.describe(&metered, ended, &cost, details));
         cost
-    }
-
-    /// Fills in what nobody counted. A stream that broke off may have counted less than it had sent.
-    fn estimate_missing(&self, ended: &mut Ended) {
-        if ended.usage.reported_cost.is_some() && ended.status == SpanStatus::Ok {
-            return;
-        }
-        let estimate = |bytes: u64| Figure::estimate(bytes.div_ceil(4));
-        if ended.usage.input.is_none() && self.request.input_text_bytes > 0 {
-            ended.usage.input = Some(estimate(self.request.input_text_bytes));
-        }
-        let seen = estimate(self.output_text_bytes);
-        match ended.usage.output {
-            None if self.request.operation != "embeddings" => ended.usage.output = Some(seen),
-            Some(counted) if ended.status != SpanStatus::Ok && counted.tokens < seen.tokens => {
-                ended.usage.output = Some(seen);
-            }
-            _ => {}
-        }
-    }
-
-    fn describe(&self, metered: &Metered, ended: Ended, cost: &Cost, details: &mut SpanDetails) {
-        let request = &self.request;
-        let attributes = &mut details.attributes;
-        attributes.set(genai::OPERATION_NAME, request.operation.clone());
-        attributes.set(genai::PROVIDER_NAME, request.provider.clone());
-        attributes.set(genai::REQUEST_MODEL, request.model.clone());
-        for (key, value) in request.parameters.iter() {
-            attributes.set(key.clone(), value.clone());
-        }
-        if request.stream {
-            attributes.set(genai::REQUEST_STREAM, true);
-        }
-        if let Some(model) = &ended.model {
-            attributes.set(genai::RESPONSE_MODEL, model.clone());
-        }
-        if let Some(id) = &ended.response_id {
-            attributes.set(genai::RESPONSE_ID, id.clone());
-        }
-        if !ended.finish_reasons.is_empty() {
-            let reasons: Vec<&str> = ended.finish_reasons.iter().map(SmolStr::as_str).collect();
-            attributes.set(genai::FINISH_REASONS, json!(reasons));
-        }
-        if let Some(first) = self.first_token.filter(|_| request.stream) {
-            let waited: Duration = metered.run.duration_between(self.began, first);
-            attributes.set(genai::TIME_TO_FIRST_CHUNK, waited.as_secs_f64());
-        }
-        if let Some(address) = &request.server_address {
-            attributes.set(genai::SERVER_ADDRESS, address.clone());
-        }
-        if let Some(port) = request.server_port {
-            attributes.set(genai::SERVER_PORT, u32::from(port));
-        }
-        if let Some(error) = &ended.error {
-            attributes.set(genai::ERROR_TYPE, error.error_type.clone());
-        }
-        describe_usage(&ended.usage, details);
-        if let Some(raw) = ended.raw_usage {
-            details.attributes.set(genai::USAGE_RAW, raw);
-        }
-        describe_cost(cost, details);
-        details.usage = Some(ended.usage);
-        details.cost = Some(cost.clone());
-        details.error = ended.error;
-        if metered.run.keeps_content {
-            details.messages = Some(Arc::clone(&request.messages));
-            details.response = ended.response;
-        }
-    }
-}
-
-fn describe_usage(usage: &TokenUsage, details: &mut SpanDetails) {
-    let attributes = &mut details.attributes;
-    let write = match (usage.cache_write_5m, usage.cache_write_1h) {
-        (None, None) => None,
-        (five, hour) => Some(five.map_or(0, |f| f.tokens) + hour.map_or(0, |f| f.tokens)),
-    };
-    let figures = [
-        (genai::INPUT_TOKENS, usage.input.map(|figure| figure.tokens)),
-        (genai::OUTPUT_TOKENS, usage.output.map(|figure| figure.tokens)),
-        (
-            genai::CACHE_READ_TOKENS,
-            usage.cache_read.map(|figure| figure.tokens),
-        ),
-        (genai::CACHE_WRITE_TOKENS, write),
-        (
-            genai::REASONING_TOKENS,
-            usage.reasoning.map(|figure| figure.tokens),
-        ),
-    ];
-    for (key, tokens) in figures {
-        if let Some(tokens) = tokens {
-            attributes.set(key, tokens);
-        }
-    }
-    let estimated: Vec<&str> = [("input", usage.input), ("output", usage.output)]
-        .into_iter()
-        .filter(|(_, figure)| figure.is_some_and(|figure| figure.source == FigureSource::Estimate))
-        .map(|(name, _)| name)
-        .collect();
-    if !estimated.is_empty() {
-        attributes.set(genai::USAGE_ESTIMATED, json!(estimated));
-    }
-}
-
-fn describe_cost(cost: &Cost, details: &mut SpanDetails) {
-    let attributes = &mut details.attributes;
-    if let Some(amount) = cost.amount {
-        attributes.set(genai::COST_USD, amount.to_usd());
-    }
-    attributes.set(genai::COST_STATUS, cost.status.as_str());
-    if let Some(explanation) = &cost.explanation {
-        attributes.set(genai::COST_MATCHED, explanation.matched.clone());
-        attributes.set(genai::COST_SOURCE, explanation.source.clone());
-        attributes.set(genai::COST_RULE, explanation.rule.clone());
-        if !explanation.lines.is_empty() {
-            attributes.set(genai::COST_LINES, json!(explanation.lines));
-        }
-        if !explanation.warnings.is_empty() {
-            attributes.set(genai::COST_WARNINGS, json!(explanation.warnings));
-        }
     }
 }
 
