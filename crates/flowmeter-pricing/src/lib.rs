@@ -25,4 +25,4 @@ pub use book::{PriceBook, PricedCall};
 pub use estimate::estimate_tokens;
 pub use overrides::{OverrideRates, Overrides, PricingFileError};
 pub use stream::UsageStream;
-pub use usage::extract_usage;
+pub use usage::{extract_usage, extract_usage_from_headers, extract_usage_from_slice};
