@@ -51,7 +51,7 @@ pub(crate) fn line(usage: &TokenUsage) -> String {
 #[track_caller]
 pub(crate) fn answer(hint: Option<&str>, body: &str, wanted: &str) {
     let parsed: Value = serde_json::from_str(body).expect(body);
-    let pretty = serde_json::to_string_pretty(&parsed).unwrap();
+    let pretty = serde_json::to_string_pretty(&parsed).expect(body);
     let mut frame = UsageStream::new(hint);
     frame.frame(body);
     let mut event = UsageStream::new(hint);
