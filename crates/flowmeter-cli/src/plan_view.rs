@@ -24,9 +24,14 @@ pub(crate) fn text(plan: &Plan) -> String {
         .chain(plan.steps.iter().take(STEPS_MAX).map(row))
         .collect();
     let mut widths = [0; 7];
-    for row in &rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.chars().count());
+    for (column, width) in widths.iter_mut().enumerate() {
+        // A column without anything below its head is left out.
+        if rows.iter().skip(1).any(|row| !row[column].is_empty()) {
+            *width = rows
+                .iter()
+                .map(|row| row[column].chars().count())
+                .max()
+                .unwrap_or(0);
         }
     }
     for row in &rows {
@@ -171,6 +176,7 @@ fn duration(plan: &Plan) -> String {
 fn remarks(plan: &Plan) -> Vec<String> {
     let mut remarks = Vec::new();
     remarks.push(match plan.past_runs {
+        0 if plan.llm_calls.high == Some(0) => return remarks,
         0 => "From prompt sizes and the longest answers: no trace of an earlier run is there. Further attempts \
               after failures are not in it."
             .to_owned(),
