@@ -14,7 +14,6 @@ mod bill;
 mod book;
 mod bound;
 mod bundled;
-mod catalogue;
 mod decimal;
 mod edition;
 mod estimate;
@@ -29,7 +28,6 @@ mod usage;
 pub use bill::{RateKind, RateUnit};
 pub use book::{PriceBook, PricedCall};
 pub use bound::{BoundRates, BoundedCall, CallBound, OutputLimit, OutputLimitSource};
-pub use catalogue::{DatedRates, DayWindow, ListedModel, Rate, ServiceTier, Shown, ShownModel, SizeTier};
 pub use estimate::estimate_tokens;
 pub use overrides::{
     EditError, Finding, OverrideRates, Overrides, PriceUnit, PricingFileError, RateChange, Severity,
@@ -37,4 +35,4 @@ pub use overrides::{
 };
 pub use refresh::{PriceChange, PriceFile, PriceFileChanges, PriceFileFormat, RefreshError, RefreshedPrices};
 pub use stream::UsageStream;
-pub use usage::extract_usage;
+pub use usage::{extract_usage, extract_usage_from_headers, extract_usage_from_slice};
