@@ -83,7 +83,7 @@ pub(super) fn chat_request(services: &Services, params: Params<'_>) -> Result<Ch
 }
 
 /// Whether the image is a path, not an address and not the image itself.
-pub(super) fn is_file(image: &str) -> bool {
+pub(crate) fn is_file(image: &str) -> bool {
     !["data:", "http://", "https://"]
         .iter()
         .any(|start| image.starts_with(start))
@@ -125,5 +125,6 @@ pub(super) fn llm_request(request: &ChatRequest, target: &ChatTarget, recording:
         parameters,
         messages: Arc::new(messages),
         input_text_bytes: (system.map_or(0, str::len) + request.prompt.len()) as u64,
+        cache_missed: false,
     }
 }
