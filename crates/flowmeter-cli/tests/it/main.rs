@@ -13,6 +13,7 @@ mod logs;
 mod performance;
 mod prices;
 mod propagation;
+mod response_cache;
 mod results;
 mod sampling;
 mod secrets;
