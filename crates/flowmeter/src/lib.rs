@@ -68,6 +68,7 @@
 mod aggregate;
 mod ambient;
 mod backends;
+mod budget;
 mod capture;
 mod current;
 mod details;
@@ -91,7 +92,9 @@ pub use aggregate::{
     AggregatedMetrics, Aggregator, DurationSummary, ItemSample, LlmSample, LlmTimings, LlmTotals,
     MemoryUsage, ModelMetrics, NodeMetrics, NodeSample, QueueTime, Resources, Throughput, TypeMetrics,
 };
-pub use ambient::{InSpan, SpanGuard, SpanHandle, carry, carry_call, current_span, in_span, llm_call, span};
+pub use ambient::{
+    InSpan, SpanGuard, SpanHandle, budgeted_llm_call, carry, carry_call, current_span, in_span, llm_call, span,
+};
 pub use backends::otlp::{
     ExporterSelection, FlushError, FlushOutcome, FlushReport, FlushedRequests, InvalidOtlpConfig,
     InvalidOtlpEndpoint, OtlpBackend, OtlpCompression, OtlpConfig, OtlpDestination, OtlpEndpoint,
@@ -103,6 +106,10 @@ pub use backends::{
     FileConfig, FileFormat, FileMode, FileSync, InvalidFileConfig, Rotation, RunEnding, RunIdentity,
 };
 pub use backends::{InvalidStreamTarget, StreamBackend, StreamConfig, StreamTarget};
+pub use budget::{
+    BoundOfCall, Budget, BudgetError, BudgetLimit, BudgetOwner, BudgetReport, NodeBudgetReport, OverBudget,
+    OverBudgetKind, UnpricedModel,
+};
 pub use capture::{CaptureLevel, CaptureLimits, InvalidRedaction, Redactor, is_secret_name};
 pub use current::{CurrentSpan, current};
 pub use events::{

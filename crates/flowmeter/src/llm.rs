@@ -3,9 +3,11 @@
 //! Counted at the source: an answered call, a failed one that may have been billed, and one that was dropped
 //! half-way. Never sends anything itself.
 
+mod budgeted;
 mod describe;
 mod estimate;
 mod response;
+mod running;
 
 use std::sync::Arc;
 
@@ -18,9 +20,12 @@ use serde_json::{Value, json};
 use smol_str::{SmolStr, format_smolstr};
 
 use crate::aggregate::LlmSample;
+use crate::budget::BudgetError;
 use crate::meter::RunShared;
 use crate::propagation::Carrier;
 use crate::scope::{Numbers, SpanScope};
+
+use budgeted::Reserved;
 
 /// What is known of an LLM call before it is sent.
 #[derive(Clone, Debug, Default)]
@@ -43,6 +48,16 @@ pub struct LlmRequest {
     pub messages: Arc<Value>,
     /// Length of all that is sent, in UTF-8 bytes: the base of an estimate where nobody counts.
     pub input_text_bytes: u64,
+    /// The most tokens that all of this can be, for a budget. Without it: a token for each byte, and an allowance for
+    /// what providers put around messages.
+    pub input_tokens_max: Option<u64>,
+    /// The longest answer, in tokens, that the provider is told to give, for a budget. Without it: the longest that
+    /// the model can give.
+    pub output_tokens_max: Option<u64>,
+    /// The service tier that is asked for.
+    pub service_tier: Option<SmolStr>,
+    /// Whether images or audio are sent.
+    pub has_media: bool,
 }
 
 impl LlmRequest {
@@ -113,6 +128,8 @@ pub struct LlmCall {
     began: Ticks,
     first_token: Option<Ticks>,
     output_text_bytes: u64,
+    /// What is reserved for it, where a budget is in force.
+    reserved: Option<Box<Reserved>>,
 }
 
 struct Ended {
@@ -129,6 +146,14 @@ struct Ended {
 
 impl LlmCall {
     pub(crate) fn begin(scope: Option<&SpanScope>, request: LlmRequest) -> Self {
+        Self::begin_with(scope, request, None)
+    }
+
+    fn begin_with(
+        scope: Option<&SpanScope>,
+        request: LlmRequest,
+        reserved: Option<Box<Reserved>>,
+    ) -> Self {
         let metered = scope.map(|scope| {
             let run = Arc::clone(&scope.run);
             // The price book takes long to decode and the model takes longer to answer.
@@ -146,6 +171,7 @@ impl LlmCall {
             began: Ticks::now(),
             first_token: None,
             output_text_bytes: 0,
+            reserved,
         }
     }
 
@@ -161,14 +187,27 @@ impl LlmCall {
         self.first_token.get_or_insert_with(Ticks::now);
     }
 
-    /// A piece of the answer is here.
-    pub fn text(&mut self, piece: &str) {
+    /// A piece of the answer is here. `false` where a budget has no room for it: the piece is not taken, nothing more
+    /// may be read, and [`LlmCall::over_budget`] says why. Then the call has failed with what came before.
+    pub fn text(&mut self, piece: &str) -> bool {
         self.first_token();
-        self.output_text_bytes += piece.len() as u64;
+        self.take(piece.len() as u64, None)
     }
 
     /// The answer is complete. Returns what it cost.
-    pub fn succeed(mut self, response: LlmResponse) -> Cost {
+    pub fn succeed(self, response: LlmResponse) -> Cost {
+        self.succeed_within_budget(response).0
+    }
+
+    /// The same, and whether a budget is exceeded now although the call was agreed to stay within it: a provider may
+    /// not heed what it was told.
+    pub fn succeed_within_budget(mut self, response: LlmResponse) -> (Cost, Option<BudgetError>) {
+        let watched = self.watched();
+        let cost = self.succeeded(response);
+        (cost, watched.and_then(|watched| watched.overrun()))
+    }
+
+    fn succeeded(&mut self, response: LlmResponse) -> Cost {
         if self.output_text_bytes == 0 {
             self.output_text_bytes = match &*response.text {
                 Value::Null => 0,
@@ -218,6 +257,7 @@ impl LlmCall {
         };
         if ended.billed {
             self.estimate_missing(&mut ended);
+            self.hold_to_reservation(&mut ended);
         }
         let cost = if ended.billed {
             metered.run.prices.price(&PricedCall {
@@ -235,6 +275,7 @@ impl LlmCall {
             let passed = metered.run.duration_between(self.began, until);
             u64::try_from(passed.as_nanos()).unwrap_or(u64::MAX)
         };
+        self.settle(&metered, &ended, &cost);
         // The name that was asked for: an answer may name a dated version, a failure names none.
         let sample = LlmSample {
             provider: &self.request.provider,

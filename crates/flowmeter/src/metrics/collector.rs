@@ -109,6 +109,7 @@ impl MetricsCollector {
                 ..sums.all.resources
             },
             memory: None,
+            budget: None,
         }
     }
 }
