@@ -93,7 +93,8 @@ pub use aggregate::{
     MemoryUsage, ModelMetrics, NodeMetrics, NodeSample, QueueTime, Resources, Throughput, TypeMetrics,
 };
 pub use ambient::{
-    InSpan, SpanGuard, SpanHandle, budgeted_llm_call, carry, carry_call, current_span, in_span, llm_call, span,
+    InSpan, SpanGuard, SpanHandle, budgeted_llm_call, carry, carry_call, current_span, in_span, llm_call,
+    span,
 };
 pub use backends::otlp::{
     ExporterSelection, FlushError, FlushOutcome, FlushReport, FlushedRequests, InvalidOtlpConfig,

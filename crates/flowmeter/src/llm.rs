@@ -56,8 +56,8 @@ pub struct LlmRequest {
     pub output_tokens_max: Option<u64>,
     /// The service tier that is asked for.
     pub service_tier: Option<SmolStr>,
-    /// Whether images or audio are sent.
-    pub has_media: bool,
+    /// Whether nothing but text is sent and asked for, which some models charge less for than for images or audio.
+    pub is_text_only: bool,
 }
 
 impl LlmRequest {
@@ -149,11 +149,7 @@ impl LlmCall {
         Self::begin_with(scope, request, None)
     }
 
-    fn begin_with(
-        scope: Option<&SpanScope>,
-        request: LlmRequest,
-        reserved: Option<Box<Reserved>>,
-    ) -> Self {
+    fn begin_with(scope: Option<&SpanScope>, request: LlmRequest, reserved: Option<Box<Reserved>>) -> Self {
         let metered = scope.map(|scope| {
             let run = Arc::clone(&scope.run);
             // The price book takes long to decode and the model takes longer to answer.
@@ -275,7 +271,6 @@ impl LlmCall {
             let passed = metered.run.duration_between(self.began, until);
             u64::try_from(passed.as_nanos()).unwrap_or(u64::MAX)
         };
-        self.settle(&metered, &ended, &cost);
         // The name that was asked for: an answer may name a dated version, a failure names none.
         let sample = LlmSample {
             provider: &self.request.provider,
@@ -288,6 +283,7 @@ impl LlmCall {
             .run
             .collector
             .llm_call_ended(&metered.span.node_path, &sample);
+        self.settle(&metered, &ended, &cost);
         let status = ended.status;
         metered
             .span

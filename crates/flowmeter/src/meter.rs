@@ -295,9 +295,7 @@ impl RunMeter {
         let mut metrics = shared.collector.snapshot(&shared.clock(), duration_ns);
         metrics.resources.cpu_ns = Some(process_cpu_ns().saturating_sub(shared.cpu_before_ns));
         metrics.memory = shared.memory.usage();
-        metrics.budget = shared
-            .budgets
-            .report(self.root.account.as_deref(), &metrics.llm);
+        metrics.budget = shared.budgets.report(self.root.account.as_deref(), &metrics.llm);
         let mut report = RunReport {
             trace_id: self.trace_id,
             metrics,

@@ -101,6 +101,11 @@ impl Account {
     pub(crate) fn position(&self) -> Position {
         self.ledger.position(self.slot)
     }
+
+    #[cfg(test)]
+    pub(super) fn slots_in_use(&self) -> usize {
+        self.ledger.slots()
+    }
 }
 
 impl Drop for Account {
@@ -159,9 +164,7 @@ impl Held {
 
     fn close(&mut self, real: Amounts, unpriced: bool) {
         if let Some(account) = self.account.take() {
-            account
-                .ledger
-                .settle(account.slot, self.amounts, real, unpriced);
+            account.ledger.settle(account.slot, self.amounts, real, unpriced);
         }
     }
 }

@@ -33,10 +33,7 @@ impl BudgetLimit {
 
     /// An amount of this for the eye: `$0.05`, `1,200 tokens`, `3 LLM calls`.
     pub(crate) fn show(self, amount: u64) -> Shown {
-        Shown {
-            limit: self,
-            amount,
-        }
+        Shown { limit: self, amount }
     }
 }
 

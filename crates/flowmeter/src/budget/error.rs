@@ -152,24 +152,46 @@ impl fmt::Display for OverBudget {
         match (self.kind, limit) {
             (OverBudgetKind::Refused, BudgetLimit::Cost) => {
                 let cost = call.cost.unwrap_or_default();
-                write!(f, "the call to `{model}` was not made: it could cost {cost} ({call}), ")?;
-                write!(f, "but {left} is left of the budget of {owner}: {spent} of {max} is spent")
+                write!(
+                    f,
+                    "the call to `{model}` was not made: it could cost {cost} ({call}), "
+                )?;
+                write!(
+                    f,
+                    "but {left} is left of the budget of {owner}: {spent} of {max} is spent"
+                )
             }
             (OverBudgetKind::Refused, BudgetLimit::Tokens) => {
                 let tokens = limit.show(call.input_tokens.saturating_add(call.output_tokens));
-                write!(f, "the call to `{model}` was not made: it could take {tokens} ({call}), ")?;
-                write!(f, "but {left} are left of the budget of {owner}: {spent} of {max} are spent")
+                write!(
+                    f,
+                    "the call to `{model}` was not made: it could take {tokens} ({call}), "
+                )?;
+                write!(
+                    f,
+                    "but {left} are left of the budget of {owner}: {} of {max} are spent",
+                    grouped(self.spent)
+                )
             }
             (OverBudgetKind::Refused, BudgetLimit::LlmCalls) => {
-                write!(f, "the call to `{model}` was not made: the budget of {owner} allows {max}, ")?;
-                write!(f, "and {spent} went before")
+                write!(
+                    f,
+                    "the call to `{model}` was not made: the budget of {owner} allows {max}, "
+                )?;
+                write!(f, "and {} went before", grouped(self.spent))
             }
             (OverBudgetKind::Cut, _) => {
-                write!(f, "the answer of `{model}` was cut off: with more of it, the budget of {owner}, ")?;
+                write!(
+                    f,
+                    "the answer of `{model}` was cut off: with more of it, the budget of {owner}, "
+                )?;
                 write!(f, "{max}, would be exceeded; {spent} is spent")
             }
             (OverBudgetKind::Overrun, _) => {
-                write!(f, "the call to `{model}` came to more than was agreed with its provider ({call}): ")?;
+                write!(
+                    f,
+                    "the call to `{model}` came to more than was agreed with its provider ({call}): "
+                )?;
                 write!(f, "{spent} is spent, and the budget of {owner} is {max}")
             }
         }

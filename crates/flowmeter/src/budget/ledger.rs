@@ -155,6 +155,11 @@ impl Ledger {
         self.state.lock().free.push(slot);
     }
 
+    #[cfg(test)]
+    pub(super) fn slots(&self) -> usize {
+        self.state.lock().slots.len()
+    }
+
     pub(super) fn position(&self, slot: usize) -> Position {
         self.state.lock().slots[slot].position
     }

@@ -14,8 +14,8 @@ use flowmeter_model::UsdNanos;
 use smol_str::SmolStr;
 
 pub(crate) use account::{Account, Held};
-pub(crate) use amounts::{Amounts, usd};
 pub use amounts::BudgetLimit;
+pub(crate) use amounts::{Amounts, usd};
 pub use error::{BoundOfCall, BudgetError, OverBudget, OverBudgetKind, UnpricedModel};
 pub(crate) use ledger::Shortage;
 pub(crate) use report::BudgetTally;
@@ -43,9 +43,7 @@ impl Budget {
     }
 
     fn limits(&self) -> Amounts {
-        let cost = self
-            .max_cost
-            .map(|cost| u64::try_from(cost.0).unwrap_or(0));
+        let cost = self.max_cost.map(|cost| u64::try_from(cost.0).unwrap_or(0));
         Amounts::new(
             cost.unwrap_or(Amounts::UNLIMITED),
             self.max_tokens.unwrap_or(Amounts::UNLIMITED),

@@ -50,7 +50,6 @@ struct Plan {
     call: BoundOfCall,
     /// `None` where the model has no price, or no limit on money asks for one.
     rates: Option<BoundRates>,
-    limits_money: bool,
     limits_tokens: bool,
     /// How long the answer can be, where anybody knows.
     output_tokens: Option<u64>,
@@ -58,7 +57,6 @@ struct Plan {
 
 impl Plan {
     fn new(account: &Account, run: &RunShared, request: &LlmRequest) -> Result<Self, BudgetError> {
-        let limits_money = account.has_limit(BudgetLimit::Cost);
         let limits_tokens = account.has_limit(BudgetLimit::Tokens);
         let input_tokens = request
             .input_tokens_max
@@ -71,14 +69,13 @@ impl Plan {
                 ..BoundOfCall::default()
             },
             rates: None,
-            limits_money,
             limits_tokens,
             output_tokens: request.output_tokens_max,
         };
         if request.operation == "embeddings" {
             plan.output_tokens = Some(0);
         }
-        if limits_money {
+        if account.has_limit(BudgetLimit::Cost) {
             plan.price(account, run, request)?;
         } else if limits_tokens && plan.output_tokens.is_none() {
             let limit = run.prices.output_limit(Some(&request.provider), &request.model);
@@ -96,8 +93,8 @@ impl Plan {
             service_tier: request.service_tier.as_deref(),
             input_tokens_max: self.call.input_tokens,
             output_tokens_max: self.output_tokens,
-            media: request.has_media,
-            cache_writes: true,
+            input_is_text: request.is_text_only,
+            output_is_text: request.is_text_only,
             ..BoundedCall::default()
         });
         let rates = match bound {
@@ -394,9 +391,8 @@ impl LlmCall {
             return;
         };
         let usage = &mut ended.usage;
-        let is_guess = |figure: &Figure| {
-            matches!(figure.source, FigureSource::Estimate | FigureSource::Tokenizer)
-        };
+        let is_guess =
+            |figure: &Figure| matches!(figure.source, FigureSource::Estimate | FigureSource::Tokenizer);
         if let Some(input) = usage.input.as_mut().filter(|figure| is_guess(figure)) {
             input.tokens = input.tokens.min(reserved.plan.call.input_tokens);
         }
