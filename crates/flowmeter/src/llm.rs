@@ -56,6 +56,8 @@ pub struct LlmRequest {
     pub output_tokens_max: Option<u64>,
     /// The service tier that is asked for.
     pub service_tier: Option<SmolStr>,
+    /// How often the provider may search the web for it.
+    pub web_searches_max: u64,
     /// Whether nothing but text is sent and asked for, which some models charge less for than for images or audio.
     pub is_text_only: bool,
 }

@@ -75,7 +75,8 @@ fn schema_for(occurs: impl Fn(&str) -> bool) -> Value {
                 "enum": ["strict", "permissive"],
                 "default": "strict",
                 "description": "Whether a template that leads nowhere fails its node or stays as written."
-            }
+            },
+            "budget": {"$ref": "#/$defs/budget"}
         },
         "$defs": {"template": {"type": "string", "pattern": r"\$\{"}}
     });
@@ -89,6 +90,7 @@ fn schema_for(occurs: impl Fn(&str) -> bool) -> Value {
         ("batch", batch_schema()),
         ("loop", loop_schema()),
         ("retry", retry_schema()),
+        ("budget", budget_schema()),
     ] {
         definitions[name] = definition;
     }
@@ -160,6 +162,7 @@ fn node_schema(occurs: impl Fn(&str) -> bool) -> Value {
             "batch": {"$ref": "#/$defs/batch"},
             "loop": {"$ref": "#/$defs/loop"},
             "retry": {"$ref": "#/$defs/retry"},
+            "budget": {"$ref": "#/$defs/budget"},
             "cache": {"type": "boolean", "description": "Whether an earlier result may be used again."}
         }
     });
@@ -193,6 +196,9 @@ fn type_rule(node_type: &NodeType) -> Value {
     then["properties"]["params"] = params;
     if !required.is_empty() {
         then["anyOf"] = json!([{"required": ["params"]}, {"required": ["parameters"]}]);
+    }
+    if !BUDGETED_TYPES.contains(&node_type.name) {
+        then["properties"]["budget"] = Value::Bool(false);
     }
     let mut rule = json!({"if": {"required": ["type"], "properties": {"type": {"const": node_type.name}}}});
     rule["then"] = then;
@@ -299,6 +305,23 @@ fn retry_schema() -> Value {
             "max": {"type": "integer", "minimum": 1, "maximum": 10, "default": 1, "description": "Attempts in total."},
             "wait": {"type": "number", "minimum": 0, "default": 0, "description": "Seconds between attempts."},
             "backoff": {"enum": ["fixed", "exponential"], "default": "fixed", "description": "Whether the wait doubles, up to 60 s."}
+        }
+    })
+}
+
+/// The node types that call models, or run what does.
+pub(crate) const BUDGETED_TYPES: [&str; 2] = ["llm", "workflow"];
+
+fn budget_schema() -> Value {
+    json!({
+        "type": "object",
+        "additionalProperties": false,
+        "minProperties": 1,
+        "description": "What may be spent in one run, attempts, items, rounds and nested nodes together. A call that might break a limit is not made.",
+        "properties": {
+            "max_cost": {"type": "number", "minimum": 0, "maximum": 9_000_000_000_u64, "description": "Dollars; 0 allows free models only."},
+            "max_tokens": {"type": "integer", "minimum": 1, "description": "Input and output tokens."},
+            "max_llm_calls": {"type": "integer", "minimum": 1, "description": "Calls to models, refused ones included."}
         }
     })
 }

@@ -51,6 +51,7 @@ struct Plan {
     /// `None` where the model has no price, or no limit on money asks for one.
     rates: Option<BoundRates>,
     limits_tokens: bool,
+    searches: u64,
     /// How long the answer can be, where anybody knows.
     output_tokens: Option<u64>,
 }
@@ -70,6 +71,7 @@ impl Plan {
             },
             rates: None,
             limits_tokens,
+            searches: request.web_searches_max,
             output_tokens: request.output_tokens_max,
         };
         if request.operation == "embeddings" {
@@ -93,6 +95,7 @@ impl Plan {
             service_tier: request.service_tier.as_deref(),
             input_tokens_max: self.call.input_tokens,
             output_tokens_max: self.output_tokens,
+            searches_max: self.searches,
             input_is_text: request.is_text_only,
             output_is_text: request.is_text_only,
             ..BoundedCall::default()
@@ -125,7 +128,7 @@ impl Plan {
 
     fn cost(&self, output_tokens: u64) -> Option<UsdNanos> {
         let rates = self.rates.as_ref()?;
-        Some(rates.cost_max(self.call.input_tokens, output_tokens, 0))
+        Some(rates.cost_max(self.call.input_tokens, output_tokens, self.searches))
     }
 
     fn amounts(&self, output_tokens: u64) -> Amounts {
@@ -142,7 +145,7 @@ impl Plan {
         let mut fitting = IMPOSED_TOKENS_MAX;
         if let Some(rates) = &self.rates {
             let left = i64::try_from(account.left(BudgetLimit::Cost)).unwrap_or(i64::MAX);
-            let tokens = rates.output_tokens_within(UsdNanos(left), self.call.input_tokens, 0);
+            let tokens = rates.output_tokens_within(UsdNanos(left), self.call.input_tokens, self.searches);
             fitting = fitting.min(tokens.unwrap_or(0));
         }
         if self.limits_tokens {

@@ -15,6 +15,7 @@ use super::super::carriers::Reach;
 use super::super::leaf::Outputs;
 use super::answer::{structured, told, usage_output};
 use super::request::llm_request;
+use super::reserved;
 use crate::chat::{ChatError, ChatReply, ChatRequest};
 
 /// One LLM call. The error comes with its cause in a line.
@@ -43,19 +44,24 @@ pub(super) async fn ask(
         LogLevel::Info,
         format!("Asking model: {} ({})", target.model, target.provider),
     );
-    let call = span.llm_call(llm_request(request, &target, span.is_recording()));
+    let described = reserved::bounded(
+        llm_request(request, &target, span.is_recording()),
+        request,
+        &target,
+    );
+    let has_own_limit = described.output_tokens_max.is_some();
+    let call = reserved::begin(&span, described, request).await?;
     request.headers = reach.headers_of(&call);
     let call = Mutex::new(call);
     let answered = chat
-        .chat(request, &|piece| {
-            let mut call = call.lock();
-            call.first_token();
-            call.text(piece);
-        })
+        .chat(request, &|piece| reserved::take(&mut call.lock(), &piece))
         .await;
     let call = call.into_inner();
     let reply = match answered {
         Ok(reply) => reply,
+        Err(error) if call.over_budget().is_some() => {
+            return Err(reserved::cut(call, error, outputs));
+        }
         Err(error) => {
             call.fail(LlmFailure {
                 error_type: error.error_type.clone(),
@@ -77,7 +83,7 @@ pub(super) async fn ask(
         ..
     } = reply;
     let text = Arc::new(Value::String(text));
-    let cost = call.succeed(LlmResponse {
+    let (cost, over) = call.succeed_within_budget(LlmResponse {
         model: model.clone(),
         response_id,
         text: Arc::clone(&text),
@@ -90,6 +96,10 @@ pub(super) async fn ask(
     span.log(LogLevel::Debug, format!("Answer: {}", told(&usage)));
     // The call has been counted; from here on only the use of its answer can fail.
     let text = Arc::unwrap_or_clone(text);
+    if let Some(over) = over {
+        outputs.insert("response".to_owned(), text);
+        return Err(reserved::failure(over, has_own_limit));
+    }
     match checker {
         None => {
             outputs.insert("response".to_owned(), text);

@@ -6,6 +6,7 @@
 mod answer;
 mod call;
 mod request;
+mod reserved;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -130,6 +131,10 @@ impl Leaf for Llm {
         outputs.insert("prompt".to_owned(), Value::from(request.prompt.as_str()));
         match ask(&self.services, cx, &mut request, reach, &mut outputs).await {
             Ok(()) => Ok(outputs),
+            Err((error, _)) if error.is_halted() => {
+                leaf::keep(cx, outputs);
+                Err(error)
+            }
             Err((error, summary)) => Err(leaf::with_outputs(error, summary, outputs)),
         }
     }

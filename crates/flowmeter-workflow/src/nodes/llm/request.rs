@@ -125,5 +125,6 @@ pub(super) fn llm_request(request: &ChatRequest, target: &ChatTarget, recording:
         parameters,
         messages: Arc::new(messages),
         input_text_bytes: (system.map_or(0, str::len) + request.prompt.len()) as u64,
+        ..LlmRequest::default()
     }
 }
