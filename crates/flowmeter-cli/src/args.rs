@@ -2,6 +2,7 @@
 //!
 //! Never acts on an argument and never holds a setting: `config` turns flags into settings, `commands` acts.
 
+mod budget;
 mod export;
 mod flush;
 mod format;
@@ -17,6 +18,7 @@ use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+pub(crate) use budget::BudgetArgs;
 pub(crate) use export::{BackendWish, ExportArgs, FileKind, SemconvArg};
 pub(crate) use flush::FlushArgs;
 pub(crate) use format::{EventFormatArg, FormatArgs};
@@ -35,8 +37,8 @@ Examples:
   flowmeter tail                                   the run that is going on, live
   flowmeter nodes llm                              what an `llm` node takes and gives
 
-Exit codes: 0 success, 1 the workflow failed, 2 bad usage or an invalid workflow, 4 a needed file
-or service is missing, 130 interrupted.
+Exit codes: 0 success, 1 the workflow failed, 2 bad usage or an invalid workflow, 3 the budget was
+exceeded, 4 a needed file or service is missing, 130 interrupted.
 
 Settings come from ~/.flowmeter/config.toml, then FLOWMETER_* variables, then flags;
 `flowmeter config` shows them. FLOWMETER_HOME moves ~/.flowmeter.";
@@ -93,6 +95,8 @@ Examples:
   flowmeter run triage.json 'tags=[\"db\", \"web\"]' --output-format json
   cat notes.txt | flowmeter run summarize.json          (the input with `stdin: true` takes it)
   flowmeter run report.json -o summary --quiet > summary.txt
+  flowmeter run report.json --dry-run                   (what it would do and cost; nothing is run)
+  flowmeter run report.json --max-cost 0.50             (what might cost more is not asked; exit code 3)
   flowmeter run report.json --trace                     (tree on stderr, and the trace file)
   flowmeter run report.json --log-level info,genai=debug        (log lines as they come)
   flowmeter run report.json --sample 10% --keep-errors --keep-slower-than 30s
@@ -116,8 +120,16 @@ pub(crate) struct RunArgs {
     /// Print this output of the workflow instead of the one it chooses
     #[arg(short = 'o', long = "output", value_name = "KEY")]
     pub(crate) output: Option<String>,
+    /// Check everything and print the plan instead of running: nodes, calls, and what to expect in money and time
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Go on without asking where `warn_cost` would ask
+    #[arg(short = 'y', long)]
+    pub(crate) yes: bool,
     #[command(flatten)]
     pub(crate) shown: RunOutputArgs,
+    #[command(flatten)]
+    pub(crate) budget: BudgetArgs,
     #[command(flatten)]
     pub(crate) telemetry: TelemetryArgs,
 }
@@ -289,6 +301,10 @@ A config.toml with every key:
   model = \"openai/gpt-4o-mini\"
   output_format = \"text\"
   progress = \"auto\"
+  warn_cost = 1.00           (dollars; asks before a run that may cost more)
+  [budget]
+  max_cost = 0.50            (dollars a run; max_tokens and max_llm_calls likewise)
+  allow_unpriced = false
   [capture]
   level = \"limited\"
   prompt_chars = 50000

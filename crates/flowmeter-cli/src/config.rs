@@ -11,7 +11,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use clap::ValueEnum;
-use flowmeter::{CaptureLevel, CaptureLimits, LogFilter, Rotation, SamplingRate, TailRules};
+use flowmeter::{Budget, CaptureLevel, CaptureLimits, LogFilter, Rotation, SamplingRate, TailRules};
+use flowmeter_model::UsdNanos;
 use thiserror::Error;
 
 use table::VARIABLE_PREFIX;
@@ -149,6 +150,10 @@ pub(crate) struct Config {
     pub(crate) output_format: OutputFormat,
     /// Default: auto.
     pub(crate) progress: ProgressSetting,
+    /// Default: no run is asked about.
+    pub(crate) warn_cost: Option<UsdNanos>,
+    /// Default: no limit.
+    pub(crate) budget: Budget,
     /// Default: limited.
     pub(crate) capture: CaptureLevel,
     /// Default: prompts 50,000, responses 20,000, values 10,000 characters.
@@ -177,6 +182,8 @@ impl Default for Config {
             model: None,
             output_format: OutputFormat::default(),
             progress: ProgressSetting::default(),
+            warn_cost: None,
+            budget: Budget::default(),
             capture: CaptureLevel::default(),
             limits: CaptureLimits::default(),
             redact_patterns: Vec::new(),

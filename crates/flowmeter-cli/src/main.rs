@@ -4,6 +4,7 @@
 
 mod amounts;
 mod args;
+mod budget;
 mod commands;
 mod config;
 mod execution;
@@ -12,6 +13,8 @@ mod following;
 mod home;
 mod output;
 mod outputs;
+mod past_runs;
+mod plan_view;
 mod prices;
 mod progress;
 mod report;

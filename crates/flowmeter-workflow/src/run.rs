@@ -18,7 +18,7 @@ use crate::compile::{Compiled, END_NODE, compile};
 use crate::document::WorkflowDocument;
 use crate::inputs::{InputSources, InvalidInputs, prepare_inputs};
 use crate::nodes::Services;
-use crate::outputs::{DeclaredOutput, Outputs, collect};
+use crate::outputs::{DeclaredOutput, Outputs, PartialOutputs, collect};
 use crate::problem::{InvalidWorkflow, Problem};
 use crate::template::{InvalidTemplate, NodeNames};
 use crate::validate::{CheckedWorkflow, Checker, check_file, check_text};
@@ -94,6 +94,8 @@ pub struct Workflow {
     flow: Flow,
     node_names: Arc<NodeNames>,
     outputs: Vec<DeclaredOutput>,
+    children: BTreeMap<SmolStr, Arc<Self>>,
+    services: Arc<Services>,
 }
 
 impl Workflow {
@@ -178,6 +180,8 @@ impl Workflow {
             flow,
             node_names: names,
             outputs,
+            children,
+            services: Arc::clone(&options.services),
         })
     }
 
@@ -197,6 +201,17 @@ impl Workflow {
     #[must_use]
     pub fn warnings(&self) -> &[Problem] {
         &self.warnings
+    }
+
+    /// The workflows that its nodes run, by node id, where their paths are written out.
+    #[must_use]
+    pub fn children(&self) -> &BTreeMap<SmolStr, Arc<Self>> {
+        &self.children
+    }
+
+    /// What its nodes share.
+    pub(crate) fn services(&self) -> &Services {
+        &self.services
     }
 
     /// Puts the inputs together: command line, then declared default, then environment, then settings.
@@ -255,5 +270,13 @@ impl Workflow {
             last_node,
             outputs,
         })
+    }
+
+    /// What a run that failed left behind in `store`: the declared outputs that there are, or, where none are
+    /// declared, what each node wrote. `None` where that is nothing.
+    #[must_use]
+    pub fn partial_outputs(&self, store: &Arc<SharedStore>) -> Option<PartialOutputs> {
+        let cx = NodeContext::new(store.root());
+        PartialOutputs::collect(&self.document, &self.outputs, &self.node_names, &cx)
     }
 }

@@ -14,13 +14,14 @@ use flowmeter_workflow::{InputSources, LoadOptions, Workflow};
 use serde_json::{Map, Value};
 use smol_str::SmolStr;
 
+use super::plan;
 use crate::args::{OutputFormat, RunArgs};
 use crate::config::Config;
 use crate::execution::{self, Execution, TraceWish};
 use crate::exit::{BadUsage, Exit};
 use crate::home::Home;
 use crate::output::Output;
-use crate::{outputs, prices, report, stdin};
+use crate::{budget, outputs, prices, report, stdin};
 
 /// Runs a workflow file.
 pub(super) fn run(args: RunArgs, home: &Home, output: &Output) -> Result<Exit> {
@@ -37,9 +38,14 @@ pub(super) fn run(args: RunArgs, home: &Home, output: &Output) -> Result<Exit> {
         Ok(config) => config.output_format,
         Err(_) => args.shown.output_format.unwrap_or_default(),
     };
+    let (dry_run, yes) = (args.dry_run, args.yes);
     let prepared = config.and_then(|config| prepare(args, config, home, output));
     match prepared {
+        Ok(execution) if dry_run => plan::show(&execution, home, output),
         Ok(execution) => {
+            if !yes && !plan::is_welcome(&execution, home, output)? {
+                return Ok(Exit::Interrupted);
+            }
             let finished = execution::run(execution, home, output)?;
             let exit = report::run(&finished, output);
             finished.prune_traces();
@@ -68,6 +74,10 @@ fn prepare(args: RunArgs, config: Config, home: &Home, output: &Output) -> Resul
         output.note(&warning);
         warnings.push(warning);
     }
+    let budget = budget::of_run(&args.budget, config.budget, workflow.document().budget);
+    if !args.dry_run {
+        budget::check(&workflow, &budget, &prices)?;
+    }
     Ok(Execution {
         workflow,
         file: args.file,
@@ -75,6 +85,7 @@ fn prepare(args: RunArgs, config: Config, home: &Home, output: &Output) -> Resul
         wanted_output: args.output,
         config,
         prices,
+        budget,
         trace: TraceWish {
             tree: args.shown.trace,
             file: args.shown.trace_file,

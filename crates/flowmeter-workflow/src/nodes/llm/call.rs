@@ -14,7 +14,7 @@ use super::super::Services;
 use super::super::carriers::Reach;
 use super::super::leaf::Outputs;
 use super::answer::{structured, told, usage_output};
-use super::request::llm_request;
+use super::request::traced_request;
 use super::reserved;
 use crate::chat::{ChatError, ChatReply, ChatRequest};
 
@@ -44,11 +44,8 @@ pub(super) async fn ask(
         LogLevel::Info,
         format!("Asking model: {} ({})", target.model, target.provider),
     );
-    let described = reserved::bounded(
-        llm_request(request, &target, span.is_recording()),
-        request,
-        &target,
-    );
+    let described = traced_request(request, &target, span.is_recording());
+    let described = reserved::bounded(described, request, &target);
     let has_own_limit = described.output_tokens_max.is_some();
     let call = reserved::begin(&span, described, request).await?;
     request.headers = reach.headers_of(&call);
