@@ -14,6 +14,7 @@ mod bill;
 mod book;
 mod bound;
 mod bundled;
+mod catalogue;
 mod decimal;
 mod edition;
 mod estimate;
@@ -28,6 +29,7 @@ mod usage;
 pub use bill::{RateKind, RateUnit};
 pub use book::{PriceBook, PricedCall};
 pub use bound::{BoundRates, BoundedCall, CallBound, OutputLimit, OutputLimitSource};
+pub use catalogue::{DatedRates, DayWindow, ListedModel, Rate, ServiceTier, Shown, ShownModel, SizeTier};
 pub use estimate::estimate_tokens;
 pub use overrides::{
     EditError, Finding, OverrideRates, Overrides, PriceUnit, PricingFileError, RateChange, Severity,
