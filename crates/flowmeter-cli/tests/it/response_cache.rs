@@ -199,7 +199,8 @@ fn events_that_are_formatted_elsewhere_come_to_the_same_figures() {
 
 #[test]
 fn flags_settings_and_nodes_say_who_uses_it() {
-    let cases: &[(Option<Value>, &[&str], &[(&str, &str)], bool)] = &[
+    type Case<'a> = (Option<Value>, &'a [&'a str], &'a [(&'a str, &'a str)], bool);
+    let cases: &[Case<'_>] = &[
         (None, &[], &[], false),
         (Some(json!(true)), &[], &[], true),
         (Some(json!({"ttl": "1h"})), &[], &[], true),
