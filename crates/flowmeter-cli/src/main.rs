@@ -13,6 +13,8 @@ mod following;
 mod home;
 mod output;
 mod outputs;
+mod past_runs;
+mod plan_view;
 mod prices;
 mod progress;
 mod report;

@@ -12,10 +12,7 @@ use smol_str::{SmolStr, format_smolstr};
 use crate::host::{CLOSED_MAKERS, Host, fold, host};
 use crate::model_name::{fine_tuned_base, is_prefix_only, stem, strip_version, unprefixed, without_region};
 
-pub(crate) use rates::{Terms, rate_card, web_search_rate};
-
-/// The book's name and release, as an explanation shows it.
-pub(crate) const SOURCE: &str = "genai-prices 0.2.1";
+pub(crate) use rates::{Inquiry, Rated, is_standard_tier};
 
 /// Longer names belong to no model; looking for one would only cost time.
 const LONGEST_NAME: usize = 200;
@@ -33,6 +30,23 @@ pub(crate) struct BookMatch {
     pub(crate) rule: &'static str,
     /// What the user should know about this match.
     pub(crate) warning: Option<String>,
+}
+
+/// The entry of this id at this provider, for whoever goes through the book.
+pub(crate) fn entry_of(provider: &str, model: &str) -> BookMatch {
+    BookMatch {
+        provider: provider.to_owned(),
+        name: model.to_owned(),
+        key: format_smolstr!("{provider}/{model}"),
+        rule: "exact model",
+        warning: None,
+    }
+}
+
+/// Whether a provider of the book makes models, rather than host those of others.
+pub(crate) fn is_maker(provider: &str) -> bool {
+    const OTHERS: [&str; 5] = ["mistral", "deepseek", "cohere", "perplexity", "meta"];
+    CLOSED_MAKERS.contains(&provider) || OTHERS.contains(&provider)
 }
 
 /// Finds the entry for `model` as served by the provider that the hint names.
@@ -64,7 +78,7 @@ pub(crate) fn find(book: &Calculator, hint: Option<&str>, model: &str) -> Option
 }
 
 /// The name at one provider: as it is, without its prefix, without version suffixes.
-fn find_at(book: &Calculator, provider: &str, name: &str) -> Option<BookMatch> {
+pub(crate) fn find_at(book: &Calculator, provider: &str, name: &str) -> Option<BookMatch> {
     let accept = |name: &str, rule| accept(book, provider, name, rule);
     if let Some(found) = accept(name, "exact model") {
         return Some(found);

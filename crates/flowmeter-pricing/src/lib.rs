@@ -12,17 +12,29 @@
 
 mod bill;
 mod book;
+mod bound;
 mod bundled;
+mod catalogue;
 mod decimal;
+mod edition;
 mod estimate;
 mod host;
+mod limits;
 mod model_name;
 mod overrides;
+mod refresh;
 mod stream;
 mod usage;
 
+pub use bill::{RateKind, RateUnit};
 pub use book::{PriceBook, PricedCall};
+pub use bound::{BoundRates, BoundedCall, CallBound, OutputLimit, OutputLimitSource};
+pub use catalogue::{DatedRates, DayWindow, ListedModel, Rate, ServiceTier, Shown, ShownModel, SizeTier};
 pub use estimate::estimate_tokens;
-pub use overrides::{OverrideRates, Overrides, PricingFileError};
+pub use overrides::{
+    EditError, Finding, OverrideRates, Overrides, PriceUnit, PricingFileError, RateChange, Severity,
+    edit_prices,
+};
+pub use refresh::{PriceChange, PriceFile, PriceFileChanges, PriceFileFormat, RefreshError, RefreshedPrices};
 pub use stream::UsageStream;
-pub use usage::extract_usage;
+pub use usage::{extract_usage, extract_usage_from_headers, extract_usage_from_slice};

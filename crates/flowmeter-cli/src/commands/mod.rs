@@ -10,6 +10,7 @@ mod flush;
 mod format;
 mod nodes;
 mod pipeline;
+mod plan;
 mod run;
 mod sample;
 mod schema;

@@ -11,6 +11,7 @@ mod format;
 mod interruptions;
 mod logs;
 mod performance;
+mod plans;
 mod prices;
 mod propagation;
 mod response_cache;

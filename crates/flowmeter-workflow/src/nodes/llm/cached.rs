@@ -14,7 +14,7 @@ use smol_str::SmolStr;
 use super::super::Services;
 use super::super::leaf::Outputs;
 use super::answer::{structured, usage_output};
-use super::request::{is_file, llm_request};
+use super::request::{is_file, traced_request};
 use crate::chat::{ChatRequest, ChatTarget};
 use crate::document::CacheEntry;
 use crate::response_cache::{CacheKey, CachedAnswer, Fresh, LookedUp, NewAnswer, ResponseCache, is_whole};
@@ -89,7 +89,7 @@ fn answered(
     let cost = about.cost();
     span.log(LogLevel::Info, told(&about.usage, &cost));
     span.llm_cache_hit(
-        llm_request(asked.request, asked.target, span.is_recording()),
+        traced_request(asked.request, asked.target, span.is_recording()),
         LlmCacheHit {
             text: Arc::new(text),
             model: about.model.clone(),

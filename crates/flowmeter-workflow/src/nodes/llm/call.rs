@@ -15,7 +15,7 @@ use super::super::carriers::Reach;
 use super::super::leaf::Outputs;
 use super::answer::{structured, told, usage_output};
 use super::cached::{Asked, Next, Said, look_up};
-use super::request::llm_request;
+use super::request::traced_request;
 use crate::chat::{ChatError, ChatReply, ChatRequest};
 use crate::document::CacheEntry;
 
@@ -55,7 +55,7 @@ pub(super) async fn ask(
         LogLevel::Info,
         format!("Asking model: {} ({})", target.model, target.provider),
     );
-    let mut described = llm_request(request, &target, span.is_recording());
+    let mut described = traced_request(request, &target, span.is_recording());
     described.cache_missed = keeping.has_missed();
     let call = span.llm_call(described);
     request.headers = reach.headers_of(&call);

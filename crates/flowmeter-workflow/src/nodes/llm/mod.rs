@@ -22,7 +22,7 @@ use super::{ERROR, ERROR_TYPE, NodeType, Services, ValueType, defaulting, option
 use crate::document::CacheEntry;
 use call::ask;
 use request::chat_request;
-pub(crate) use request::is_file;
+pub(crate) use request::{is_file, llm_request};
 
 /// The `type` of nodes that ask a model.
 pub(crate) const NAME: &str = "llm";
