@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use flowmeter::{CaptureLevel, CaptureLimits, LogFilter, Rotation, SamplingRate, TailRules};
-use flowmeter_workflow::response_cache::ResponseCacheConfig;
 use flowmeter_model::UsdNanos;
+use flowmeter_workflow::response_cache::ResponseCacheConfig;
 use thiserror::Error;
 
 use table::VARIABLE_PREFIX;

@@ -12,6 +12,7 @@ use smol_str::SmolStr;
 
 use super::walk::Unknown;
 use super::{Between, PlanTerms, nanoseconds};
+use crate::document::CacheEntry;
 use crate::nodes::{Services, llm_request};
 
 /// The quickest answer: the way there and back.
@@ -157,6 +158,7 @@ pub(super) fn planned(
     services: &Services,
     params: &Map<String, Value>,
     unknown: &Unknown,
+    wish: Option<CacheEntry>,
 ) -> PlannedCall {
     let params = Value::Object(params.clone());
     let open = PlannedCall {
@@ -177,7 +179,23 @@ pub(super) fn planned(
     let Ok(request) = llm_request(services, &params) else {
         return open;
     };
-    let (provider, model, problem) = match services.chat.target(&request.model) {
+    let target = services.chat.target(&request.model);
+    // A request with gaps in it is none that could be found.
+    let kept = match (&target, services.caching.of_node(wish)) {
+        (Ok(target), Some((cache, ttl))) if unknown.templates.is_empty() => {
+            Some(cache.would_hit(&request, target, ttl).is_some())
+        }
+        _ => None,
+    };
+    let (provider, model, problem) = match target {
+        Ok(target) if kept == Some(true) => {
+            return PlannedCall {
+                provider: Some(target.provider),
+                model: Some(target.model),
+                cache: kept,
+                ..PlannedCall::none()
+            };
+        }
         Ok(target) => (Some(target.provider), target.model, None),
         // A price needs no key.
         Err(error) => (None, request.model.clone(), Some(error.message)),
@@ -254,6 +272,7 @@ pub(super) fn planned(
                 (one, other) => one.or(other),
             },
         },
+        cache: kept,
         ..open
     }
 }

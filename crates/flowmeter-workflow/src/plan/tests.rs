@@ -27,6 +27,7 @@ fn plan_in(folder: &Path, document: &Value, inputs: Value, past: &dyn PastRuns) 
             }))),
             default_model: None,
             http: HttpClient::new(),
+            caching: crate::response_cache::Caching::default(),
         }),
         saved_workflows: None,
     };

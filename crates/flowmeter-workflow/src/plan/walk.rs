@@ -399,7 +399,13 @@ impl Walk<'_> {
         match items {
             Items::None => {
                 let unknown = sight.unknown(&written, None);
-                call::planned(self.terms, sight.services, &params(node, sight, cx), &unknown)
+                call::planned(
+                    self.terms,
+                    sight.services,
+                    &params(node, sight, cx),
+                    &unknown,
+                    node.cache,
+                )
             }
             Items::Unknown => {
                 let varying = node.batch.as_ref().map(|batch| Varying {
@@ -407,13 +413,25 @@ impl Walk<'_> {
                     tokens_max: None,
                 });
                 let unknown = sight.unknown(&written, varying.as_ref());
-                call::planned(self.terms, sight.services, &params(node, sight, cx), &unknown)
+                call::planned(
+                    self.terms,
+                    sight.services,
+                    &params(node, sight, cx),
+                    &unknown,
+                    node.cache,
+                )
             }
             Items::Known(items) => {
                 let unknown = sight.unknown(&written, None);
                 let calls = items.iter().take(ITEMS_MAX).map(|item| {
                     let cx = with_item(cx, node, Some(item));
-                    call::planned(self.terms, sight.services, &params(node, sight, &cx), &unknown)
+                    call::planned(
+                        self.terms,
+                        sight.services,
+                        &params(node, sight, &cx),
+                        &unknown,
+                        node.cache,
+                    )
                 });
                 let looked_at = items.len().min(ITEMS_MAX) as u64;
                 calls
