@@ -28,7 +28,7 @@ mod usage;
 pub use bill::{RateKind, RateUnit};
 pub use book::{PriceBook, PricedCall};
 pub use bound::{BoundRates, BoundedCall, CallBound, OutputLimit, OutputLimitSource};
-pub use estimate::estimate_tokens;
+pub use estimate::{HAS_TOKENIZER, estimate_bytes, estimate_input, estimate_output, estimate_tokens};
 pub use overrides::{OverrideRates, Overrides, PricingFileError};
 pub use refresh::{PriceFileFormat, RefreshError, RefreshedPrices};
 pub use stream::UsageStream;

@@ -114,6 +114,7 @@ pub use flowmeter_model::LogLevel;
 pub use flowmeter_otlp::{
     EncoderConfig, SemanticConventions, Signal as OtlpSignal, Temporality as OtlpTemporality,
 };
+pub use flowmeter_pricing::HAS_TOKENIZER;
 pub use formats::{
     HumanStyle, LiveTree, LiveView, format_duration, graph_mermaid, graph_text, write_human, write_summary,
 };

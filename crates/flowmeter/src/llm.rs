@@ -13,7 +13,7 @@ use flowmeter_engine::Ticks;
 use flowmeter_model::{
     Attributes, Clock, Cost, SpanError, SpanKind, SpanStatus, SystemClock, TimestampNs, TokenUsage,
 };
-use flowmeter_pricing::PricedCall;
+use flowmeter_pricing::{HAS_TOKENIZER, PricedCall};
 use serde_json::{Value, json};
 use smol_str::{SmolStr, format_smolstr};
 
@@ -21,6 +21,8 @@ use crate::aggregate::LlmSample;
 use crate::meter::RunShared;
 use crate::propagation::Carrier;
 use crate::scope::{Numbers, SpanScope};
+
+use estimate::AnswerText;
 
 /// What is known of an LLM call before it is sent.
 #[derive(Clone, Debug, Default)]
@@ -43,6 +45,9 @@ pub struct LlmRequest {
     pub messages: Arc<Value>,
     /// Length of all that is sent, in UTF-8 bytes: the base of an estimate where nobody counts.
     pub input_text_bytes: u64,
+    /// The texts that are sent, a message each, for the tokenizer: needed only where
+    /// [`HAS_TOKENIZER`](crate::HAS_TOKENIZER), and of use only if they are all of what is sent.
+    pub input_texts: Vec<Arc<str>>,
 }
 
 impl LlmRequest {
@@ -63,6 +68,9 @@ impl LlmRequest {
     pub fn prompt(mut self, text: impl Into<String>) -> Self {
         let text = text.into();
         self.input_text_bytes = text.len() as u64;
+        if HAS_TOKENIZER {
+            self.input_texts = vec![Arc::from(text.as_str())];
+        }
         self.messages = Arc::new(json!([{"role": "user", "parts": [{"type": "text", "content": text}]}]));
         self
     }
@@ -113,6 +121,7 @@ pub struct LlmCall {
     began: Ticks,
     first_token: Option<Ticks>,
     output_text_bytes: u64,
+    answer_text: AnswerText,
 }
 
 struct Ended {
@@ -146,6 +155,7 @@ impl LlmCall {
             began: Ticks::now(),
             first_token: None,
             output_text_bytes: 0,
+            answer_text: AnswerText::default(),
         }
     }
 
@@ -165,16 +175,13 @@ impl LlmCall {
     pub fn text(&mut self, piece: &str) {
         self.first_token();
         self.output_text_bytes += piece.len() as u64;
+        self.answer_text.push(piece);
     }
 
     /// The answer is complete. Returns what it cost.
     pub fn succeed(mut self, response: LlmResponse) -> Cost {
         if self.output_text_bytes == 0 {
-            self.output_text_bytes = match &*response.text {
-                Value::Null => 0,
-                Value::String(text) => text.len() as u64,
-                other => other.to_string().len() as u64,
-            };
+            self.take_whole(&response.text);
         }
         self.finish(Ended {
             status: SpanStatus::Ok,
@@ -192,6 +199,7 @@ impl LlmCall {
     /// There is no answer, or only part of one. Returns what it cost all the same.
     pub fn fail(mut self, failure: LlmFailure) -> Cost {
         self.output_text_bytes = self.output_text_bytes.max(failure.partial_text.len() as u64);
+        self.answer_text.whole(&failure.partial_text);
         let error = SpanError {
             error_type: failure.error_type,
             message: failure.message,
