@@ -202,7 +202,8 @@ impl PriceBook {
     }
 
     fn price_by_book(&self, call: &PricedCall<'_>, entry: &Entry) -> Option<Cost> {
-        let parts = Parts::of(call.usage);
+        let mut parts = Parts::of(call.usage);
+        bill_at_least(&mut parts, &entry.found.key);
         let rated = rates_for(entry, call, &parts)?;
         let mut card = rated.card;
         let mut warnings: Vec<String> = rated.warning.iter().cloned().collect();
@@ -284,6 +285,15 @@ fn rates_for(entry: &Entry, call: &PricedCall<'_>, parts: &Parts) -> Option<Arc<
         kinds: parts.kinds(),
         tier: call.tier(),
     })
+}
+
+/// Groq bills each transcription as at least ten seconds of audio.
+fn bill_at_least(parts: &mut Parts, key: &str) {
+    const SHORTEST_MS: u64 = 10_000;
+    let audio_ms = parts.counts.get(RateKind::AudioMs);
+    if (1..SHORTEST_MS).contains(&audio_ms) && key.starts_with("groq/whisper-") {
+        parts.counts.set(RateKind::AudioMs, SHORTEST_MS);
+    }
 }
 
 /// Takes from the book what a price file leaves out: searches, which are charged beside the model, and

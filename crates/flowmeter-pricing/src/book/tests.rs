@@ -6,6 +6,8 @@ use genai_prices::Calculator;
 
 use super::*;
 
+mod by_hand;
+
 /// 2026-11-01T00:00:00Z.
 const NOVEMBER_2026: TimestampNs = TimestampNs(1_793_491_200_000_000_000);
 

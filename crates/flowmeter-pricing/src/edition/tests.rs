@@ -27,7 +27,7 @@ fn entries() -> Vec<BookMatch> {
         .flat_map(|provider| {
             provider
                 .models()
-                .map(move |model| entry_of(provider.id(), model.id()))
+                .map(move |model| entry_of(Calculator::bundled(), provider.id(), model.id()))
         })
         .collect()
 }
