@@ -14,6 +14,7 @@ mod performance;
 mod plans;
 mod prices;
 mod propagation;
+mod response_cache;
 mod results;
 mod sampling;
 mod secrets;
