@@ -160,6 +160,22 @@ impl Overrides {
         self.rates.iter().map(|(key, rates)| (key.as_str(), rates))
     }
 
+    /// The entries of dated releases of a model: its name may be an alias for any of them.
+    pub(crate) fn releases_of(&self, model: &str) -> impl Iterator<Item = &OverrideRates> {
+        let model = fold(model);
+        let wanted = unprefixed(&model).map_or(&*model, |found| found.name).to_owned();
+        self.rates.iter().filter_map(move |(key, rates)| {
+            let mut name = unprefixed(key).map_or(key.as_str(), |found| found.name);
+            while let Some(stem) = strip_version(name) {
+                name = stem;
+                if name == wanted {
+                    return Some(rates);
+                }
+            }
+            None
+        })
+    }
+
     /// Looks a model up: exact names first, then without prefix, region and version suffix.
     pub(crate) fn find(&self, provider: Option<&str>, model: &str) -> Option<OverrideMatch<'_>> {
         if self.rates.is_empty() {
@@ -175,7 +191,10 @@ impl Overrides {
         } else {
             let short = unprefixed(&model).map(|found| found.name);
             bases.extend(short.map(|name| (name, "prefix stripped")));
-            let regionless = without_region(short.unwrap_or(&model));
+            // A router's name may stand before the provider's.
+            let shorter = short.and_then(unprefixed).map(|found| found.name);
+            bases.extend(shorter.map(|name| (name, "prefix stripped")));
+            let regionless = without_region(shorter.or(short).unwrap_or(&model));
             bases.extend(regionless.map(|name| (name, "region stripped")));
         }
         for (name, rule) in &bases {
