@@ -5,6 +5,7 @@
 mod amounts;
 mod args;
 mod budget;
+mod caching;
 mod commands;
 mod config;
 mod execution;

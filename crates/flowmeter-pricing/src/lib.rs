@@ -35,6 +35,6 @@ pub use overrides::{
     EditError, Finding, OverrideRates, Overrides, PriceUnit, PricingFileError, RateChange, Severity,
     edit_prices,
 };
-pub use refresh::{PriceFileFormat, RefreshError, RefreshedPrices};
+pub use refresh::{PriceChange, PriceFile, PriceFileChanges, PriceFileFormat, RefreshError, RefreshedPrices};
 pub use stream::UsageStream;
-pub use usage::extract_usage;
+pub use usage::{extract_usage, extract_usage_from_headers, extract_usage_from_slice};

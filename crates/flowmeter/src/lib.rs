@@ -89,12 +89,13 @@ mod trace_file;
 mod traced;
 
 pub use aggregate::{
-    AggregatedMetrics, Aggregator, DurationSummary, ItemSample, LlmSample, LlmTimings, LlmTotals,
-    MemoryUsage, ModelMetrics, NodeMetrics, NodeSample, QueueTime, Resources, Throughput, TypeMetrics,
+    AggregatedMetrics, Aggregator, CacheHitSample, CacheTotals, DurationSummary, ItemSample, LlmSample,
+    LlmTimings, LlmTotals, MemoryUsage, ModelMetrics, NodeMetrics, NodeSample, QueueTime, Resources,
+    Throughput, TypeMetrics,
 };
 pub use ambient::{
-    InSpan, SpanGuard, SpanHandle, budgeted_llm_call, carry, carry_call, current_span, in_span, llm_call,
-    span,
+    InSpan, SpanGuard, SpanHandle, budgeted_llm_call, carry, carry_call, current_span, in_span,
+    llm_cache_hit, llm_call, span,
 };
 pub use backends::otlp::{
     ExporterSelection, FlushError, FlushOutcome, FlushReport, FlushedRequests, InvalidOtlpConfig,
@@ -123,9 +124,10 @@ pub use flowmeter_otlp::{
     EncoderConfig, SemanticConventions, Signal as OtlpSignal, Temporality as OtlpTemporality,
 };
 pub use formats::{
-    HumanStyle, LiveTree, LiveView, format_duration, graph_mermaid, graph_text, write_human, write_summary,
+    HumanStyle, LiveTree, LiveView, cache_note, format_duration, graph_mermaid, graph_text,
+    provider_cache_note, write_human, write_summary,
 };
-pub use llm::{LlmCall, LlmFailure, LlmRequest, LlmResponse};
+pub use llm::{LlmCacheHit, LlmCall, LlmFailure, LlmRequest, LlmResponse};
 pub use logging::{
     ContextualLogger, FlowmeterLayer, InvalidLogFilter, LogFilter, LogLineFormat, LogLines, LogLinesConfig,
     RunFilter,

@@ -4,10 +4,12 @@
 //! half-way. Never sends anything itself.
 
 mod budgeted;
+pub(crate) mod cached;
 mod describe;
 mod estimate;
 mod response;
 mod running;
+mod saving;
 
 use std::sync::Arc;
 
@@ -24,6 +26,7 @@ use crate::budget::BudgetError;
 use crate::meter::RunShared;
 use crate::propagation::Carrier;
 use crate::scope::{Numbers, SpanScope};
+pub use cached::LlmCacheHit;
 
 use budgeted::Reserved;
 
@@ -48,6 +51,8 @@ pub struct LlmRequest {
     pub messages: Arc<Value>,
     /// Length of all that is sent, in UTF-8 bytes: the base of an estimate where nobody counts.
     pub input_text_bytes: u64,
+    /// Whether a response cache was asked first and had no answer: counted as a miss.
+    pub cache_missed: bool,
     /// The most tokens that all of this can be, for a budget. Without it: a token for each byte, and an allowance for
     /// what providers put around messages.
     pub input_tokens_max: Option<u64>,
@@ -257,18 +262,20 @@ impl LlmCall {
             self.estimate_missing(&mut ended);
             self.hold_to_reservation(&mut ended);
         }
+        let priced = PricedCall {
+            provider: Some(&self.request.provider),
+            request_model: &self.request.model,
+            response_model: ended.model.as_deref(),
+            usage: &ended.usage,
+            start: metered.sent_at,
+            service_tier: ended.usage.service_tier.as_deref(),
+        };
         let cost = if ended.billed {
-            metered.run.prices.price(&PricedCall {
-                provider: Some(&self.request.provider),
-                request_model: &self.request.model,
-                response_model: ended.model.as_deref(),
-                usage: &ended.usage,
-                start: metered.sent_at,
-                service_tier: ended.usage.service_tier.as_deref(),
-            })
+            metered.run.prices.price(&priced)
         } else {
             Cost::not_billed()
         };
+        let provider_cache_saved = saving::of_call(&metered.run.prices, &priced, &cost);
         let nanoseconds = |until: Ticks| {
             let passed = metered.run.duration_between(self.began, until);
             u64::try_from(passed.as_nanos()).unwrap_or(u64::MAX)
@@ -279,6 +286,8 @@ impl LlmCall {
             failed: ended.status != SpanStatus::Ok,
             duration_ns: Some(nanoseconds(Ticks::now())),
             time_to_first_token_ns: self.first_token.filter(|_| self.request.stream).map(nanoseconds),
+            cache_missed: self.request.cache_missed,
+            provider_cache_saved,
             ..LlmSample::new(&self.request.model, &cost).with_usage(&ended.usage)
         };
         metered
@@ -287,9 +296,10 @@ impl LlmCall {
             .llm_call_ended(&metered.span.node_path, &sample);
         self.settle(&metered, &ended, &cost);
         let status = ended.status;
-        metered
-            .span
-            .end(status, |details| self.describe(&metered, ended, &cost, details));
+        metered.span.end(status, |details| {
+            self.describe(&metered, ended, &cost, details);
+            cached::describe_call(self.request.cache_missed, provider_cache_saved, details);
+        });
         cost
     }
 }

@@ -15,6 +15,7 @@ mod performance;
 mod plans;
 mod prices;
 mod propagation;
+mod response_cache;
 mod results;
 mod sampling;
 mod secrets;

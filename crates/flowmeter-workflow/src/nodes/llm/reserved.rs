@@ -49,7 +49,7 @@ const LENGTH_OPTIONS: [&str; 8] = [
 ];
 
 /// Adds to the meter's description of a request how large it can become.
-pub(super) fn bounded(mut described: LlmRequest, request: &ChatRequest, target: &ChatTarget) -> LlmRequest {
+pub(crate) fn bounded(mut described: LlmRequest, request: &ChatRequest, target: &ChatTarget) -> LlmRequest {
     described.input_tokens_max = Some(input_tokens_max(request, target));
     described.output_tokens_max = output_tokens_max(request, target);
     let options = request.model_options.as_ref();
