@@ -3,7 +3,7 @@
 //! Never rounds but once, at the end of a call, half away from zero. A kind of token without a rate is
 //! named as missing and never counted as free.
 
-use flowmeter_model::{CostLine, Figure, TokenUsage, UsdNanos};
+use flowmeter_model::{CostLine, Figure, PER_MILLION, PER_THOUSAND, TokenUsage, UsdFemtos, UsdNanos};
 use smol_str::SmolStr;
 
 /// The rates that apply to one call, in nano-dollars per million tokens, and per thousand searches or
@@ -86,24 +86,23 @@ pub(crate) struct Bill {
     pub(crate) missing: Vec<&'static str>,
 }
 
-/// Millionths of a nano-dollar: the finest unit that counts times rates give.
+/// Adds in the finest unit that counts times rates give.
 #[derive(Default)]
 struct Ledger {
     bill: Bill,
-    millionths: i128,
+    sum: UsdFemtos,
 }
 
 impl Ledger {
     fn tokens(&mut self, kind: &'static str, quantity: u64, rate: Option<i64>) {
-        self.line(kind, quantity, rate, 1);
+        self.line(kind, quantity, rate, PER_MILLION);
     }
 
     fn units(&mut self, kind: &'static str, quantity: u64, rate: Option<i64>) {
-        // A rate per thousand is a thousand times coarser than one per million.
-        self.line(kind, quantity, rate, 1_000);
+        self.line(kind, quantity, rate, PER_THOUSAND);
     }
 
-    fn line(&mut self, kind: &'static str, quantity: u64, rate: Option<i64>, factor: i128) {
+    fn line(&mut self, kind: &'static str, quantity: u64, rate: Option<i64>, per: u32) {
         if quantity == 0 {
             return;
         }
@@ -111,28 +110,17 @@ impl Ledger {
             self.bill.missing.push(kind);
             return;
         };
-        let millionths = i128::from(quantity)
-            .saturating_mul(i128::from(rate))
-            .saturating_mul(factor);
-        self.millionths = self.millionths.saturating_add(millionths);
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "for the eye; the sum is made of whole numbers"
-        )]
-        let amount_usd = millionths as f64 / 1e15;
+        self.sum += UsdFemtos::of(quantity, rate, per);
         self.bill.lines.push(CostLine {
             kind: SmolStr::new_static(kind),
             quantity,
             rate_nanos: rate,
-            amount_usd,
+            per,
         });
     }
 
     fn close(mut self) -> Bill {
-        let half = if self.millionths < 0 { -500_000 } else { 500_000 };
-        let nanos = self.millionths.saturating_add(half) / 1_000_000;
-        let limit = if nanos < 0 { i64::MIN } else { i64::MAX };
-        self.bill.total = UsdNanos(i64::try_from(nanos).unwrap_or(limit));
+        self.bill.total = self.sum.rounded();
         self.bill
     }
 }

@@ -157,8 +157,8 @@ impl PriceBook {
             matched: SmolStr::new(found.key),
             source: SmolStr::new_static("pricing.json"),
             rule: SmolStr::new_static(found.rule),
-            lines: Vec::new(),
             warnings,
+            ..CostExplanation::default()
         };
         settle(call.usage, bill(call.usage, &card), explanation)
     }
@@ -176,8 +176,8 @@ impl PriceBook {
             matched: entry.key.clone(),
             source: SmolStr::new_static(bundled::SOURCE),
             rule: SmolStr::new_static(entry.rule),
-            lines: Vec::new(),
             warnings,
+            ..CostExplanation::default()
         };
         Some(settle(call.usage, bill(call.usage, &card), explanation))
     }
