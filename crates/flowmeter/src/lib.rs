@@ -88,8 +88,9 @@ mod trace_file;
 mod traced;
 
 pub use aggregate::{
-    AggregatedMetrics, Aggregator, DurationSummary, ItemSample, LlmSample, LlmTimings, LlmTotals,
-    MemoryUsage, ModelMetrics, NodeMetrics, NodeSample, QueueTime, Resources, Throughput, TypeMetrics,
+    AggregatedMetrics, Aggregator, CallCost, CostBreakdown, CostLineSum, DurationSummary, ItemSample,
+    LlmSample, LlmTimings, LlmTotals, MemoryUsage, ModelMetrics, NodeMetrics, NodeSample, PriceUse,
+    QueueTime, Resources, Throughput, TypeMetrics, cost_json,
 };
 pub use ambient::{InSpan, SpanGuard, SpanHandle, carry, carry_call, current_span, in_span, llm_call, span};
 pub use backends::otlp::{

@@ -6,8 +6,8 @@ use std::borrow::Cow;
 
 use crate::scope::LOGS_DROPPED;
 use flowmeter_model::{
-    AttributeValue, CostTotal, LogLevel, LogRecord, Span, SpanError, SpanKind, SpanStatus, TimestampNs,
-    UsdNanos,
+    AttributeValue, CostTotal, FigureSource, LogLevel, LogRecord, Span, SpanError, SpanKind, SpanStatus,
+    TimestampNs, UsdNanos,
 };
 use owo_colors::Style;
 use time::OffsetDateTime;
@@ -118,12 +118,18 @@ pub(crate) fn spend_of(span: &Span) -> String {
     if let Some(usage) = &span.usage
         && (usage.input.is_some() || usage.output.is_some())
     {
-        let mark = if usage.is_estimated() { "~" } else { "" };
-        parts.push(format!(
-            "{mark}{} in, {mark}{} out",
-            usage.input_tokens(),
-            usage.output_tokens()
-        ));
+        // What nobody counted is left out, for it is not zero.
+        let figures = [("in", usage.input), ("out", usage.output)];
+        let known = figures.into_iter().filter_map(|(name, figure)| {
+            let figure = figure?;
+            let is_guess = matches!(figure.source, FigureSource::Estimate | FigureSource::Tokenizer);
+            Some(format!(
+                "{}{} {name}",
+                if is_guess { "~" } else { "" },
+                figure.tokens
+            ))
+        });
+        parts.extend(known);
     }
     // A call that was refused used nothing and cost nothing: there is nothing to say.
     let refused = span.usage.as_ref().is_none_or(|usage| !usage.is_known());
