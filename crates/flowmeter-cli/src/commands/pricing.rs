@@ -1,0 +1,22 @@
+//! `flowmeter pricing`: what models cost, and why a call cost what it cost.
+//!
+//! Never computes a price: the price book does, and recorded costs are shown as they were recorded.
+
+mod arithmetic;
+mod call;
+mod explain;
+
+use anyhow::Result;
+
+use crate::args::{PricingArgs, PricingCommand};
+use crate::exit::Exit;
+use crate::home::Home;
+use crate::output::Output;
+
+/// Does what is asked about prices.
+pub(super) fn run(args: &PricingArgs, home: &Home, output: &Output) -> Result<Exit> {
+    match &args.command {
+        PricingCommand::Explain(args) => explain::run(args, home, output),
+        _ => todo!(),
+    }
+}
