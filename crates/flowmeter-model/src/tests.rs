@@ -156,3 +156,40 @@ fn a_lower_bound_by_estimate_says_both() {
         (CostStatus::Partial, "≥ ~$0.0089 (+1 unpriced)")
     );
 }
+
+#[test]
+fn usage_written_before_its_finer_parts_were_known_still_reads() {
+    let older = r#"{"input":{"tokens":5,"source":"provider"},"cache_read":null,"cache_write_5m":null,
+        "cache_write_1h":null,"output":null,"reasoning":null,"input_audio":null,"input_image":null,
+        "output_audio":null,"web_searches":2,"reported_cost":null,"service_tier":"flex"}"#;
+    let read: TokenUsage = serde_json::from_str(older).unwrap();
+    let wanted = TokenUsage {
+        input: Some(Figure::provider(5)),
+        web_searches: Some(2),
+        service_tier: Some("flex".to_owned()),
+        ..TokenUsage::default()
+    };
+    assert_eq!(read, wanted);
+    // What is unknown of the finer parts takes no room in a file.
+    let written = serde_json::to_string(&wanted).unwrap();
+    assert!(!written.contains("output_image"), "{written}");
+    let finer = TokenUsage {
+        output_image: Some(Figure::provider(7)),
+        inference_geo: Some("us".to_owned()),
+        audio_ms: Some(1_500),
+        ..wanted
+    };
+    let written = serde_json::to_string(&finer).unwrap();
+    assert_eq!(serde_json::from_str::<TokenUsage>(&written).unwrap(), finer);
+}
+
+#[test]
+fn what_a_tokenizer_counted_is_an_estimate() {
+    let of = |figure| TokenUsage {
+        output: Some(figure),
+        ..TokenUsage::default()
+    };
+    assert!(of(Figure::tokenizer(4)).is_estimated());
+    assert!(of(Figure::estimate(4)).is_estimated());
+    assert!(!of(Figure::provider(4)).is_estimated());
+}

@@ -12,10 +12,7 @@ use smol_str::{SmolStr, format_smolstr};
 use crate::host::{CLOSED_MAKERS, Host, fold, host};
 use crate::model_name::{fine_tuned_base, is_prefix_only, stem, strip_version, unprefixed, without_region};
 
-pub(crate) use rates::{Terms, rate_card, web_search_rate};
-
-/// The book's name and release, as an explanation shows it.
-pub(crate) const SOURCE: &str = "genai-prices 0.2.1";
+pub(crate) use rates::{Inquiry, Rated, is_standard_tier};
 
 /// Longer names belong to no model; looking for one would only cost time.
 const LONGEST_NAME: usize = 200;

@@ -12,17 +12,24 @@
 
 mod bill;
 mod book;
+mod bound;
 mod bundled;
 mod decimal;
+mod edition;
 mod estimate;
 mod host;
+mod limits;
 mod model_name;
 mod overrides;
+mod refresh;
 mod stream;
 mod usage;
 
+pub use bill::{RateKind, RateUnit};
 pub use book::{PriceBook, PricedCall};
+pub use bound::{BoundRates, BoundedCall, CallBound, OutputLimit, OutputLimitSource};
 pub use estimate::estimate_tokens;
 pub use overrides::{OverrideRates, Overrides, PricingFileError};
+pub use refresh::{PriceFileFormat, RefreshError, RefreshedPrices};
 pub use stream::UsageStream;
 pub use usage::extract_usage;

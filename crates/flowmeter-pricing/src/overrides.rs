@@ -6,14 +6,15 @@ mod parse;
 
 use rustc_hash::FxHashMap;
 
-use crate::bill::RateCard;
+use crate::bill::{RateCard, RateKind};
 use crate::host::{Host, fold, host, known_id, spellings};
 use crate::model_name::{fine_tuned_base, strip_version, unprefixed, without_region};
 
 pub use parse::PricingFileError;
 
-/// The rates of one model in nano-dollars per million tokens. What is `None` falls back: a cache rate to
-/// the input rate (the one-hour write to `cache_write` first), reasoning to the output rate.
+/// The rates of one model, in nano-dollars per million tokens unless said otherwise. What is `None` falls
+/// back: whatever is part of the input to the input rate (the one-hour write to `cache_write` first, cached
+/// audio to `cache_read` first), whatever is part of the output to the output rate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OverrideRates {
     /// Input tokens that were neither read from nor written to a cache.
@@ -28,25 +29,57 @@ pub struct OverrideRates {
     pub cache_write_1h: Option<i64>,
     /// Output tokens spent on reasoning.
     pub reasoning: Option<i64>,
+    /// Audio in the input.
+    pub input_audio: Option<i64>,
+    /// Images in the input.
+    pub input_image: Option<i64>,
+    /// Audio in the output.
+    pub output_audio: Option<i64>,
+    /// Images in the output.
+    pub output_image: Option<i64>,
+    /// Searches of the web, in nano-dollars per thousand searches.
+    pub web_search: Option<i64>,
+    /// The call itself, in nano-dollars per thousand calls.
+    pub request: Option<i64>,
+    /// The most output tokens that one call can give: no rate, but what budgets need.
+    pub max_output_tokens: Option<u64>,
 }
 
 impl OverrideRates {
-    /// The rate per kind of token with the fallbacks applied. Searches have no rate in a price file.
+    /// The rate per kind with the fallbacks applied.
     pub(crate) fn card(&self) -> RateCard {
+        let mut card = RateCard::default();
+        let cache_read = self.cache_read.or(self.input);
         let cache_write = self.cache_write.or(self.input);
-        RateCard {
-            input: self.input,
-            cache_read: self.cache_read.or(self.input),
-            cache_write_5m: cache_write,
-            cache_write_1h: self.cache_write_1h.or(cache_write),
-            input_audio: self.input,
-            input_image: self.input,
-            output: self.output,
-            reasoning: self.reasoning.or(self.output),
-            output_audio: self.output,
-            web_search: None,
-            request: None,
+        for (kind, rate) in [
+            (RateKind::Input, self.input),
+            (RateKind::CacheRead, cache_read),
+            (
+                RateKind::CacheReadAudio,
+                self.cache_read.or(self.input_audio).or(self.input),
+            ),
+            (
+                RateKind::CacheReadImage,
+                self.cache_read.or(self.input_image).or(self.input),
+            ),
+            (RateKind::CacheReadVideo, cache_read),
+            (RateKind::CacheWrite5m, cache_write),
+            (RateKind::CacheWrite1h, self.cache_write_1h.or(cache_write)),
+            (RateKind::InputAudio, self.input_audio.or(self.input)),
+            (RateKind::InputImage, self.input_image.or(self.input)),
+            (RateKind::InputVideo, self.input),
+            (RateKind::Output, self.output),
+            (RateKind::Reasoning, self.reasoning.or(self.output)),
+            (RateKind::OutputAudio, self.output_audio.or(self.output)),
+            (RateKind::OutputImage, self.output_image.or(self.output)),
+            (RateKind::OutputVideo, self.output),
+            (RateKind::Citation, self.output),
+            (RateKind::WebSearch, self.web_search),
+            (RateKind::Request, self.request),
+        ] {
+            card.set(kind, rate);
         }
+        card
     }
 }
 

@@ -141,7 +141,7 @@ pub use sampling::{
     SamplerSetting, SamplingDecision, SamplingRate, TailRules, Threshold, TraceState, minimal_form,
 };
 pub use trace_file::{
-    FORMAT, KeepTrace, ReadError, TraceDocument, TraceFileError, TraceFollower, TraceProgress, TracedCall, read_trace, total_of_calls,
-    write_trace_json,
+    FORMAT, KeepTrace, ReadError, TraceDocument, TraceFileError, TraceFollower, TraceProgress, TracedCall,
+    read_trace, total_of_calls, write_trace_json,
 };
 pub use traced::{NodeDescription, Traced};

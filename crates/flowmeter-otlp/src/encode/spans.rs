@@ -233,9 +233,9 @@ impl Encoder {
         }
         if usage.is_estimated() && slots.insert(Slot::UsageEstimated) {
             let estimated = [("input", usage.input), ("output", usage.output)];
-            let estimated = estimated.iter().filter(|(_, figure)| {
-                figure.is_some_and(|figure| figure.source == flowmeter_model::FigureSource::Estimate)
-            });
+            let estimated = estimated
+                .iter()
+                .filter(|(_, figure)| figure.is_some_and(|figure| figure.source.is_estimate()));
             wire.texts_attribute(
                 SPAN_ATTRIBUTES,
                 names::USAGE_ESTIMATED,

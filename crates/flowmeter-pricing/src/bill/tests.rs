@@ -9,20 +9,17 @@ fn figure(tokens: u64) -> Option<Figure> {
 }
 
 fn flat(rate: i64) -> RateCard {
-    let rate = Some(rate);
-    RateCard {
-        input: rate,
-        cache_read: rate,
-        cache_write_5m: rate,
-        cache_write_1h: rate,
-        input_audio: rate,
-        input_image: rate,
-        output: rate,
-        reasoning: rate,
-        output_audio: rate,
-        web_search: rate,
-        request: None,
+    let mut card = RateCard::default();
+    for kind in RateKind::ALL {
+        if kind != RateKind::Request {
+            card.set(kind, Some(rate));
+        }
     }
+    card
+}
+
+fn bill(usage: &TokenUsage, card: &RateCard) -> Bill {
+    super::bill(usage, &Parts::of(usage), card)
 }
 
 #[test]
@@ -67,7 +64,11 @@ fn counts_that_contradict_each_other_are_clipped() {
     };
     let parts = Parts::of(&usage);
     assert!(parts.clipped);
-    assert_eq!((parts.input, parts.cache_read), (0, 10));
+    let counts = parts.counts;
+    assert_eq!(
+        (counts.get(RateKind::Input), counts.get(RateKind::CacheRead)),
+        (0, 10)
+    );
 }
 
 #[test]
@@ -78,10 +79,8 @@ fn what_has_no_rate_is_missing_and_not_free() {
         web_searches: Some(2),
         ..TokenUsage::default()
     };
-    let card = RateCard {
-        input: Some(1_000_000),
-        ..RateCard::default()
-    };
+    let mut card = RateCard::default();
+    card.set(RateKind::Input, Some(1_000_000));
     assert_eq!(bill(&usage, &card).missing, ["output", "web_search"]);
     let half_told = TokenUsage {
         input: figure(10),
@@ -98,4 +97,64 @@ fn sums_hold_at_the_limits() {
         ..TokenUsage::default()
     };
     assert_eq!(bill(&usage, &flat(i64::MAX)).total, UsdNanos(i64::MAX));
+}
+
+#[test]
+fn cached_audio_is_no_fresh_audio() {
+    let usage = TokenUsage {
+        input: figure(100),
+        cache_read: figure(60),
+        input_audio: figure(70),
+        cache_read_audio: figure(50),
+        output: figure(40),
+        output_image: figure(30),
+        ..TokenUsage::default()
+    };
+    let parts = Parts::of(&usage);
+    let count = |kind| parts.counts.get(kind);
+    assert_eq!(
+        (
+            count(RateKind::CacheRead),
+            count(RateKind::CacheReadAudio),
+            count(RateKind::InputAudio)
+        ),
+        (10, 50, 20)
+    );
+    assert_eq!(
+        (
+            count(RateKind::Input),
+            count(RateKind::OutputImage),
+            count(RateKind::Output)
+        ),
+        (20, 30, 10)
+    );
+    assert!(!parts.clipped);
+}
+
+#[test]
+fn an_hour_of_audio_costs_its_hourly_rate() {
+    let usage = TokenUsage {
+        audio_ms: Some(3_600_000),
+        ..TokenUsage::default()
+    };
+    let mut card = RateCard::default();
+    card.set(RateKind::AudioMs, Some(111_000_000));
+    assert_eq!(bill(&usage, &card).total, UsdNanos(111_000_000));
+    let second = TokenUsage {
+        audio_ms: Some(1_000),
+        ..TokenUsage::default()
+    };
+    assert_eq!(
+        bill(&second, &card).total,
+        UsdNanos(30_833),
+        "30,833.3 rounds down"
+    );
+}
+
+#[test]
+fn every_kind_has_a_name_of_its_own_and_is_found_by_it() {
+    for kind in RateKind::ALL {
+        assert_eq!(RateKind::parse(kind.as_str()), Some(kind));
+    }
+    assert_eq!(RateKind::parse("tokens"), None);
 }

@@ -2,6 +2,7 @@
 
 use expect_test::{Expect, expect};
 use flowmeter_model::Figure;
+use genai_prices::Calculator;
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! The rates that the bundled book applies to one call, recovered from the prices it computes.
+//! The rates that a book applies to one call, recovered from the prices it computes.
 //!
 //! Each kind of token is priced alone, at the call's own size and time, so tiers, dated prices and
 //! service tiers are those of the call. Dividing gives the rate; rounding it to a whole nano-dollar per
@@ -6,32 +6,145 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use flowmeter_model::{TimestampNs, TokenUsage};
 use genai_prices::{Calculator, PriceCalculation, PriceRequest, Usage, UsageKey};
 
 use super::BookMatch;
-use crate::bill::{Parts, RateCard};
+use crate::bill::{Kinds, RateCard, RateKind};
 
 const MILLION: f64 = 1e6;
 
-/// What besides the model decides a price.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Terms<'a> {
-    pub(crate) start: TimestampNs,
-    pub(crate) service_tier: Option<&'a str>,
-}
+/// The book's words for the kinds of input: each with all the wider kinds that it is part of.
+const INPUT_KEYS: &[(RateKind, &[UsageKey])] = &[
+    (RateKind::CacheRead, &[UsageKey::CACHE_READ_TOKENS]),
+    (
+        RateKind::CacheReadAudio,
+        &[
+            UsageKey::CACHE_READ_TOKENS,
+            UsageKey::INPUT_AUDIO_TOKENS,
+            UsageKey::CACHE_AUDIO_READ_TOKENS,
+        ],
+    ),
+    (
+        RateKind::CacheReadImage,
+        &[
+            UsageKey::CACHE_READ_TOKENS,
+            UsageKey::INPUT_IMAGE_TOKENS,
+            UsageKey::CACHE_IMAGE_READ_TOKENS,
+        ],
+    ),
+    (
+        RateKind::CacheReadVideo,
+        &[
+            UsageKey::CACHE_READ_TOKENS,
+            UsageKey::INPUT_VIDEO_TOKENS,
+            UsageKey::CACHE_VIDEO_READ_TOKENS,
+        ],
+    ),
+    (
+        RateKind::CacheWrite5m,
+        &[UsageKey::CACHE_WRITE_TOKENS, UsageKey::CACHE_WRITE_5M_TOKENS],
+    ),
+    (
+        RateKind::CacheWrite1h,
+        &[UsageKey::CACHE_WRITE_TOKENS, UsageKey::CACHE_WRITE_1H_TOKENS],
+    ),
+    (RateKind::InputAudio, &[UsageKey::INPUT_AUDIO_TOKENS]),
+    (RateKind::InputImage, &[UsageKey::INPUT_IMAGE_TOKENS]),
+    (RateKind::InputVideo, &[UsageKey::INPUT_VIDEO_TOKENS]),
+];
+
+/// The book's words for the kinds of output.
+const OUTPUT_KEYS: &[(RateKind, UsageKey)] = &[
+    (RateKind::Reasoning, UsageKey::OUTPUT_REASONING_TOKENS),
+    (RateKind::OutputAudio, UsageKey::OUTPUT_AUDIO_TOKENS),
+    (RateKind::OutputImage, UsageKey::OUTPUT_IMAGE_TOKENS),
+    (RateKind::OutputVideo, UsageKey::OUTPUT_VIDEO_TOKENS),
+    (RateKind::Citation, UsageKey::OUTPUT_CITATION_TOKENS),
+];
+
+/// The book's words for what is charged by the piece, and how many of them a rate is for: a thousand
+/// pieces, or the seconds of an hour.
+const UNIT_KEYS: &[(RateKind, &[UsageKey], f64)] = &[
+    (RateKind::WebSearch, &[UsageKey::WEB_SEARCHES], 1_000.0),
+    (RateKind::FileSearch, &[UsageKey::STORAGE_SEARCHES], 1_000.0),
+    (RateKind::SearchUnit, &[UsageKey::RERANK_SEARCHES], 1_000.0),
+    (
+        RateKind::AudioMs,
+        &[UsageKey::AUDIO_SECONDS, UsageKey::INPUT_AUDIO_SECONDS],
+        3_600.0,
+    ),
+    (RateKind::DocumentPage, &[UsageKey::INPUT_DOCUMENT_PAGES], 1_000.0),
+];
 
 /// One entry of the book, asked on the terms of one call.
-struct Inquiry<'a> {
+pub(crate) struct Inquiry<'a> {
+    pub(crate) book: &'a Calculator,
+    pub(crate) found: &'a BookMatch,
+    /// Seconds since 1970.
+    pub(crate) second: u64,
+    /// The input tokens that decide the tier of size; at least 1.
+    pub(crate) size: u64,
+    pub(crate) tier: Option<&'a str>,
+}
+
+/// The rates on some terms.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Rated {
+    pub(crate) card: RateCard,
+    /// What the user should know about them.
+    pub(crate) warning: Option<String>,
+}
+
+impl Inquiry<'_> {
+    /// The rates for these kinds, or nothing where the book does not answer.
+    pub(crate) fn rates(&self, kinds: Kinds) -> Option<Rated> {
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "a size, compared with the thresholds of tiers"
+        )]
+        let size = self.size.max(1) as f64;
+        let mut asked = Asked {
+            book: self.book,
+            found: self.found,
+            time: UNIX_EPOCH + Duration::from_secs(self.second),
+            tier: None,
+            size,
+        };
+        let standard = asked.both()?;
+        let Some((key, tier)) = self.tier.and_then(price_context) else {
+            return Some(Rated {
+                card: asked.card(&standard, kinds),
+                warning: None,
+            });
+        };
+        asked.tier = Some((key, tier));
+        let Some(tiered) = asked.both() else {
+            asked.tier = None;
+            return Some(Rated {
+                card: asked.card(&standard, kinds),
+                warning: Some(format!(
+                    "the book's price for service tier `{tier}` cannot be used: priced at the standard rate"
+                )),
+            });
+        };
+        let warning = (tiered == standard)
+            .then(|| format!("the book has no price for service tier `{tier}`: priced at the standard rate"));
+        Some(Rated {
+            card: asked.card(&tiered, kinds),
+            warning,
+        })
+    }
+}
+
+struct Asked<'a> {
     book: &'a Calculator,
     found: &'a BookMatch,
     time: SystemTime,
     tier: Option<(&'static str, &'a str)>,
-    /// The input tokens that decide the tier of size.
     size: f64,
 }
 
-impl Inquiry<'_> {
+impl Asked<'_> {
     fn ask(&self, usage: &[(UsageKey, f64)]) -> Option<PriceCalculation> {
         let usage: Usage = usage.iter().cloned().collect();
         let mut request = PriceRequest::new(&self.found.name, &usage)
@@ -44,26 +157,60 @@ impl Inquiry<'_> {
     }
 
     /// Input and output of the call's size, at once: one question for what every call needs.
-    fn ask_both(&self) -> Option<PriceCalculation> {
+    fn both(&self) -> Option<PriceCalculation> {
         self.ask(&[
             (UsageKey::INPUT_TOKENS, self.size),
             (UsageKey::OUTPUT_TOKENS, MILLION),
         ])
     }
 
+    fn card(&self, both: &PriceCalculation, kinds: Kinds) -> RateCard {
+        let input = nanos(both.input_price * MILLION / self.size)
+            .filter(|rate| *rate > 0 || self.prices_input() || self.is_free());
+        let output =
+            nanos(both.output_price).filter(|rate| *rate > 0 || self.prices_output() || self.is_free());
+        let mut card = RateCard::default();
+        card.set(RateKind::Input, input);
+        card.set(RateKind::Output, output);
+        // A part has a rate only where its whole has one, and is asked for only where it was used.
+        if input.is_some() {
+            for (kind, keys) in INPUT_KEYS {
+                if kinds.has(*kind) {
+                    card.set(*kind, self.input_rate(keys));
+                }
+            }
+        }
+        if output.is_some() {
+            for (kind, key) in OUTPUT_KEYS {
+                if kinds.has(*kind) {
+                    card.set(*kind, self.output_rate(key));
+                }
+            }
+        }
+        for (kind, keys, per_unit) in UNIT_KEYS {
+            if kinds.has(*kind) {
+                card.set(*kind, self.unit_rate(keys, *per_unit));
+            }
+        }
+        if both.total_price - both.input_price - both.output_price > 1e-7 {
+            card.set(RateKind::Request, self.request_rate());
+        }
+        card
+    }
+
     /// The rate if all of the input were of one kind.
-    fn input_rate(&self, kind: UsageKey, also: Option<UsageKey>) -> Option<i64> {
-        let mut usage = vec![(UsageKey::INPUT_TOKENS, self.size), (kind, self.size)];
-        usage.extend(also.map(|kind| (kind, self.size)));
+    fn input_rate(&self, keys: &[UsageKey]) -> Option<i64> {
+        let mut usage = vec![(UsageKey::INPUT_TOKENS, self.size)];
+        usage.extend(keys.iter().map(|key| (key.clone(), self.size)));
         nanos(self.ask(&usage)?.input_price * MILLION / self.size)
     }
 
     /// The rate if all of the output were of one kind.
-    fn output_rate(&self, kind: UsageKey) -> Option<i64> {
+    fn output_rate(&self, key: &UsageKey) -> Option<i64> {
         let usage = [
             (UsageKey::INPUT_TOKENS, self.size),
             (UsageKey::OUTPUT_TOKENS, MILLION),
-            (kind, MILLION),
+            (key.clone(), MILLION),
         ];
         nanos(self.ask(&usage)?.output_price)
     }
@@ -93,11 +240,13 @@ impl Inquiry<'_> {
         nanos(self.ask(&[])?.total_price * 1_000.0).filter(|rate| *rate > 0)
     }
 
-    /// What web searches cost, in nanos per thousand. The book knows no search that is free, so nothing
-    /// charged means nothing known.
-    fn search_rate(&self) -> Option<i64> {
+    /// What so many units cost in which a rate is given, in nanos. The book knows no unit that is free, so
+    /// nothing charged means nothing known.
+    fn unit_rate(&self, keys: &[UsageKey], per_unit: f64) -> Option<i64> {
+        // A thousand times the unit of the rate, which keeps the fees of the request itself in the noise.
+        let usage: Vec<_> = keys.iter().map(|key| (key.clone(), per_unit * 1_000.0)).collect();
         let without = self.ask(&[])?.total_price;
-        let with = self.ask(&[(UsageKey::WEB_SEARCHES, MILLION)])?.total_price;
+        let with = self.ask(&usage)?.total_price;
         nanos((with - without) / 1_000.0).filter(|rate| *rate > 0)
     }
 }
@@ -109,109 +258,18 @@ fn nanos(dollars: f64) -> Option<i64> {
     (nanos.is_finite() && (0.0..9e18).contains(&nanos)).then_some(nanos as i64)
 }
 
-/// The rates for this usage on these terms, and what the user should know about them. Kinds that the
-/// call did not use are not asked for.
-pub(crate) fn rate_card(
-    book: &Calculator,
-    found: &BookMatch,
-    usage: &TokenUsage,
-    terms: Terms<'_>,
-) -> Option<(RateCard, Vec<String>)> {
-    let mut warnings = Vec::new();
-    let mut inquiry = inquiry(book, found, usage, terms);
-    let standard_tier = inquiry.tier.take();
-    let standard = inquiry.ask_both()?;
-    inquiry.tier = standard_tier;
-    let mut both = standard;
-    if let (Some((_, tier)), Some(tiered)) = (inquiry.tier, tier_prices(&inquiry)) {
-        if tiered == both {
-            warnings.push(format!(
-                "the book has no price for service tier `{tier}`: priced at the standard rate"
-            ));
-        }
-        both = tiered;
-    } else if let Some((_, tier)) = inquiry.tier.take() {
-        warnings.push(format!(
-            "the book's price for service tier `{tier}` cannot be used: priced at the standard rate"
-        ));
-    }
-
-    let parts = Parts::of(usage);
-    let input = nanos(both.input_price * MILLION / inquiry.size)
-        .filter(|rate| *rate > 0 || inquiry.prices_input() || inquiry.is_free());
-    let output =
-        nanos(both.output_price).filter(|rate| *rate > 0 || inquiry.prices_output() || inquiry.is_free());
-    // A part has a rate only where its whole has one, and is asked for only where it was used.
-    let of_input = |used: u64, kind: UsageKey, also: Option<UsageKey>| {
-        let asked = input.filter(|_| used > 0);
-        asked.and_then(|_| inquiry.input_rate(kind, also))
-    };
-    let of_output = |used: u64, kind: UsageKey| {
-        let asked = output.filter(|_| used > 0);
-        asked.and_then(|_| inquiry.output_rate(kind))
-    };
-    let searched = usage.web_searches.is_some_and(|searches| searches > 0);
-    let has_request_fee = both.total_price - both.input_price - both.output_price > 1e-7;
-    let write = UsageKey::CACHE_WRITE_TOKENS;
-    let card = RateCard {
-        input,
-        cache_read: of_input(parts.cache_read, UsageKey::CACHE_READ_TOKENS, None),
-        cache_write_5m: of_input(parts.cache_write_5m, write.clone(), None),
-        cache_write_1h: of_input(parts.cache_write_1h, write, Some(UsageKey::CACHE_WRITE_1H_TOKENS)),
-        input_audio: of_input(parts.input_audio, UsageKey::INPUT_AUDIO_TOKENS, None),
-        input_image: of_input(parts.input_image, UsageKey::INPUT_IMAGE_TOKENS, None),
-        output,
-        reasoning: of_output(parts.reasoning, UsageKey::OUTPUT_REASONING_TOKENS),
-        output_audio: of_output(parts.output_audio, UsageKey::OUTPUT_AUDIO_TOKENS),
-        web_search: if searched { inquiry.search_rate() } else { None },
-        request: if has_request_fee {
-            inquiry.request_rate()
-        } else {
-            None
-        },
-    };
-    Some((card, warnings))
-}
-
-/// The book's rate for web searches alone, for a price file, which has none.
-pub(crate) fn web_search_rate(
-    book: &Calculator,
-    found: &BookMatch,
-    usage: &TokenUsage,
-    terms: Terms<'_>,
-) -> Option<i64> {
-    inquiry(book, found, usage, terms).search_rate()
-}
-
-fn inquiry<'a>(
-    book: &'a Calculator,
-    found: &'a BookMatch,
-    usage: &TokenUsage,
-    terms: Terms<'a>,
-) -> Inquiry<'a> {
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "a size, compared with the thresholds of tiers"
-    )]
-    let size = usage.input_tokens().max(1) as f64;
-    let time = UNIX_EPOCH + Duration::from_nanos(terms.start.0);
-    Inquiry {
-        book,
-        found,
-        time,
-        tier: terms.service_tier.and_then(price_context),
-        size,
-    }
-}
-
-fn tier_prices(inquiry: &Inquiry<'_>) -> Option<PriceCalculation> {
-    inquiry.tier.and_then(|_| inquiry.ask_both())
+/// Whether the name of a tier only says that it is the standard one.
+pub(crate) fn is_standard_tier(tier: &str) -> bool {
+    matches!(
+        tier,
+        "" | "standard" | "default" | "auto" | "on_demand" | "standard_only"
+    )
 }
 
 /// The book's words for a service tier; `None` for the standard one.
 fn price_context(tier: &str) -> Option<(&'static str, &str)> {
     match tier {
-        "" | "standard" | "default" | "auto" | "on_demand" | "standard_only" => None,
+        tier if is_standard_tier(tier) => None,
         "batch" => Some(("processing", "batch")),
         other => Some(("service_tier", other)),
     }

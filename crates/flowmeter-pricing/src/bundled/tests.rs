@@ -213,7 +213,7 @@ fn every_entry_is_found_under_its_own_id() {
 #[test]
 fn the_release_named_is_the_release_used() {
     let manifest = include_str!("../../../../Cargo.toml");
-    let pinned = SOURCE.rsplit(' ').next().unwrap();
+    let pinned = crate::edition::BUNDLED_SOURCE.rsplit(' ').next().unwrap();
     assert!(manifest.contains(&format!("genai-prices = \"={pinned}\"")));
 }
 

@@ -13,14 +13,23 @@ use thiserror::Error;
 use super::{OverrideRates, Overrides};
 use crate::decimal::{DecimalFault, scale};
 
-const RATE_KEYS: [&str; 6] = [
+pub(super) const RATE_KEYS: [&str; 12] = [
     "input",
     "output",
     "cache_read",
     "cache_write",
     "cache_write_1h",
     "reasoning",
+    "input_audio",
+    "input_image",
+    "output_audio",
+    "output_image",
+    "web_search",
+    "request",
 ];
+
+/// Dollars for one search or call to nanos per thousand.
+const EACH_SHIFT: i32 = 12;
 
 /// No model ever cost more than this; in nanos per million tokens, a thousand dollars.
 const DEAREST_PLAUSIBLE: i64 = 1_000_000_000_000;
@@ -90,7 +99,7 @@ pub enum PricingFileError {
     },
     /// A key that means nothing here.
     #[error(
-        "line {line}, column {column}: `{model}` has the unknown key `{key}`; did you mean `{nearest}`? the keys are input, output, cache_read, cache_write, cache_write_1h, reasoning and unit"
+        "line {line}, column {column}: `{model}` has the unknown key `{key}`; did you mean `{nearest}`? the keys are input, output, cache_read, cache_write, cache_write_1h, reasoning, input_audio, input_image, output_audio, output_image, web_search, request, max_output_tokens and unit"
     )]
     UnknownKey {
         /// Line, from 1.
@@ -119,6 +128,18 @@ pub enum PricingFileError {
         key: String,
         /// The kind of value found.
         found: &'static str,
+    },
+    /// The maximum output is no number of tokens.
+    #[error(
+        "line {line}, column {column}: `max_output_tokens` of `{model}` must be a whole number of tokens from 1, such as 8192"
+    )]
+    NotACount {
+        /// Line, from 1.
+        line: usize,
+        /// Column, from 1.
+        column: usize,
+        /// The model's key.
+        model: String,
     },
     /// A rate is below zero.
     #[error("line {line}, column {column}: `{key}` of `{model}` is negative; write 0 for what costs nothing")]
@@ -329,6 +350,16 @@ fn parse_model(
             "cache_write" => &mut rates.cache_write,
             "cache_write_1h" => &mut rates.cache_write_1h,
             "reasoning" => &mut rates.reasoning,
+            "input_audio" => &mut rates.input_audio,
+            "input_image" => &mut rates.input_image,
+            "output_audio" => &mut rates.output_audio,
+            "output_image" => &mut rates.output_image,
+            "web_search" => &mut rates.web_search,
+            "request" => &mut rates.request,
+            "max_output_tokens" => {
+                rates.max_output_tokens = Some(parse_limit(page, model, member.get())?);
+                continue;
+            }
             "unit" => continue,
             _ => {
                 let (model, key) = (model.to_owned(), key.clone().into_owned());
@@ -342,9 +373,18 @@ fn parse_model(
                 });
             }
         };
+        let shift = if matches!(&**key, "web_search" | "request") {
+            EACH_SHIFT
+        } else {
+            shift
+        };
         *slot = Some(parse_rate(page, model, key, member.get(), shift, warnings)?);
     }
-    if rates == OverrideRates::default() {
+    let rateless = OverrideRates {
+        max_output_tokens: rates.max_output_tokens,
+        ..OverrideRates::default()
+    };
+    if rates == rateless {
         return Err(PricingFileError::NoRates {
             line,
             column,
@@ -352,6 +392,17 @@ fn parse_model(
         });
     }
     Ok(rates)
+}
+
+fn parse_limit(page: Page<'_>, model: &str, text: &str) -> Result<u64, PricingFileError> {
+    text.parse().ok().filter(|limit| *limit > 0).ok_or_else(|| {
+        let (line, column) = page.place(text);
+        PricingFileError::NotACount {
+            line,
+            column,
+            model: model.to_owned(),
+        }
+    })
 }
 
 fn unit_shift(
@@ -445,7 +496,7 @@ fn nearest_key(key: &str) -> &'static str {
     let likeness = |candidate: &str| strsim::jaro_winkler(&key, candidate);
     RATE_KEYS
         .into_iter()
-        .chain(["unit"])
+        .chain(["max_output_tokens", "unit"])
         .max_by(|one, other| likeness(one).total_cmp(&likeness(other)))
         .unwrap_or("input")
 }

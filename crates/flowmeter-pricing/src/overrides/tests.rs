@@ -39,16 +39,21 @@ fn absent_rates_fall_back() {
         .get("m")
         .unwrap()
         .card();
-    assert_eq!(card.cache_read, card.input);
-    assert_eq!(card.cache_write_1h, Some(4_000_000_000));
-    assert_eq!(card.reasoning, card.output);
+    let rate = |kind| card.get(kind);
+    assert_eq!(rate(RateKind::CacheRead), rate(RateKind::Input));
+    assert_eq!(rate(RateKind::CacheWrite1h), Some(4_000_000_000));
+    assert_eq!(rate(RateKind::Reasoning), rate(RateKind::Output));
     let plain = read(r#"{"m": {"unit": "1M", "input": 3}}"#)
         .get("m")
         .unwrap()
         .card();
     assert_eq!(
-        (plain.cache_write_5m, plain.cache_write_1h, plain.output),
-        (plain.input, plain.input, None)
+        (
+            plain.get(RateKind::CacheWrite5m),
+            plain.get(RateKind::CacheWrite1h),
+            plain.get(RateKind::Output)
+        ),
+        (plain.get(RateKind::Input), plain.get(RateKind::Input), None)
     );
 }
 
@@ -81,7 +86,7 @@ fn a_wrong_file_says_where_and_what_to_write() {
     refuses(
         "{\"a\": {\n  \"inptu\": 3}}",
         expect![
-            "line 2, column 3: `a` has the unknown key `inptu`; did you mean `input`? the keys are input, output, cache_read, cache_write, cache_write_1h, reasoning and unit"
+            "line 2, column 3: `a` has the unknown key `inptu`; did you mean `input`? the keys are input, output, cache_read, cache_write, cache_write_1h, reasoning, input_audio, input_image, output_audio, output_image, web_search, request, max_output_tokens and unit"
         ],
     );
     refuses(
@@ -246,4 +251,32 @@ fn no_text_breaks_the_reader() {
         let _ = Overrides::parse(&format!("{{{text}: {{\"{text}\": 1}}}}"));
         Ok(())
     });
+}
+
+#[test]
+fn the_further_kinds_are_read_too() {
+    let overrides = read(
+        r#"{"m": {"unit": "1M", "input": 1, "output": 2, "input_audio": 3, "input_image": 4, "output_audio": 5,
+            "output_image": 6, "web_search": 0.01, "request": 0.005, "max_output_tokens": 8192}}"#,
+    );
+    let rates = overrides.get("m").unwrap();
+    let card = rates.card();
+    let rate = |kind| card.get(kind);
+    assert_eq!(rate(RateKind::InputAudio), Some(3_000_000_000));
+    assert_eq!(rate(RateKind::InputImage), Some(4_000_000_000));
+    assert_eq!(rate(RateKind::OutputAudio), Some(5_000_000_000));
+    assert_eq!(rate(RateKind::OutputImage), Some(6_000_000_000));
+    assert_eq!(rate(RateKind::WebSearch), Some(10_000_000_000), "a cent each");
+    assert_eq!(rate(RateKind::Request), Some(5_000_000_000));
+    assert_eq!(rates.max_output_tokens, Some(8_192));
+    refuses(
+        "{\"a\": {\"input\": 1, \"max_output_tokens\": 0.5}}",
+        expect![
+            "line 1, column 41: `max_output_tokens` of `a` must be a whole number of tokens from 1, such as 8192"
+        ],
+    );
+    refuses(
+        "{\"a\": {\"max_output_tokens\": 5}}",
+        expect![[r#"line 1, column 7: `a` has no rate; write at least "input" and "output""#]],
+    );
 }

@@ -90,7 +90,7 @@ fn describe_usage(usage: &TokenUsage, details: &mut SpanDetails) {
     }
     let estimated: Vec<&str> = [("input", usage.input), ("output", usage.output)]
         .into_iter()
-        .filter(|(_, figure)| figure.is_some_and(|figure| figure.source == FigureSource::Estimate))
+        .filter(|(_, figure)| figure.is_some_and(|figure| figure.source.is_estimate()))
         .map(|(name, _)| name)
         .collect();
     if !estimated.is_empty() {

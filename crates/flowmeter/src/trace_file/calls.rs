@@ -37,7 +37,10 @@ impl TraceDocument {
     #[must_use]
     pub fn llm_calls(&self) -> Vec<TracedCall<'_>> {
         let by_id: HashMap<SpanId, &Span> = self.spans.iter().map(|span| (span.span_id, span)).collect();
-        let ended = self.spans.iter().filter(|span| span.kind == SpanKind::LlmCall && span.status.is_some());
+        let ended = self
+            .spans
+            .iter()
+            .filter(|span| span.kind == SpanKind::LlmCall && span.status.is_some());
         let mut calls: Vec<TracedCall<'_>> = ended.map(|span| call_of(span, &by_id)).collect();
         calls.sort_by_key(|call| call.span.start);
         calls
