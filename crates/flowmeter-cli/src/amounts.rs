@@ -87,9 +87,14 @@ pub(crate) fn time(text: &str) -> Result<TimestampNs, String> {
     let (date, clock) = text.split_once('T').unwrap_or((text.as_str(), "00:00:00Z"));
     let zone = clock.find(['Z', 'z', '+', '-']).unwrap_or(clock.len());
     let (clock, zone) = clock.split_at(zone);
-    let seconds = if clock.matches(':').count() == 1 { ":00" } else { "" };
+    let seconds = if clock.matches(':').count() == 1 {
+        ":00"
+    } else {
+        ""
+    };
     let zone = if zone.is_empty() { "Z" } else { zone };
-    let time = OffsetDateTime::parse(&format!("{date}T{clock}{seconds}{zone}"), &Rfc3339).map_err(|_| wanted())?;
+    let time =
+        OffsetDateTime::parse(&format!("{date}T{clock}{seconds}{zone}"), &Rfc3339).map_err(|_| wanted())?;
     let nanos = u64::try_from(time.unix_timestamp_nanos()).map_err(|_| wanted())?;
     Ok(TimestampNs(nanos))
 }

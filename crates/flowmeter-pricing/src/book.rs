@@ -217,6 +217,7 @@ impl PriceBook {
         let explanation = CostExplanation {
             matched: entry.found.key.clone(),
             source: entry.edition.source.clone(),
+            source_date: entry.edition.source_date.clone(),
             rule: SmolStr::new_static(entry.found.rule),
             warnings,
             ..CostExplanation::default()

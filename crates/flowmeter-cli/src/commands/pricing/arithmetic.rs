@@ -60,7 +60,11 @@ fn halves(number: &str) -> (&str, &str) {
 /// Pads numbers so that their points stand below each other.
 fn aligned(numbers: &[&str]) -> Vec<String> {
     let width = |part: fn((&str, &str)) -> usize| {
-        numbers.iter().map(|number| part(halves(number))).max().unwrap_or(0)
+        numbers
+            .iter()
+            .map(|number| part(halves(number)))
+            .max()
+            .unwrap_or(0)
     };
     let (before, behind) = (width(|(whole, _)| whole.len()), width(|(_, rest)| rest.len()));
     numbers
@@ -82,7 +86,11 @@ fn table(rows: &[Row], indent: &str) -> String {
     let amounts = aligned(&rows.iter().map(|row| row.amount.as_str()).collect::<Vec<_>>());
     let mut text = String::new();
     for ((row, rate), amount) in rows.iter().zip(&rates).zip(&amounts) {
-        let (times, equals) = if row.rate.is_empty() { (" ", " ") } else { ("×", "=") };
+        let (times, equals) = if row.rate.is_empty() {
+            (" ", " ")
+        } else {
+            ("×", "=")
+        };
         let line = format!(
             "{indent}{:kinds$}  {:>quantities$} {times} {rate} {:units$} {equals} {amount}",
             row.kind, row.quantity, row.per
@@ -100,7 +108,7 @@ pub(super) fn explained(cost: &Cost, indent: &str) -> String {
         text.push_str(&lines_of(why, amount, indent));
     }
     let status = match (cost.status, cost.amount) {
-        (_, None) => "unpriced: no price is known".to_owned(),
+        (CostStatus::Unpriced, _) | (_, None) => "unpriced: no price is known".to_owned(),
         (CostStatus::Reported, Some(amount)) => format!("{amount}  reported: the provider said so"),
         (CostStatus::Priced, Some(amount)) => format!("{amount}  priced"),
         (CostStatus::Estimated, Some(amount)) => format!("~{amount}  estimated: tokens were not counted"),

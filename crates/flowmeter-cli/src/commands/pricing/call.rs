@@ -125,7 +125,11 @@ pub(super) fn run(
     } else {
         output.text(&told.text())?;
     }
-    Ok(if cost.amount.is_none() { Exit::Flawed } else { Exit::Success })
+    Ok(if cost.amount.is_none() {
+        Exit::Flawed
+    } else {
+        Exit::Success
+    })
 }
 
 /// All that is to be said of one call.
@@ -151,16 +155,14 @@ impl Told<'_> {
         let provider = provider.map_or_else(String::new, |provider| format!(", served by {provider}"));
         let tier = self.call.service_tier.as_ref();
         let tier = tier.map_or_else(String::new, |tier| format!(", service tier {tier}"));
-        let mut text = format!(
-            "{}{provider}{tier}, at {}\n",
-            self.model,
-            time_text(self.start)
-        );
+        let mut text = format!("{}{provider}{tier}, at {}\n", self.model, time_text(self.start));
         text.push_str(&explained(self.cost, "  "));
         for note in self.notes {
             text.push_str(&format!("  note      {note}\n"));
         }
-        if self.call.requests > 1 && let Some(total) = self.total() {
+        if self.call.requests > 1
+            && let Some(total) = self.total()
+        {
             text.push_str(&format!("  {} such calls cost {total}\n", self.call.requests));
         }
         if self.cost.amount.is_none() {

@@ -77,7 +77,14 @@ impl<'a> ExplainedRun<'a> {
         }
         let mut advised = BTreeSet::new();
         for (node, calls) in self.by_node() {
-            text.push_str(&format!("\n{}\n", if node.is_empty() { "(outside any node)" } else { node }));
+            text.push_str(&format!(
+                "\n{}\n",
+                if node.is_empty() {
+                    "(outside any node)"
+                } else {
+                    node
+                }
+            ));
             for call in calls {
                 text.push_str(&format!("  {}\n", headline(call)));
                 text.push_str(&explained(&call.cost, "    "));
@@ -116,11 +123,19 @@ impl<'a> ExplainedRun<'a> {
                 None => models.push((call.model, one)),
             }
         }
-        let width = models.iter().map(|(model, _)| model.len()).max().unwrap_or(0).max("total".len());
+        let width = models
+            .iter()
+            .map(|(model, _)| model.len())
+            .max()
+            .unwrap_or(0)
+            .max("total".len());
         let line = |name: &str, totals: &LlmTotals| {
             let calls = totals.cost.calls;
             let plural = if calls == 1 { " " } else { "s" };
-            format!("{name:width$}  {calls:>5} call{plural}  {}\n", totals.cost.display())
+            format!(
+                "{name:width$}  {calls:>5} call{plural}  {}\n",
+                totals.cost.display()
+            )
         };
         let mut text = "\n".to_owned();
         if models.len() > 1 {
@@ -179,7 +194,11 @@ impl<'a> ExplainedRun<'a> {
 
 /// One line about a call: model, provider, time, how it ended.
 fn headline(call: &TracedCall<'_>) -> String {
-    let model = if call.model.is_empty() { "an unnamed model" } else { call.model };
+    let model = if call.model.is_empty() {
+        "an unnamed model"
+    } else {
+        call.model
+    };
     let mut text = model.to_owned();
     if !call.provider.is_empty() {
         text.push_str(&format!(", served by {}", call.provider));
@@ -195,7 +214,9 @@ fn headline(call: &TracedCall<'_>) -> String {
         && let Some(usage) = &call.span.usage
     {
         let figures = [("in", usage.input), ("out", usage.output)];
-        let guessed = figures.iter().filter_map(|(name, figure)| Some(format!("~{} {name}", figure.as_ref()?.tokens)));
+        let guessed = figures
+            .iter()
+            .filter_map(|(name, figure)| Some(format!("~{} {name}", figure.as_ref()?.tokens)));
         let guessed: Vec<String> = guessed.collect();
         text.push_str(&format!(", {}", guessed.join(" ")));
     }
