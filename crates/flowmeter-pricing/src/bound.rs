@@ -10,7 +10,7 @@ use smol_str::SmolStr;
 
 use crate::bill::{Kinds, RateCard, RateKind, grains, grains_in, nanos_up};
 use crate::book::{GEO_FACTOR, PriceBook, is_dearer_place, standard_or};
-use crate::edition::{CardKey, Entry, Moment};
+use crate::edition::{CardKey, Edition, Entry, Moment};
 use crate::host::{Host, fold, host};
 use crate::limits;
 use crate::overrides::OverrideRates;
@@ -268,7 +268,7 @@ impl PriceBook {
         self.limit_of(own, provider, model)
     }
 
-    fn limit_of(
+    pub(crate) fn limit_of(
         &self,
         own: Option<&OverrideRates>,
         provider: Option<&str>,
@@ -280,17 +280,35 @@ impl PriceBook {
             return Some(from(OutputLimitSource::PricingFile)(tokens));
         }
         let entry = self.remembered_match(provider, model);
-        let refreshed = entry.as_ref().and_then(|entry| {
-            let limits = &entry.edition.output_limits;
-            limits.get(entry.found.key.as_str()).copied()
-        });
-        refreshed
+        let Some(entry) = entry else {
+            return limits::published(provider, model).map(from(OutputLimitSource::Published));
+        };
+        entry
+            .refreshed_limit()
             .map(from(OutputLimitSource::Refreshed))
             .or_else(|| limits::published(provider, model).map(from(OutputLimitSource::Published)))
-            .or_else(|| {
-                let window = entry.as_ref()?.context_window()?;
-                Some(from(OutputLimitSource::ContextWindow)(window))
-            })
+            .or_else(|| entry.context_window().map(from(OutputLimitSource::ContextWindow)))
+    }
+
+    /// The same for an entry of the book itself.
+    pub(crate) fn limit_in(
+        &self,
+        edition: &Edition,
+        provider: &str,
+        model: &str,
+        context_window: Option<u64>,
+    ) -> Option<OutputLimit> {
+        let from = |source| move |tokens| OutputLimit { tokens, source };
+        let own = self
+            .overrides
+            .find(Some(provider), model)
+            .map(|found| found.rates);
+        let refreshed = || edition.output_limits.get(&format!("{provider}/{model}")).copied();
+        own.and_then(|rates| rates.max_output_tokens)
+            .map(from(OutputLimitSource::PricingFile))
+            .or_else(|| refreshed().map(from(OutputLimitSource::Refreshed)))
+            .or_else(|| limits::published(Some(provider), model).map(from(OutputLimitSource::Published)))
+            .or_else(|| context_window.map(from(OutputLimitSource::ContextWindow)))
     }
 
     fn dearest(&self, call: &BoundedCall<'_>) -> Arc<DearestCard> {

@@ -32,6 +32,23 @@ pub(crate) struct BookMatch {
     pub(crate) warning: Option<String>,
 }
 
+/// The entry of this id at this provider, for whoever goes through the book.
+pub(crate) fn entry_of(provider: &str, model: &str) -> BookMatch {
+    BookMatch {
+        provider: provider.to_owned(),
+        name: model.to_owned(),
+        key: format_smolstr!("{provider}/{model}"),
+        rule: "exact model",
+        warning: None,
+    }
+}
+
+/// Whether a provider of the book makes models, rather than host those of others.
+pub(crate) fn is_maker(provider: &str) -> bool {
+    const OTHERS: [&str; 5] = ["mistral", "deepseek", "cohere", "perplexity", "meta"];
+    CLOSED_MAKERS.contains(&provider) || OTHERS.contains(&provider)
+}
+
 /// Finds the entry for `model` as served by the provider that the hint names.
 pub(crate) fn find(book: &Calculator, hint: Option<&str>, model: &str) -> Option<BookMatch> {
     let name = fold(model);

@@ -131,6 +131,11 @@ impl Overrides {
         self.rates.get(&*fold(model))
     }
 
+    /// Every entry with its key in lower case, in no particular order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &OverrideRates)> {
+        self.rates.iter().map(|(key, rates)| (key.as_str(), rates))
+    }
+
     /// Looks a model up: exact names first, then without prefix, region and version suffix.
     pub(crate) fn find(&self, provider: Option<&str>, model: &str) -> Option<OverrideMatch<'_>> {
         if self.rates.is_empty() {
