@@ -8,6 +8,7 @@ use std::sync::Arc;
 use flowmeter_pricing::{OverrideRates, Overrides, PriceBook};
 
 use crate::home::Home;
+use crate::output::Output;
 
 /// The model of the demo.
 pub(crate) const DEMO_MODEL: &str = "demo-small";
@@ -45,9 +46,18 @@ pub(crate) fn book(home: &Home) -> (Arc<PriceBook>, Vec<String>) {
     (Arc::new(PriceBook::with_overrides(overrides)), warnings)
 }
 
+/// The same for a command that says at once what is wrong with the files.
+pub(crate) fn told_book(home: &Home, output: &Output) -> Arc<PriceBook> {
+    let (book, warnings) = book(home);
+    for warning in warnings {
+        output.warn(&warning);
+    }
+    book
+}
+
 /// Models with a price whose names are most like this one's.
-pub(crate) fn nearest_models(_book: &PriceBook, _model: &str, _provider: Option<&str>) -> Vec<String> {
-    Vec::new()
+pub(crate) fn nearest_models(book: &PriceBook, model: &str) -> Vec<String> {
+    book.nearest(model).iter().map(ToString::to_string).collect()
 }
 
 /// The price book of the demo: its model costs $0.10 per million input tokens and $0.40 per million output tokens.

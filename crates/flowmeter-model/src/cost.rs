@@ -151,7 +151,8 @@ impl CostTotal {
         (self.status() != CostStatus::Unpriced).then_some(self.known)
     }
 
-    /// For the eye: `$0.0089`, `~$0.0089`, `≥ $0.0089 (+2 unpriced)`, `≥ ~$0.0089`, `unpriced (2 calls)`.
+    /// For the eye: `$0.0089`, `~$0.0089`, `≥ $0.0089 (+2 unpriced)`, `≥ ~$0.0089`, `$0.0089 (reported)`,
+    /// `unpriced (2 calls)`.
     #[must_use]
     pub fn display(&self) -> String {
         // A lower bound that rests on an estimate is one by estimate.
@@ -166,7 +167,8 @@ impl CostTotal {
             }
             CostStatus::Partial => format!("≥ {mark}{}", self.known),
             CostStatus::Estimated => format!("~{}", self.known),
-            CostStatus::Reported | CostStatus::Priced => self.known.to_string(),
+            CostStatus::Reported => format!("{} (reported)", self.known),
+            CostStatus::Priced => self.known.to_string(),
         }
     }
 }

@@ -70,8 +70,9 @@ pub enum RateUnit {
 const PER_HOUR: u32 = 3_600_000;
 
 impl RateUnit {
-    /// How many of a kind's quantity the rate is for.
-    pub(crate) fn per(self) -> u32 {
+    /// How many of a kind's quantity the rate is for, as in [`CostLine::per`].
+    #[must_use]
+    pub fn per(self) -> u32 {
         match self {
             Self::MillionTokens => PER_MILLION,
             Self::Thousand => PER_THOUSAND,

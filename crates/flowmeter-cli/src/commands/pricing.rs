@@ -5,6 +5,9 @@
 mod arithmetic;
 mod call;
 mod explain;
+mod list;
+mod rates;
+mod show;
 
 use anyhow::Result;
 
@@ -17,6 +20,8 @@ use crate::output::Output;
 pub(super) fn run(args: &PricingArgs, home: &Home, output: &Output) -> Result<Exit> {
     match &args.command {
         PricingCommand::Explain(args) => explain::run(args, home, output),
+        PricingCommand::List(args) => list::run(args, home, output),
+        PricingCommand::Show(args) => show::run(args, home, output),
         _ => todo!(),
     }
 }

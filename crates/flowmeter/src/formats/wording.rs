@@ -6,8 +6,8 @@ use std::borrow::Cow;
 
 use crate::scope::LOGS_DROPPED;
 use flowmeter_model::{
-    AttributeValue, CostTotal, FigureSource, LogLevel, LogRecord, Span, SpanError, SpanKind, SpanStatus,
-    TimestampNs, UsdNanos,
+    AttributeValue, Cost, CostTotal, FigureSource, LogLevel, LogRecord, Span, SpanError, SpanKind,
+    SpanStatus, TimestampNs, TokenUsage, UsdNanos,
 };
 use owo_colors::Style;
 use time::OffsetDateTime;
@@ -132,19 +132,18 @@ pub(crate) fn spend_of(span: &Span) -> String {
         parts.extend(known);
     }
     // A call that was refused used nothing and cost nothing: there is nothing to say.
-    let refused = span.usage.as_ref().is_none_or(|usage| !usage.is_known());
-    if let Some(cost) = span
-        .cost
-        .as_ref()
-        .filter(|cost| !(refused && cost.amount == Some(UsdNanos::ZERO)))
-    {
-        let mut total = CostTotal::default();
-        total.add("", cost);
-        parts.push(if cost.amount.is_none() {
-            "unpriced".to_owned()
-        } else {
-            total.display()
-        });
+    let is_used = span.usage.as_ref().is_some_and(TokenUsage::is_known);
+    let refused = |cost: &Cost| !is_used && cost.explanation.is_none() && cost.amount == Some(UsdNanos::ZERO);
+    match &span.cost {
+        Some(cost) if refused(cost) => {}
+        Some(cost) if cost.amount.is_some() => {
+            let mut total = CostTotal::default();
+            total.add("", cost);
+            parts.push(total.display());
+        }
+        Some(_) => parts.push("unpriced".to_owned()),
+        None if span.kind == SpanKind::LlmCall && is_used => parts.push("unpriced".to_owned()),
+        None => {}
     }
     parts.extend(effort_of(span));
     if parts.is_empty() {

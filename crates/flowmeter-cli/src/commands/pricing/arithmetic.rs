@@ -58,7 +58,7 @@ fn halves(number: &str) -> (&str, &str) {
 }
 
 /// Pads numbers so that their points stand below each other.
-fn aligned(numbers: &[&str]) -> Vec<String> {
+pub(super) fn aligned(numbers: &[&str]) -> Vec<String> {
     let width = |part: fn((&str, &str)) -> usize| {
         numbers
             .iter()

@@ -2,15 +2,18 @@
 //!
 //! Never guesses silently how counts were meant: what is read as standing beside the whole is said.
 
+use std::sync::Arc;
+
 use anyhow::{Result, bail};
 use flowmeter::cost_json;
 use flowmeter_model::{Clock, Cost, Figure, SystemClock, TimestampNs, TokenUsage, UsdNanos};
-use flowmeter_pricing::PricedCall;
+use flowmeter_pricing::{PricedCall, Shown};
 use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::arithmetic::explained;
+use super::show::since;
 use crate::args::{CallArgs, PricingViewArgs};
 use crate::exit::{BadUsage, Exit};
 use crate::home::Home;
@@ -93,12 +96,9 @@ pub(super) fn run(
         bail!(BadUsage("no model is named: give --model NAME".to_owned()));
     }
     let GivenUsage { usage, notes } = given_usage(call)?;
-    let (book, warnings) = prices::book(home);
-    for warning in warnings {
-        output.warn(&warning);
-    }
+    let book = prices::told_book(home, output);
     let start = call.at.unwrap_or_else(|| SystemClock.now());
-    let cost = book.price(&PricedCall {
+    let mut cost = book.price(&PricedCall {
         provider: call.provider.as_deref(),
         request_model: model,
         response_model: None,
@@ -106,8 +106,13 @@ pub(super) fn run(
         start,
         service_tier: call.service_tier.as_deref(),
     });
+    add_since(
+        &mut cost,
+        &book.show(call.provider.as_deref(), model, start),
+        start,
+    );
     let near = if cost.amount.is_none() {
-        prices::nearest_models(&book, model, call.provider.as_deref())
+        prices::nearest_models(&book, model)
     } else {
         Vec::new()
     };
@@ -130,6 +135,16 @@ pub(super) fn run(
     } else {
         Exit::Success
     })
+}
+
+/// Says since when the price applies, where the book knows of a change before that time.
+fn add_since(cost: &mut Cost, shown: &Shown, at: TimestampNs) {
+    if let (Some(why), Shown::Priced(shown)) = (&mut cost.explanation, shown)
+        && why.matched == shown.matched
+        && why.source == shown.source
+    {
+        Arc::make_mut(why).applies_since = since(&shown.history, at).map(Into::into);
+    }
 }
 
 /// All that is to be said of one call.

@@ -35,10 +35,9 @@ fn explain_run(wanted: &str, args: &ExplainArgs, home: &Home, output: &Output) -
         output.json(&run.json())?;
     } else {
         let book = (run.totals.cost.unpriced_calls > 0).then(|| prices::book(home).0);
-        let near = |model: &str, provider: &str| {
-            let provider = Some(provider).filter(|provider| !provider.is_empty());
+        let near = |model: &str| {
             let book = book.as_ref();
-            book.map_or_else(Vec::new, |book| prices::nearest_models(book, model, provider))
+            book.map_or_else(Vec::new, |book| prices::nearest_models(book, model))
         };
         output.text(&run.text(&near))?;
     }
@@ -70,7 +69,7 @@ impl<'a> ExplainedRun<'a> {
         format!("{workflow}, trace {}", self.trace.trace_id)
     }
 
-    fn text(&self, near: &dyn Fn(&str, &str) -> Vec<String>) -> String {
+    fn text(&self, near: &dyn Fn(&str) -> Vec<String>) -> String {
         let mut text = format!("{}\n", self.title());
         if self.calls.is_empty() {
             text.push_str("\nno model was called: it cost nothing\n");
@@ -88,8 +87,17 @@ impl<'a> ExplainedRun<'a> {
             for call in calls {
                 text.push_str(&format!("  {}\n", headline(call)));
                 text.push_str(&explained(&call.cost, "    "));
-                if call.cost.amount.is_none() && advised.insert(call.model) {
-                    text.push_str(&advice(call.model, &near(call.model, call.provider), "    "));
+                if call.cost.amount.is_some() {
+                    continue;
+                }
+                let usage = call.span.usage.as_ref();
+                if usage.is_none_or(|usage| !usage.is_known()) {
+                    text.push_str("    why       nobody said what the call used\n");
+                    continue;
+                }
+                text.push_str("    why       neither pricing.json nor a price book knows the model\n");
+                if advised.insert(call.model) {
+                    text.push_str(&advice(call.model, &near(call.model), "    "));
                 }
             }
         }
