@@ -251,6 +251,17 @@ impl PriceBook {
         Some((entry, rates))
     }
 
+    /// The first entry that is called like this, whoever serves it.
+    pub(crate) fn find_anywhere(&self, name: &str) -> Option<Arc<Entry>> {
+        self.editions().find_map(|edition| {
+            let calculator = edition.calculator();
+            let found = calculator
+                .providers()
+                .find_map(|provider| bundled::find_at(calculator, provider.id(), name))?;
+            Some(Arc::new(Entry::new(Arc::clone(edition), found)))
+        })
+    }
+
     pub(crate) fn remembered_match(&self, provider: Option<&str>, model: &str) -> Option<Arc<Entry>> {
         let key = (SmolStr::new(provider.unwrap_or_default()), SmolStr::new(model));
         if let Some(found) = self.matches.read().get(&key) {

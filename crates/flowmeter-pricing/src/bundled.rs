@@ -78,7 +78,7 @@ pub(crate) fn find(book: &Calculator, hint: Option<&str>, model: &str) -> Option
 }
 
 /// The name at one provider: as it is, without its prefix, without version suffixes.
-fn find_at(book: &Calculator, provider: &str, name: &str) -> Option<BookMatch> {
+pub(crate) fn find_at(book: &Calculator, provider: &str, name: &str) -> Option<BookMatch> {
     let accept = |name: &str, rule| accept(book, provider, name, rule);
     if let Some(found) = accept(name, "exact model") {
         return Some(found);

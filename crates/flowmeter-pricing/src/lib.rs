@@ -31,7 +31,10 @@ pub use book::{PriceBook, PricedCall};
 pub use bound::{BoundRates, BoundedCall, CallBound, OutputLimit, OutputLimitSource};
 pub use catalogue::{DatedRates, DayWindow, ListedModel, Rate, ServiceTier, Shown, ShownModel, SizeTier};
 pub use estimate::estimate_tokens;
-pub use overrides::{OverrideRates, Overrides, PricingFileError};
+pub use overrides::{
+    EditError, Finding, OverrideRates, Overrides, PriceUnit, PricingFileError, RateChange, Severity,
+    edit_prices,
+};
 pub use refresh::{PriceFileFormat, RefreshError, RefreshedPrices};
 pub use stream::UsageStream;
 pub use usage::extract_usage;

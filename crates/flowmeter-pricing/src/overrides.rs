@@ -2,6 +2,9 @@
 //!
 //! Never reads the file itself, never guesses a unit, and never matches a name by its beginning.
 
+mod check;
+mod edit;
+mod fault;
 mod parse;
 
 use rustc_hash::FxHashMap;
@@ -10,7 +13,9 @@ use crate::bill::{RateCard, RateKind};
 use crate::host::{Host, fold, host, known_id, spellings};
 use crate::model_name::{fine_tuned_base, strip_version, unprefixed, without_region};
 
-pub use parse::PricingFileError;
+pub use check::{Finding, Severity};
+pub use edit::{EditError, PriceUnit, RateChange, edit_prices};
+pub use fault::PricingFileError;
 
 /// The rates of one model, in nano-dollars per million tokens unless said otherwise. What is `None` falls
 /// back: whatever is part of the input to the input rate (the one-hour write to `cache_write` first, cached
@@ -46,6 +51,25 @@ pub struct OverrideRates {
 }
 
 impl OverrideRates {
+    /// The place of the rate that stands under this key in a price file.
+    fn slot(&mut self, key: &str) -> Option<&mut Option<i64>> {
+        Some(match key {
+            "input" => &mut self.input,
+            "output" => &mut self.output,
+            "cache_read" => &mut self.cache_read,
+            "cache_write" => &mut self.cache_write,
+            "cache_write_1h" => &mut self.cache_write_1h,
+            "reasoning" => &mut self.reasoning,
+            "input_audio" => &mut self.input_audio,
+            "input_image" => &mut self.input_image,
+            "output_audio" => &mut self.output_audio,
+            "output_image" => &mut self.output_image,
+            "web_search" => &mut self.web_search,
+            "request" => &mut self.request,
+            _ => return None,
+        })
+    }
+
     /// The rate per kind with the fallbacks applied.
     pub(crate) fn card(&self) -> RateCard {
         let mut card = RateCard::default();
