@@ -33,7 +33,7 @@ pub use catalogue::{DatedRates, DayWindow, ListedModel, Rate, ServiceTier, Shown
 pub use estimate::estimate_tokens;
 pub use overrides::{
     EditError, Finding, OverrideRates, Overrides, PriceUnit, PricingFileError, RateChange, Severity,
-    edit_prices,
+    edit_prices, remove_price,
 };
 pub use refresh::{PriceFileFormat, RefreshError, RefreshedPrices};
 pub use stream::UsageStream;

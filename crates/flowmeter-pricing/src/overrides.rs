@@ -14,7 +14,7 @@ use crate::host::{Host, fold, host, known_id, spellings};
 use crate::model_name::{fine_tuned_base, strip_version, unprefixed, without_region};
 
 pub use check::{Finding, Severity};
-pub use edit::{EditError, PriceUnit, RateChange, edit_prices};
+pub use edit::{EditError, PriceUnit, RateChange, edit_prices, remove_price};
 pub use fault::PricingFileError;
 
 /// The rates of one model, in nano-dollars per million tokens unless said otherwise. What is `None` falls

@@ -249,7 +249,8 @@ in the file beside this model stays as it is.";
 #[derive(Debug, Args)]
 #[command(after_help = SET_EXAMPLES)]
 #[command(group = clap::ArgGroup::new("change").multiple(true).required(true)
-    .args(["input", "output", "cache_read", "cache_write", "cache_write_1h", "reasoning", "remove"]))]
+    .args(["input", "output", "cache_read", "cache_write", "cache_write_1h", "reasoning", "input_audio", "input_image",
+           "output_audio", "output_image", "web_search", "request", "max_output_tokens", "remove"]))]
 pub(crate) struct SetPriceArgs {
     /// The model, or provider/model
     #[arg(value_name = "MODEL")]
@@ -272,11 +273,33 @@ pub(crate) struct SetPriceArgs {
     /// Output tokens spent on reasoning [default: as output]
     #[arg(long, value_name = "USD", allow_hyphen_values = true)]
     pub(crate) reasoning: Option<String>,
+    /// Audio tokens in the input [default: as input]
+    #[arg(long, value_name = "USD", allow_hyphen_values = true)]
+    pub(crate) input_audio: Option<String>,
+    /// Image tokens in the input [default: as input]
+    #[arg(long, value_name = "USD", allow_hyphen_values = true)]
+    pub(crate) input_image: Option<String>,
+    /// Audio tokens in the output [default: as output]
+    #[arg(long, value_name = "USD", allow_hyphen_values = true)]
+    pub(crate) output_audio: Option<String>,
+    /// Image tokens in the output [default: as output]
+    #[arg(long, value_name = "USD", allow_hyphen_values = true)]
+    pub(crate) output_image: Option<String>,
+    /// One web search, whatever --per says
+    #[arg(long, value_name = "USD", allow_hyphen_values = true)]
+    pub(crate) web_search: Option<String>,
+    /// One request, whatever --per says
+    #[arg(long, value_name = "USD", allow_hyphen_values = true)]
+    pub(crate) request: Option<String>,
+    /// The most output tokens that a call can give; budgets count with them
+    #[arg(long, value_name = "N")]
+    pub(crate) max_output_tokens: Option<u64>,
     /// What the rates are for
     #[arg(long, value_name = "UNIT", default_value = "1K", ignore_case = true)]
     pub(crate) per: RatePer,
     /// Take the model out of the file
-    #[arg(long, conflicts_with_all = ["input", "output", "cache_read", "cache_write", "cache_write_1h", "reasoning"])]
+    #[arg(long, conflicts_with_all = ["input", "output", "cache_read", "cache_write", "cache_write_1h", "reasoning",
+        "input_audio", "input_image", "output_audio", "output_image", "web_search", "request", "max_output_tokens"])]
     pub(crate) remove: bool,
     #[command(flatten)]
     pub(crate) view: PricingViewArgs,

@@ -4,9 +4,11 @@
 
 mod arithmetic;
 mod call;
+mod check;
 mod explain;
 mod list;
 mod rates;
+mod set;
 mod show;
 
 use anyhow::Result;
@@ -22,6 +24,8 @@ pub(super) fn run(args: &PricingArgs, home: &Home, output: &Output) -> Result<Ex
         PricingCommand::Explain(args) => explain::run(args, home, output),
         PricingCommand::List(args) => list::run(args, home, output),
         PricingCommand::Show(args) => show::run(args, home, output),
+        PricingCommand::Check(args) => check::run(args, home, output),
+        PricingCommand::Set(args) => set::run(args, home, output),
         _ => todo!(),
     }
 }
