@@ -35,6 +35,6 @@ pub use overrides::{
     EditError, Finding, OverrideRates, Overrides, PriceUnit, PricingFileError, RateChange, Severity,
     edit_prices, remove_price,
 };
-pub use refresh::{PriceFileFormat, RefreshError, RefreshedPrices};
+pub use refresh::{PriceChange, PriceFile, PriceFileChanges, PriceFileFormat, RefreshError, RefreshedPrices};
 pub use stream::UsageStream;
 pub use usage::extract_usage;
