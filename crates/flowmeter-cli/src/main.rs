@@ -14,6 +14,8 @@ mod output;
 mod outputs;
 mod prices;
 mod progress;
+mod refreshed;
+mod replace;
 mod report;
 mod screen;
 mod secrets;

@@ -9,6 +9,7 @@ use flowmeter_pricing::{OverrideRates, Overrides, PriceBook};
 
 use crate::home::Home;
 use crate::output::Output;
+use crate::refreshed;
 
 /// The model of the demo.
 pub(crate) const DEMO_MODEL: &str = "demo-small";
@@ -42,8 +43,14 @@ fn read_overrides(home: &Home) -> (Overrides, Vec<String>) {
 
 /// The price book of a run, and warnings about the user's price file.
 pub(crate) fn book(home: &Home) -> (Arc<PriceBook>, Vec<String>) {
-    let (overrides, warnings) = read_overrides(home);
-    (Arc::new(PriceBook::with_overrides(overrides)), warnings)
+    let (overrides, mut warnings) = read_overrides(home);
+    let mut book = PriceBook::with_overrides(overrides);
+    match refreshed::prices(home) {
+        Ok(Some(newer)) => book = book.refreshed_by(newer),
+        Ok(None) => {}
+        Err(warning) => warnings.push(warning),
+    }
+    (Arc::new(book), warnings)
 }
 
 /// The same for a command that says at once what is wrong with the files.
@@ -51,6 +58,11 @@ pub(crate) fn told_book(home: &Home, output: &Output) -> Arc<PriceBook> {
     let (book, warnings) = book(home);
     for warning in warnings {
         output.warn(&warning);
+    }
+    if let Some(fault) = book.refresh_fault() {
+        output.warn(&format!(
+            "the refreshed prices cannot be used ({fault}); the bundled ones apply: `flowmeter pricing refresh` again"
+        ));
     }
     book
 }

@@ -8,6 +8,7 @@ mod check;
 mod explain;
 mod list;
 mod rates;
+mod refresh;
 mod set;
 mod show;
 
@@ -26,6 +27,6 @@ pub(super) fn run(args: &PricingArgs, home: &Home, output: &Output) -> Result<Ex
         PricingCommand::Show(args) => show::run(args, home, output),
         PricingCommand::Check(args) => check::run(args, home, output),
         PricingCommand::Set(args) => set::run(args, home, output),
-        _ => todo!(),
+        PricingCommand::Refresh(args) => refresh::run(args, home, output),
     }
 }

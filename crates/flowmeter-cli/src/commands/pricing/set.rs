@@ -3,7 +3,6 @@
 //! Never touches what else is in the file, and never leaves it half-written: several processes may set at once.
 
 use std::fs::{self, File};
-use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -22,6 +21,7 @@ use crate::exit::{BadUsage, Exit};
 use crate::home::Home;
 use crate::output::Output;
 use crate::prices;
+use crate::replace::replace;
 
 /// How long another process may take that writes the file.
 const LOCK_PATIENCE: Duration = Duration::from_secs(10);
@@ -129,36 +129,6 @@ fn lock(path: &Path) -> Result<File> {
             }
         }
     }
-}
-
-/// Replaces a file in one step, where a link leads, with the permissions that it had.
-pub(super) fn replace(path: &Path, text: &str) -> Result<()> {
-    let target = match fs::canonicalize(path) {
-        Ok(target) => target,
-        Err(error) if error.kind() == ErrorKind::NotFound => path.to_path_buf(),
-        Err(error) => return Err(error).with_context(|| format!("{} cannot be found", path.display())),
-    };
-    let told = || format!("{} cannot be written", target.display());
-    let folder = target.parent().unwrap_or(Path::new("."));
-    let mut file = tempfile::Builder::new()
-        .prefix(".pricing-")
-        .tempfile_in(folder)
-        .with_context(told)?;
-    file.write_all(text.as_bytes()).with_context(told)?;
-    file.as_file().sync_all().with_context(told)?;
-    let permissions = fs::metadata(&target).map(|found| found.permissions());
-    file.as_file()
-        .set_permissions(permissions.unwrap_or_else(|_| readable()))
-        .with_context(told)?;
-    file.persist(&target)
-        .map_err(|error| error.error)
-        .with_context(told)?;
-    Ok(())
-}
-
-/// The permissions of a new file: prices are no secret.
-fn readable() -> fs::Permissions {
-    std::os::unix::fs::PermissionsExt::from_mode(0o644)
 }
 
 fn change(args: &SetPriceArgs, path: &Path, text: &str, notes: Vec<String>) -> Result<Changed> {
