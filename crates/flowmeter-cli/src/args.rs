@@ -101,6 +101,7 @@ Examples:
   flowmeter run triage.json 'tags=[\"db\", \"web\"]' --output-format json
   cat notes.txt | flowmeter run summarize.json          (the input with `stdin: true` takes it)
   flowmeter run report.json -o summary --quiet > summary.txt
+  flowmeter run report.json --dry-run                   (what it would do and cost; nothing is run)
   flowmeter run report.json --trace                     (tree on stderr, and the trace file)
   flowmeter run report.json --log-level info,genai=debug        (log lines as they come)
   flowmeter run report.json --sample 10% --keep-errors --keep-slower-than 30s
@@ -124,6 +125,12 @@ pub(crate) struct RunArgs {
     /// Print this output of the workflow instead of the one it chooses
     #[arg(short = 'o', long = "output", value_name = "KEY")]
     pub(crate) output: Option<String>,
+    /// Check everything and print the plan instead of running: nodes, calls, and what to expect in money and time
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Go on without asking where `warn_cost` would ask
+    #[arg(short = 'y', long)]
+    pub(crate) yes: bool,
     #[command(flatten)]
     pub(crate) shown: RunOutputArgs,
     #[command(flatten)]
@@ -297,6 +304,7 @@ A config.toml with every key:
   model = \"openai/gpt-4o-mini\"
   output_format = \"text\"
   progress = \"auto\"
+  warn_cost = 1.00           (dollars; asks before a run that may cost more)
   [capture]
   level = \"limited\"
   prompt_chars = 50000

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use flowmeter::{CaptureLevel, CaptureLimits, LogFilter, Rotation, SamplingRate, TailRules};
+use flowmeter_model::UsdNanos;
 use thiserror::Error;
 
 use table::VARIABLE_PREFIX;
@@ -149,6 +150,8 @@ pub(crate) struct Config {
     pub(crate) output_format: OutputFormat,
     /// Default: auto.
     pub(crate) progress: ProgressSetting,
+    /// Default: no run is asked about.
+    pub(crate) warn_cost: Option<UsdNanos>,
     /// Default: limited.
     pub(crate) capture: CaptureLevel,
     /// Default: prompts 50,000, responses 20,000, values 10,000 characters.
@@ -177,6 +180,7 @@ impl Default for Config {
             model: None,
             output_format: OutputFormat::default(),
             progress: ProgressSetting::default(),
+            warn_cost: None,
             capture: CaptureLevel::default(),
             limits: CaptureLimits::default(),
             redact_patterns: Vec::new(),

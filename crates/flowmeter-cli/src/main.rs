@@ -12,6 +12,8 @@ mod following;
 mod home;
 mod output;
 mod outputs;
+mod past_runs;
+mod plan_view;
 mod prices;
 mod progress;
 mod refreshed;

@@ -126,6 +126,12 @@ impl Output {
         let _closed_stderr_is_no_failure = writeln!(err, "{text}").and_then(|()| err.flush());
     }
 
+    /// Puts a question on standard error; the answer goes on the same line.
+    pub(crate) fn ask(&self, question: &str) {
+        let mut err = io::stderr().lock();
+        let _closed_stderr_is_no_failure = write!(err, "{question}").and_then(|()| err.flush());
+    }
+
     /// Says something that `--quiet` keeps back.
     pub(crate) fn note(&self, text: &str) {
         if !self.quiet {

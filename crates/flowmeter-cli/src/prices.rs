@@ -3,9 +3,12 @@
 //! Never fails a run: a file that cannot be used is said to be so, and the bundled prices apply.
 
 use std::io::ErrorKind;
+use std::path::Path;
 use std::sync::Arc;
 
 use flowmeter_pricing::{OverrideRates, Overrides, PriceBook};
+
+use time::OffsetDateTime;
 
 use crate::home::Home;
 use crate::output::Output;
@@ -29,6 +32,7 @@ fn read_overrides(home: &Home) -> (Overrides, Vec<String>) {
         };
         return match Overrides::parse(&text) {
             Ok((overrides, warnings)) => {
+                let overrides = overrides.of_source("pricing.json", day_of(&path).as_deref());
                 let warnings = warnings.into_iter().map(|warning| format!("{shown}: {warning}"));
                 (overrides, warnings.collect())
             }
@@ -39,6 +43,12 @@ fn read_overrides(home: &Home) -> (Overrides, Vec<String>) {
         };
     }
     (Overrides::default(), Vec::new())
+}
+
+/// The day on which a file was last written, in UTC.
+fn day_of(path: &Path) -> Option<String> {
+    let written = std::fs::metadata(path).and_then(|found| found.modified()).ok()?;
+    Some(OffsetDateTime::from(written).date().to_string())
 }
 
 /// The price book of a run, and warnings about the user's price file.
@@ -81,5 +91,6 @@ pub(crate) fn demo_book() -> Arc<PriceBook> {
         ..OverrideRates::default()
     };
     overrides.insert(DEMO_MODEL, rates);
+    let overrides = overrides.of_source("the demo's own price", None);
     Arc::new(PriceBook::with_overrides(overrides))
 }

@@ -191,7 +191,8 @@ impl PriceBook {
         }
         let explanation = CostExplanation {
             matched: SmolStr::new(found.key),
-            source: SmolStr::new_static("pricing.json"),
+            source: self.overrides.source(),
+            source_date: self.overrides.date(),
             rule: SmolStr::new_static(found.rule),
             warnings,
             ..CostExplanation::default()

@@ -37,4 +37,4 @@ pub use overrides::{
 };
 pub use refresh::{PriceChange, PriceFile, PriceFileChanges, PriceFileFormat, RefreshError, RefreshedPrices};
 pub use stream::UsageStream;
-pub use usage::extract_usage;
+pub use usage::{extract_usage, extract_usage_from_headers, extract_usage_from_slice};

@@ -16,6 +16,7 @@ mod loop_condition;
 mod names;
 pub mod nodes;
 mod outputs;
+pub mod plan;
 mod problem;
 mod run;
 mod schema;

@@ -94,6 +94,8 @@ pub struct Workflow {
     flow: Flow,
     node_names: Arc<NodeNames>,
     outputs: Vec<DeclaredOutput>,
+    children: BTreeMap<SmolStr, Arc<Self>>,
+    services: Arc<Services>,
 }
 
 impl Workflow {
@@ -178,6 +180,8 @@ impl Workflow {
             flow,
             node_names: names,
             outputs,
+            children,
+            services: Arc::clone(&options.services),
         })
     }
 
@@ -197,6 +201,17 @@ impl Workflow {
     #[must_use]
     pub fn warnings(&self) -> &[Problem] {
         &self.warnings
+    }
+
+    /// The workflows that its nodes run, by node id, where their paths are written out.
+    #[must_use]
+    pub fn children(&self) -> &BTreeMap<SmolStr, Arc<Self>> {
+        &self.children
+    }
+
+    /// What its nodes share.
+    pub(crate) fn services(&self) -> &Services {
+        &self.services
     }
 
     /// Puts the inputs together: command line, then declared default, then environment, then settings.

@@ -9,6 +9,7 @@ mod flush;
 mod format;
 mod nodes;
 mod pipeline;
+mod plan;
 mod pricing;
 mod run;
 mod sample;

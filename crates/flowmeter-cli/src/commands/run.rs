@@ -14,6 +14,7 @@ use flowmeter_workflow::{InputSources, LoadOptions, Workflow};
 use serde_json::{Map, Value};
 use smol_str::SmolStr;
 
+use super::plan;
 use crate::args::{OutputFormat, RunArgs};
 use crate::config::Config;
 use crate::execution::{self, Execution, TraceWish};
@@ -37,9 +38,14 @@ pub(super) fn run(args: RunArgs, home: &Home, output: &Output) -> Result<Exit> {
         Ok(config) => config.output_format,
         Err(_) => args.shown.output_format.unwrap_or_default(),
     };
+    let (dry_run, yes) = (args.dry_run, args.yes);
     let prepared = config.and_then(|config| prepare(args, config, home, output));
     match prepared {
+        Ok(execution) if dry_run => plan::show(&execution, home, output),
         Ok(execution) => {
+            if !yes && !plan::is_welcome(&execution, home, output)? {
+                return Ok(Exit::Interrupted);
+            }
             let finished = execution::run(execution, home, output)?;
             let exit = report::run(&finished, output);
             finished.prune_traces();

@@ -55,6 +55,19 @@ pub(crate) const SETTINGS: &[Setting] = &[
         show: |config| shown(config.progress),
     },
     Setting {
+        key: "warn_cost",
+        description: "a run that may cost more dollars than this is asked about before it starts, such as 1.00",
+        apply: |config, text| {
+            config.warn_cost = unless_empty(text, amounts::usd)?;
+            Ok(())
+        },
+        show: |config| {
+            config
+                .warn_cost
+                .map_or_else(String::new, |cost| cost.to_usd().to_string())
+        },
+    },
+    Setting {
         key: "capture.level",
         description: "how much content a trace holds: full, limited, metadata or off",
         apply: |config, text| {

@@ -12,6 +12,7 @@ mod format;
 mod interruptions;
 mod logs;
 mod performance;
+mod plans;
 mod prices;
 mod propagation;
 mod results;

@@ -50,6 +50,19 @@ pub struct ChatRequest {
     pub headers: Vec<(String, String)>,
 }
 
+impl ChatRequest {
+    /// The UTF-8 bytes of all text that is sent.
+    #[must_use]
+    pub fn text_bytes(&self) -> u64 {
+        let object = |value: &Option<Value>| value.as_ref().map_or(0, |value| value.to_string().len());
+        let bytes = self.system.as_ref().map_or(0, String::len)
+            + self.prompt.len()
+            + object(&self.output_schema)
+            + object(&self.model_options);
+        bytes as u64
+    }
+}
+
 /// Where a request goes: known before it is sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChatTarget {

@@ -24,7 +24,9 @@ mod write_file;
 use std::sync::Arc;
 
 use flowmeter_engine::{Node, RetryPolicy};
+pub(crate) use llm::llm_request;
 use smol_str::SmolStr;
+pub(crate) use workflow::NAME as WORKFLOW_TYPE;
 
 use crate::chat::ChatModel;
 

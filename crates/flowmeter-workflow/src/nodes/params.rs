@@ -20,6 +20,10 @@ impl<'a> Params<'a> {
         Self(cx.params())
     }
 
+    pub(super) fn in_value(params: &'a Value) -> Self {
+        Self(params)
+    }
+
     /// The value; null counts as absent.
     pub(super) fn get(self, name: &str) -> Option<&'a Value> {
         self.0.get(name).filter(|value| !value.is_null())

@@ -59,12 +59,31 @@ pub struct UsageGiven {
     pub output: u64,
 }
 
+/// One answer that was sent whole, with the usage that the server told; counts are inclusive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AnswerGiven {
+    /// The model that was asked for.
+    pub model: String,
+    /// Input tokens, cached ones included.
+    pub input: u64,
+    /// Of the input: read from the cache.
+    pub cache_read: u64,
+    /// Of the input: written to the cache for five minutes.
+    pub cache_write_5m: u64,
+    /// Of the input: written to the cache for an hour.
+    pub cache_write_1h: u64,
+    /// Output tokens, reasoning included.
+    pub output: u64,
+    /// Of the output: reasoning.
+    pub reasoning: u64,
+}
+
 /// What the server and its handle share.
 #[derive(Default)]
 struct Seen {
     requests: Vec<RecordedRequest>,
     calls: usize,
-    usage: UsageGiven,
+    answers: Vec<AnswerGiven>,
 }
 
 /// A running server. It stops when this is dropped.
@@ -144,7 +163,19 @@ impl ScriptedModel {
     /// The sum of the usage in all answers that were sent whole.
     #[must_use]
     pub fn usage_given(&self) -> UsageGiven {
-        self.seen.lock().usage
+        let seen = self.seen.lock();
+        seen.answers
+            .iter()
+            .fold(UsageGiven::default(), |sum, answer| UsageGiven {
+                input: sum.input + answer.input,
+                output: sum.output + answer.output,
+            })
+    }
+
+    /// The answers that were sent whole and told their usage, in the order in which they were made.
+    #[must_use]
+    pub fn answers(&self) -> Vec<AnswerGiven> {
+        self.seen.lock().answers.clone()
     }
 
     /// Stops listening, lets go of open connections, and waits until that is done.

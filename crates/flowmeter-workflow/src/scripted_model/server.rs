@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::reply::{Counts, Reply, ReplyKind, StatusBody, TextReply};
 use super::script::{Asked, Script};
-use super::{RecordedRequest, Seen, anthropic, gemini, ollama, openai};
+use super::{AnswerGiven, RecordedRequest, Seen, anthropic, gemini, ollama, openai};
 
 type Body = UnsyncBoxBody<Bytes, io::Error>;
 
@@ -189,9 +189,15 @@ async fn respond(
         ReplyKind::Text(text) => {
             let counts = text.counts(asked.input_bytes());
             if text.cut_after.is_none() && text.with_usage {
-                let mut seen = seen.lock();
-                seen.usage.input += counts.input;
-                seen.usage.output += counts.output;
+                seen.lock().answers.push(AnswerGiven {
+                    model: asked.model.clone(),
+                    input: counts.input,
+                    cache_read: counts.cache_read,
+                    cache_write_5m: counts.cache_write_5m,
+                    cache_write_1h: counts.cache_write_1h,
+                    output: counts.output,
+                    reasoning: counts.reasoning,
+                });
             }
             if streams {
                 let frames = protocol.frames(&asked, &text, &counts);

@@ -9,6 +9,7 @@ mod chat;
 mod documents;
 mod files;
 mod nodes;
+mod once;
 mod outputs;
 mod requests;
 mod runs;

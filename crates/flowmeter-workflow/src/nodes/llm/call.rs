@@ -14,7 +14,7 @@ use super::super::Services;
 use super::super::carriers::Reach;
 use super::super::leaf::Outputs;
 use super::answer::{structured, told, usage_output};
-use super::request::llm_request;
+use super::request::traced_request;
 use crate::chat::{ChatError, ChatReply, ChatRequest};
 
 /// One LLM call. The error comes with its cause in a line.
@@ -43,7 +43,7 @@ pub(super) async fn ask(
         LogLevel::Info,
         format!("Asking model: {} ({})", target.model, target.provider),
     );
-    let call = span.llm_call(llm_request(request, &target, span.is_recording()));
+    let call = span.llm_call(traced_request(request, &target, span.is_recording()));
     request.headers = reach.headers_of(&call);
     let call = Mutex::new(call);
     let answered = chat

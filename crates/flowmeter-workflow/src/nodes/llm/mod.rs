@@ -19,6 +19,7 @@ use super::leaf::{self, Leaf, Outputs};
 use super::params::Params;
 use super::{ERROR, ERROR_TYPE, NodeType, Services, ValueType, defaulting, optional, output, required};
 use call::ask;
+pub(crate) use request::llm_request;
 use request::{chat_request, is_file};
 
 pub(super) const TYPE: NodeType = NodeType {

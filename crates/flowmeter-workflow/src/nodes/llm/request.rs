@@ -82,6 +82,11 @@ pub(super) fn chat_request(services: &Services, params: Params<'_>) -> Result<Ch
     })
 }
 
+/// The request that these parameters make.
+pub(crate) fn llm_request(services: &Services, params: &Value) -> Result<ChatRequest, NodeError> {
+    chat_request(services, Params::in_value(params))
+}
+
 /// Whether the image is a path, not an address and not the image itself.
 pub(super) fn is_file(image: &str) -> bool {
     !["data:", "http://", "https://"]
@@ -89,7 +94,7 @@ pub(super) fn is_file(image: &str) -> bool {
         .any(|start| image.starts_with(start))
 }
 
-pub(super) fn llm_request(request: &ChatRequest, target: &ChatTarget, recording: bool) -> LlmRequest {
+pub(super) fn traced_request(request: &ChatRequest, target: &ChatTarget, recording: bool) -> LlmRequest {
     let mut parameters = Attributes::new();
     if let Some(temperature) = request.temperature {
         parameters.set("gen_ai.request.temperature", temperature);

@@ -1,0 +1,335 @@
+//! Usage counted exactly once: random workflow files of retries, fallbacks, batches, loops, forks and nested
+//! workflows, run against a server that keeps its own books.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use arbtest::arbitrary::{Result as Drawn, Unstructured};
+use flowmeter::{LlmTotals, RunMeter, RunMetrics, TraceDocument, read_trace};
+use flowmeter_engine::SharedStore;
+use flowmeter_model::{CostStatus, CostTotal, SpanKind, UsdNanos};
+use flowmeter_pricing::{Overrides, PriceBook};
+use flowmeter_workflow::scripted_model::{AnswerGiven, Asked, Reply, Script, ScriptedModel};
+use flowmeter_workflow::{LoadOptions, Workflow};
+use serde_json::{Map, Value, json};
+
+/// Each model with its rates in nano-dollars for a million tokens: input, read, written for five minutes, for an
+/// hour, output, reasoning. They are odd on purpose: every call has something to round.
+const MODELS: [(&str, [i128; 6]); 4] = [
+    (
+        "gpt-drawn",
+        [2_500_000_033, 1_250_000_017, 0, 0, 10_000_000_007, 10_000_000_007],
+    ),
+    (
+        "claude-drawn",
+        [
+            3_000_000_001,
+            300_000_007,
+            3_750_000_003,
+            6_000_000_009,
+            15_000_000_011,
+            0,
+        ],
+    ),
+    (
+        "gemini-drawn",
+        [1_250_000_019, 0, 0, 0, 10_000_000_013, 12_000_000_017],
+    ),
+    ("ollama::drawn", [0; 6]),
+];
+
+/// The same rates as a user writes them.
+fn prices() -> PriceBook {
+    let dollars = |nanos: i128| -> Value {
+        let text = format!("{}.{:09}", nanos / 1_000_000_000, nanos % 1_000_000_000);
+        serde_json::from_str(&text).unwrap()
+    };
+    let entries = MODELS.iter().filter(|(model, _)| !model.contains("::"));
+    let entries: Map<String, Value> = entries
+        .map(|(model, [input, read, short, hour, output, reasoning])| {
+            let mut entry =
+                json!({"unit": "1M", "input": dollars(*input), "output": dollars(*output), "cache_read": dollars(*read)});
+            for (key, rate) in [("cache_write", short), ("cache_write_1h", hour), ("reasoning", reasoning)] {
+                if *rate > 0 {
+                    entry[key] = dollars(*rate);
+                }
+            }
+            ((*model).to_owned(), entry)
+        })
+        .collect();
+    let text = Value::Object(entries).to_string();
+    PriceBook::with_overrides(Overrides::parse(&text).unwrap().0)
+}
+
+/// What an answer costs, worked out apart from the program: one rounding, half away from zero.
+fn cost_of(answer: &AnswerGiven) -> i64 {
+    let (_, rates) = MODELS
+        .iter()
+        .find(|(model, _)| model.trim_start_matches("ollama::") == answer.model)
+        .unwrap();
+    let plain = answer.input - answer.cache_read - answer.cache_write_5m - answer.cache_write_1h;
+    let parts = [
+        plain,
+        answer.cache_read,
+        answer.cache_write_5m,
+        answer.cache_write_1h,
+        answer.output - answer.reasoning,
+        answer.reasoning,
+    ];
+    let millionths: i128 = parts
+        .iter()
+        .zip(rates)
+        .map(|(part, rate)| i128::from(*part) * rate)
+        .sum();
+    i64::try_from((millionths + 500_000) / 1_000_000).unwrap()
+}
+
+/// A number that follows from the seed and the request's own, and looks like chance.
+fn chance(seed: u64, number: usize, salt: u64) -> u64 {
+    let mut mixed = seed ^ (number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ (salt << 56);
+    for factor in [0xbf58_476d_1ce4_e5b9_u64, 0x94d0_49bb_1331_11eb] {
+        mixed = (mixed ^ (mixed >> 29)).wrapping_mul(factor);
+    }
+    mixed ^ (mixed >> 32)
+}
+
+/// What the server answers: texts, objects, refusals, and where `breaks` half answers.
+fn answer(seed: u64, breaks: bool, asked: &Asked) -> Reply {
+    let draw = |salt, below| chance(seed, asked.number, salt) % below;
+    match draw(1, 10) {
+        0 => return Reply::status(500, "the server is out of order"),
+        1 => return Reply::status(429, "slow down"),
+        _ => {}
+    }
+    let text = if draw(2, 2) == 0 {
+        json!({"n": draw(3, 9)}).to_string()
+    } else {
+        "so it is said ".repeat(usize::try_from(draw(3, 9)).unwrap() + 1)
+    };
+    let (input, output) = (draw(4, 200_000) + 4, draw(5, 9_000) + 2);
+    let reply = Reply::text(text).usage(input, output);
+    let reply = match asked.model.as_str() {
+        "gpt-drawn" => reply.cached(draw(6, input)).reasoning(draw(7, output)),
+        "claude-drawn" => reply
+            .cached(draw(6, input / 2))
+            .cache_written(draw(7, input / 4), draw(8, input / 4)),
+        "gemini-drawn" => reply.reasoning(draw(7, output)),
+        _ => reply,
+    };
+    if breaks && draw(9, 4) == 0 {
+        reply.cut_after(1)
+    } else {
+        reply
+    }
+}
+
+/// A drawn workflow file, and the files that it runs.
+struct Drawing<'a> {
+    folder: &'a Path,
+    files: usize,
+}
+
+impl Drawing<'_> {
+    fn llm(&self, u: &mut Unstructured<'_>, id: &str) -> Drawn<Value> {
+        let mut params = json!({
+            "model": u.choose(&MODELS)?.0,
+            "prompt": format!("question of {id}"),
+            "stream": u.arbitrary::<bool>()?,
+        });
+        if u.ratio(1, 4)? {
+            params["output_schema"] =
+                json!({"type": "object", "required": ["n"], "properties": {"n": {"type": "integer"}}});
+        }
+        if u.ratio(1, 4)? {
+            params["system"] = json!("be brief");
+        }
+        let retry = json!({"max": u.int_in_range(1..=3)?, "wait": 0});
+        Ok(json!({"id": id, "type": "llm", "params": params, "retry": retry}))
+    }
+
+    fn node(&mut self, u: &mut Unstructured<'_>, depth: u32, id: &str) -> Drawn<Value> {
+        let mut node = if depth > 0 && u.ratio(1, 3)? {
+            self.files += 1;
+            let name = format!("nested-{}.json", self.files);
+            let inner = self.document(u, depth - 1)?;
+            std::fs::write(self.folder.join(&name), inner.to_string()).unwrap();
+            json!({"id": id, "type": "workflow", "params": {"workflow_path": name},
+                "retry": {"max": u.int_in_range(1..=2)?, "wait": 0}})
+        } else {
+            self.llm(u, id)?
+        };
+        match u.int_in_range(0..=4)? {
+            0 => {
+                node["batch"] = json!({
+                    "items": vec![1; u.int_in_range(1..=4)?],
+                    "error_handling": "continue",
+                    "parallel": u.arbitrary::<bool>()?,
+                    "max_retries": u.int_in_range(1..=2)?,
+                });
+                if node["type"] == "llm" {
+                    node["params"]["prompt"] = json!("item ${item}");
+                }
+            }
+            1 => {
+                node["loop"] = json!({
+                    "until": "${self.never ?? false}",
+                    "max_iterations": u.int_in_range(1..=3)?,
+                });
+            }
+            _ => {}
+        }
+        Ok(node)
+    }
+
+    /// A chain or a fork of nodes, each with a fallback that is asked where it failed.
+    fn document(&mut self, u: &mut Unstructured<'_>, depth: u32) -> Drawn<Value> {
+        let mut nodes = vec![json!({"id": "begin", "type": "echo", "params": {"message": "x"}})];
+        let mut edges = Vec::new();
+        let forks = u.arbitrary::<bool>()?;
+        let mut before = "begin".to_owned();
+        for index in 0..u.int_in_range(1..=3)? {
+            let id = format!("n{index}");
+            nodes.push(self.node(u, depth, &id)?);
+            edges.push(json!({"from": before, "to": id}));
+            let fallback = format!("fallback{index}");
+            nodes.push(self.llm(u, &fallback)?);
+            edges.push(json!({"from": id, "action": "error", "to": fallback}));
+            edges.push(json!({"from": fallback, "action": "error", "to": "end"}));
+            if !forks {
+                before = id;
+            }
+        }
+        Ok(json!({"nodes": nodes, "edges": edges}))
+    }
+}
+
+/// Calls, input, output, and what they cost.
+#[derive(Debug, PartialEq, Eq)]
+struct Sums {
+    calls: u64,
+    input: u64,
+    output: u64,
+    cost: CostTotal,
+}
+
+impl Sums {
+    fn of<'a>(totals: impl Iterator<Item = &'a LlmTotals>) -> Self {
+        let mut sums = Self {
+            calls: 0,
+            input: 0,
+            output: 0,
+            cost: CostTotal::default(),
+        };
+        for total in totals {
+            sums.calls += total.calls;
+            sums.input += total.input_tokens;
+            sums.output += total.output_tokens;
+            sums.cost.merge(&total.cost);
+        }
+        sums
+    }
+
+    fn of_spans(trace: &TraceDocument) -> Self {
+        let mut sums = Self::of(std::iter::empty());
+        for span in trace.spans.iter().filter(|span| span.kind == SpanKind::LlmCall) {
+            let (usage, cost) = (span.usage.as_ref().unwrap(), span.cost.as_ref().unwrap());
+            let model = span.attributes.get_str("gen_ai.request.model").unwrap();
+            sums.calls += 1;
+            sums.input += usage.input_tokens();
+            sums.output += usage.output_tokens();
+            sums.cost.add(model, cost);
+        }
+        sums
+    }
+}
+
+struct Ran {
+    metrics: RunMetrics,
+    trace: TraceDocument,
+    server: ScriptedModel,
+}
+
+async fn run(document: &Value, folder: &Path, script: Script) -> Ran {
+    let server = ScriptedModel::start(script).await.unwrap();
+    let options = LoadOptions {
+        services: crate::nodes::services(Some(crate::chat::client(&server)), None),
+        saved_workflows: None,
+    };
+    let workflow = Workflow::parse("drawn", &document.to_string(), folder, &options);
+    let workflow = workflow.unwrap_or_else(|error| panic!("{error}\n{document:#}"));
+    let trace = folder.join("trace.json");
+    let meter = RunMeter::builder("drawn")
+        .prices(Arc::new(prices()))
+        .trace_file(&trace);
+    let meter = meter.start().unwrap();
+    let cx = meter.context(SharedStore::new().root());
+    let outcome = workflow.run(&cx, Map::new()).await;
+    drop(cx);
+    let report = meter.finish(outcome.as_ref());
+    assert_eq!(report.dropped.total(), 0);
+    Ran {
+        metrics: report.metrics,
+        trace: read_trace(&trace).unwrap(),
+        server,
+    }
+}
+
+fn check_books(breaks: bool) {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
+    let (mut calls, mut told) = (0, 0);
+    arbtest::arbtest(|u| {
+        let folder = tempfile::tempdir().unwrap();
+        let mut drawing = Drawing {
+            folder: folder.path(),
+            files: 0,
+        };
+        let document = drawing.document(u, 2)?;
+        let seed = u.arbitrary::<u64>()?;
+        let script = Script::new().otherwise(move |asked| answer(seed, breaks, asked));
+        let ran = runtime.block_on(run(&document, folder.path(), script));
+        let metrics = &ran.metrics;
+        let total = Sums::of(std::iter::once(&metrics.llm));
+        assert_eq!(total, Sums::of_spans(&ran.trace), "spans of {document:#}");
+        assert_eq!(total, Sums::of(metrics.models.values()), "models of {document:#}");
+        let nodes = metrics.nodes.iter().map(|(_, node)| &node.llm);
+        assert_eq!(total, Sums::of(nodes), "nodes of {document:#}");
+        assert_eq!(total.calls, ran.server.calls() as u64, "calls of {document:#}");
+        let answers = ran.server.answers();
+        if !breaks {
+            let given = ran.server.usage_given();
+            assert_eq!(
+                (total.input, total.output),
+                (given.input, given.output),
+                "{document:#}"
+            );
+            let cost: i64 = answers.iter().map(cost_of).sum();
+            assert_eq!(total.cost.known, UsdNanos(cost), "{document:#}");
+            assert_eq!(total.cost.status(), CostStatus::Priced);
+        }
+        let shown = metrics.to_json();
+        assert_eq!(shown["total"]["llm_calls"], json!(total.calls));
+        assert_eq!(shown["total"]["tokens_total"], json!(total.input + total.output));
+        calls += total.calls;
+        told += answers.len();
+        Ok(())
+    })
+    .budget_ms(6_000);
+    assert!(
+        calls > 20 && told > 10,
+        "{calls} calls, {told} answers: too few to prove anything"
+    );
+}
+
+#[test]
+fn every_call_is_counted_once_and_the_server_agrees() {
+    check_books(false);
+}
+
+#[test]
+fn broken_answers_are_counted_once_too() {
+    check_books(true);
+}
