@@ -14,6 +14,7 @@ mod logs;
 mod performance;
 mod plans;
 mod prices;
+mod pricing;
 mod propagation;
 mod results;
 mod sampling;

@@ -188,7 +188,10 @@ fn changes(args: &SetPriceArgs) -> Vec<(&'static str, String)> {
     ];
     let rates = given.into_iter().filter_map(|(key, value)| {
         let value = value.as_ref()?.trim();
-        Some((key, value.strip_prefix('$').unwrap_or(value).to_owned()))
+        let value = value.strip_prefix('$').unwrap_or(value);
+        // People write `.6`; JSON does not.
+        let zero = if value.starts_with('.') { "0" } else { "" };
+        Some((key, format!("{zero}{value}")))
     });
     let limit = args
         .max_output_tokens
