@@ -2,6 +2,7 @@
 //!
 //! Never acts on an argument and never holds a setting: `config` turns flags into settings, `commands` acts.
 
+mod cache;
 mod export;
 mod flush;
 mod format;
@@ -18,6 +19,7 @@ use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+pub(crate) use cache::{CacheAction, CacheArgs, CacheClearArgs, CachingArgs};
 pub(crate) use export::{BackendWish, ExportArgs, FileKind, SemconvArg};
 pub(crate) use flush::FlushArgs;
 pub(crate) use format::{EventFormatArg, FormatArgs};
@@ -82,6 +84,8 @@ pub(crate) enum Command {
     Schema(SchemaArgs),
     /// Send the telemetry that OTLP receivers could not take before runs ended
     Flush(FlushArgs),
+    /// Show what the response cache holds and saved, or empty it
+    Cache(CacheArgs),
     /// Run a demonstration: a real workflow against a model server inside this process
     Demo(DemoArgs),
     /// Print the flow that all telemetry goes through
@@ -102,6 +106,7 @@ Examples:
   cat notes.txt | flowmeter run summarize.json          (the input with `stdin: true` takes it)
   flowmeter run report.json -o summary --quiet > summary.txt
   flowmeter run report.json --dry-run                   (what it would do and cost; nothing is run)
+  flowmeter run report.json --cache                     (the same request is asked only once)
   flowmeter run report.json --trace                     (tree on stderr, and the trace file)
   flowmeter run report.json --log-level info,genai=debug        (log lines as they come)
   flowmeter run report.json --sample 10% --keep-errors --keep-slower-than 30s
@@ -133,6 +138,8 @@ pub(crate) struct RunArgs {
     pub(crate) yes: bool,
     #[command(flatten)]
     pub(crate) shown: RunOutputArgs,
+    #[command(flatten)]
+    pub(crate) caching: CachingArgs,
     #[command(flatten)]
     pub(crate) telemetry: TelemetryArgs,
 }
@@ -329,6 +336,10 @@ A config.toml with every key:
   rotate_keep = 5
   [traces]
   keep = 200
+  [cache]
+  enabled = false            (true: as --cache)
+  ttl = \"7d\"
+  max_size = \"256MiB\"
   [inputs]
   team = \"platform\"        (for workflows that get this input from nowhere else)";
 

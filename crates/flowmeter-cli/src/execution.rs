@@ -10,6 +10,7 @@ use anyhow::{Context, Result};
 use flowmeter::{KeepTrace, Redactor, RunMeter, RunReport};
 use flowmeter_engine::{NodeContext, NodeError, SharedStore};
 use flowmeter_pricing::PriceBook;
+use flowmeter_workflow::response_cache::ResponseCache;
 use flowmeter_workflow::{Workflow, WorkflowEnd};
 use serde_json::{Map, Value};
 use tokio::runtime::Runtime;
@@ -45,6 +46,8 @@ pub(crate) struct Execution {
     pub(crate) telemetry: TelemetryArgs,
     /// What was already found to look wrong.
     pub(crate) warnings: Vec<String>,
+    /// The cache that nodes may use.
+    pub(crate) responses: Option<Arc<ResponseCache>>,
 }
 
 /// What the user wants of the trace.
@@ -137,6 +140,7 @@ pub(crate) fn run_in(
         trace,
         telemetry,
         mut warnings,
+        responses,
     } = execution;
     let tells_times = trace.tree || logs::are_for_people(&telemetry.logs, &config);
     let utc_offset_seconds = if tells_times { local_offset_seconds() } else { 0 };
@@ -203,6 +207,10 @@ pub(crate) fn run_in(
     let trace_folder = trace.file.is_none().then_some(folder);
     for error in &report.export_errors {
         let warning = crate::report::with_causes(error);
+        output.warn(&warning);
+        warnings.push(warning);
+    }
+    if let Some(warning) = responses.and_then(|responses| responses.finish()) {
         output.warn(&warning);
         warnings.push(warning);
     }

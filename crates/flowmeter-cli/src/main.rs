@@ -4,6 +4,7 @@
 
 mod amounts;
 mod args;
+mod caching;
 mod commands;
 mod config;
 mod execution;

@@ -4,7 +4,9 @@
 
 use flowmeter::format_duration;
 use flowmeter_model::UsdNanos;
-use flowmeter_workflow::plan::{Between, Certainty, Plan, PlannedCall, PlannedStep, PriceKnown};
+use flowmeter_workflow::plan::{
+    Between, CacheForecast, Certainty, Plan, PlannedCall, PlannedStep, PriceKnown,
+};
 
 use crate::progress::grouped;
 
@@ -106,9 +108,11 @@ fn row(step: &PlannedStep) -> [String; 7] {
 fn model(call: &PlannedCall) -> String {
     let name = call.model.as_deref().unwrap_or("known in the run");
     match call.cache {
-        None => name.to_owned(),
-        Some(true) => format!("{name} (cached)"),
-        Some(false) => format!("{name} (will be cached)"),
+        CacheForecast::Off => name.to_owned(),
+        CacheForecast::Hit => format!("{name} (cached)"),
+        CacheForecast::Partly => format!("{name} (partly cached)"),
+        CacheForecast::Miss => format!("{name} (will be cached)"),
+        CacheForecast::InRun => format!("{name} (cached if known)"),
     }
 }
 

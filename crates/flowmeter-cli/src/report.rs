@@ -6,7 +6,10 @@ use std::io;
 use std::path::Path;
 
 use anyhow::{Context, Error, Result};
-use flowmeter::{DropCounts, HumanStyle, RunMetrics, format_duration, read_trace, write_human};
+use flowmeter::{
+    DropCounts, HumanStyle, RunMetrics, cache_note, format_duration, provider_cache_note, read_trace,
+    write_human,
+};
 use flowmeter_engine::NodeError;
 use flowmeter_workflow::{InvalidInputs, text_of};
 use owo_colors::Style;
@@ -266,6 +269,12 @@ fn summary(finished: &Finished, output: &Output) -> String {
             )
         });
         parts.push(metrics.llm.cost.display());
+    }
+    if metrics.llm.cache.lookups() > 0 {
+        parts.push(format!("cache: {}", cache_note(&metrics.llm.cache)));
+    }
+    if let Some(note) = provider_cache_note(&metrics.llm) {
+        parts.push(format!("provider's cache: {note}"));
     }
     let mut line = format!(
         "{} {}{word}: {}",

@@ -9,11 +9,12 @@ use flowmeter_model::{TimestampNs, UsdNanos};
 use smol_str::SmolStr;
 
 use crate::bill::{Kinds, RateCard, RateKind, grains, grains_in, nanos_up};
-use crate::book::{GEO_FACTOR, PriceBook, is_dearer_place, standard_or};
+use crate::book::{GEO_FACTOR, PriceBook, fill_in, is_dearer_place, standard_or};
 use crate::edition::{CardKey, Edition, Entry, Moment};
-use crate::host::{Host, fold, host};
+use crate::host::fold;
 use crate::limits;
 use crate::overrides::OverrideRates;
+use crate::remembered::OwnPrice;
 
 /// Providers whose models write to the cache without being asked to.
 const UNASKED_CACHE_WRITERS: [&str; 4] = ["openai", "azure", "google", "x-ai"];
@@ -190,8 +191,8 @@ impl BoundRates {
 pub(crate) struct BoundKey {
     tier: Option<SmolStr>,
     geo: Option<SmolStr>,
-    first: Moment,
-    last: Moment,
+    first: Option<Moment>,
+    last: Option<Moment>,
     bracket: u8,
     switches: u8,
 }
@@ -312,53 +313,59 @@ impl PriceBook {
     }
 
     fn dearest(&self, call: &BoundedCall<'_>) -> Arc<DearestCard> {
-        let hint = call.provider.filter(|hint| !hint.trim().is_empty());
-        if hint.is_some_and(|hint| host(hint) == Host::Local)
-            && self.overrides.find(hint, call.model).is_none()
-        {
-            return Arc::new(DearestCard {
-                rates: BoundRates {
-                    matched: SmolStr::new(call.model),
-                    ..BoundRates::default()
-                },
-                ..DearestCard::default()
-            });
-        }
-        let second = call.start.0 / 1_000_000_000;
-        let Some(entry) = self.remembered_match(hint, call.model) else {
-            return Arc::new(self.compute_dearest(call, hint, None, second));
+        let known = self.known(call.provider, call.model);
+        let is_free = known.is_local && known.own.is_none();
+        let entry = if is_free {
+            None
+        } else {
+            self.entry(&known, call.provider)
         };
-        let edition = &entry.edition;
+        let second = call.start.0 / 1_000_000_000;
         let switches = u8::from(call.input_is_text)
             | u8::from(call.output_is_text) << 1
             | u8::from(call.no_cache_writes) << 2;
+        let edition = entry.map(|entry| &entry.edition);
         let key = BoundKey {
             tier: call.service_tier.map(SmolStr::new),
             geo: call.inference_geo.map(SmolStr::new),
-            first: edition.moment(second),
-            last: edition.moment(second.saturating_add(START_MARGIN_S)),
-            bracket: edition.bracket(call.input_tokens_max),
+            first: edition.map(|edition| edition.moment(second)),
+            last: edition.map(|edition| edition.moment(second.saturating_add(START_MARGIN_S))),
+            bracket: edition.map_or(0, |edition| edition.bracket(call.input_tokens_max)),
             switches,
         };
-        entry.dearest(key, || self.compute_dearest(call, hint, Some(&entry), second))
+        known.dearest(key, || {
+            if is_free {
+                return DearestCard {
+                    rates: BoundRates {
+                        matched: SmolStr::new(call.model),
+                        ..BoundRates::default()
+                    },
+                    ..DearestCard::default()
+                };
+            }
+            self.compute_dearest(call, known.own.as_ref(), entry.map(|entry| &**entry), second)
+        })
     }
 
     fn compute_dearest(
         &self,
         call: &BoundedCall<'_>,
-        hint: Option<&str>,
+        own: Option<&OwnPrice>,
         entry: Option<&Entry>,
         second: u64,
     ) -> DearestCard {
-        let own = self.overrides.find(hint, call.model);
         let cards = entry.map_or_else(Vec::new, |entry| cards_of(entry, call, second));
-        let mut dearest = if let Some(own) = &own {
-            let mut card = own.rates.card();
-            for kind in [RateKind::WebSearch, RateKind::FileSearch] {
-                let in_book = cards.iter().filter_map(|card| card.get(kind)).max();
-                card.set(kind, card.get(kind).or(in_book));
+        let mut dearest = if let Some(own) = own {
+            let card = own.rates.card();
+            // What the file leaves out is the book's, at its dearest.
+            let mut filled: Vec<RateCard> = cards.iter().map(|_| card).collect();
+            for (filled, in_book) in filled.iter_mut().zip(&cards) {
+                fill_in(filled, in_book);
             }
-            dearest_of(&[card], call, entry)
+            if filled.is_empty() {
+                filled.push(card);
+            }
+            dearest_of(&filled, call, entry)
         } else if cards.is_empty() {
             return DearestCard {
                 unpriced: true,
@@ -367,12 +374,12 @@ impl PriceBook {
         } else {
             dearest_of(&cards, call, entry)
         };
-        dearest.rates.matched = match (&own, entry) {
-            (Some(own), _) => SmolStr::new(own.key),
+        dearest.rates.matched = match (own, entry) {
+            (Some(own), _) => own.key.clone(),
             (None, Some(entry)) => entry.found.key.clone(),
             (None, None) => SmolStr::default(),
         };
-        dearest.own_limit = self.limit_of(own.map(|own| own.rates), hint, call.model);
+        dearest.own_limit = self.limit_of(own.map(|own| &own.rates), call.provider, call.model);
         dearest
     }
 }

@@ -10,7 +10,6 @@ use smol_str::SmolStr;
 use std::sync::Arc;
 
 use crate::bill::Kinds;
-use crate::bound::{BoundKey, DearestCard};
 use crate::bundled::{BookMatch, Inquiry, Rated};
 
 /// The name and release of the built-in book, as an explanation shows it.
@@ -86,7 +85,6 @@ pub(crate) struct Entry {
     pub(crate) edition: Arc<Edition>,
     pub(crate) found: BookMatch,
     cards: RwLock<FxHashMap<CardKey, Option<Arc<Rated>>>>,
-    dearest: RwLock<FxHashMap<BoundKey, Arc<DearestCard>>>,
 }
 
 impl Edition {
@@ -207,7 +205,6 @@ impl Entry {
             edition,
             found,
             cards: RwLock::default(),
-            dearest: RwLock::default(),
         }
     }
 
@@ -223,20 +220,6 @@ impl Entry {
         }
         cards.insert(key, rated.clone());
         rated
-    }
-
-    /// The dearest rates on these terms; computed once and remembered.
-    pub(crate) fn dearest(&self, key: BoundKey, compute: impl FnOnce() -> DearestCard) -> Arc<DearestCard> {
-        if let Some(known) = self.dearest.read().get(&key) {
-            return Arc::clone(known);
-        }
-        let card = Arc::new(compute());
-        let mut dearest = self.dearest.write();
-        if dearest.len() >= REMEMBERED_CARDS {
-            dearest.clear();
-        }
-        dearest.insert(key, Arc::clone(&card));
-        card
     }
 
     /// The most output tokens that a refreshed file names.
@@ -279,3 +262,6 @@ impl Entry {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -23,6 +23,7 @@ mod limits;
 mod model_name;
 mod overrides;
 mod refresh;
+mod remembered;
 mod stream;
 mod usage;
 

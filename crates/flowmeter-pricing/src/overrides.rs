@@ -196,7 +196,10 @@ impl Overrides {
         } else {
             let short = unprefixed(&model).map(|found| found.name);
             bases.extend(short.map(|name| (name, "prefix stripped")));
-            let regionless = without_region(short.unwrap_or(&model));
+            // A router's name may stand before the provider's.
+            let shorter = short.and_then(unprefixed).map(|found| found.name);
+            bases.extend(shorter.map(|name| (name, "prefix stripped")));
+            let regionless = without_region(shorter.or(short).unwrap_or(&model));
             bases.extend(regionless.map(|name| (name, "region stripped")));
         }
         for (name, rule) in &bases {

@@ -331,7 +331,10 @@ impl PriceBook {
                     continue;
                 };
                 seen.insert(before.found.key.clone());
-                let after = Entry::new(Arc::clone(&newer), bundled::entry_of(provider.id(), model.id()));
+                let after = Entry::new(
+                    Arc::clone(&newer),
+                    bundled::entry_of(newer.calculator(), provider.id(), model.id()),
+                );
                 changes.compare(&key, &before, &after, at);
             }
         }

@@ -276,6 +276,7 @@ impl Parts<'_> {
             id: &entry.id,
             retry,
             services: self.services,
+            cache: entry.cache,
         };
         Ok((node_type.make)(&setting))
     }

@@ -18,6 +18,7 @@ pub mod nodes;
 mod outputs;
 pub mod plan;
 mod problem;
+pub mod response_cache;
 mod run;
 mod schema;
 pub mod scripted_model;
@@ -27,8 +28,8 @@ mod wrappers;
 
 pub use batch_items::BATCH_OUTPUTS;
 pub use document::{
-    BatchEntry, EdgeEntry, InputEntry, LoopEntry, NodeEntry, OutputEntry, ResolutionMode, RetryEntry,
-    WorkflowDocument,
+    BatchEntry, CacheEntry, EdgeEntry, InputEntry, LoopEntry, NodeEntry, OutputEntry, ResolutionMode,
+    RetryEntry, WorkflowDocument,
 };
 pub use inputs::{InputLookup, InputSources, InvalidInputs, prepare_inputs, value_of_text};
 pub use loop_condition::LOOP_OUTPUT;

@@ -12,7 +12,7 @@ use flowmeter_model::{AttributeValue, LogLevel, SpanError, SpanId};
 use smol_str::SmolStr;
 
 use crate::details::{MESSAGE, SpanDetails};
-use crate::llm::{LlmCall, LlmRequest};
+use crate::llm::{LlmCacheHit, LlmCall, LlmRequest};
 use crate::propagation::Carrier;
 use crate::recorder::RecordedValue;
 use crate::scope::{SpanScope, unseen_end};
@@ -88,6 +88,13 @@ impl SpanHandle {
     #[must_use]
     pub fn llm_call(&self, request: LlmRequest) -> LlmCall {
         LlmCall::begin(SpanScope::from_engine(&self.scope), request)
+    }
+
+    /// Notes that `request` was answered from a response cache: [`llm_cache_hit`].
+    pub fn llm_cache_hit(&self, request: LlmRequest, hit: LlmCacheHit) {
+        if let Some(scope) = SpanScope::from_engine(&self.scope) {
+            hit.note(scope, request);
+        }
     }
 
     /// Enters the span on this thread, for code that is not async: a closure on a thread of its own, for one.
@@ -174,6 +181,28 @@ pub fn llm_call(request: LlmRequest) -> LlmCall {
         SpanScope::with_current(|scope| request.take().map(|request| LlmCall::begin(Some(scope), request)));
     call.flatten()
         .unwrap_or_else(|| LlmCall::begin(None, request.unwrap_or_default()))
+}
+
+/// Notes that `request` was answered from a response cache, in the current span: nobody was asked, so it is no
+/// call, and what the call cost once is counted as saved. For caches of any kind; a request that was looked up and
+/// then asked says so with [`LlmRequest::cache_missed`].
+///
+/// ```
+/// use flowmeter::{LlmCacheHit, LlmRequest};
+/// use std::time::Duration;
+///
+/// # let meter = flowmeter::RunMeter::builder("nightly").start().unwrap();
+/// # let _entered = meter.enter();
+/// let hit = LlmCacheHit::new("Hi", Duration::from_secs(90));
+/// flowmeter::llm_cache_hit(LlmRequest::chat("openai", "gpt-4o"), hit);
+/// ```
+pub fn llm_cache_hit(request: LlmRequest, hit: LlmCacheHit) {
+    let mut noted = Some((request, hit));
+    SpanScope::with_current(|scope| {
+        if let Some((request, hit)) = noted.take() {
+            hit.note(scope, request);
+        }
+    });
 }
 
 /// Opens a span inside the current one, for code that is not async: it lasts, and is current on this thread,

@@ -11,7 +11,7 @@ use serde_json::Value;
 use smol_str::SmolStr;
 
 use crate::details::MESSAGE;
-use crate::llm::{LlmCall, LlmRequest};
+use crate::llm::{LlmCacheHit, LlmCall, LlmRequest};
 use crate::performance::ChildUsage;
 use crate::propagation::Carrier;
 use crate::recorder::{RecordedValue, RecordingSpan};
@@ -131,5 +131,13 @@ impl<'a> CurrentSpan<'a> {
     #[must_use]
     pub fn llm_call(&self, request: LlmRequest) -> LlmCall {
         LlmCall::begin(self.scope, request)
+    }
+
+    /// Notes that `request` was answered from a response cache, in this span: nobody was asked, so it is no call,
+    /// and what the call cost once is counted as saved.
+    pub fn llm_cache_hit(&self, request: LlmRequest, hit: LlmCacheHit) {
+        if let Some(scope) = self.scope {
+            hit.note(scope, request);
+        }
     }
 }

@@ -88,11 +88,13 @@ mod trace_file;
 mod traced;
 
 pub use aggregate::{
-    AggregatedMetrics, Aggregator, CallCost, CostBreakdown, CostLineSum, DurationSummary, ItemSample,
-    LlmSample, LlmTimings, LlmTotals, MemoryUsage, ModelMetrics, NodeMetrics, NodeSample, PriceUse,
-    QueueTime, Resources, Throughput, TypeMetrics, cost_json,
+    AggregatedMetrics, Aggregator, CacheHitSample, CacheTotals, CallCost, CostBreakdown, CostLineSum,
+    DurationSummary, ItemSample, LlmSample, LlmTimings, LlmTotals, MemoryUsage, ModelMetrics, NodeMetrics,
+    NodeSample, PriceUse, QueueTime, Resources, Throughput, TypeMetrics, cost_json,
 };
-pub use ambient::{InSpan, SpanGuard, SpanHandle, carry, carry_call, current_span, in_span, llm_call, span};
+pub use ambient::{
+    InSpan, SpanGuard, SpanHandle, carry, carry_call, current_span, in_span, llm_cache_hit, llm_call, span,
+};
 pub use backends::otlp::{
     ExporterSelection, FlushError, FlushOutcome, FlushReport, FlushedRequests, InvalidOtlpConfig,
     InvalidOtlpEndpoint, OtlpBackend, OtlpCompression, OtlpConfig, OtlpDestination, OtlpEndpoint,
@@ -116,9 +118,10 @@ pub use flowmeter_otlp::{
     EncoderConfig, SemanticConventions, Signal as OtlpSignal, Temporality as OtlpTemporality,
 };
 pub use formats::{
-    HumanStyle, LiveTree, LiveView, format_duration, graph_mermaid, graph_text, write_human, write_summary,
+    HumanStyle, LiveTree, LiveView, cache_note, format_duration, graph_mermaid, graph_text,
+    provider_cache_note, write_human, write_summary,
 };
-pub use llm::{LlmCall, LlmFailure, LlmRequest, LlmResponse};
+pub use llm::{LlmCacheHit, LlmCall, LlmFailure, LlmRequest, LlmResponse};
 pub use logging::{
     ContextualLogger, FlowmeterLayer, InvalidLogFilter, LogFilter, LogLineFormat, LogLines, LogLinesConfig,
     RunFilter,

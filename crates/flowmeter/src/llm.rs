@@ -3,9 +3,11 @@
 //! Counted at the source: an answered call, a failed one that may have been billed, and one that was dropped
 //! half-way. Never sends anything itself.
 
+pub(crate) mod cached;
 mod describe;
 mod estimate;
 mod response;
+mod saving;
 
 use std::sync::Arc;
 
@@ -21,6 +23,7 @@ use crate::aggregate::LlmSample;
 use crate::meter::RunShared;
 use crate::propagation::Carrier;
 use crate::scope::{Numbers, SpanScope};
+pub use cached::LlmCacheHit;
 
 /// What is known of an LLM call before it is sent.
 #[derive(Clone, Debug, Default)]
@@ -43,6 +46,8 @@ pub struct LlmRequest {
     pub messages: Arc<Value>,
     /// Length of all that is sent, in UTF-8 bytes: the base of an estimate where nobody counts.
     pub input_text_bytes: u64,
+    /// Whether a response cache was asked first and had no answer: counted as a miss.
+    pub cache_missed: bool,
 }
 
 impl LlmRequest {
@@ -219,18 +224,20 @@ impl LlmCall {
         if ended.billed {
             self.estimate_missing(&mut ended);
         }
+        let priced = PricedCall {
+            provider: Some(&self.request.provider),
+            request_model: &self.request.model,
+            response_model: ended.model.as_deref(),
+            usage: &ended.usage,
+            start: metered.sent_at,
+            service_tier: ended.usage.service_tier.as_deref(),
+        };
         let cost = if ended.billed {
-            metered.run.prices.price(&PricedCall {
-                provider: Some(&self.request.provider),
-                request_model: &self.request.model,
-                response_model: ended.model.as_deref(),
-                usage: &ended.usage,
-                start: metered.sent_at,
-                service_tier: ended.usage.service_tier.as_deref(),
-            })
+            metered.run.prices.price(&priced)
         } else {
             Cost::not_billed()
         };
+        let provider_cache_saved = saving::of_call(&metered.run.prices, &priced, &cost);
         let nanoseconds = |until: Ticks| {
             let passed = metered.run.duration_between(self.began, until);
             u64::try_from(passed.as_nanos()).unwrap_or(u64::MAX)
@@ -241,6 +248,8 @@ impl LlmCall {
             failed: ended.status != SpanStatus::Ok,
             duration_ns: Some(nanoseconds(Ticks::now())),
             time_to_first_token_ns: self.first_token.filter(|_| self.request.stream).map(nanoseconds),
+            cache_missed: self.request.cache_missed,
+            provider_cache_saved,
             ..LlmSample::new(&self.request.model, &cost).with_usage(&ended.usage)
         };
         metered
@@ -248,9 +257,10 @@ impl LlmCall {
             .collector
             .llm_call_ended(&metered.span.node_path, &sample);
         let status = ended.status;
-        metered
-            .span
-            .end(status, |details| self.describe(&metered, ended, &cost, details));
+        metered.span.end(status, |details| {
+            self.describe(&metered, ended, &cost, details);
+            cached::describe_call(self.request.cache_missed, provider_cache_saved, details);
+        });
         cost
     }
 }

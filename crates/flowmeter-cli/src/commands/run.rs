@@ -10,12 +10,14 @@ use flowmeter::StreamTarget;
 use flowmeter_workflow::chat::GenaiModel;
 use flowmeter_workflow::http_client::HttpClient;
 use flowmeter_workflow::nodes::Services;
+use flowmeter_workflow::response_cache::Caching;
 use flowmeter_workflow::{InputSources, LoadOptions, Workflow};
 use serde_json::{Map, Value};
 use smol_str::SmolStr;
 
 use super::plan;
 use crate::args::{OutputFormat, RunArgs};
+use crate::caching::caching;
 use crate::config::Config;
 use crate::execution::{self, Execution, TraceWish};
 use crate::exit::{BadUsage, Exit};
@@ -57,7 +59,9 @@ pub(super) fn run(args: RunArgs, home: &Home, output: &Output) -> Result<Exit> {
 }
 
 fn prepare(args: RunArgs, config: Config, home: &Home, output: &Output) -> Result<Execution> {
-    let workflow = load(&args.file, &config, home)?;
+    let caching = caching(args.caching, &config, home);
+    let responses = caching.responses.clone();
+    let workflow = load(&args.file, &config, home, caching)?;
     if let Some(wanted) = &args.output {
         outputs::check_wanted(workflow.document(), wanted)?;
     }
@@ -87,11 +91,12 @@ fn prepare(args: RunArgs, config: Config, home: &Home, output: &Output) -> Resul
         },
         telemetry: args.telemetry,
         warnings,
+        responses,
     })
 }
 
 /// Loads a workflow file with everything its nodes share.
-pub(crate) fn load(file: &Path, config: &Config, home: &Home) -> Result<Workflow> {
+pub(crate) fn load(file: &Path, config: &Config, home: &Home, caching: Caching) -> Result<Workflow> {
     if file.as_os_str().is_empty() {
         return Err(BadUsage("the name of the workflow file is empty; name a file".to_owned()).into());
     }
@@ -99,7 +104,7 @@ pub(crate) fn load(file: &Path, config: &Config, home: &Home) -> Result<Workflow
         return Err(super::no_such_file("workflow file", file).into());
     }
     let variable = Arc::new(|name: &str| std::env::var(name).ok());
-    Ok(load_with(file, config.model.as_deref(), home, variable)?)
+    Ok(load_with(file, config.model.as_deref(), home, variable, caching)?)
 }
 
 /// The same with these environment variables for the models.
@@ -108,12 +113,14 @@ pub(super) fn load_with(
     default_model: Option<&str>,
     home: &Home,
     variable: flowmeter_workflow::chat::EnvLookup,
+    caching: Caching,
 ) -> Result<Workflow, flowmeter_workflow::LoadError> {
     let http = HttpClient::new();
     let services = Services {
         chat: Arc::new(GenaiModel::with_http(variable, http.clone())),
         default_model: default_model.map(SmolStr::new),
         http,
+        caching,
     };
     let options = LoadOptions {
         services: Arc::new(services),

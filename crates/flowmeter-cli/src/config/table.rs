@@ -4,6 +4,7 @@
 
 use clap::ValueEnum;
 use flowmeter::{LogFilter, SamplingRate};
+use flowmeter_workflow::response_cache::Ttl;
 
 use super::Config;
 use crate::amounts;
@@ -240,6 +241,30 @@ pub(crate) const SETTINGS: &[Setting] = &[
         description: "how many saved traces are kept; the oldest go first",
         apply: |config, text| count(&mut config.traces_keep, text),
         show: |config| config.traces_keep.to_string(),
+    },
+    Setting {
+        key: "cache.enabled",
+        description: "whether every llm node uses earlier answers to the same request again, as with --cache",
+        apply: |config, text| flag(&mut config.cache.enabled, text),
+        show: |config| config.cache.enabled.to_string(),
+    },
+    Setting {
+        key: "cache.ttl",
+        description: "how long answers are used again unless the node says otherwise, such as 7d",
+        apply: |config, text| {
+            config.cache.ttl = Ttl::parse(text).map_err(|error| error.to_string())?.duration();
+            Ok(())
+        },
+        show: |config| format!("{}s", config.cache.ttl.as_secs_f64()),
+    },
+    Setting {
+        key: "cache.max_size",
+        description: "how large all kept answers may be together, such as 256MiB; the least recently used go first",
+        apply: |config, text| {
+            config.cache.max_size = amounts::size(text)?;
+            Ok(())
+        },
+        show: |config| config.cache.max_size.to_string(),
     },
 ];
 

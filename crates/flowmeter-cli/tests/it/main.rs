@@ -16,6 +16,7 @@ mod plans;
 mod prices;
 mod pricing;
 mod propagation;
+mod response_cache;
 mod results;
 mod sampling;
 mod secrets;

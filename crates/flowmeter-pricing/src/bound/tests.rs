@@ -261,5 +261,5 @@ fn no_call_within_its_bound_costs_more() {
         }
         Ok(())
     })
-    .budget_ms(4_000);
+    .budget_ms(2_500);
 }

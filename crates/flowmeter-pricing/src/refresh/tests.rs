@@ -296,7 +296,7 @@ fn no_file_breaks_the_reader() {
     arbtest::arbtest(|u| {
         let text: String = u.arbitrary()?;
         let _ = RefreshedPrices::new(text.clone(), "x").inspect();
-        let key: &str = *u.choose(&[
+        let key: &str = u.choose(&[
             "input_cost_per_token",
             "max_output_tokens",
             "cache_read_input_token_cost",

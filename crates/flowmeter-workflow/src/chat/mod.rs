@@ -74,6 +74,9 @@ pub struct ChatTarget {
     pub server_address: Option<SmolStr>,
     /// The port, where known.
     pub server_port: Option<u16>,
+    /// The path beneath which requests go: gateways have several services on one host. For telling them apart, and
+    /// never to be shown: it may hold a key.
+    pub server_path: Option<SmolStr>,
 }
 
 /// An answer.

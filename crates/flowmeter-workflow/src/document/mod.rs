@@ -6,6 +6,7 @@
 mod source;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Map, Value};
 use smol_str::SmolStr;
@@ -13,6 +14,7 @@ use smol_str::SmolStr;
 pub(crate) use source::Source;
 
 use crate::nodes::ValueType;
+use crate::response_cache::Ttl;
 
 /// What a template that leads nowhere means.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -62,12 +64,21 @@ pub struct NodeEntry {
     pub repeat: Option<LoopEntry>,
     /// Attempts, where the file says so.
     pub retry: Option<RetryEntry>,
-    /// Whether its result may be reused, where the file says so.
-    pub cache: Option<bool>,
+    /// Whether its answers may be used again, where the file says so.
+    pub cache: Option<CacheEntry>,
     /// Where it stands in the file.
     pub(crate) pointer: String,
     /// `params`, or `parameters` where the file uses that name.
     pub(crate) params_key: &'static str,
+}
+
+/// The `cache` of a node: `true`, `false` or `{"ttl": "1h"}`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CacheEntry {
+    /// Whether its answers may be used again.
+    pub enabled: bool,
+    /// For how long; `None` leaves that to the run.
+    pub ttl: Option<Duration>,
 }
 
 /// The `batch` of a node.
@@ -295,7 +306,7 @@ impl NodeEntry {
                     wait: seconds_of(retry, "wait"),
                     exponential: text_of(retry, "backoff").as_deref() == Some("exponential"),
                 }),
-            cache: object.get("cache").and_then(Value::as_bool),
+            cache: object.get("cache").and_then(CacheEntry::read),
             pointer: format!("/nodes/{index}"),
             params_key,
         })
@@ -314,6 +325,32 @@ impl NodeEntry {
     /// The parameters as an object.
     pub(crate) fn params_object(&self) -> Option<&Map<String, Value>> {
         self.params.as_object()
+    }
+}
+
+impl CacheEntry {
+    fn read(written: &Value) -> Option<Self> {
+        let ttl = match written {
+            Value::Bool(enabled) => {
+                return Some(Self {
+                    enabled: *enabled,
+                    ttl: None,
+                });
+            }
+            Value::Object(members) => members.get("ttl"),
+            _ => return None,
+        };
+        let ttl = match ttl {
+            Some(Value::String(text)) => Ttl::parse(text).ok(),
+            Some(Value::Number(seconds)) => {
+                seconds.as_f64().and_then(|seconds| Ttl::of_seconds(seconds).ok())
+            }
+            _ => None,
+        };
+        Some(Self {
+            enabled: true,
+            ttl: ttl.map(Ttl::duration),
+        })
     }
 }
 

@@ -12,6 +12,7 @@ use smol_str::SmolStr;
 
 use super::walk::Unknown;
 use super::{Between, PlanTerms, nanoseconds};
+use crate::document::NodeEntry;
 use crate::nodes::{Services, llm_request};
 
 /// The quickest answer: the way there and back.
@@ -31,6 +32,32 @@ pub enum PriceKnown {
     Unpriced,
     /// The model itself is known in the run only.
     InRun,
+}
+
+/// What the response cache will do for calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CacheForecast {
+    /// It is not asked.
+    Off,
+    /// It has all answers.
+    Hit,
+    /// It has some of them.
+    Partly,
+    /// It has none, and will keep them.
+    Miss,
+    /// What is asked is known in the run only.
+    InRun,
+}
+
+impl CacheForecast {
+    fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (one, other) if one == other => one,
+            (Self::InRun, _) | (_, Self::InRun) => Self::InRun,
+            _ => Self::Partly,
+        }
+    }
 }
 
 /// What an `llm` node asks, and what that takes.
@@ -57,9 +84,8 @@ pub struct PlannedCall {
     /// Why the model could not be asked if the run began now.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
-    /// Whether the response cache has the answer; `None` where it is not asked, or cannot be before the run.
-    #[serde(rename = "cached", skip_serializing_if = "Option::is_none")]
-    pub cache: Option<bool>,
+    /// What the response cache will do.
+    pub cache: CacheForecast,
 }
 
 impl PlannedCall {
@@ -76,7 +102,7 @@ impl PlannedCall {
             duration_ns: nothing,
             unknown: Vec::new(),
             problem: None,
-            cache: None,
+            cache: CacheForecast::Off,
         }
     }
 
@@ -105,11 +131,7 @@ impl PlannedCall {
             },
             unknown: self.unknown,
             problem: self.problem.or(other.problem),
-            cache: if self.cache == other.cache {
-                self.cache
-            } else {
-                Some(false)
-            },
+            cache: self.cache.and(other.cache),
         }
     }
 
@@ -155,6 +177,7 @@ impl PlannedCall {
 pub(super) fn planned(
     terms: &PlanTerms<'_>,
     services: &Services,
+    node: &NodeEntry,
     params: &Map<String, Value>,
     unknown: &Unknown,
 ) -> PlannedCall {
@@ -177,11 +200,31 @@ pub(super) fn planned(
     let Ok(request) = llm_request(services, &params) else {
         return open;
     };
-    let (provider, model, problem) = match services.chat.target(&request.model) {
+    let target = services.chat.target(&request.model);
+    let cache = match (services.caching.of_node(node.cache), &target) {
+        (None, _) => CacheForecast::Off,
+        (Some((cache, ttl)), Ok(target)) if unknown.templates.is_empty() => {
+            if cache.would_hit(&request, target, ttl).is_some() {
+                CacheForecast::Hit
+            } else {
+                CacheForecast::Miss
+            }
+        }
+        (Some(_), _) => CacheForecast::InRun,
+    };
+    let (provider, model, problem) = match target {
         Ok(target) => (Some(target.provider), target.model, None),
         // A price needs no key.
         Err(error) => (None, request.model.clone(), Some(error.message)),
     };
+    if cache == CacheForecast::Hit {
+        return PlannedCall {
+            provider,
+            model: Some(model),
+            cache,
+            ..PlannedCall::none()
+        };
+    }
     let bytes = request.text_bytes();
     let input = Between {
         low: bytes.div_ceil(4),
@@ -239,6 +282,7 @@ pub(super) fn planned(
         provider,
         model: Some(model),
         problem,
+        cache,
         input_tokens: input,
         output_tokens: output,
         price: if low.is_some() {

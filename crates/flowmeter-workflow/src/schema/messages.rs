@@ -96,6 +96,7 @@ fn keys_at(place: &Place<'_>) -> Vec<&'static str> {
         ],
         Place::Member("loop") => vec!["while", "until", "carry", "max_iterations"],
         Place::Member("retry") => vec!["max", "wait", "backoff"],
+        Place::Member("cache") => vec!["ttl"],
         _ => Vec::new(),
     }
 }
@@ -186,6 +187,12 @@ fn explain(document: &Value, error: &ValidationError<'_>, findings: &mut Finding
         ValidationErrorKind::Minimum { limit } => {
             say(
                 format!("{} is at least {limit}, not {found}", title_of(&place)),
+                None,
+            );
+        }
+        ValidationErrorKind::ExclusiveMinimum { limit } => {
+            say(
+                format!("{} is more than {limit}, not {found}", title_of(&place)),
                 None,
             );
         }
@@ -320,6 +327,7 @@ fn pattern_violation(pointer: &str, found: &Value) -> String {
         Some("ir_version") => format!("`{text}` is no version: three numbers are wanted, as in \"0.1.0\""),
         Some("id") => invalid_name("id", text),
         Some("as") => invalid_name("name", text),
+        Some("ttl") => format!("`ttl` must be a time such as \"30m\", \"12h\" or \"7d\", not \"{text}\""),
         Some(key) => format!("`{key}` must be a template such as `${{node.key}}`, not \"{text}\""),
         None => format!("`{text}` does not fit"),
     }

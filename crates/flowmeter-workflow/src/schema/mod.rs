@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 
 use crate::nodes::node_types;
 use crate::nodes::{NodeType, ParamSpec, ValueType};
+use crate::response_cache::TTL_PATTERN;
 
 /// What an id looks like: what a template can name.
 const ID_PATTERN: &str = "^[A-Za-z_][A-Za-z0-9_-]*$";
@@ -89,6 +90,7 @@ fn schema_for(occurs: impl Fn(&str) -> bool) -> Value {
         ("batch", batch_schema()),
         ("loop", loop_schema()),
         ("retry", retry_schema()),
+        ("cache", cache_schema()),
     ] {
         definitions[name] = definition;
     }
@@ -160,7 +162,7 @@ fn node_schema(occurs: impl Fn(&str) -> bool) -> Value {
             "batch": {"$ref": "#/$defs/batch"},
             "loop": {"$ref": "#/$defs/loop"},
             "retry": {"$ref": "#/$defs/retry"},
-            "cache": {"type": "boolean", "description": "Whether an earlier result may be used again."}
+            "cache": {"$ref": "#/$defs/cache"}
         }
     });
     schema["allOf"] = Value::Array(rules);
@@ -299,6 +301,22 @@ fn retry_schema() -> Value {
             "max": {"type": "integer", "minimum": 1, "maximum": 10, "default": 1, "description": "Attempts in total."},
             "wait": {"type": "number", "minimum": 0, "default": 0, "description": "Seconds between attempts."},
             "backoff": {"enum": ["fixed", "exponential"], "default": "fixed", "description": "Whether the wait doubles, up to 60 s."}
+        }
+    })
+}
+
+fn cache_schema() -> Value {
+    json!({
+        "type": ["boolean", "object"],
+        "additionalProperties": false,
+        "description": "Whether an earlier answer to the same request may be used again: true, false, or for how long. Nodes of type llm only.",
+        "properties": {
+            "ttl": {
+                "type": ["string", "number"],
+                "pattern": TTL_PATTERN,
+                "exclusiveMinimum": 0,
+                "description": "How old the answer may be: \"30m\", \"12h\", \"7d\", or a number of seconds."
+            }
         }
     })
 }

@@ -58,6 +58,7 @@ pub(crate) fn services(chat: Option<GenaiModel>, default_model: Option<&str>) ->
         chat,
         default_model: default_model.map(Into::into),
         http: HttpClient::new(),
+        caching: flowmeter_workflow::response_cache::Caching::default(),
     })
 }
 
@@ -72,6 +73,7 @@ pub(crate) async fn run_with(
     let retry = retry.unwrap_or_else(node_type.default_retry);
     let node = (node_type.make)(&NodeSetting {
         id: "n",
+        cache: None,
         retry,
         services,
     });

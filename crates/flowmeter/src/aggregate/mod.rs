@@ -6,6 +6,7 @@
 
 mod breakdown;
 mod breakdown_json;
+mod cache;
 mod durations;
 mod llm;
 mod named;
@@ -17,6 +18,7 @@ use serde_json::Value;
 
 pub use breakdown::{CallCost, CostBreakdown, CostLineSum, PriceUse};
 pub use breakdown_json::cost_json;
+pub use cache::{CacheHitSample, CacheTotals};
 pub use durations::DurationSummary;
 pub(crate) use llm::share;
 pub use llm::{LlmSample, LlmTimings, LlmTotals, ModelMetrics};
@@ -159,6 +161,15 @@ impl Aggregator {
         self.models.entry(call.model).add(call, &mut self.model_sketches);
         if !node_id.is_empty() {
             self.nodes.entry(node_id).add_llm_call(call);
+        }
+    }
+
+    /// A call to a model was answered from a response cache: it is no call, and its tokens and cost are saved.
+    pub fn llm_cache_hit(&mut self, node_id: &str, hit: &CacheHitSample<'_>) {
+        self.llm.totals.add_cache_hit(hit);
+        self.models.entry(hit.model).totals.add_cache_hit(hit);
+        if !node_id.is_empty() {
+            self.nodes.entry(node_id).add_cache_hit(hit);
         }
     }
 

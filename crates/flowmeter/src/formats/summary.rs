@@ -6,9 +6,10 @@ use std::io::{self, Write};
 
 use flowmeter_model::{Cost, Span, SpanKind, SpanStatus, TimestampNs};
 
-use super::wording::format_duration;
+use super::wording::{cache_note, format_duration, provider_cache_note};
 use crate::aggregate::{LlmSample, LlmTotals};
 use crate::events::Tally;
+use crate::llm::cached::{self, SpanCacheHit};
 use crate::metrics::RunMetrics;
 use crate::trace_file::TraceDocument;
 
@@ -108,6 +109,12 @@ impl Summary {
         }
         writeln!(output, "- Nodes Executed: {}{more}", self.nodes_executed)?;
         writeln!(output, "- Success Rate: {}", self.success_rate())?;
+        if self.llm.cache.lookups() > 0 {
+            writeln!(output, "- Response Cache: {}", cache_note(&self.llm.cache))?;
+        }
+        if let Some(note) = provider_cache_note(&self.llm) {
+            writeln!(output, "- Provider Cache: {note}")?;
+        }
         if self.llm.calls > 0 {
             writeln!(output, "- LLM Calls: {}", self.llm.calls)?;
             if self.llm.are_tokens_unknown() {
@@ -147,12 +154,18 @@ impl Summary {
 
 /// Adds what an LLM call used and cost. A cost that nobody gave is unknown, not zero.
 pub(crate) fn add_call(totals: &mut LlmTotals, call: &Span) {
+    if let Some(hit) = SpanCacheHit::of(call) {
+        totals.add_cache_hit(&hit.sample());
+        return;
+    }
     let unpriced = Cost::unpriced();
     let model = call.attributes.get_str(crate::genai::REQUEST_MODEL);
     let model = model.or_else(|| call.attributes.get_str(crate::genai::RESPONSE_MODEL));
     let cost = call.cost.as_ref().unwrap_or(&unpriced);
     let mut sample = LlmSample {
         failed: call.status == Some(SpanStatus::Error),
+        cache_missed: cached::has_missed(call),
+        provider_cache_saved: cached::provider_saved(call),
         ..LlmSample::new(model.unwrap_or_default(), cost)
     };
     if let Some(usage) = &call.usage {

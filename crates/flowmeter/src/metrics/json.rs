@@ -53,6 +53,7 @@ impl RunMetrics {
         workflow.insert("duration_ms".into(), json_milliseconds(self.duration_ns));
         workflow.insert("nodes_executed".into(), self.nodes_executed.into());
         workflow.extend(llm_object(&self.llm, &self.llm_timings, Unit::Milliseconds));
+        workflow.entry("cache").or_insert_with(|| self.llm.cache_json());
         workflow.insert("success_rate".into(), self.success_rate().into());
         workflow.insert("error_rate".into(), self.error_rate().into());
         workflow.insert("error_count".into(), self.error_count.into());

@@ -10,6 +10,7 @@ use smol_str::SmolStr;
 use super::TraceDocument;
 use crate::aggregate::{CostBreakdown, LlmSample, LlmTotals};
 use crate::genai;
+use crate::llm::cached::SpanCacheHit;
 use crate::sampling::NODE_PATH;
 
 /// How deep spans nest at most before a file is taken for broken.
@@ -26,6 +27,8 @@ pub struct TracedCall<'a> {
     pub model: &'a str,
     /// The model that said it answered, where it is another one.
     pub response_model: Option<&'a str>,
+    /// Whether a response cache had the answer: nobody was called then.
+    pub from_cache: bool,
     /// What it cost; unpriced where the trace says nothing.
     pub cost: Cost,
     /// The call itself.
@@ -56,6 +59,7 @@ fn call_of<'a>(span: &'a Span, by_id: &HashMap<SpanId, &'a Span>) -> TracedCall<
         provider: text(genai::PROVIDER_NAME).unwrap_or_default(),
         model,
         response_model: answered.filter(|answered| *answered != model),
+        from_cache: SpanCacheHit::of(span).is_some(),
         cost: span.cost.clone().unwrap_or_else(Cost::unpriced),
         span,
     }
@@ -81,11 +85,11 @@ fn node_path(span: &Span, by_id: &HashMap<SpanId, &Span>) -> SmolStr {
     SmolStr::new(names.join("/"))
 }
 
-/// What several calls came to, and why.
+/// What several calls came to, and why. Answers from a response cache are no calls.
 #[must_use]
 pub fn total_of_calls(calls: &[TracedCall<'_>]) -> (LlmTotals, CostBreakdown) {
     let (mut totals, mut breakdown) = (LlmTotals::default(), CostBreakdown::default());
-    for call in calls {
+    for call in calls.iter().filter(|call| !call.from_cache) {
         let mut sample = LlmSample {
             provider: call.provider,
             ..LlmSample::new(call.model, &call.cost)

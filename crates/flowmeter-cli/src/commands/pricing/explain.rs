@@ -128,6 +128,7 @@ impl<'a> ExplainedRun<'a> {
             let (one, _) = total_of_calls(std::slice::from_ref(call));
             match models.iter_mut().find(|(model, _)| *model == call.model) {
                 Some((_, totals)) => totals.cost.merge(&one.cost),
+                None if call.from_cache => {}
                 None => models.push((call.model, one)),
             }
         }
@@ -181,6 +182,9 @@ impl<'a> ExplainedRun<'a> {
                 object.insert("response_model".into(), answered.into());
             }
             object.insert("start_time".into(), time_text(call.span.start).into());
+            if call.from_cache {
+                object.insert("from_cache".into(), true.into());
+            }
             object.insert("status".into(), json!(call.span.status));
             object.insert("usage".into(), json!(call.span.usage));
             object.extend(cost_json(&call.cost));
@@ -215,6 +219,9 @@ fn headline(call: &TracedCall<'_>) -> String {
         text.push_str(&format!(", answered by {answered}"));
     }
     text.push_str(&format!(", at {}", time_text(call.span.start)));
+    if call.from_cache {
+        text.push_str(", not called: the response cache had the answer");
+    }
     if let Some(error) = &call.span.error {
         text.push_str(&format!(", failed: {}", error.error_type));
     }

@@ -35,7 +35,7 @@ impl Object {
         let mut members = Vec::new();
         let mut at = start + 1;
         loop {
-            at = skip(text, at, &[b',']);
+            at = skip(text, at, b",");
             if text.as_bytes().get(at)? == &b'}' {
                 return Some(Self {
                     start,
@@ -45,7 +45,7 @@ impl Object {
             }
             let key_start = at;
             let key_end = value_end(text, key_start)?;
-            let value_start = skip(text, key_end, &[b':']);
+            let value_start = skip(text, key_end, b":");
             let value_end = value_end(text, value_start)?;
             members.push(Member {
                 key: serde_json::from_str(&text[key_start..key_end]).ok()?,

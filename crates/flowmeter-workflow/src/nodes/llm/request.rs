@@ -88,7 +88,7 @@ pub(crate) fn llm_request(services: &Services, params: &Value) -> Result<ChatReq
 }
 
 /// Whether the image is a path, not an address and not the image itself.
-pub(super) fn is_file(image: &str) -> bool {
+pub(crate) fn is_file(image: &str) -> bool {
     !["data:", "http://", "https://"]
         .iter()
         .any(|start| image.starts_with(start))
@@ -130,5 +130,6 @@ pub(super) fn traced_request(request: &ChatRequest, target: &ChatTarget, recordi
         parameters,
         messages: Arc::new(messages),
         input_text_bytes: (system.map_or(0, str::len) + request.prompt.len()) as u64,
+        cache_missed: false,
     }
 }

@@ -169,7 +169,8 @@ impl CallSet {
 impl CallMeter {
     /// Counts a span, if it is an LLM call.
     pub(in crate::backends) fn add(&mut self, span: &Span) {
-        if span.kind != SpanKind::LlmCall {
+        // An answer from our own cache was no operation of a provider.
+        if span.kind != SpanKind::LlmCall || crate::llm::cached::is_hit(span) {
             return;
         }
         let mut attributes = Attributes::new();
