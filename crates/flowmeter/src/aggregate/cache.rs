@@ -2,7 +2,7 @@
 //!
 //! Never counts a hit as a call: nobody was asked, so calls, tokens and cost of a run do not grow by it.
 
-use flowmeter_model::{Cost, CostStatus, CostTotal, Figure, TokenUsage, UsdNanos};
+use flowmeter_model::{Cost, CostStatus, CostTotal, UsdNanos};
 use serde_json::{Value, json};
 
 use super::llm::LlmTotals;

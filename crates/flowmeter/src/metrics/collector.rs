@@ -116,6 +116,7 @@ impl MetricsCollector {
                 ..sums.all.resources
             },
             memory: None,
+            budget: None,
         }
     }
 }

@@ -84,7 +84,11 @@ impl RunMetrics {
         }
         add_cost(&mut total, &self.llm.cost);
         total.insert("cost_breakdown".into(), self.breakdown.to_json().into());
-        json!({ "workflow": workflow, "total": total })
+        let mut metrics = json!({ "workflow": workflow, "total": total });
+        if let Some(budget) = &self.budget {
+            metrics["budget"] = budget.to_json();
+        }
+        metrics
     }
 
     /// CPU, memory and queue time of the run as a whole.
@@ -124,6 +128,9 @@ impl RunMetrics {
         object.extend(llm_object(&self.llm, &self.llm_timings, Unit::Milliseconds));
         self.add_models(&mut object);
         self.add_process(&mut object);
+        if let Some(budget) = &self.budget {
+            object.insert("budget".into(), budget.to_json());
+        }
         object
     }
 }

@@ -185,6 +185,6 @@ fn a_model_can_be_taken_out_and_the_rest_stays_as_it_is() {
     assert_eq!(remove_price(&without, "gpt-4o"), Ok(None));
     assert_eq!(remove_price("", "gpt-4o"), Ok(None));
     let last = remove_price("{\"m\": {\"input\": 1}}", "m").unwrap().unwrap();
-    assert!(crate::Overrides::parse(&last).unwrap().0.is_empty());
+    assert!(Overrides::parse(&last).unwrap().0.is_empty());
     assert!(remove_price("{,}", "m").is_err());
 }

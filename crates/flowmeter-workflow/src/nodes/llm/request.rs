@@ -130,6 +130,6 @@ pub(super) fn traced_request(request: &ChatRequest, target: &ChatTarget, recordi
         parameters,
         messages: Arc::new(messages),
         input_text_bytes: (system.map_or(0, str::len) + request.prompt.len()) as u64,
-        cache_missed: false,
+        ..LlmRequest::default()
     }
 }
