@@ -9,6 +9,7 @@ mod flush;
 mod format;
 mod logs;
 mod pipeline;
+mod pricing;
 mod sampling;
 mod tail;
 mod telemetry;
@@ -26,6 +27,10 @@ pub(crate) use flush::FlushArgs;
 pub(crate) use format::{EventFormatArg, FormatArgs};
 pub(crate) use logs::{LogArgs, LogFormatArg};
 pub(crate) use pipeline::{GraphForm, PipelineArgs};
+pub(crate) use pricing::{
+    CallArgs, CheckPricesArgs, ExplainArgs, ListPricesArgs, PricingArgs, PricingCommand, PricingViewArgs,
+    RatePer, RefreshPricesArgs, SetPriceArgs, ShowPriceArgs,
+};
 pub(crate) use sampling::{SampleArgs, SamplingArgs};
 pub(crate) use tail::TailArgs;
 pub(crate) use telemetry::TelemetryArgs;
@@ -38,6 +43,7 @@ Examples:
   flowmeter show last                              the trace of the newest saved run
   flowmeter tail                                   the run that is going on, live
   flowmeter nodes llm                              what an `llm` node takes and gives
+  flowmeter pricing explain last                   why that run cost what it cost
 
 Exit codes: 0 success, 1 the workflow failed, 2 bad usage or an invalid workflow, 3 the budget was
 exceeded, 4 a needed file or service is missing, 130 interrupted.
@@ -74,6 +80,8 @@ pub(crate) enum Command {
     Validate(ValidateArgs),
     /// List the node types, or describe one
     Nodes(NodesArgs),
+    /// Prices of models: list, show, explain, check, set, refresh
+    Pricing(PricingArgs),
     /// Print the JSON Schema of workflow files
     Schema(SchemaArgs),
     /// Send the telemetry that OTLP receivers could not take before runs ended

@@ -11,6 +11,7 @@ mod format;
 mod nodes;
 mod pipeline;
 mod plan;
+mod pricing;
 mod run;
 mod sample;
 mod schema;
@@ -83,6 +84,7 @@ fn perform(command: Option<Command>, output: &Output) -> Result<Exit> {
         Some(Command::Format(args)) => format::run(&args, output),
         Some(Command::Validate(args)) => validate::run(&args, &home, output),
         Some(Command::Nodes(args)) => nodes::run(&args, output),
+        Some(Command::Pricing(args)) => pricing::run(&args, &home, output),
         Some(Command::Schema(_)) => schema::run(output),
         Some(Command::Pipeline(args)) => pipeline::run(&args, output),
         Some(Command::Flush(args)) => flush::run(&args, &home, output),
