@@ -2,6 +2,7 @@
 //!
 //! Never acts on an argument and never holds a setting: `config` turns flags into settings, `commands` acts.
 
+mod budget;
 mod cache;
 mod export;
 mod flush;
@@ -18,6 +19,7 @@ use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+pub(crate) use budget::BudgetArgs;
 pub(crate) use cache::{CacheAction, CacheArgs, CacheClearArgs, CachingArgs};
 pub(crate) use export::{BackendWish, ExportArgs, FileKind, SemconvArg};
 pub(crate) use flush::FlushArgs;
@@ -37,8 +39,8 @@ Examples:
   flowmeter tail                                   the run that is going on, live
   flowmeter nodes llm                              what an `llm` node takes and gives
 
-Exit codes: 0 success, 1 the workflow failed, 2 bad usage or an invalid workflow, 4 a needed file
-or service is missing, 130 interrupted.
+Exit codes: 0 success, 1 the workflow failed, 2 bad usage or an invalid workflow, 3 the budget was
+exceeded, 4 a needed file or service is missing, 130 interrupted.
 
 Settings come from ~/.flowmeter/config.toml, then FLOWMETER_* variables, then flags;
 `flowmeter config` shows them. FLOWMETER_HOME moves ~/.flowmeter.";
@@ -99,6 +101,7 @@ Examples:
   flowmeter run report.json -o summary --quiet > summary.txt
   flowmeter run report.json --dry-run                   (what it would do and cost; nothing is run)
   flowmeter run report.json --cache                     (the same request is asked only once)
+  flowmeter run report.json --max-cost 0.50             (what might cost more is not asked; exit code 3)
   flowmeter run report.json --trace                     (tree on stderr, and the trace file)
   flowmeter run report.json --log-level info,genai=debug        (log lines as they come)
   flowmeter run report.json --sample 10% --keep-errors --keep-slower-than 30s
@@ -132,6 +135,8 @@ pub(crate) struct RunArgs {
     pub(crate) shown: RunOutputArgs,
     #[command(flatten)]
     pub(crate) caching: CachingArgs,
+    #[command(flatten)]
+    pub(crate) budget: BudgetArgs,
     #[command(flatten)]
     pub(crate) telemetry: TelemetryArgs,
 }
@@ -304,6 +309,9 @@ A config.toml with every key:
   output_format = \"text\"
   progress = \"auto\"
   warn_cost = 1.00           (dollars; asks before a run that may cost more)
+  [budget]
+  max_cost = 0.50            (dollars a run; max_tokens and max_llm_calls likewise)
+  allow_unpriced = false
   [capture]
   level = \"limited\"
   prompt_chars = 50000

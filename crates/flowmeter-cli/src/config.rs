@@ -11,7 +11,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use clap::ValueEnum;
-use flowmeter::{CaptureLevel, CaptureLimits, LogFilter, Rotation, SamplingRate, TailRules};
+use flowmeter::{Budget, CaptureLevel, CaptureLimits, LogFilter, Rotation, SamplingRate, TailRules};
 use flowmeter_model::UsdNanos;
 use flowmeter_workflow::response_cache::ResponseCacheConfig;
 use thiserror::Error;
@@ -175,6 +175,8 @@ pub(crate) struct Config {
     pub(crate) progress: ProgressSetting,
     /// Default: no run is asked about.
     pub(crate) warn_cost: Option<UsdNanos>,
+    /// Default: no limit.
+    pub(crate) budget: Budget,
     /// Default: limited.
     pub(crate) capture: CaptureLevel,
     /// Default: prompts 50,000, responses 20,000, values 10,000 characters.
@@ -206,6 +208,7 @@ impl Default for Config {
             output_format: OutputFormat::default(),
             progress: ProgressSetting::default(),
             warn_cost: None,
+            budget: Budget::default(),
             capture: CaptureLevel::default(),
             limits: CaptureLimits::default(),
             redact_patterns: Vec::new(),

@@ -4,6 +4,7 @@
 
 mod amounts;
 mod args;
+mod budget;
 mod caching;
 mod commands;
 mod config;

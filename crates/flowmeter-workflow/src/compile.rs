@@ -89,7 +89,8 @@ pub(crate) fn compile(
                 config: Arc::clone(&entry.params),
                 kind: SpanKind::Node,
             },
-        );
+        )
+        .budget(entry.budget);
         let routed = Routed {
             node: traced,
             id: entry.id.clone(),

@@ -13,6 +13,7 @@ mod document;
 pub mod http_client;
 mod inputs;
 mod loop_condition;
+mod model_calls;
 mod names;
 pub mod nodes;
 mod outputs;
@@ -33,8 +34,9 @@ pub use document::{
 };
 pub use inputs::{InputLookup, InputSources, InvalidInputs, prepare_inputs, value_of_text};
 pub use loop_condition::LOOP_OUTPUT;
+pub use model_calls::UnpricedCall;
 pub use names::nearest_name;
-pub use outputs::{Outputs, UnknownOutput, text_of};
+pub use outputs::{Outputs, PartialOutputs, UnknownOutput, text_of};
 pub use problem::{InvalidWorkflow, Problem, Severity};
 pub use run::{LoadError, LoadOptions, Workflow, WorkflowEnd};
 pub use schema::json_schema;

@@ -10,6 +10,7 @@ use flowmeter_model::{AttributeValue, LogLevel, SpanError, SpanId};
 use serde_json::Value;
 use smol_str::SmolStr;
 
+use crate::budget::BudgetError;
 use crate::details::MESSAGE;
 use crate::llm::{LlmCacheHit, LlmCall, LlmRequest};
 use crate::performance::ChildUsage;
@@ -125,6 +126,21 @@ impl<'a> CurrentSpan<'a> {
         if let Some(scope) = self.scope {
             scope.child_ended(usage);
         }
+    }
+
+    /// Whether a budget is in force here.
+    #[must_use]
+    pub fn has_budget(&self) -> bool {
+        self.scope.is_some_and(|scope| scope.account.is_some())
+    }
+
+    /// Begins an LLM call inside this span when its budget has room for it: see
+    /// [`budgeted_llm_call`](crate::budgeted_llm_call).
+    ///
+    /// # Errors
+    /// [`BudgetError`] where the call may not be made.
+    pub async fn budgeted_llm_call(&self, request: LlmRequest) -> Result<LlmCall, BudgetError> {
+        LlmCall::begin_budgeted(self.scope, request).await
     }
 
     /// Begins an LLM call inside this span. It counts from now on, however it ends.

@@ -85,6 +85,7 @@ pub(super) fn run(args: DemoArgs, home: &Home, output: &Output) -> Result<Exit> 
         wanted_output: None,
         config,
         prices: prices::demo_book(),
+        budget: flowmeter::Budget::default(),
         trace: TraceWish {
             tree: !args.quiet,
             file: args.trace_file,

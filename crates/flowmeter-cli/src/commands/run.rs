@@ -23,7 +23,7 @@ use crate::execution::{self, Execution, TraceWish};
 use crate::exit::{BadUsage, Exit};
 use crate::home::Home;
 use crate::output::Output;
-use crate::{outputs, prices, report, stdin};
+use crate::{budget, outputs, prices, report, stdin};
 
 /// Runs a workflow file.
 pub(super) fn run(args: RunArgs, home: &Home, output: &Output) -> Result<Exit> {
@@ -78,6 +78,10 @@ fn prepare(args: RunArgs, config: Config, home: &Home, output: &Output) -> Resul
         output.note(&warning);
         warnings.push(warning);
     }
+    let budget = budget::of_run(&args.budget, config.budget, workflow.document().budget);
+    if !args.dry_run {
+        budget::check(&workflow, &budget, &prices)?;
+    }
     Ok(Execution {
         workflow,
         file: args.file,
@@ -85,6 +89,7 @@ fn prepare(args: RunArgs, config: Config, home: &Home, output: &Output) -> Resul
         wanted_output: args.output,
         config,
         prices,
+        budget,
         trace: TraceWish {
             tree: args.shown.trace,
             file: args.shown.trace_file,

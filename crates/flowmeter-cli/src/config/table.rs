@@ -69,6 +69,48 @@ pub(crate) const SETTINGS: &[Setting] = &[
         },
     },
     Setting {
+        key: "budget.max_cost",
+        description: "what a run may cost, in dollars, such as 0.50; a call that might break the limit is not made",
+        apply: |config, text| {
+            config.budget.max_cost = unless_empty(text, amounts::usd)?;
+            Ok(())
+        },
+        show: |config| {
+            let limit = config.budget.max_cost;
+            limit.map_or_else(String::new, |limit| limit.to_usd().to_string())
+        },
+    },
+    Setting {
+        key: "budget.max_tokens",
+        description: "how many tokens a run may use, input and output together, such as 50k",
+        apply: |config, text| {
+            config.budget.max_tokens = unless_empty(text, amounts::count)?;
+            Ok(())
+        },
+        show: |config| {
+            let limit = config.budget.max_tokens;
+            limit.map_or_else(String::new, |limit| limit.to_string())
+        },
+    },
+    Setting {
+        key: "budget.max_llm_calls",
+        description: "how many LLM calls a run may make, further attempts included",
+        apply: |config, text| {
+            config.budget.max_llm_calls = unless_empty(text, amounts::count)?;
+            Ok(())
+        },
+        show: |config| {
+            let limit = config.budget.max_llm_calls;
+            limit.map_or_else(String::new, |limit| limit.to_string())
+        },
+    },
+    Setting {
+        key: "budget.allow_unpriced",
+        description: "whether models without a price may be called although there is a limit on money",
+        apply: |config, text| flag(&mut config.budget.allow_unpriced, text),
+        show: |config| config.budget.allow_unpriced.to_string(),
+    },
+    Setting {
         key: "capture.level",
         description: "how much content a trace holds: full, limited, metadata or off",
         apply: |config, text| {

@@ -152,3 +152,25 @@ fn what_the_cache_has_costs_nothing() {
     assert!(plan(&sandbox, "names=[1, 2]").contains("demo-small (partly cached)"));
     assert_eq!(model.server.calls(), calls);
 }
+
+#[test]
+fn a_plan_says_whether_the_budget_is_enough() {
+    let model = Model::new(Script::new());
+    let (sandbox, workflow) = sandbox(&model);
+    let said = |budget: &[&str]| {
+        let mut args = vec!["run", &workflow, "names=[1, 2]", "--dry-run"];
+        args.extend(budget);
+        let text = sandbox.run(&args).out;
+        let lines = text.lines().filter_map(|line| line.strip_prefix("Budget: "));
+        lines.collect::<Vec<_>>().join("; ")
+    };
+    assert_eq!(said(&["--max-cost", "1"]), "$1.00 is enough");
+    let small = said(&["--max-cost", "0.002"]);
+    assert!(
+        small.contains("is not enough for a call of join, which reserves $0.00"),
+        "{small}"
+    );
+    assert_eq!(said(&["--max-llm-calls", "3"]), "3 LLM calls are enough");
+    assert_eq!(said(&["--max-llm-calls", "2"]), "2 LLM calls are not enough");
+    assert!(said(&["--max-tokens", "500"]).starts_with("500 tokens may not be enough"));
+}

@@ -199,7 +199,8 @@ fn events_that_are_formatted_elsewhere_come_to_the_same_figures() {
 
 #[test]
 fn flags_settings_and_nodes_say_who_uses_it() {
-    let cases: &[(Option<Value>, &[&str], &[(&str, &str)], bool)] = &[
+    type Case<'a> = (Option<Value>, &'a [&'a str], &'a [(&'a str, &'a str)], bool);
+    let cases: &[Case<'_>] = &[
         (None, &[], &[], false),
         (Some(json!(true)), &[], &[], true),
         (Some(json!({"ttl": "1h"})), &[], &[], true),
@@ -688,4 +689,33 @@ fn a_hit_marks_the_answer_as_used() {
     run(&sandbox, &file, &[]);
     let used = path.metadata().unwrap().modified().unwrap();
     assert!(used > long_ago + Duration::from_secs(3_600));
+}
+
+#[test]
+fn a_plan_says_what_is_kept_already() {
+    let model = model();
+    let sandbox = Sandbox::asking(&model);
+    let file = sandbox.workflow("ask.json", &asking("hi", Some(json!(true))));
+    let plan = |flags: &[&str]| {
+        let args: Vec<&str> = ["run", &file, "--dry-run"].iter().chain(flags).copied().collect();
+        let ended = sandbox.run(&args);
+        assert_eq!(ended.code, 0, "{ended:?}");
+        format!("{}{}", ended.out, ended.err)
+    };
+    assert!(
+        plan(&[]).contains("gpt-4o-mini (will be cached)"),
+        "{}",
+        plan(&[])
+    );
+    assert!(!sandbox.home().join("cache").exists());
+    run(&sandbox, &file, &[]);
+    assert!(plan(&[]).contains("gpt-4o-mini (cached)"), "{}", plan(&[]));
+    assert!(
+        !plan(&["--no-cache"]).contains("cached"),
+        "{}",
+        plan(&["--no-cache"])
+    );
+    assert_eq!(model.server.calls(), 1);
+    // A look at the plan is no look-up.
+    assert_eq!(stats(&sandbox)["hits"], json!(0));
 }

@@ -8,6 +8,8 @@ mod source;
 use std::sync::Arc;
 use std::time::Duration;
 
+use flowmeter::Budget;
+use flowmeter_model::UsdNanos;
 use serde_json::{Map, Value};
 use smol_str::SmolStr;
 
@@ -45,6 +47,8 @@ pub struct WorkflowDocument {
     pub enable_namespacing: bool,
     /// What a template that leads nowhere means.
     pub template_resolution_mode: ResolutionMode,
+    /// What one run of it may spend, nested workflows included.
+    pub budget: Option<Budget>,
 }
 
 /// A node of a workflow file.
@@ -66,6 +70,8 @@ pub struct NodeEntry {
     pub retry: Option<RetryEntry>,
     /// Whether its answers may be used again, where the file says so.
     pub cache: Option<CacheEntry>,
+    /// What it may spend each time it runs, with all its attempts, items, rounds and nested nodes.
+    pub budget: Option<Budget>,
     /// Where it stands in the file.
     pub(crate) pointer: String,
     /// `params`, or `parameters` where the file uses that name.
@@ -204,6 +210,25 @@ fn whole_of(object: &Map<String, Value>, key: &str, default: u32) -> u32 {
         .map_or(default, |number| number.clamp(0.0, f64::from(u32::MAX)) as u32)
 }
 
+/// The `budget` of a node or of a workflow; an empty one limits nothing.
+fn budget_of(object: &Map<String, Value>) -> Option<Budget> {
+    let object = object.get("budget").and_then(Value::as_object)?;
+    let usd = object.get("max_cost").and_then(Value::as_f64);
+    let whole = |key: &str| {
+        object
+            .get(key)
+            .and_then(Value::as_f64)
+            .map(|count| count.max(0.0) as u64)
+    };
+    let budget = Budget {
+        max_cost: usd.and_then(|usd| UsdNanos::from_usd(usd.max(0.0)).ok()),
+        max_tokens: whole("max_tokens"),
+        max_llm_calls: whole("max_llm_calls"),
+        allow_unpriced: false,
+    };
+    budget.is_limited().then_some(budget)
+}
+
 fn seconds_of(object: &Map<String, Value>, key: &str) -> f64 {
     object
         .get(key)
@@ -255,6 +280,7 @@ impl WorkflowDocument {
                 Some("permissive") => ResolutionMode::Permissive,
                 _ => ResolutionMode::Strict,
             },
+            budget: budget_of(top),
         }
     }
 
@@ -307,6 +333,7 @@ impl NodeEntry {
                     exponential: text_of(retry, "backoff").as_deref() == Some("exponential"),
                 }),
             cache: object.get("cache").and_then(CacheEntry::read),
+            budget: budget_of(object),
             pointer: format!("/nodes/{index}"),
             params_key,
         })

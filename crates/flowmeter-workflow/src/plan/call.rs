@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use flowmeter::LlmRequest;
 use flowmeter_model::{Figure, TokenUsage, UsdNanos};
 use flowmeter_pricing::{BoundedCall, PricedCall};
 use serde::Serialize;
@@ -13,7 +14,7 @@ use smol_str::SmolStr;
 use super::walk::Unknown;
 use super::{Between, PlanTerms, nanoseconds};
 use crate::document::NodeEntry;
-use crate::nodes::{Services, llm_request};
+use crate::nodes::{Services, budgeted, llm_request};
 
 /// The quickest answer: the way there and back.
 const QUICKEST: Duration = Duration::from_millis(300);
@@ -76,6 +77,9 @@ pub struct PlannedCall {
     /// What all calls cost; `None` where there is no price.
     #[serde(rename = "cost_usd")]
     pub cost: Option<Between<UsdNanos>>,
+    /// What a budget sets aside for the dearest of the calls while it is made; `None` where that is not known.
+    #[serde(rename = "reserved_usd", skip_serializing_if = "Option::is_none")]
+    pub reserved: Option<UsdNanos>,
     /// How long one call takes, in nanoseconds.
     pub duration_ns: Between<u64>,
     /// The templates of the request that are known in the run only.
@@ -99,6 +103,7 @@ impl PlannedCall {
             output_tokens: nothing,
             price: PriceKnown::Priced,
             cost: Some(Between::exactly(UsdNanos::ZERO)),
+            reserved: None,
             duration_ns: nothing,
             unknown: Vec::new(),
             problem: None,
@@ -121,6 +126,7 @@ impl PlannedCall {
                 self.price
             },
             cost: self.cost.zip(other.cost).map(|(one, other)| one.plus(other)),
+            reserved: self.reserved.max(other.reserved),
             duration_ns: Between {
                 low: self.duration_ns.low.min(other.duration_ns.low),
                 high: self
@@ -212,10 +218,10 @@ pub(super) fn planned(
         }
         (Some(_), _) => CacheForecast::InRun,
     };
-    let (provider, model, problem) = match target {
-        Ok(target) => (Some(target.provider), target.model, None),
+    let (provider, model, problem) = match &target {
+        Ok(target) => (Some(target.provider.clone()), target.model.clone(), None),
         // A price needs no key.
-        Err(error) => (None, request.model.clone(), Some(error.message)),
+        Err(error) => (None, request.model.clone(), Some(error.message.clone())),
     };
     if cache == CacheForecast::Hit {
         return PlannedCall {
@@ -225,6 +231,23 @@ pub(super) fn planned(
             ..PlannedCall::none()
         };
     }
+    let reserved = target.as_ref().ok().and_then(|target| {
+        let more = unknown.tokens_max?;
+        let described = budgeted(LlmRequest::default(), &request, target);
+        let bound = terms.prices.bound(&BoundedCall {
+            provider: Some(&target.provider),
+            model: &target.model,
+            start: terms.start,
+            service_tier: described.service_tier.as_deref(),
+            input_tokens_max: described.input_tokens_max?.saturating_add(more),
+            output_tokens_max: described.output_tokens_max,
+            input_is_text: described.is_text_only,
+            output_is_text: described.is_text_only,
+            searches_max: described.web_searches_max,
+            ..BoundedCall::default()
+        });
+        bound.cost_max()
+    });
     let bytes = request.text_bytes();
     let input = Between {
         low: bytes.div_ceil(4),
@@ -283,6 +306,7 @@ pub(super) fn planned(
         model: Some(model),
         problem,
         cache,
+        reserved,
         input_tokens: input,
         output_tokens: output,
         price: if low.is_some() {

@@ -88,10 +88,8 @@ pub struct Caching {
 
 impl Caching {
     /// The cache for a node whose file says this, and how old an answer may be where the file says that.
-    pub(crate) fn of_node(
-        &self,
-        written: Option<CacheEntry>,
-    ) -> Option<(&Arc<ResponseCache>, Option<Duration>)> {
+    #[must_use]
+    pub fn of_node(&self, written: Option<CacheEntry>) -> Option<(&Arc<ResponseCache>, Option<Duration>)> {
         let is_wanted = written.map_or(self.all, |written| written.enabled);
         let responses = self.responses.as_ref().filter(|_| is_wanted)?;
         Some((responses, written.and_then(|written| written.ttl)))

@@ -76,7 +76,8 @@ fn schema_for(occurs: impl Fn(&str) -> bool) -> Value {
                 "enum": ["strict", "permissive"],
                 "default": "strict",
                 "description": "Whether a template that leads nowhere fails its node or stays as written."
-            }
+            },
+            "budget": {"$ref": "#/$defs/budget"}
         },
         "$defs": {"template": {"type": "string", "pattern": r"\$\{"}}
     });
@@ -91,6 +92,7 @@ fn schema_for(occurs: impl Fn(&str) -> bool) -> Value {
         ("loop", loop_schema()),
         ("retry", retry_schema()),
         ("cache", cache_schema()),
+        ("budget", budget_schema()),
     ] {
         definitions[name] = definition;
     }
@@ -162,6 +164,7 @@ fn node_schema(occurs: impl Fn(&str) -> bool) -> Value {
             "batch": {"$ref": "#/$defs/batch"},
             "loop": {"$ref": "#/$defs/loop"},
             "retry": {"$ref": "#/$defs/retry"},
+            "budget": {"$ref": "#/$defs/budget"},
             "cache": {"$ref": "#/$defs/cache"}
         }
     });
@@ -195,6 +198,9 @@ fn type_rule(node_type: &NodeType) -> Value {
     then["properties"]["params"] = params;
     if !required.is_empty() {
         then["anyOf"] = json!([{"required": ["params"]}, {"required": ["parameters"]}]);
+    }
+    if !BUDGETED_TYPES.contains(&node_type.name) {
+        then["properties"]["budget"] = Value::Bool(false);
     }
     let mut rule = json!({"if": {"required": ["type"], "properties": {"type": {"const": node_type.name}}}});
     rule["then"] = then;
@@ -317,6 +323,23 @@ fn cache_schema() -> Value {
                 "exclusiveMinimum": 0,
                 "description": "How old the answer may be: \"30m\", \"12h\", \"7d\", or a number of seconds."
             }
+        }
+    })
+}
+
+/// The node types that call models, or run what does.
+pub(crate) const BUDGETED_TYPES: [&str; 2] = ["llm", "workflow"];
+
+fn budget_schema() -> Value {
+    json!({
+        "type": "object",
+        "additionalProperties": false,
+        "minProperties": 1,
+        "description": "What may be spent in one run, attempts, items, rounds and nested nodes together. A call that might break a limit is not made.",
+        "properties": {
+            "max_cost": {"type": "number", "minimum": 0, "maximum": 9_000_000_000_u64, "description": "Dollars; 0 allows free models only."},
+            "max_tokens": {"type": "integer", "minimum": 1, "description": "Input and output tokens."},
+            "max_llm_calls": {"type": "integer", "minimum": 1, "description": "Calls to models, refused ones included."}
         }
     })
 }

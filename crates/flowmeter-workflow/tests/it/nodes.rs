@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use flowmeter_engine::{Action, Backoff, NodeContext, NodeError, RetryPolicy, SharedStore, StoreView};
 use flowmeter_workflow::chat::{
-    ChatError, ChatModel, ChatReply, ChatRequest, ChatTarget, GenaiModel, OnText,
+    ChatError, ChatModel, ChatReply, ChatRequest, ChatTarget, GenaiModel, OnPiece,
 };
 use flowmeter_workflow::http_client::HttpClient;
 use flowmeter_workflow::nodes::{NodeSetting, Services, find};
@@ -44,7 +44,7 @@ impl ChatModel for NoModel {
     fn target(&self, _model: &str) -> Result<ChatTarget, ChatError> {
         panic!("no model was to be asked")
     }
-    async fn chat(&self, _request: &ChatRequest, _on_text: OnText<'_>) -> Result<ChatReply, ChatError> {
+    async fn chat(&self, _request: &ChatRequest, _on_piece: OnPiece<'_>) -> Result<ChatReply, ChatError> {
         panic!("no model was to be asked")
     }
 }

@@ -115,6 +115,7 @@ impl MetricsCollector {
                 ..sums.all.resources
             },
             memory: None,
+            budget: None,
         }
     }
 }

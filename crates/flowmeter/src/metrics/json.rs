@@ -72,7 +72,11 @@ impl RunMetrics {
         total.insert("llm_calls".into(), self.llm.calls.into());
         total.insert("tokens_total".into(), self.llm.total_tokens().into());
         add_cost(&mut total, &self.llm.cost);
-        json!({ "workflow": workflow, "total": total })
+        let mut metrics = json!({ "workflow": workflow, "total": total });
+        if let Some(budget) = &self.budget {
+            metrics["budget"] = budget.to_json();
+        }
+        metrics
     }
 
     /// CPU, memory and queue time of the run as a whole.
@@ -112,6 +116,9 @@ impl RunMetrics {
         object.extend(llm_object(&self.llm, &self.llm_timings, Unit::Milliseconds));
         self.add_models(&mut object);
         self.add_process(&mut object);
+        if let Some(budget) = &self.budget {
+            object.insert("budget".into(), budget.to_json());
+        }
         object
     }
 }

@@ -16,6 +16,7 @@ use super::super::leaf::Outputs;
 use super::answer::{structured, told, usage_output};
 use super::cached::{Asked, Next, Said, look_up};
 use super::request::traced_request;
+use super::reserved;
 use crate::chat::{ChatError, ChatReply, ChatRequest};
 use crate::document::CacheEntry;
 
@@ -57,19 +58,20 @@ pub(super) async fn ask(
     );
     let mut described = traced_request(request, &target, span.is_recording());
     described.cache_missed = keeping.has_missed();
-    let call = span.llm_call(described);
+    let described = reserved::bounded(described, request, &target);
+    let has_own_limit = described.output_tokens_max.is_some();
+    let call = reserved::begin(&span, described, request).await?;
     request.headers = reach.headers_of(&call);
     let call = Mutex::new(call);
     let answered = chat
-        .chat(request, &|piece| {
-            let mut call = call.lock();
-            call.first_token();
-            call.text(piece);
-        })
+        .chat(request, &|piece| reserved::take(&mut call.lock(), &piece))
         .await;
     let call = call.into_inner();
     let reply = match answered {
         Ok(reply) => reply,
+        Err(error) if call.over_budget().is_some() => {
+            return Err(reserved::cut(call, error, outputs));
+        }
         Err(error) => {
             call.fail(LlmFailure {
                 error_type: error.error_type.clone(),
@@ -91,7 +93,7 @@ pub(super) async fn ask(
         ..
     } = reply;
     let text = Arc::new(Value::String(text));
-    let cost = call.succeed(LlmResponse {
+    let (cost, over) = call.succeed_within_budget(LlmResponse {
         model: model.clone(),
         response_id,
         text: Arc::clone(&text),
@@ -104,6 +106,10 @@ pub(super) async fn ask(
     span.log(LogLevel::Debug, format!("Answer: {}", told(&usage)));
     // The call has been counted; from here on only the use of its answer can fail.
     let text = Arc::unwrap_or_clone(text);
+    if let Some(over) = over {
+        outputs.insert("response".to_owned(), text);
+        return Err(reserved::failure(over, has_own_limit));
+    }
     let said = Said {
         text: &text,
         model: model.as_ref(),

@@ -7,6 +7,7 @@ mod answer;
 mod cached;
 mod call;
 mod request;
+mod reserved;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +24,7 @@ use crate::document::CacheEntry;
 use call::ask;
 use request::chat_request;
 pub(crate) use request::{is_file, llm_request};
+pub(crate) use reserved::bounded as budgeted;
 
 /// The `type` of nodes that ask a model.
 pub(crate) const NAME: &str = "llm";
@@ -140,6 +142,10 @@ impl Leaf for Llm {
         outputs.insert("prompt".to_owned(), Value::from(request.prompt.as_str()));
         match ask(&self.services, cx, &mut request, reach, self.cache, &mut outputs).await {
             Ok(()) => Ok(outputs),
+            Err((error, _)) if error.is_halted() => {
+                leaf::keep(cx, outputs);
+                Err(error)
+            }
             Err((error, summary)) => Err(leaf::with_outputs(error, summary, outputs)),
         }
     }
