@@ -81,7 +81,7 @@ pub(crate) enum Command {
     /// List the node types, or describe one
     Nodes(NodesArgs),
     /// Prices of models: list, show, explain, check, set, refresh
-    Pricing(PricingArgs),
+    Pricing(Box<PricingArgs>),
     /// Print the JSON Schema of workflow files
     Schema(SchemaArgs),
     /// Send the telemetry that OTLP receivers could not take before runs ended

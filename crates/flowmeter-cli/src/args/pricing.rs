@@ -45,7 +45,7 @@ pub(crate) enum PricingCommand {
     /// Look for mistakes in a price file
     Check(CheckPricesArgs),
     /// Write the price of a model into ~/.flowmeter/pricing.json
-    Set(SetPriceArgs),
+    Set(Box<SetPriceArgs>),
     /// Use a newer price file of genai-prices or LiteLLM
     Refresh(RefreshPricesArgs),
 }
