@@ -42,7 +42,7 @@ fn as_text(model: &str, at: TimestampNs, shown: &Shown) -> String {
     match shown {
         Shown::Priced(shown) => text.push_str(&model_text(shown, at)),
         Shown::Local => {
-            text.push_str("  a model on your own machine costs nothing: it is priced, at $0.00\n")
+            text.push_str("  a model on your own machine costs nothing: it is priced, at $0.00\n");
         }
         Shown::Unpriced { nearest } => {
             text.push_str("  unpriced: neither pricing.json nor a price book knows it\n");
@@ -89,7 +89,7 @@ fn model_text(shown: &ShownModel, at: TimestampNs) -> String {
         for dated in &shown.history {
             let from = dated
                 .from
-                .map_or_else(|| "at first".to_owned(), |from| date(from));
+                .map_or_else(|| "at first".to_owned(), date);
             text.push_str(&format!("  {from:10}  {}\n", rates::line(&dated.rates)));
         }
     }
