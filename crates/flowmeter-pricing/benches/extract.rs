@@ -180,7 +180,7 @@ fn main() -> ExitCode {
     }
     let mut stream = UsageStream::new(Some("openai"));
     variants.push(Variant::new("a frame with usage", move || {
-        stream.frame(black_box(&last))
+        stream.frame(black_box(&last));
     }));
 
     for _ in 0..rounds {

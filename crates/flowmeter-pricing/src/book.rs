@@ -226,12 +226,11 @@ impl PriceBook {
             warnings,
             ..CostExplanation::default()
         };
-        Some(settle(
-            call.usage,
-            &parts,
-            bill(call.usage, &parts, &card),
-            explanation,
-        ))
+        let mut bill = bill(call.usage, &parts, &card);
+        if rated.warning.is_some() && call.tier() == DEARER_TIER {
+            bill.missing.push(MISSING_TIER);
+        }
+        Some(settle(call.usage, &parts, bill, explanation))
     }
 
     /// The first entry that is called like this, whoever serves it.
@@ -309,6 +308,13 @@ pub(crate) fn fill_in(own: &mut RateCard, book: &RateCard) {
         own.set(kind, own.get(kind).or(book.get(kind)));
     }
 }
+
+/// The tier that always costs more than the standard one: without a price for it, the standard price is a
+/// lower bound.
+pub(crate) const DEARER_TIER: &str = "fast";
+
+/// What is missing then.
+pub(crate) const MISSING_TIER: &str = "service_tier";
 
 /// Anthropic's factor for calls that are computed in the US only, as a fraction.
 pub(crate) const GEO_FACTOR: (i64, i64) = (11, 10);

@@ -9,7 +9,7 @@ use flowmeter_model::{TimestampNs, UsdNanos};
 use smol_str::SmolStr;
 
 use crate::bill::{Kinds, RateCard, RateKind, grains, grains_in, nanos_up};
-use crate::book::{GEO_FACTOR, PriceBook, fill_in, is_dearer_place, standard_or};
+use crate::book::{DEARER_TIER, GEO_FACTOR, MISSING_TIER, PriceBook, fill_in, is_dearer_place, standard_or};
 use crate::edition::{CardKey, Edition, Entry, Moment};
 use crate::host::fold;
 use crate::limits;
@@ -224,7 +224,8 @@ impl PriceBook {
             .filter(|kind| match *kind {
                 "input" => call.input_tokens_max > 0,
                 "output" => call.output_tokens_max != Some(0),
-                _ => call.searches_max > 0,
+                "web_search" => call.searches_max > 0,
+                _ => true,
             })
             .collect();
         if !missing.is_empty() {
@@ -355,25 +356,39 @@ impl PriceBook {
         second: u64,
     ) -> DearestCard {
         let cards = entry.map_or_else(Vec::new, |entry| cards_of(entry, call, second));
-        let mut dearest = if let Some(own) = own {
-            let card = own.rates.card();
-            // What the file leaves out is the book's, at its dearest.
-            let mut filled: Vec<RateCard> = cards.iter().map(|_| card).collect();
-            for (filled, in_book) in filled.iter_mut().zip(&cards) {
-                fill_in(filled, in_book);
-            }
-            if filled.is_empty() {
-                filled.push(card);
-            }
-            dearest_of(&filled, call, entry)
-        } else if cards.is_empty() {
+        // The name may be an alias for a release that has an own price.
+        let own_cards: Vec<RateCard> = own
+            .map(|own| &own.rates)
+            .into_iter()
+            .chain(self.overrides.releases_of(call.model))
+            .map(OverrideRates::card)
+            .collect();
+        if own.is_none() && cards.is_empty() {
             return DearestCard {
                 unpriced: true,
                 ..DearestCard::default()
             };
-        } else {
-            dearest_of(&cards, call, entry)
-        };
+        }
+        // What the file leaves out is the book's, at its dearest.
+        let mut filled = Vec::new();
+        for own_card in &own_cards {
+            for in_book in &cards {
+                let mut card = *own_card;
+                fill_in(&mut card, in_book);
+                filled.push(card);
+            }
+        }
+        if cards.is_empty() {
+            filled = own_cards;
+        } else if own.is_none() {
+            filled.extend(&cards);
+        }
+        let mut dearest = dearest_of(&filled, call, entry);
+        let tier = call.service_tier.map(fold).unwrap_or_default();
+        if own.is_none() && tier == DEARER_TIER && entry.is_some_and(|entry| lacks_tier(entry, &tier, second))
+        {
+            dearest.missing.push(MISSING_TIER);
+        }
         dearest.rates.matched = match (own, entry) {
             (Some(own), _) => own.key.clone(),
             (None, Some(entry)) => entry.found.key.clone(),
@@ -409,6 +424,17 @@ fn cards_of(entry: &Entry, call: &BoundedCall<'_>, second: u64) -> Vec<RateCard>
         }
     }
     cards
+}
+
+/// Whether the book has no price of its own for a tier.
+fn lacks_tier(entry: &Entry, tier: &str, second: u64) -> bool {
+    let key = CardKey {
+        moment: entry.edition.moment(second),
+        bracket: 0,
+        kinds: Kinds::default(),
+        tier: SmolStr::new(tier),
+    };
+    entry.ask(&key).is_none_or(|rated| rated.warning.is_some())
 }
 
 /// The tiers at which a call may be served that asked for this one.

@@ -31,7 +31,7 @@ pub use bill::{RateKind, RateUnit};
 pub use book::{PriceBook, PricedCall};
 pub use bound::{BoundRates, BoundedCall, CallBound, OutputLimit, OutputLimitSource};
 pub use catalogue::{DatedRates, DayWindow, ListedModel, Rate, ServiceTier, Shown, ShownModel, SizeTier};
-pub use estimate::estimate_tokens;
+pub use estimate::{HAS_TOKENIZER, estimate_bytes, estimate_input, estimate_output, estimate_tokens};
 pub use overrides::{
     EditError, Finding, OverrideRates, Overrides, PriceUnit, PricingFileError, RateChange, Severity,
     edit_prices, remove_price,

@@ -181,6 +181,22 @@ impl Overrides {
         self.rates.iter().map(|(key, rates)| (key.as_str(), rates))
     }
 
+    /// The entries of dated releases of a model: its name may be an alias for any of them.
+    pub(crate) fn releases_of(&self, model: &str) -> impl Iterator<Item = &OverrideRates> {
+        let model = fold(model);
+        let wanted = unprefixed(&model).map_or(&*model, |found| found.name).to_owned();
+        self.rates.iter().filter_map(move |(key, rates)| {
+            let mut name = unprefixed(key).map_or(key.as_str(), |found| found.name);
+            while let Some(stem) = strip_version(name) {
+                name = stem;
+                if name == wanted {
+                    return Some(rates);
+                }
+            }
+            None
+        })
+    }
+
     /// Looks a model up: exact names first, then without prefix, region and version suffix.
     pub(crate) fn find(&self, provider: Option<&str>, model: &str) -> Option<OverrideMatch<'_>> {
         if self.rates.is_empty() {

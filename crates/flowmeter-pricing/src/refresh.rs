@@ -371,6 +371,11 @@ impl PriceFileChanges {
             let (Some(before), Some(after)) = (old.card.get(kind), new.card.get(kind)) else {
                 continue;
             };
+            // What has no price of its own changes with its whole.
+            let whole = |card: &crate::bill::RateCard, rate| card.get(RateKind::Input) == Some(rate);
+            if kinds.contains(&kind) && whole(&old.card, before) && whole(&new.card, after) {
+                continue;
+            }
             let change = PriceChange {
                 model: key.clone(),
                 kind,

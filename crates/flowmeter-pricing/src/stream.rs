@@ -13,7 +13,7 @@ use crate::usage::told::Told;
 use crate::usage::{Speaker, absorb, header_node};
 
 /// Keys beneath which usage stands, and items that are charged apart. The first two are looked at closer.
-const SIGNS: [&str; 15] = [
+const SIGNS: [&str; 16] = [
     "\"usage",
     "\"bytes\"",
     "eval_count\"",
@@ -22,6 +22,7 @@ const SIGNS: [&str; 15] = [
     "_tokens\"",
     "putTokens\"",
     "tokens_predicted\"",
+    "tokens_evaluated\"",
     "\"billed_units\"",
     "\"timings\"",
     "_search_call\"",

@@ -123,6 +123,7 @@ pub use flowmeter_model::LogLevel;
 pub use flowmeter_otlp::{
     EncoderConfig, SemanticConventions, Signal as OtlpSignal, Temporality as OtlpTemporality,
 };
+pub use flowmeter_pricing::HAS_TOKENIZER;
 pub use formats::{
     HumanStyle, LiveTree, LiveView, cache_note, format_duration, graph_mermaid, graph_text,
     provider_cache_note, write_human, write_summary,

@@ -17,7 +17,7 @@ use flowmeter_engine::Ticks;
 use flowmeter_model::{
     Attributes, Clock, Cost, SpanError, SpanKind, SpanStatus, SystemClock, TimestampNs, TokenUsage,
 };
-use flowmeter_pricing::PricedCall;
+use flowmeter_pricing::{HAS_TOKENIZER, PricedCall};
 use serde_json::{Value, json};
 use smol_str::{SmolStr, format_smolstr};
 
@@ -29,6 +29,7 @@ use crate::scope::{Numbers, SpanScope};
 pub use cached::LlmCacheHit;
 
 use budgeted::Reserved;
+use estimate::AnswerText;
 
 /// What is known of an LLM call before it is sent.
 #[derive(Clone, Debug, Default)]
@@ -51,6 +52,9 @@ pub struct LlmRequest {
     pub messages: Arc<Value>,
     /// Length of all that is sent, in UTF-8 bytes: the base of an estimate where nobody counts.
     pub input_text_bytes: u64,
+    /// The texts that are sent, a message each, for the tokenizer: needed only where
+    /// [`HAS_TOKENIZER`](crate::HAS_TOKENIZER), and of use only if they are all of what is sent.
+    pub input_texts: Vec<Arc<str>>,
     /// Whether a response cache was asked first and had no answer: counted as a miss.
     pub cache_missed: bool,
     /// The most tokens that all of this can be, for a budget. Without it: a token for each byte, and an allowance for
@@ -85,6 +89,9 @@ impl LlmRequest {
     pub fn prompt(mut self, text: impl Into<String>) -> Self {
         let text = text.into();
         self.input_text_bytes = text.len() as u64;
+        if HAS_TOKENIZER {
+            self.input_texts = vec![Arc::from(text.as_str())];
+        }
         self.messages = Arc::new(json!([{"role": "user", "parts": [{"type": "text", "content": text}]}]));
         self
     }
@@ -137,6 +144,7 @@ pub struct LlmCall {
     output_text_bytes: u64,
     /// What is reserved for it, where a budget is in force.
     reserved: Option<Box<Reserved>>,
+    answer_text: AnswerText,
 }
 
 struct Ended {
@@ -175,6 +183,7 @@ impl LlmCall {
             first_token: None,
             output_text_bytes: 0,
             reserved,
+            answer_text: AnswerText::default(),
         }
     }
 
@@ -194,7 +203,11 @@ impl LlmCall {
     /// may be read, and [`LlmCall::over_budget`] says why. Then the call has failed with what came before.
     pub fn text(&mut self, piece: &str) -> bool {
         self.first_token();
-        self.take(piece.len() as u64, None)
+        let taken = self.take(piece.len() as u64, None);
+        if taken {
+            self.answer_text.push(piece);
+        }
+        taken
     }
 
     /// The answer is complete. Returns what it cost.
@@ -212,11 +225,7 @@ impl LlmCall {
 
     fn succeeded(&mut self, response: LlmResponse) -> Cost {
         if self.output_text_bytes == 0 {
-            self.output_text_bytes = match &*response.text {
-                Value::Null => 0,
-                Value::String(text) => text.len() as u64,
-                other => other.to_string().len() as u64,
-            };
+            self.take_whole(&response.text);
         }
         self.finish(Ended {
             status: SpanStatus::Ok,
@@ -234,6 +243,7 @@ impl LlmCall {
     /// There is no answer, or only part of one. Returns what it cost all the same.
     pub fn fail(mut self, failure: LlmFailure) -> Cost {
         self.output_text_bytes = self.output_text_bytes.max(failure.partial_text.len() as u64);
+        self.answer_text.whole(&failure.partial_text);
         let error = SpanError {
             error_type: failure.error_type,
             message: failure.message,

@@ -1,6 +1,7 @@
 //! The crate as others use it: a provider's answer in, a cost with its reason out.
 
 mod answers;
+mod beside;
 mod streams;
 mod told;
 

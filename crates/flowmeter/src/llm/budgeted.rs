@@ -165,7 +165,7 @@ impl Plan {
 
     fn refusal(&self, account: &Account, shortage: &Shortage, output_tokens: u64) -> BudgetError {
         let call = self.described(output_tokens);
-        OverBudget::new(account, shortage, OverBudgetKind::Refused, call)
+        OverBudget::error(account, shortage, OverBudgetKind::Refused, call)
     }
 }
 
@@ -218,7 +218,7 @@ impl Reserved {
             let account = self.held.account();
             self.over = account.map(|account| {
                 let call = self.plan.described(self.output_tokens);
-                OverBudget::new(account, &shortage, OverBudgetKind::Cut, call)
+                OverBudget::error(account, &shortage, OverBudgetKind::Cut, call)
             });
             return false;
         }
@@ -272,7 +272,7 @@ impl Watched {
     pub(super) fn overrun(&self) -> Option<BudgetError> {
         let shortage = self.account.overrun()?;
         let call = self.call.clone();
-        Some(OverBudget::new(
+        Some(OverBudget::error(
             &self.account,
             &shortage,
             OverBudgetKind::Overrun,

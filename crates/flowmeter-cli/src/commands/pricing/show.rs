@@ -87,9 +87,7 @@ fn model_text(shown: &ShownModel, at: TimestampNs) -> String {
     if shown.history.len() > 1 {
         text.push_str("\nBy date:\n");
         for dated in &shown.history {
-            let from = dated
-                .from
-                .map_or_else(|| "at first".to_owned(), date);
+            let from = dated.from.map_or_else(|| "at first".to_owned(), date);
             text.push_str(&format!("  {from:10}  {}\n", rates::line(&dated.rates)));
         }
     }

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use flowmeter::LlmRequest;
+use flowmeter::{HAS_TOKENIZER, LlmRequest};
 use flowmeter_engine::NodeError;
 use flowmeter_model::Attributes;
 use serde_json::{Value, json};
@@ -130,6 +130,12 @@ pub(super) fn traced_request(request: &ChatRequest, target: &ChatTarget, recordi
         parameters,
         messages: Arc::new(messages),
         input_text_bytes: (system.map_or(0, str::len) + request.prompt.len()) as u64,
+        input_texts: if HAS_TOKENIZER {
+            let texts = system.into_iter().chain([request.prompt.as_str()]);
+            texts.map(Arc::from).collect()
+        } else {
+            Vec::new()
+        },
         ..LlmRequest::default()
     }
 }
