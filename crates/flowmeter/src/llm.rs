@@ -7,6 +7,7 @@ mod budgeted;
 pub(crate) mod cached;
 mod describe;
 mod estimate;
+mod known_rates;
 mod response;
 mod running;
 mod saving;
@@ -29,6 +30,7 @@ use crate::scope::{Numbers, SpanScope};
 pub use cached::LlmCacheHit;
 
 use budgeted::Reserved;
+pub(crate) use known_rates::KnownRates;
 
 /// What is known of an LLM call before it is sent.
 #[derive(Clone, Debug, Default)]
@@ -137,6 +139,8 @@ pub struct LlmCall {
     output_text_bytes: u64,
     /// What is reserved for it, where a budget is in force.
     reserved: Option<Box<Reserved>>,
+    /// The budget that its cost has exceeded.
+    overrun: Option<BudgetError>,
 }
 
 struct Ended {
@@ -175,6 +179,7 @@ impl LlmCall {
             first_token: None,
             output_text_bytes: 0,
             reserved,
+            overrun: None,
         }
     }
 
@@ -205,9 +210,8 @@ impl LlmCall {
     /// The same, and whether a budget is exceeded now although the call was agreed to stay within it: a provider may
     /// not heed what it was told.
     pub fn succeed_within_budget(mut self, response: LlmResponse) -> (Cost, Option<BudgetError>) {
-        let watched = self.watched();
         let cost = self.succeeded(response);
-        (cost, watched.and_then(|watched| watched.overrun()))
+        (cost, self.overrun.take())
     }
 
     fn succeeded(&mut self, response: LlmResponse) -> Cost {

@@ -10,6 +10,7 @@ fn target(provider: &str, model: &str) -> ChatTarget {
         model: model.into(),
         server_address: None,
         server_port: None,
+        server_path: None,
     }
 }
 
