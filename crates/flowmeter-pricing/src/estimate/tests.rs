@@ -75,7 +75,7 @@ mod with_tokenizer {
 
     #[test]
     fn counts_are_the_tokenizers() {
-        // Worked out with OpenAI's own tokenizer.
+        // As the published vocabularies split them.
         for (model, text, tokens) in [
             ("gpt-4o", "hello world", 2),
             ("gpt-4", "hello world", 2),
