@@ -19,6 +19,7 @@ mod outputs;
 pub mod plan;
 mod problem;
 mod run;
+mod saved;
 mod schema;
 pub mod scripted_model;
 mod template;
@@ -36,6 +37,10 @@ pub use names::nearest_name;
 pub use outputs::{Outputs, UnknownOutput, text_of};
 pub use problem::{InvalidWorkflow, Problem, Severity};
 pub use run::{LoadError, LoadOptions, Workflow, WorkflowEnd};
+pub use saved::{
+    FileForm, InvalidWorkflowName, NameReason, SavedEntry, SavedError, SavedFile, SavedInput, SavedNow,
+    SavedOutput, SavedPlace, SavedReference, SavedWorkflows, VERSIONS_MAX, WorkflowDraft, WorkflowName,
+};
 pub use schema::json_schema;
 pub use template::{InvalidTemplate, Template, render_value};
 pub use validate::{CheckedWorkflow, check_file, check_text};

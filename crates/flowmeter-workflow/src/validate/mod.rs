@@ -18,6 +18,7 @@ use crate::document::{NodeEntry, ResolutionMode, Source, WorkflowDocument};
 use crate::nodes::{NodeType, find};
 use crate::problem::{Findings, InvalidWorkflow, Problem, Severity};
 use crate::run::LoadError;
+use crate::saved::{self, FileForm, WorkflowDraft};
 use crate::schema::messages::check_shape;
 
 /// A workflow file without errors.
@@ -33,8 +34,19 @@ pub struct CheckedWorkflow {
     pub document: Arc<WorkflowDocument>,
     /// What is odd about it, though it can run.
     pub warnings: Vec<Problem>,
+    /// The files whose content stands in it where it names them.
+    pub(crate) included_files: Vec<IncludedFile>,
     /// The workflows nested in it, by the id of the node that runs them.
     pub(crate) children: BTreeMap<SmolStr, Arc<CheckedWorkflow>>,
+}
+
+/// A file that a workflow names by a relative path, and that was read in its place.
+#[derive(Clone, Debug)]
+pub(crate) struct IncludedFile {
+    /// The path as it is written.
+    pub(crate) written: String,
+    /// The file.
+    pub(crate) source: PathBuf,
 }
 
 /// Checks a workflow file, with every workflow nested in it. `saved_workflows` is where `workflow_name` is
@@ -64,15 +76,31 @@ pub fn check_text(
 /// Checks workflows, each nested file once.
 pub(crate) struct Checker {
     saved_workflows: Option<PathBuf>,
+    /// The same as the system knows it.
+    saved_folder: Option<PathBuf>,
+    /// The workflow that is to be saved: whoever names it means the one that is being checked.
+    saving: Option<Saving>,
     done: HashMap<PathBuf, Result<Arc<CheckedWorkflow>, InvalidWorkflow>>,
     /// The files around the one that is being checked, outermost first, and that one.
     chain: Vec<PathBuf>,
 }
 
+/// A workflow that is to be saved.
+struct Saving {
+    /// Where it will lie.
+    place: PathBuf,
+    /// Where it lies.
+    file: Option<PathBuf>,
+}
+
 impl Checker {
     pub(crate) fn new(saved_workflows: Option<PathBuf>) -> Self {
         Self {
+            saved_folder: saved_workflows
+                .as_ref()
+                .map(|folder| folder.canonicalize().unwrap_or_else(|_| folder.clone())),
             saved_workflows,
+            saving: None,
             done: HashMap::new(),
             chain: Vec::new(),
         }
@@ -88,14 +116,83 @@ impl Checker {
         self.check_path(path)
     }
 
+    /// Checks a workflow as it will be once it is saved: by name it means itself then.
+    pub(crate) fn saving(
+        saved_workflows: PathBuf,
+        draft: &WorkflowDraft<'_>,
+    ) -> Result<CheckedWorkflow, LoadError> {
+        let mut checker = Self::new(Some(saved_workflows));
+        let saved = checker.saved_folder.clone().unwrap_or_default();
+        let file = draft.file.and_then(|file| file.canonicalize().ok());
+        let folder = file
+            .as_deref()
+            .map(|file| checker.folder_of(file))
+            .unwrap_or_else(|| {
+                draft
+                    .folder
+                    .canonicalize()
+                    .unwrap_or_else(|_| draft.folder.to_path_buf())
+            });
+        let place = saved.join(format!("{}{}", draft.name, FileForm::Json.ending()));
+        checker.chain.push(place.clone());
+        checker.saving = Some(Saving {
+            place,
+            file: file.clone(),
+        });
+        let checked = checker.check(draft.name.as_str(), draft.text, file, &folder);
+        checked.map_err(|mut invalid| {
+            invalid.file = draft.file.map(Path::to_path_buf);
+            invalid.into()
+        })
+    }
+
+    /// What a file is in the chain and among what is done.
+    fn identity(&self, path: &Path) -> std::io::Result<PathBuf> {
+        let place = self.saving.as_ref().map(|saving| saving.place.as_path());
+        // It need not be there yet, nor be written in the form that it will have.
+        if let (Some(place), Some(saved)) = (place, &self.saved_workflows)
+            && path.parent() == Some(saved)
+            && saved::stem(path) == saved::stem(place)
+        {
+            return Ok(place.to_path_buf());
+        }
+        let file = path.canonicalize()?;
+        match &self.saving {
+            Some(saving) if saving.file.as_ref() == Some(&file) => Ok(saving.place.clone()),
+            _ => Ok(file),
+        }
+    }
+
+    /// Where the relative paths of a file start: beside it, or where a saved workflow has its files.
+    fn folder_of(&self, file: &Path) -> PathBuf {
+        let saved = self.saved_folder.as_deref();
+        saved
+            .and_then(|saved| saved::base_folder(saved, file))
+            .or_else(|| file.parent().map(Path::to_path_buf))
+            .unwrap_or_default()
+    }
+
+    /// How messages call a file of the chain.
+    fn shown(&self, file: &Path) -> String {
+        let saved = self.saved_folder.as_deref();
+        saved
+            .and_then(|saved| saved::shown(saved, file))
+            .unwrap_or_else(|| {
+                file.file_name()
+                    .unwrap_or(file.as_os_str())
+                    .to_string_lossy()
+                    .into_owned()
+            })
+    }
+
     fn check_path(&mut self, path: &Path) -> Result<CheckedWorkflow, LoadError> {
         let unreadable = |source| LoadError::Unreadable {
             path: path.to_path_buf(),
             source,
         };
         let bytes = std::fs::read(path).map_err(unreadable)?;
-        let file = path.canonicalize().map_err(unreadable)?;
-        if let Some(circle) = children::circle(&self.chain, &file) {
+        let file = self.identity(path).map_err(unreadable)?;
+        if let Some(circle) = children::circle(self, &file) {
             return Err(single(path, 1, 1, circle).into());
         }
         let text = match std::str::from_utf8(&bytes) {
@@ -107,7 +204,7 @@ impl Checker {
                 return Err(single(path, line, column, "the file is not UTF-8 text").into());
             }
         };
-        let folder = file.parent().map(Path::to_path_buf).unwrap_or_default();
+        let folder = self.folder_of(&file);
         self.chain.push(file.clone());
         let checked = self.check(&name_of(path), text, Some(file), &folder);
         self.chain.pop();
@@ -149,6 +246,7 @@ impl Checker {
             folder: folder.to_path_buf(),
             document: Arc::new(document),
             warnings: problems,
+            included_files: Vec::new(),
             children,
         })
     }
@@ -171,10 +269,7 @@ fn single(file: &Path, line: usize, column: usize, message: impl Into<String>) -
 
 /// The name of a workflow: its file's, without the extension.
 pub(crate) fn name_of(path: &Path) -> String {
-    path.file_stem().map_or_else(
-        || "workflow".to_owned(),
-        |stem| stem.to_string_lossy().into_owned(),
-    )
+    saved::stem(path).unwrap_or_else(|| "workflow".to_owned())
 }
 
 /// What the checks of one document share.
