@@ -17,6 +17,7 @@ mod plan_view;
 mod prices;
 mod progress;
 mod report;
+mod saved;
 mod screen;
 mod secrets;
 mod signals;

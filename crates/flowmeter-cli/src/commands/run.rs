@@ -21,6 +21,7 @@ use crate::execution::{self, Execution, TraceWish};
 use crate::exit::{BadUsage, Exit};
 use crate::home::Home;
 use crate::output::Output;
+use crate::saved::resolve;
 use crate::{outputs, prices, report, stdin};
 
 /// Runs a workflow file.
@@ -57,7 +58,8 @@ pub(super) fn run(args: RunArgs, home: &Home, output: &Output) -> Result<Exit> {
 }
 
 fn prepare(args: RunArgs, config: Config, home: &Home, output: &Output) -> Result<Execution> {
-    let workflow = load(&args.file, &config, home)?;
+    let file = resolve(&args.file, home)?;
+    let workflow = load(&file, &config, home)?;
     if let Some(wanted) = &args.output {
         outputs::check_wanted(workflow.document(), wanted)?;
     }
@@ -69,14 +71,14 @@ fn prepare(args: RunArgs, config: Config, home: &Home, output: &Output) -> Resul
         output.warn(warning);
     }
     for problem in workflow.warnings() {
-        let warning = format!("{}:{problem}", args.file.display());
+        let warning = format!("{}:{problem}", file.display());
         // Its severity is part of it.
         output.note(&warning);
         warnings.push(warning);
     }
     Ok(Execution {
         workflow,
-        file: args.file,
+        file,
         inputs,
         wanted_output: args.output,
         config,
@@ -90,16 +92,11 @@ fn prepare(args: RunArgs, config: Config, home: &Home, output: &Output) -> Resul
     })
 }
 
-/// Loads a workflow file with everything its nodes share.
+/// Loads a workflow, by file or saved name, with everything its nodes share.
 pub(crate) fn load(file: &Path, config: &Config, home: &Home) -> Result<Workflow> {
-    if file.as_os_str().is_empty() {
-        return Err(BadUsage("the name of the workflow file is empty; name a file".to_owned()).into());
-    }
-    if !file.exists() {
-        return Err(super::no_such_file("workflow file", file).into());
-    }
+    let file = resolve(file, home)?;
     let variable = Arc::new(|name: &str| std::env::var(name).ok());
-    Ok(load_with(file, config.model.as_deref(), home, variable)?)
+    Ok(load_with(&file, config.model.as_deref(), home, variable)?)
 }
 
 /// The same with these environment variables for the models.

@@ -433,13 +433,13 @@ fn workflows_run_each_other_by_name() {
         .save_text("bush", &running(&[json!({"workflow_name": "twigs"})]))
         .unwrap_err();
     expect![[r#"
-        1:75: error: there is no saved workflow `twigs`
+        1:68: error: there is no saved workflow `twigs`
             help: did you mean `twig`? saved workflows: leaf, tree, twig"#]]
     .assert_eq(&error.to_string());
     let error = place
         .save_text("bush", &running(&[json!({"workflow_name": "Twig"})]))
         .unwrap_err();
-    expect!["1:75: error: the name `Twig` has 'T' in it; a name has lower-case letters, digits, `-` and `_`; write `twig`"]
+    expect!["1:68: error: the name `Twig` has 'T' in it; a name has lower-case letters, digits, `-` and `_`; write `twig`"]
         .assert_eq(&error.to_string());
     let error = place
         .save_text("bush", &running(&[json!({"workflow_name": "twig@7"})]))
@@ -457,7 +457,7 @@ fn circles_are_found_before_anything_is_saved() {
     let error = place
         .save_text("snake", &running(&[json!({"workflow_name": "snake"})]))
         .unwrap_err();
-    expect!["1:75: error: the workflow runs itself: snake → snake"].assert_eq(&error.to_string());
+    expect!["1:68: error: the workflow runs itself: snake → snake"].assert_eq(&error.to_string());
     assert!(place.saved.list().unwrap().is_empty());
 
     // Three steps, the last of which closes the circle by a second version.
