@@ -16,6 +16,7 @@ mod prices;
 mod propagation;
 mod results;
 mod sampling;
+mod saved;
 mod secrets;
 mod settings;
 mod streams;
