@@ -30,6 +30,9 @@ const SIZES: &[(&str, f64)] = &[
     ("B", 1.0),
 ];
 
+/// The units of counts.
+const COUNTS: &[(&str, f64)] = &[("k", 1e3), ("K", 1e3), ("M", 1e6)];
+
 /// Reads `2s`, `500ms`, `1.5m`, `1h`, `7d` or, for seconds, a number alone.
 ///
 /// # Errors
@@ -73,6 +76,29 @@ pub(crate) fn usd(text: &str) -> Result<UsdNanos, String> {
     let text = text.trim();
     let number = plain_number(text.strip_prefix('$').unwrap_or(text)).ok_or_else(wanted)?;
     UsdNanos::from_usd(number).map_err(|_| wanted())
+}
+
+/// Reads `50000`, `50_000`, `50k` or `1.5M`: a whole number from 1 on.
+///
+/// # Errors
+/// What would be welcome.
+pub(crate) fn count(text: &str) -> Result<u64, String> {
+    let wanted = || "must be a whole number from 1 on, such as 50000 or 50k".to_owned();
+    let text = text.trim().replace('_', "");
+    if let Ok(number) = text.parse::<u64>() {
+        return if number > 0 { Ok(number) } else { Err(wanted()) };
+    }
+    let (number, factor) = COUNTS
+        .iter()
+        .find_map(|(unit, factor)| Some((text.strip_suffix(unit)?, *factor)))
+        .ok_or_else(wanted)?;
+    let number = plain_number(number).ok_or_else(wanted)? * factor;
+    let is_whole = number >= 1.0 && number < u64::MAX as f64 && number.fract() == 0.0;
+    if is_whole {
+        Ok(number as u64)
+    } else {
+        Err(wanted())
+    }
 }
 
 /// A number from 0 on, without the names that floating point has for what is no number.

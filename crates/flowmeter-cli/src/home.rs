@@ -48,6 +48,11 @@ impl Home {
         self.folder.join("spool")
     }
 
+    /// Where answers of models are kept.
+    pub(crate) fn responses(&self) -> PathBuf {
+        self.folder.join("cache").join("responses")
+    }
+
     /// The user's prices: ours, then pflow's.
     pub(crate) fn price_files(&self) -> impl Iterator<Item = PathBuf> {
         [Some(&self.folder), self.pflow.as_ref()]

@@ -4,6 +4,8 @@
 
 mod amounts;
 mod args;
+mod budget;
+mod caching;
 mod commands;
 mod config;
 mod execution;

@@ -119,6 +119,12 @@ pub const COST_RULE: &str = "flowmeter.cost.rule";
 pub const COST_LINES: &str = "flowmeter.cost.lines";
 /// Warnings about the price.
 pub const COST_WARNINGS: &str = "flowmeter.cost.warnings";
+/// The most that the call could have cost, reserved in its budget before it began, in dollars.
+pub const BUDGET_RESERVED_USD: &str = "flowmeter.budget.reserved_usd";
+/// The longest answer, in tokens, that was asked for because a budget has a limit and the model has none.
+pub const BUDGET_IMPOSED_MAX_TOKENS: &str = "flowmeter.budget.imposed_max_tokens";
+/// How long the call waited for others to leave room in its budget, in milliseconds.
+pub const BUDGET_WAITED_MS: &str = "flowmeter.budget.waited_ms";
 /// What the span stands for: `run`, `node`, `attempt`, `llm_call`, ….
 pub const SPAN_KIND: &str = "flowmeter.span.kind";
 /// True when the span's end was never seen; its end time is then its start.

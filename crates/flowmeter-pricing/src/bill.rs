@@ -224,6 +224,11 @@ impl Kinds {
     /// Every kind there is.
     pub(crate) const ALL: Self = Self(u32::MAX);
 
+    /// These kinds and no others.
+    pub(crate) fn only(kinds: &[RateKind]) -> Self {
+        Self(kinds.iter().fold(0, |mask, kind| mask | 1 << (*kind as u32)))
+    }
+
     pub(crate) fn has(self, kind: RateKind) -> bool {
         self.0 & (1 << (kind as u32)) != 0
     }

@@ -222,7 +222,7 @@ impl PriceBook {
         model: &genai_prices::ModelInfo<'_>,
         at: TimestampNs,
     ) -> ListedModel {
-        let entry = bundled::entry_of(provider, model.id());
+        let entry = bundled::entry_of(edition.calculator(), provider, model.id());
         let entry = Entry::new(std::sync::Arc::clone(edition), entry);
         let kinds = Kinds::only(&[
             RateKind::CacheRead,

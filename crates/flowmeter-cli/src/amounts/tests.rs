@@ -61,3 +61,31 @@ fn sizes_have_units_and_are_bytes_without() {
         );
     }
 }
+
+#[test]
+fn counts_are_whole_and_at_least_one() {
+    for (text, expected) in [
+        ("1", 1),
+        ("50000", 50_000),
+        ("50_000", 50_000),
+        ("50k", 50_000),
+        ("1.5M", 1_500_000),
+    ] {
+        assert_eq!(count(text), Ok(expected), "{text}");
+    }
+    for text in [
+        "",
+        "0",
+        "-1",
+        "1.5",
+        "k",
+        "0.5",
+        "1e400k",
+        "NaN",
+        "five",
+        "10 tokens",
+        "0.0001k",
+    ] {
+        assert!(count(text).is_err(), "{text}");
+    }
+}

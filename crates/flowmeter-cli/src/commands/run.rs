@@ -10,19 +10,21 @@ use flowmeter::StreamTarget;
 use flowmeter_workflow::chat::GenaiModel;
 use flowmeter_workflow::http_client::HttpClient;
 use flowmeter_workflow::nodes::Services;
+use flowmeter_workflow::response_cache::Caching;
 use flowmeter_workflow::{InputSources, LoadOptions, Workflow};
 use serde_json::{Map, Value};
 use smol_str::SmolStr;
 
 use super::plan;
 use crate::args::{OutputFormat, RunArgs};
+use crate::caching::caching;
 use crate::config::Config;
 use crate::execution::{self, Execution, TraceWish};
 use crate::exit::{BadUsage, Exit};
 use crate::home::Home;
 use crate::output::Output;
 use crate::saved::resolve;
-use crate::{outputs, prices, report, stdin};
+use crate::{budget, outputs, prices, report, stdin};
 
 /// Runs a workflow file.
 pub(super) fn run(args: RunArgs, home: &Home, output: &Output) -> Result<Exit> {
@@ -59,7 +61,9 @@ pub(super) fn run(args: RunArgs, home: &Home, output: &Output) -> Result<Exit> {
 
 fn prepare(args: RunArgs, config: Config, home: &Home, output: &Output) -> Result<Execution> {
     let file = resolve(&args.file, home)?;
-    let workflow = load(&file, &config, home)?;
+    let caching = caching(args.caching, &config, home);
+    let responses = caching.responses.clone();
+    let workflow = load(&file, &config, home, caching)?;
     if let Some(wanted) = &args.output {
         outputs::check_wanted(workflow.document(), wanted)?;
     }
@@ -76,6 +80,10 @@ fn prepare(args: RunArgs, config: Config, home: &Home, output: &Output) -> Resul
         output.note(&warning);
         warnings.push(warning);
     }
+    let budget = budget::of_run(&args.budget, config.budget, workflow.document().budget);
+    if !args.dry_run {
+        budget::check(&workflow, &budget, &prices)?;
+    }
     Ok(Execution {
         workflow,
         file,
@@ -83,20 +91,22 @@ fn prepare(args: RunArgs, config: Config, home: &Home, output: &Output) -> Resul
         wanted_output: args.output,
         config,
         prices,
+        budget,
         trace: TraceWish {
             tree: args.shown.trace,
             file: args.shown.trace_file,
         },
         telemetry: args.telemetry,
         warnings,
+        responses,
     })
 }
 
 /// Loads a workflow, by file or saved name, with everything its nodes share.
-pub(crate) fn load(file: &Path, config: &Config, home: &Home) -> Result<Workflow> {
+pub(crate) fn load(file: &Path, config: &Config, home: &Home, caching: Caching) -> Result<Workflow> {
     let file = resolve(file, home)?;
     let variable = Arc::new(|name: &str| std::env::var(name).ok());
-    Ok(load_with(&file, config.model.as_deref(), home, variable)?)
+    Ok(load_with(&file, config.model.as_deref(), home, variable, caching)?)
 }
 
 /// The same with these environment variables for the models.
@@ -105,12 +115,14 @@ pub(super) fn load_with(
     default_model: Option<&str>,
     home: &Home,
     variable: flowmeter_workflow::chat::EnvLookup,
+    caching: Caching,
 ) -> Result<Workflow, flowmeter_workflow::LoadError> {
     let http = HttpClient::new();
     let services = Services {
         chat: Arc::new(GenaiModel::with_http(variable, http.clone())),
         default_model: default_model.map(SmolStr::new),
         http,
+        caching,
     };
     let options = LoadOptions {
         services: Arc::new(services),

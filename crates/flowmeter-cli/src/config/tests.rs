@@ -65,7 +65,10 @@ fn later_sources_win() {
         log.level: default
         log.format: default
         log.lines_per_span: default
-        traces.keep: config.toml"#]]
+        traces.keep: config.toml
+        cache.enabled: default
+        cache.ttl: default
+        cache.max_size: default"#]]
     .assert_eq(&origins.join("\n"));
 }
 

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 
+mod budgets;
 mod describing;
 mod examples;
 mod failures;
@@ -14,6 +15,7 @@ mod performance;
 mod plans;
 mod prices;
 mod propagation;
+mod response_cache;
 mod results;
 mod sampling;
 mod saved;

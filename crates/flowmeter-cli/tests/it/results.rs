@@ -60,6 +60,21 @@ fn the_json_has_the_agreed_shape() {
               "llm_error_rate": 0.0,
               "llm_durations_ms": "<measured>",
               "time_to_first_token_ms": "<measured>",
+              "cache": {
+                "hits": 0,
+                "misses": 0,
+                "hit_rate": null,
+                "saved_tokens": {
+                  "input": 0,
+                  "output": 0,
+                  "total": 0
+                },
+                "saved_cost_usd": 0.0,
+                "saved_cost_status": "priced",
+                "provider_cached_tokens": 0,
+                "provider_saved_cost_usd": 0.0,
+                "provider_saved_cost_status": "priced"
+              },
               "success_rate": 1.0,
               "error_rate": 0.0,
               "error_count": 0,

@@ -6,6 +6,8 @@ use genai_prices::Calculator;
 
 use super::*;
 
+mod by_hand;
+
 /// 2026-11-01T00:00:00Z.
 const NOVEMBER_2026: TimestampNs = TimestampNs(1_793_491_200_000_000_000);
 
@@ -478,4 +480,25 @@ fn every_entry_of_the_book_is_priced_as_the_book_prices_it() {
         }
     }
     assert!(compared > 1_900, "{compared}");
+}
+
+#[test]
+fn a_price_file_that_leaves_out_a_whole_takes_the_books() {
+    let book = own(r#"{"gpt-4o": {"unit": "1M", "output": 20}}"#);
+    let usage = TokenUsage {
+        cache_read: Some(Figure::provider(400)),
+        ..tokens(1_000, 100)
+    };
+    check(
+        &book,
+        &call(Some("openai"), "gpt-4o", &usage),
+        expect![[r#"
+            priced $0.004
+            gpt-4o | pricing.json | exact model
+              input 600 x 2500000000 = 0.0015
+              cache_read 400 x 1250000000 = 0.0005
+              output 100 x 20000000000 = 0.002
+              ! `gpt-4o` in pricing.json has no `input`: that of openai/gpt-4o in genai-prices 0.2.1 is used
+        "#]],
+    );
 }

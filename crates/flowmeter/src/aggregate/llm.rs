@@ -3,9 +3,10 @@
 //! Money stays integer and remembers what had no price. Tokens that nobody counted are not zero: their calls are
 //! counted beside the sums.
 
-use flowmeter_model::{Cost, CostTotal, Figure, TokenUsage};
+use flowmeter_model::{Cost, CostTotal, Figure, TokenUsage, UsdNanos};
 use smol_str::SmolStr;
 
+use super::cache::{CacheHitSample, CacheTotals};
 use super::durations::{DurationSummary, Durations, SketchBudget};
 
 /// Models that a sum of costs names as unpriced, at most.
@@ -42,6 +43,10 @@ pub struct LlmSample<'a> {
     pub duration_ns: Option<u64>,
     /// From request to the first piece of a streamed answer; `None` where unknown or not streamed.
     pub time_to_first_token_ns: Option<u64>,
+    /// Whether a response cache was asked first and had no answer.
+    pub cache_missed: bool,
+    /// What the provider's prompt cache saved, less what was paid for writing to it; `None` where that is not known.
+    pub provider_cache_saved: Option<UsdNanos>,
 }
 
 impl<'a> LlmSample<'a> {
@@ -61,6 +66,8 @@ impl<'a> LlmSample<'a> {
             cost,
             duration_ns: None,
             time_to_first_token_ns: None,
+            cache_missed: false,
+            provider_cache_saved: None,
         }
     }
 
@@ -105,6 +112,8 @@ pub struct LlmTotals {
     pub estimated_calls: u64,
     /// What they cost.
     pub cost: CostTotal,
+    /// Look-ups in response caches, and what providers' prompt caches saved.
+    pub cache: CacheTotals,
 }
 
 impl LlmTotals {
@@ -118,11 +127,17 @@ impl LlmTotals {
         add(&mut self.cache_write_tokens, call.cache_write_tokens);
         add(&mut self.reasoning_tokens, call.reasoning_tokens);
         self.estimated_calls += u64::from(call.estimated);
-        let named = &self.cost.unpriced_models;
-        let is_named = call.model.len() <= MODEL_NAME_BYTES_MAX
-            && (named.len() < UNPRICED_MODELS_MAX || named.contains(call.model));
-        let model = if is_named { call.model } else { FURTHER_MODELS };
-        self.cost.add(model, call.cost);
+        self.cache.misses += u64::from(call.cache_missed);
+        if call.cache_read_tokens.unwrap_or(0) + call.cache_write_tokens.unwrap_or(0) > 0 {
+            self.cache.add_provider_saving(call.provider_cache_saved);
+        }
+        self.cost.add(named_model(&self.cost, call.model), call.cost);
+    }
+
+    /// Adds an answer that was no call, for nobody was asked.
+    pub(crate) fn add_cache_hit(&mut self, hit: &CacheHitSample<'_>) {
+        let model = named_model(&self.cache.saved_cost, hit.model);
+        self.cache.add_hit(hit, model);
     }
 
     /// Adds other sums.
@@ -137,14 +152,9 @@ impl LlmTotals {
         add(&mut self.reasoning_tokens, other.reasoning_tokens);
         self.estimated_calls += other.estimated_calls;
         self.cost.merge(&other.cost);
-        let models = &mut self.cost.unpriced_models;
-        if models.len() > UNPRICED_MODELS_MAX {
-            *models = std::mem::take(models)
-                .into_iter()
-                .take(UNPRICED_MODELS_MAX)
-                .collect();
-            models.insert(SmolStr::new_static(FURTHER_MODELS));
-        }
+        self.cache.merge(&other.cache);
+        bound_models(&mut self.cost);
+        bound_models(&mut self.cache.saved_cost);
     }
 
     /// Input and output together.
@@ -157,6 +167,25 @@ impl LlmTotals {
     #[must_use]
     pub fn error_rate(&self) -> f64 {
         share(self.failed_calls, self.calls)
+    }
+}
+
+/// The name under which a sum of costs may keep this model, if it has no price.
+fn named_model<'a>(sum: &CostTotal, model: &'a str) -> &'a str {
+    let named = &sum.unpriced_models;
+    let is_named =
+        model.len() <= MODEL_NAME_BYTES_MAX && (named.len() < UNPRICED_MODELS_MAX || named.contains(model));
+    if is_named { model } else { FURTHER_MODELS }
+}
+
+fn bound_models(sum: &mut CostTotal) {
+    let models = &mut sum.unpriced_models;
+    if models.len() > UNPRICED_MODELS_MAX {
+        *models = std::mem::take(models)
+            .into_iter()
+            .take(UNPRICED_MODELS_MAX)
+            .collect();
+        models.insert(SmolStr::new_static(FURTHER_MODELS));
     }
 }
 

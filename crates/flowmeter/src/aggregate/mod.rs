@@ -4,6 +4,7 @@
 //! The one place where such sums are made: a live run's collector and the formatter of event files both feed an
 //! [`Aggregator`]. Never keeps what it added up, and never takes an unknown figure for zero.
 
+mod cache;
 mod durations;
 mod llm;
 mod named;
@@ -13,6 +14,7 @@ pub(crate) mod snapshot;
 use flowmeter_model::TimestampNs;
 use serde_json::Value;
 
+pub use cache::{CacheHitSample, CacheTotals};
 pub use durations::DurationSummary;
 pub(crate) use llm::share;
 pub use llm::{LlmSample, LlmTimings, LlmTotals, ModelMetrics};
@@ -152,6 +154,15 @@ impl Aggregator {
         self.models.entry(call.model).add(call, &mut self.model_sketches);
         if !node_id.is_empty() {
             self.nodes.entry(node_id).add_llm_call(call);
+        }
+    }
+
+    /// A call to a model was answered from a response cache: it is no call, and its tokens and cost are saved.
+    pub fn llm_cache_hit(&mut self, node_id: &str, hit: &CacheHitSample<'_>) {
+        self.llm.totals.add_cache_hit(hit);
+        self.models.entry(hit.model).totals.add_cache_hit(hit);
+        if !node_id.is_empty() {
+            self.nodes.entry(node_id).add_cache_hit(hit);
         }
     }
 

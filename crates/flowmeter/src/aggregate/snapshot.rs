@@ -216,7 +216,7 @@ impl AggregatedMetrics {
         if let Some(others) = &self.other_nodes {
             object.insert("other_nodes".into(), node_object(others).into());
         }
-        if self.llm.llm.calls > 0 {
+        if self.llm.llm.calls > 0 || self.llm.llm.has_cache_figures() {
             object.insert("models".into(), object_of(&self.models, model_object));
         }
         if let Some(others) = &self.other_models {
@@ -299,7 +299,7 @@ pub(crate) fn add_node(object: &mut Map<String, Value>, node: &NodeMetrics, unit
         object.insert("failed_items".into(), node.failed_items.into());
     }
     add_resources(object, &node.resources, unit);
-    if node.llm.calls > 0 {
+    if node.llm.calls > 0 || node.llm.has_cache_figures() {
         object.extend(totals_object(&node.llm));
     }
 }
@@ -399,5 +399,8 @@ pub(crate) fn totals_object(totals: &LlmTotals) -> Map<String, Value> {
     }
     object.insert("tokens".into(), json!(TokensJson::from(totals)));
     add_cost(&mut object, &totals.cost);
+    if totals.has_cache_figures() {
+        object.insert("cache".into(), totals.cache_json());
+    }
     object
 }

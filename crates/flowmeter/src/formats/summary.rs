@@ -6,9 +6,10 @@ use std::io::{self, Write};
 
 use flowmeter_model::{Span, SpanKind, SpanStatus, TimestampNs};
 
-use super::wording::format_duration;
+use super::wording::{cache_note, format_duration, provider_cache_note};
 use crate::aggregate::LlmTotals;
 use crate::events::Tally;
+use crate::llm::cached::{self, SpanCacheHit};
 use crate::metrics::RunMetrics;
 use crate::trace_file::TraceDocument;
 
@@ -108,6 +109,12 @@ impl Summary {
         }
         writeln!(output, "- Nodes Executed: {}{more}", self.nodes_executed)?;
         writeln!(output, "- Success Rate: {}", self.success_rate())?;
+        if self.llm.cache.lookups() > 0 {
+            writeln!(output, "- Response Cache: {}", cache_note(&self.llm.cache))?;
+        }
+        if let Some(note) = provider_cache_note(&self.llm) {
+            writeln!(output, "- Provider Cache: {note}")?;
+        }
         if self.llm.calls > 0 {
             let mark = if self.llm.estimated_calls > 0 { "~" } else { "" };
             let (input, sent) = (self.llm.input_tokens, self.llm.output_tokens);
@@ -141,11 +148,17 @@ impl Summary {
 
 /// Adds what an LLM call used and cost.
 pub(crate) fn add_call(totals: &mut LlmTotals, call: &Span) {
+    if let Some(hit) = SpanCacheHit::of(call) {
+        totals.add_cache_hit(&hit.sample());
+        return;
+    }
+    totals.cache.misses += u64::from(cached::has_missed(call));
     totals.calls += 1;
     totals.failed_calls += u64::from(call.status == Some(SpanStatus::Error));
     if let Some(usage) = &call.usage {
         totals.input_tokens += usage.input_tokens();
         totals.output_tokens += usage.output_tokens();
+        totals.add_provider_cache(usage, cached::provider_saved(call));
         totals.estimated_calls += u64::from(usage.is_estimated());
     }
     if let Some(cost) = &call.cost {

@@ -4,10 +4,12 @@
 
 use std::borrow::Cow;
 
+use crate::aggregate::{CacheTotals, LlmTotals};
+use crate::llm::cached::SpanCacheHit;
 use crate::scope::LOGS_DROPPED;
 use flowmeter_model::{
-    AttributeValue, CostTotal, LogLevel, LogRecord, Span, SpanError, SpanKind, SpanStatus, TimestampNs,
-    UsdNanos,
+    AttributeValue, CostStatus, CostTotal, LogLevel, LogRecord, Span, SpanError, SpanKind, SpanStatus,
+    TimestampNs, UsdNanos,
 };
 use owo_colors::Style;
 use time::OffsetDateTime;
@@ -114,6 +116,9 @@ pub(crate) fn mark_of(span: &Span) -> Option<(&'static str, Style)> {
 
 /// Tokens and cost of an LLM call, with a space before them; empty where there is nothing to say.
 pub(crate) fn spend_of(span: &Span) -> String {
+    if let Some(hit) = SpanCacheHit::of(span) {
+        return format!(" cached ({})", saved_note(&hit));
+    }
     let mut parts = Vec::new();
     if let Some(usage) = &span.usage
         && (usage.input.is_some() || usage.output.is_some())
@@ -146,6 +151,62 @@ pub(crate) fn spend_of(span: &Span) -> String {
     } else {
         format!(" {}", parts.join(", "))
     }
+}
+
+/// `saved 1,234 tokens, $0.0031`: what an answer from a response cache saved.
+fn saved_note(hit: &SpanCacheHit) -> String {
+    let mut total = LlmTotals::default();
+    total.add_cache_hit(&hit.sample());
+    saved_by(&total.cache)
+}
+
+fn saved_by(cache: &CacheTotals) -> String {
+    let tokens = grouped(cache.saved_tokens());
+    format!("saved {tokens} tokens, {}", cache.saved_cost.display())
+}
+
+/// `3 of 4 found, saved 1,234 tokens, $0.0031`: what look-ups in a response cache came to.
+#[must_use]
+pub fn cache_note(cache: &CacheTotals) -> String {
+    let found = format!("{} of {} found", grouped(cache.hits), grouped(cache.lookups()));
+    if cache.hits == 0 {
+        return found;
+    }
+    format!("{found}, {}", saved_by(cache))
+}
+
+/// `1,024 tokens, saved $0.0028`: what providers' prompt caches came to; `None` where they were not used.
+#[must_use]
+pub fn provider_cache_note(llm: &LlmTotals) -> Option<String> {
+    let cache = &llm.cache;
+    if llm.cache_read_tokens == 0 && cache.provider_priced_calls == 0 {
+        return None;
+    }
+    let tokens = format!("{} tokens", grouped(llm.cache_read_tokens));
+    Some(match (cache.provider_saved_status(), cache.provider_saved) {
+        (CostStatus::Unpriced, _) => tokens,
+        (_, saved) if saved < UsdNanos::ZERO => {
+            format!(
+                "{tokens}, writing cost {} more than reading saved",
+                UsdNanos::ZERO - saved
+            )
+        }
+        (CostStatus::Partial, saved) => format!("{tokens}, saved ≥ {saved}"),
+        (_, saved) => format!("{tokens}, saved {saved}"),
+    })
+}
+
+/// A number with commas between its thousands.
+fn grouped(count: u64) -> String {
+    let digits = count.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 /// CPU time from which on it is telling.

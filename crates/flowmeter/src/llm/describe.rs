@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use flowmeter_model::{Cost, FigureSource, TokenUsage};
+use flowmeter_model::{Cost, TokenUsage};
 use serde_json::json;
 use smol_str::SmolStr;
 

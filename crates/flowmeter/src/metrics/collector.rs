@@ -9,7 +9,9 @@ use parking_lot::Mutex;
 use smol_str::SmolStr;
 
 use super::{BatchProgress, Progress, RunMetrics};
-use crate::aggregate::{Aggregator, ItemSample, LlmSample, NodeSample, Resources, Throughput};
+use crate::aggregate::{
+    Aggregator, CacheHitSample, ItemSample, LlmSample, NodeSample, Resources, Throughput,
+};
 
 #[derive(Default)]
 struct Counters {
@@ -53,6 +55,10 @@ impl MetricsCollector {
 
     pub(crate) fn llm_call_ended(&self, node_path: &str, call: &LlmSample<'_>) {
         self.counters.lock().sums.llm_call_ended(node_path, call);
+    }
+
+    pub(crate) fn llm_cache_hit(&self, node_path: &str, hit: &CacheHitSample<'_>) {
+        self.counters.lock().sums.llm_cache_hit(node_path, hit);
     }
 
     pub(crate) fn batch_item_ended(&self, node_path: &str, count: usize, item: &ItemSample) {
@@ -109,6 +115,7 @@ impl MetricsCollector {
                 ..sums.all.resources
             },
             memory: None,
+            budget: None,
         }
     }
 }

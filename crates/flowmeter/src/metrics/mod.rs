@@ -17,6 +17,7 @@ use crate::aggregate::{
     LlmTimings, LlmTotals, MemoryUsage, ModelMetrics, NodeMetrics, Resources, Throughput, TypeMetrics, share,
     success_rate,
 };
+use crate::budget::BudgetReport;
 
 /// How far a running batch is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -77,6 +78,8 @@ pub struct RunMetrics {
     pub memory: Option<MemoryUsage>,
     /// How much happened a second.
     pub throughput: Throughput,
+    /// What became of the budgets; `None` where there was none.
+    pub budget: Option<BudgetReport>,
 }
 
 impl RunMetrics {
