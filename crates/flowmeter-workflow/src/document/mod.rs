@@ -27,6 +27,10 @@ pub enum ResolutionMode {
 /// A workflow file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WorkflowDocument {
+    /// Its title, for people.
+    pub title: Option<String>,
+    /// What it is for.
+    pub description: Option<String>,
     /// The version of the format; `0.1.0` where the file says nothing.
     pub ir_version: String,
     /// The nodes, in the order of the file.
@@ -226,6 +230,8 @@ impl WorkflowDocument {
         };
         let members_of = |key: &str| top.get(key).and_then(Value::as_object).into_iter().flatten();
         Self {
+            title: text_of(top, "title"),
+            description: text_of(top, "description"),
             ir_version: text_of(top, "ir_version").unwrap_or_else(|| "0.1.0".to_owned()),
             nodes,
             edges: objects_in("edges")

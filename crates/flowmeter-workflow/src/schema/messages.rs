@@ -77,6 +77,8 @@ fn keys_at(place: &Place<'_>) -> Vec<&'static str> {
             "outputs",
             "enable_namespacing",
             "template_resolution_mode",
+            "title",
+            "description",
         ],
         Place::Node => vec![
             "id", "type", "purpose", "params", "batch", "loop", "retry", "cache",

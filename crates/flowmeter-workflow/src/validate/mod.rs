@@ -9,14 +9,17 @@ mod graph;
 mod references;
 
 use std::collections::{BTreeMap, HashMap};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use serde_json::Value;
 use smol_str::SmolStr;
 
 use crate::document::{NodeEntry, ResolutionMode, Source, WorkflowDocument};
+use crate::markdown::{MarkdownSource, is_markdown};
 use crate::nodes::{NodeType, find};
-use crate::problem::{Findings, InvalidWorkflow, Problem, Severity};
+use crate::problem::{Finding, Findings, InvalidWorkflow, Problem, Severity};
 use crate::run::LoadError;
 use crate::schema::messages::check_shape;
 
@@ -47,7 +50,7 @@ pub fn check_file(path: &Path, saved_workflows: Option<&Path>) -> Result<Checked
     checker.check_path(path)
 }
 
-/// Checks a workflow given as a text; relative paths in it start from `folder`.
+/// Checks a workflow given as a text in JSON; relative paths in it start from `folder`.
 ///
 /// # Errors
 /// [`LoadError::Invalid`] with everything that is wrong.
@@ -58,7 +61,22 @@ pub fn check_text(
     saved_workflows: Option<&Path>,
 ) -> Result<CheckedWorkflow, LoadError> {
     let mut checker = Checker::new(saved_workflows.map(Path::to_path_buf));
-    Ok(checker.check(name, text, None, folder)?)
+    Ok(checker.check(name, text, Form::Json, None, folder)?)
+}
+
+/// The same for a text in either form.
+///
+/// # Errors
+/// [`LoadError::Invalid`] with everything that is wrong.
+pub fn check_text_as(
+    form: Form,
+    name: &str,
+    text: &str,
+    folder: &Path,
+    saved_workflows: Option<&Path>,
+) -> Result<CheckedWorkflow, LoadError> {
+    let mut checker = Checker::new(saved_workflows.map(Path::to_path_buf));
+    Ok(checker.check(name, text, form, None, folder)?)
 }
 
 /// Checks workflows, each nested file once.
@@ -93,8 +111,12 @@ impl Checker {
             path: path.to_path_buf(),
             source,
         };
-        let bytes = std::fs::read(path).map_err(unreadable)?;
+        let bytes = read_limited(path).map_err(unreadable)?;
         let file = path.canonicalize().map_err(unreadable)?;
+        if bytes.len() as u64 > FILE_BYTES_MAX {
+            let message = format!("the file is larger than {} MiB", FILE_BYTES_MAX / 1024 / 1024);
+            return Err(single(path, 1, 1, message).into());
+        }
         if let Some(circle) = children::circle(&self.chain, &file) {
             return Err(single(path, 1, 1, circle).into());
         }
@@ -109,7 +131,8 @@ impl Checker {
         };
         let folder = file.parent().map(Path::to_path_buf).unwrap_or_default();
         self.chain.push(file.clone());
-        let checked = self.check(&name_of(path), text, Some(file), &folder);
+        let form = Form::of_path(path);
+        let checked = self.check(&name_of(path), text, form, Some(file), &folder);
         self.chain.pop();
         checked.map_err(|mut invalid| {
             // The user knows the file by the path that they gave.
@@ -122,12 +145,13 @@ impl Checker {
         &mut self,
         name: &str,
         text: &str,
+        form: Form,
         file: Option<PathBuf>,
         folder: &Path,
     ) -> Result<CheckedWorkflow, InvalidWorkflow> {
-        let (source, value) = Source::parse(text).map_err(|problem| InvalidWorkflow {
+        let (source, value) = Written::parse(text, form, folder).map_err(|problems| InvalidWorkflow {
             file: file.clone(),
-            problems: vec![problem],
+            problems,
         })?;
         let mut findings = Findings::default();
         source.find_duplicate_keys(&mut findings);
@@ -138,7 +162,7 @@ impl Checker {
         let children = children::check(self, &document, folder, &mut findings);
         let context = Context::new(&document, &children);
         references::check(&context, &reachable, &mut findings);
-        let has_errors = findings.has_errors();
+        let has_errors = findings.has_errors() || source.has_errors();
         let problems = source.locate(findings.0);
         if has_errors {
             return Err(InvalidWorkflow { file, problems });
@@ -152,6 +176,78 @@ impl Checker {
             children,
         })
     }
+}
+
+/// A form of workflow files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// One JSON object.
+    Json,
+    /// Markdown with a section `## Steps`.
+    Markdown,
+}
+
+impl Form {
+    /// The form of a file, by its name: Markdown where it ends with `.md`, else JSON.
+    #[must_use]
+    pub fn of_path(path: &Path) -> Self {
+        match path.file_name() {
+            Some(name) if is_markdown(&name.to_string_lossy()) => Self::Markdown,
+            _ => Self::Json,
+        }
+    }
+}
+
+/// A text in either form, with its places.
+enum Written<'a> {
+    Json(Source<'a>),
+    Markdown(MarkdownSource<'a>),
+}
+
+impl<'a> Written<'a> {
+    fn parse(text: &'a str, form: Form, folder: &Path) -> Result<(Self, Value), Vec<Problem>> {
+        match form {
+            Form::Json => Source::parse(text)
+                .map(|(source, value)| (Self::Json(source), value))
+                .map_err(|problem| vec![problem]),
+            Form::Markdown => MarkdownSource::parse(text, Some(folder))
+                .map(|(source, value)| (Self::Markdown(source), value)),
+        }
+    }
+
+    fn find_duplicate_keys(&self, findings: &mut Findings) {
+        match self {
+            Self::Json(source) => source.find_duplicate_keys(findings),
+            // Said where they were read.
+            Self::Markdown(_) => {}
+        }
+    }
+
+    fn has_errors(&self) -> bool {
+        match self {
+            Self::Json(_) => false,
+            Self::Markdown(source) => source.has_errors(),
+        }
+    }
+
+    fn locate(&self, findings: Vec<Finding>) -> Vec<Problem> {
+        match self {
+            Self::Json(source) => source.locate(findings),
+            Self::Markdown(source) => source.locate(findings),
+        }
+    }
+}
+
+/// How large a workflow file may be, in bytes.
+const FILE_BYTES_MAX: u64 = 32 * 1024 * 1024;
+
+/// The file, and one byte more than is allowed where it is too large.
+fn read_limited(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?
+        .take(FILE_BYTES_MAX + 1)
+        .read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 fn single(file: &Path, line: usize, column: usize, message: impl Into<String>) -> InvalidWorkflow {
@@ -171,10 +267,19 @@ fn single(file: &Path, line: usize, column: usize, message: impl Into<String>) -
 
 /// The name of a workflow: its file's, without the extension.
 pub(crate) fn name_of(path: &Path) -> String {
-    path.file_stem().map_or_else(
-        || "workflow".to_owned(),
-        |stem| stem.to_string_lossy().into_owned(),
-    )
+    let Some(name) = path.file_name() else {
+        return "workflow".to_owned();
+    };
+    let name = name.to_string_lossy();
+    for extension in [".pflow.md", ".flow.md"] {
+        if let Some(stem) = name.strip_suffix(extension)
+            && !stem.is_empty()
+        {
+            return stem.to_owned();
+        }
+    }
+    path.file_stem()
+        .map_or_else(String::new, |stem| stem.to_string_lossy().into_owned())
 }
 
 /// What the checks of one document share.
