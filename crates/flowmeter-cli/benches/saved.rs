@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use flowmeter_workflow::{FileForm, SavedWorkflows, WorkflowDraft, WorkflowName};
+use flowmeter_workflow::{Form, SavedWorkflows, WorkflowDraft, WorkflowName};
 
 const WORKFLOWS: usize = 1_000;
 const LIMIT: Duration = Duration::from_millis(30);
@@ -53,7 +53,7 @@ fn fill(saved: &Path, by_hand: &Path) {
         let draft = WorkflowDraft {
             name: &name,
             text: &text,
-            form: FileForm::Json,
+            form: Form::Json,
             file: None,
             folder: saved,
             overwrites_changes: false,

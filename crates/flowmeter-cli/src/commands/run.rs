@@ -106,7 +106,13 @@ fn prepare(args: RunArgs, config: Config, home: &Home, output: &Output) -> Resul
 pub(crate) fn load(file: &Path, config: &Config, home: &Home, caching: Caching) -> Result<Workflow> {
     let file = resolve(file, home)?;
     let variable = Arc::new(|name: &str| std::env::var(name).ok());
-    Ok(load_with(&file, config.model.as_deref(), home, variable, caching)?)
+    Ok(load_with(
+        &file,
+        config.model.as_deref(),
+        home,
+        variable,
+        caching,
+    )?)
 }
 
 /// The same with these environment variables for the models.

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use flowmeter_workflow::{FileForm, SavedError, SavedReference, WorkflowDraft, WorkflowName};
+use flowmeter_workflow::{Form, SavedError, SavedReference, WorkflowDraft, WorkflowName};
 use serde_json::json;
 
 use crate::args::SaveArgs;
@@ -26,7 +26,7 @@ pub(super) fn run(args: &SaveArgs, home: &Home, output: &Output) -> Result<Exit>
     let draft = WorkflowDraft {
         name: &name,
         text: &text,
-        form: FileForm::of_path(&file).unwrap_or_else(|| FileForm::of_text(&text)),
+        form: Form::of_file(&file, &text),
         file: Some(&file),
         folder,
         overwrites_changes: args.force,

@@ -443,5 +443,8 @@ fn the_repositorys_examples_can_be_saved() {
         }
     }
     let listed = saved(&sandbox, &["list", "--json"]).json();
-    assert!(count > 3 && listed["workflows"].as_array().unwrap().len() == count, "{count}");
+    assert!(
+        count > 3 && listed["workflows"].as_array().unwrap().len() == count,
+        "{count}"
+    );
 }

@@ -31,9 +31,9 @@ pub enum ResolutionMode {
 /// A workflow file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WorkflowDocument {
-    /// What the workflow is called.
+    /// Its title, for people.
     pub title: Option<String>,
-    /// What the workflow is for.
+    /// What it is for.
     pub description: Option<String>,
     /// The version of the format; `0.1.0` where the file says nothing.
     pub ir_version: String,

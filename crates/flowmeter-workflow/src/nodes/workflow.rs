@@ -18,7 +18,8 @@ use serde_json::{Map, Value};
 use super::{ERROR, ERROR_TYPE, NodeType, ValueType, optional, output};
 use crate::inputs::complete_inputs;
 use crate::run::{LoadError, Loader, Workflow};
-use crate::saved::{self, FileForm, SavedReference};
+use crate::saved::{self, SavedReference};
+use crate::validate::Form;
 
 /// The `type` of nested workflows.
 pub(crate) const NAME: &str = "workflow";
@@ -128,7 +129,7 @@ pub(crate) fn place_of(
     let reference = SavedReference::parse(name).map_err(|error| error.to_string())?;
     match saved_workflows {
         Some(saved) => {
-            let unsaved = || saved.join(format!("{reference}{}", FileForm::Json.ending()));
+            let unsaved = || saved.join(format!("{reference}{}", Form::Json.ending()));
             Ok(saved::file_of(saved, &reference).unwrap_or_else(unsaved))
         }
         None => Err(format!(

@@ -10,9 +10,10 @@ use smol_str::SmolStr;
 use std::path::PathBuf;
 
 use super::name::WorkflowName;
-use super::place::FileForm;
 use crate::document::{InputEntry, OutputEntry, WorkflowDocument};
+use crate::markdown::MarkdownSource;
 use crate::nodes::workflow::{self as nested_node, WrittenPlace};
+use crate::validate::Form;
 
 /// A saved workflow.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -20,7 +21,7 @@ pub struct SavedEntry {
     /// Its name.
     pub name: WorkflowName,
     /// How its file is written.
-    pub form: FileForm,
+    pub form: Form,
     /// The version, counted from 1; none for a file that was put into the folder by hand.
     #[serde(default)]
     pub version: Option<u64>,
@@ -125,7 +126,7 @@ impl<'de> Deserialize<'de> for WorkflowName {
 
 impl SavedEntry {
     /// An entry of which only the name is known.
-    pub(super) fn named(name: WorkflowName, form: FileForm) -> Self {
+    pub(super) fn named(name: WorkflowName, form: Form) -> Self {
         Self {
             name,
             form,
@@ -192,41 +193,16 @@ impl Head {
     }
 
     /// From a text, without reading more of it than is needed. What cannot be read says nothing.
-    pub(super) fn of_text(form: FileForm, text: &str) -> Self {
+    pub(super) fn of_text(form: Form, text: &str) -> Self {
         match form {
-            FileForm::Json => serde_json::from_str::<Light>(text.trim_start_matches('\u{feff}'))
+            Form::Json => serde_json::from_str::<Light>(text.trim_start_matches('\u{feff}'))
                 .map(Light::head)
                 .unwrap_or_default(),
-            FileForm::Markdown => Self::of_markdown(text),
+            // Files that it names are not looked for.
+            Form::Markdown => MarkdownSource::parse(text, None)
+                .map(|(_, value)| Self::of_document(&WorkflowDocument::from_value(value)))
+                .unwrap_or_default(),
         }
-    }
-
-    /// The title and the prose before the first section.
-    fn of_markdown(text: &str) -> Self {
-        let mut head = Self::default();
-        let mut prose: Vec<&str> = Vec::new();
-        let mut lines = text.trim_start_matches('\u{feff}').lines().peekable();
-        if lines.peek().is_some_and(|line| line.trim_end() == "---") {
-            lines.next();
-            for line in lines.by_ref() {
-                if matches!(line.trim_end(), "---" | "...") {
-                    break;
-                }
-            }
-        }
-        for line in lines {
-            if line.starts_with("## ") {
-                break;
-            }
-            match line.strip_prefix("# ") {
-                Some(title) if head.title.is_none() => head.title = Some(title.trim().to_owned()),
-                _ => prose.push(line),
-            }
-        }
-        let prose = prose.join("\n");
-        let prose = prose.trim();
-        head.description = (!prose.is_empty()).then(|| prose.to_owned());
-        head
     }
 }
 

@@ -15,7 +15,8 @@ use super::entry::{Head, SavedEntry};
 use super::error::SavedError;
 use super::files;
 use super::name::WorkflowName;
-use super::place::{self, FileForm, RECORD};
+use super::place::{self, RECORD};
+use crate::validate::Form;
 
 const INDEX: &str = ".index.json";
 const FORMAT: &str = "flowmeter.saved/1";
@@ -170,13 +171,13 @@ fn remember(folder: &Path, workflows: &[Noted]) {
 }
 
 /// What a file tells without being validated, and whether it is as it was saved.
-pub(super) fn glance(folder: &Path, file: &Path, name: WorkflowName, form: FileForm) -> SavedEntry {
+pub(super) fn glance(folder: &Path, file: &Path, name: WorkflowName, form: Form) -> SavedEntry {
     let bytes = fs::read(file).unwrap_or_default();
     entry_of(folder, name, form, &bytes)
 }
 
 /// The same for a file that was read.
-pub(super) fn entry_of(folder: &Path, name: WorkflowName, form: FileForm, bytes: &[u8]) -> SavedEntry {
+pub(super) fn entry_of(folder: &Path, name: WorkflowName, form: Form, bytes: &[u8]) -> SavedEntry {
     let head = || Head::of_text(form, &String::from_utf8_lossy(bytes));
     match standing(folder, &name, bytes) {
         Some((record, false)) => record,

@@ -24,12 +24,11 @@ pub use entry::{SavedEntry, SavedFile, SavedInput, SavedOutput};
 pub use error::SavedError;
 pub(crate) use index::base_folder;
 pub use name::{InvalidWorkflowName, NameReason, SavedReference, WorkflowName};
-pub use place::FileForm;
-pub(crate) use place::{file_of, shown, stem};
+pub(crate) use place::{file_of, is_workflow_file, shown, stem};
 
 use crate::names;
 use crate::run::{LoadOptions, Workflow};
-use crate::validate::{CheckedWorkflow, Checker};
+use crate::validate::{CheckedWorkflow, Checker, Form};
 use along::Along;
 use checksum::sha256;
 use entry::Head;
@@ -61,7 +60,7 @@ pub struct WorkflowDraft<'a> {
     /// The workflow file's text, which is saved as it is.
     pub text: &'a str,
     /// How it is written.
-    pub form: FileForm,
+    pub form: Form,
     /// The file that it comes from, where it comes from one.
     pub file: Option<&'a Path>,
     /// Where its relative paths start; the file's folder where there is a file.
@@ -146,7 +145,7 @@ impl SavedWorkflows {
             source,
         })?;
         let name = reference.name.clone();
-        let form = FileForm::of_path(&file).unwrap_or(FileForm::Json);
+        let form = Form::of_path(&file);
         let record = reference
             .version
             .and_then(|version| index::record(&place::version_folder(&self.folder, &name, version)));
@@ -278,7 +277,7 @@ impl SavedWorkflows {
             source,
         };
         let bytes = fs::read(&file).map_err(read)?;
-        let form = FileForm::of_path(&file).unwrap_or(FileForm::Json);
+        let form = Form::of_path(&file);
         let entry = index::entry_of(&self.folder, draft.name.clone(), form, &bytes);
         // What was changed there and is saved from there is not lost, nor is what is the same.
         let is_that_file = bytes == draft.text.as_bytes()

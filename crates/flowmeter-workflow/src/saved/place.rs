@@ -7,9 +7,8 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
-
 use super::name::{SavedReference, WorkflowName};
+use crate::validate::Form;
 
 /// The folder of versions.
 pub(super) const VERSIONS: &str = ".versions";
@@ -18,35 +17,20 @@ pub(super) const RECORD: &str = ".saved.json";
 /// The files that a version needs, in its folder.
 pub(super) const FILES: &str = "files";
 
-/// How a workflow file is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum FileForm {
-    /// JSON.
-    Json,
-    /// Markdown.
-    Markdown,
-}
-
 /// How the files' names end; the first of a form is what saving writes.
-const ENDINGS: &[(&str, FileForm)] = &[
-    (".json", FileForm::Json),
-    (".pflow.md", FileForm::Markdown),
-    (".flow.md", FileForm::Markdown),
+const ENDINGS: &[(&str, Form)] = &[
+    (".json", Form::Json),
+    (".pflow.md", Form::Markdown),
+    (".flow.md", Form::Markdown),
 ];
 
-impl FileForm {
-    /// The form that a file's name promises.
+impl Form {
+    /// The form of a file: by its name where that ends as workflow files do, else by how its text begins.
     #[must_use]
-    pub fn of_path(path: &Path) -> Option<Self> {
-        let name = path.file_name()?.to_str()?;
-        split_ending(name).map(|(_, form)| form)
-    }
-
-    /// The form that a text looks like.
-    #[must_use]
-    pub fn of_text(text: &str) -> Self {
-        if text.trim_start_matches('\u{feff}').trim_start().starts_with('{') {
+    pub fn of_file(path: &Path, text: &str) -> Self {
+        if is_workflow_file(path) {
+            Self::of_path(path)
+        } else if text.trim_start_matches('\u{feff}').trim_start().starts_with('{') {
             Self::Json
         } else {
             Self::Markdown
@@ -63,15 +47,21 @@ impl FileForm {
     }
 }
 
+/// Whether a file's name ends as those of workflow files do.
+pub(crate) fn is_workflow_file(path: &Path) -> bool {
+    let name = path.file_name().and_then(OsStr::to_str);
+    name.is_some_and(|name| split_ending(name).is_some())
+}
+
 /// A file's name without its ending, and what the ending says.
-fn split_ending(file_name: &str) -> Option<(&str, FileForm)> {
+fn split_ending(file_name: &str) -> Option<(&str, Form)> {
     ENDINGS
         .iter()
         .find_map(|(ending, form)| Some((file_name.strip_suffix(ending)?, *form)))
 }
 
 /// The name and form of a workflow, from the name of its file.
-pub(super) fn named(file_name: &OsStr) -> Option<(WorkflowName, FileForm)> {
+pub(super) fn named(file_name: &OsStr) -> Option<(WorkflowName, Form)> {
     let (name, form) = split_ending(file_name.to_str()?)?;
     Some((WorkflowName::parse(name).ok()?, form))
 }

@@ -63,7 +63,7 @@ impl Place {
         self.saved.save(&WorkflowDraft {
             name: &name,
             text: &text,
-            form: FileForm::Json,
+            form: Form::Json,
             file: Some(file),
             folder: file.parent().unwrap(),
             overwrites_changes,
@@ -76,7 +76,7 @@ impl Place {
         self.saved.save(&WorkflowDraft {
             name: &name,
             text: &document.to_string(),
-            form: FileForm::Json,
+            form: Form::Json,
             file: None,
             folder: self.folder.path(),
             overwrites_changes: false,

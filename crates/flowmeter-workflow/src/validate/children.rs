@@ -18,7 +18,7 @@ use crate::names;
 use crate::nodes::workflow as nested_node;
 use crate::problem::{Anchor, Findings, Problem, Severity, pointer_step};
 use crate::run::LoadError;
-use crate::saved::{self, FileForm};
+use crate::saved;
 use crate::template::kind_of;
 
 /// The parameters that say which workflow it is.
@@ -135,7 +135,7 @@ fn missing(path: &Path, saved_workflows: Option<&Path>) -> (String, Option<Strin
         .flatten()
         .filter_map(Result::ok)
         .map(|entry| entry.file_name().to_string_lossy().into_owned())
-        .filter(|name| FileForm::of_path(Path::new(name)).is_some())
+        .filter(|name| saved::is_workflow_file(Path::new(name)))
         .collect();
     found.sort();
     let found: Vec<&str> = found.iter().map(String::as_str).collect();

@@ -9,16 +9,20 @@ mod graph;
 mod references;
 
 use std::collections::{BTreeMap, HashMap};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use smol_str::SmolStr;
 
 use crate::document::{NodeEntry, ResolutionMode, Source, WorkflowDocument};
+use crate::markdown::{MarkdownSource, is_markdown};
 use crate::nodes::{NodeType, find};
-use crate::problem::{Findings, InvalidWorkflow, Problem, Severity};
+use crate::problem::{Finding, Findings, InvalidWorkflow, Problem, Severity};
 use crate::run::LoadError;
-use crate::saved::{self, FileForm, WorkflowDraft};
+use crate::saved::{self, WorkflowDraft};
 use crate::schema::messages::check_shape;
 
 /// A workflow file without errors.
@@ -59,7 +63,7 @@ pub fn check_file(path: &Path, saved_workflows: Option<&Path>) -> Result<Checked
     checker.check_path(path)
 }
 
-/// Checks a workflow given as a text; relative paths in it start from `folder`.
+/// Checks a workflow given as a text in JSON; relative paths in it start from `folder`.
 ///
 /// # Errors
 /// [`LoadError::Invalid`] with everything that is wrong.
@@ -70,7 +74,22 @@ pub fn check_text(
     saved_workflows: Option<&Path>,
 ) -> Result<CheckedWorkflow, LoadError> {
     let mut checker = Checker::new(saved_workflows.map(Path::to_path_buf));
-    Ok(checker.check(name, text, None, folder)?)
+    Ok(checker.check(name, text, Form::Json, None, folder)?)
+}
+
+/// The same for a text in either form.
+///
+/// # Errors
+/// [`LoadError::Invalid`] with everything that is wrong.
+pub fn check_text_as(
+    form: Form,
+    name: &str,
+    text: &str,
+    folder: &Path,
+    saved_workflows: Option<&Path>,
+) -> Result<CheckedWorkflow, LoadError> {
+    let mut checker = Checker::new(saved_workflows.map(Path::to_path_buf));
+    Ok(checker.check(name, text, form, None, folder)?)
 }
 
 /// Checks workflows, each nested file once.
@@ -133,13 +152,13 @@ impl Checker {
                     .canonicalize()
                     .unwrap_or_else(|_| draft.folder.to_path_buf())
             });
-        let place = saved.join(format!("{}{}", draft.name, FileForm::Json.ending()));
+        let place = saved.join(format!("{}{}", draft.name, Form::Json.ending()));
         checker.chain.push(place.clone());
         checker.saving = Some(Saving {
             place,
             file: file.clone(),
         });
-        let checked = checker.check(draft.name.as_str(), draft.text, file, &folder);
+        let checked = checker.check(draft.name.as_str(), draft.text, draft.form, file, &folder);
         checked.map_err(|mut invalid| {
             invalid.file = draft.file.map(Path::to_path_buf);
             invalid.into()
@@ -190,8 +209,12 @@ impl Checker {
             path: path.to_path_buf(),
             source,
         };
-        let bytes = std::fs::read(path).map_err(unreadable)?;
+        let bytes = read_limited(path).map_err(unreadable)?;
         let file = self.identity(path).map_err(unreadable)?;
+        if bytes.len() as u64 > FILE_BYTES_MAX {
+            let message = format!("the file is larger than {} MiB", FILE_BYTES_MAX / 1024 / 1024);
+            return Err(single(path, 1, 1, message).into());
+        }
         if let Some(circle) = children::circle(self, &file) {
             return Err(single(path, 1, 1, circle).into());
         }
@@ -206,7 +229,8 @@ impl Checker {
         };
         let folder = self.folder_of(&file);
         self.chain.push(file.clone());
-        let checked = self.check(&name_of(path), text, Some(file), &folder);
+        let form = Form::of_path(path);
+        let checked = self.check(&name_of(path), text, form, Some(file), &folder);
         self.chain.pop();
         checked.map_err(|mut invalid| {
             // The user knows the file by the path that they gave.
@@ -219,12 +243,13 @@ impl Checker {
         &mut self,
         name: &str,
         text: &str,
+        form: Form,
         file: Option<PathBuf>,
         folder: &Path,
     ) -> Result<CheckedWorkflow, InvalidWorkflow> {
-        let (source, value) = Source::parse(text).map_err(|problem| InvalidWorkflow {
+        let (source, value) = Written::parse(text, form, folder).map_err(|problems| InvalidWorkflow {
             file: file.clone(),
-            problems: vec![problem],
+            problems,
         })?;
         let mut findings = Findings::default();
         source.find_duplicate_keys(&mut findings);
@@ -235,7 +260,8 @@ impl Checker {
         let children = children::check(self, &document, folder, &mut findings);
         let context = Context::new(&document, &children);
         references::check(&context, &reachable, &mut findings);
-        let has_errors = findings.has_errors();
+        let has_errors = findings.has_errors() || source.has_errors();
+        let included_files = source.included_files(folder);
         let problems = source.locate(findings.0);
         if has_errors {
             return Err(InvalidWorkflow { file, problems });
@@ -246,10 +272,97 @@ impl Checker {
             folder: folder.to_path_buf(),
             document: Arc::new(document),
             warnings: problems,
-            included_files: Vec::new(),
+            included_files,
             children,
         })
     }
+}
+
+/// A form of workflow files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Form {
+    /// One JSON object.
+    Json,
+    /// Markdown with a section `## Steps`.
+    Markdown,
+}
+
+impl Form {
+    /// The form of a file, by its name: Markdown where it ends with `.md`, else JSON.
+    #[must_use]
+    pub fn of_path(path: &Path) -> Self {
+        match path.file_name() {
+            Some(name) if is_markdown(&name.to_string_lossy()) => Self::Markdown,
+            _ => Self::Json,
+        }
+    }
+}
+
+/// A text in either form, with its places.
+enum Written<'a> {
+    Json(Source<'a>),
+    Markdown(MarkdownSource<'a>),
+}
+
+impl<'a> Written<'a> {
+    fn parse(text: &'a str, form: Form, folder: &Path) -> Result<(Self, Value), Vec<Problem>> {
+        match form {
+            Form::Json => Source::parse(text)
+                .map(|(source, value)| (Self::Json(source), value))
+                .map_err(|problem| vec![problem]),
+            Form::Markdown => MarkdownSource::parse(text, Some(folder))
+                .map(|(source, value)| (Self::Markdown(source), value)),
+        }
+    }
+
+    fn included_files(&self, folder: &Path) -> Vec<IncludedFile> {
+        let written = match self {
+            Self::Json(_) => &[],
+            Self::Markdown(source) => source.inlined.as_slice(),
+        };
+        written
+            .iter()
+            .map(|written| IncludedFile {
+                source: folder.join(written),
+                written: written.clone(),
+            })
+            .collect()
+    }
+
+    fn find_duplicate_keys(&self, findings: &mut Findings) {
+        match self {
+            Self::Json(source) => source.find_duplicate_keys(findings),
+            // Said where they were read.
+            Self::Markdown(_) => {}
+        }
+    }
+
+    fn has_errors(&self) -> bool {
+        match self {
+            Self::Json(_) => false,
+            Self::Markdown(source) => source.has_errors(),
+        }
+    }
+
+    fn locate(&self, findings: Vec<Finding>) -> Vec<Problem> {
+        match self {
+            Self::Json(source) => source.locate(findings),
+            Self::Markdown(source) => source.locate(findings),
+        }
+    }
+}
+
+/// How large a workflow file may be, in bytes.
+const FILE_BYTES_MAX: u64 = 32 * 1024 * 1024;
+
+/// The file, and one byte more than is allowed where it is too large.
+fn read_limited(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?
+        .take(FILE_BYTES_MAX + 1)
+        .read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 fn single(file: &Path, line: usize, column: usize, message: impl Into<String>) -> InvalidWorkflow {
