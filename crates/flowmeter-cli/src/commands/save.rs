@@ -76,8 +76,7 @@ fn name_of(args: &SaveArgs, file: &Path) -> Result<WorkflowName> {
     WorkflowName::parse(stem).map_err(|error| {
         let instead = error.instead.as_ref().map_or("NAME", WorkflowName::as_str);
         BadUsage(format!(
-            "the file's name gives no name to save it under: {error}\n  flowmeter save {} --name {instead}",
-            args.file.display()
+            "the file's name gives no name to save it under: {error}\n  flowmeter save FILE --name {instead}"
         ))
         .into()
     })

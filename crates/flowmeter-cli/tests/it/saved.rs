@@ -26,6 +26,13 @@ fn running(params: Value) -> Value {
     json!({"nodes": [{"id": "child", "type": "workflow", "params": params}]})
 }
 
+/// The same, giving what the other one gives.
+fn giving(params: Value) -> Value {
+    let mut document = running(params);
+    document["outputs"] = json!({"said": {"source": "${child.said}"}});
+    document
+}
+
 fn shown(sandbox: &Sandbox, text: &str) -> String {
     let folder = sandbox.path("");
     let canonical = folder.canonicalize().unwrap();
@@ -106,7 +113,28 @@ fn describe_tells_what_there_is_to_know() {
             .collect();
         lines.join("\n")
     };
-    expect![[r#""#]].assert_eq(&steady(&saved(&sandbox, &["describe", "greeting"]).out));
+    expect![[r#"
+        greeting: version 1, saved <time>
+        Greeting
+        Greets somebody.
+        Kindly.
+
+        Inputs:
+          who    string, required; Whom to greet.
+          times  integer, default 1
+
+        Outputs:
+          said  string; What was said.
+
+        Nodes:
+          say  echo; Says it.
+
+        No run of it is known: `flowmeter run … --trace` keeps one.
+
+        File        DIR/home/workflows/greeting.json
+        SHA-256     74405860ee334ae4f48c314c7450733227400e887ac5ca80193b4eb1b3312829
+        Saved from  DIR/work/greeting.json"#]]
+    .assert_eq(&steady(&saved(&sandbox, &["describe", "greeting"]).out));
 
     let described = saved(&sandbox, &["describe", "greeting", "--json"]).json();
     assert_eq!(described["version"], 1);
@@ -250,7 +278,23 @@ fn names_and_files_that_are_not_there_are_told_with_the_nearest() {
     tell(&["delete", "weekly-report@1"], 2);
     tell(&["run", "work/weekly.json"], 4);
     tell(&["run", ""], 2);
-    expect![[r#""#]].assert_eq(&told);
+    expect![[r#"
+        error: the file's name gives no name to save it under: the name `Weekly Report` has 'W' in it; a name has lower-case letters, digits, `-` and `_`; write `weekly-report`
+          flowmeter save FILE --name weekly-report
+        error: the name `Weekly` has 'W' in it; a name has lower-case letters, digits, `-` and `_`; write `weekly`
+        error: there is no workflow file missing.json
+        error: there is no workflow file weekly-reprot; there is no saved workflow `weekly-reprot` either; did you mean `weekly-report`? saved workflows: weekly-report
+        error: there is no saved workflow `weekly-reprot`; did you mean `weekly-report`? saved workflows: weekly-report
+        error: there is no saved workflow `weekly-reprot`; did you mean `weekly-report`? saved workflows: weekly-report
+        error: there is no saved workflow `weekly-report@7`; its versions that are kept: 1
+        error: there is no saved workflow `weekly-report@7`; its versions that are kept: 1
+        error: the name `Weekly Report` has 'W' in it; a name has lower-case letters, digits, `-` and `_`; write `weekly-report`
+        error: versions are removed with their workflow only: flowmeter delete weekly-report
+        error: there is no workflow file work/weekly.json
+        error: a value is required for '<FILE>' but none was supplied
+
+        For more information, try '--help'.
+    "#]].assert_eq(&told);
 }
 
 #[test]
@@ -282,17 +326,17 @@ fn nested_workflows_by_path_and_name_run_after_saving() {
     sandbox.workflow("work/lib/greeting.json", &greeting());
     let file = sandbox.workflow(
         "work/flows/outer.json",
-        &running(json!({"workflow_path": "../lib/greeting.json", "inputs": {"who": "Ada"}})),
+        &giving(json!({"workflow_path": "../lib/greeting.json", "inputs": {"who": "Ada"}})),
     );
     let ended = saved(&sandbox, &["save", &file]);
     assert!(ended.out.contains("with 1 file that it needs"), "{ended:?}");
-    let named = sandbox.workflow("named.json", &running(json!({"workflow_name": "outer"})));
+    let named = sandbox.workflow("named.json", &giving(json!({"workflow_name": "outer"})));
     saved(&sandbox, &["save", &named]);
     fs::remove_dir_all(sandbox.path("work")).unwrap();
     fs::remove_file(sandbox.path("named.json")).unwrap();
     for name in ["outer", "outer@1", "named"] {
-        let ended = saved(&sandbox, &["run", name, "--output-format", "json"]);
-        assert!(ended.out.contains("hello Ada 1"), "{ended:?}");
+        let ended = saved(&sandbox, &["run", name]);
+        assert!(ended.out == "hello Ada 1\n", "{ended:?}");
         saved(&sandbox, &["run", name, "--dry-run"]);
         assert_eq!(saved(&sandbox, &["validate", name]).out, format!("{name}: ok\n"));
     }
@@ -446,5 +490,60 @@ fn the_repositorys_examples_can_be_saved() {
     assert!(
         count > 3 && listed["workflows"].as_array().unwrap().len() == count,
         "{count}"
+    );
+}
+
+#[test]
+fn markdown_workflows_are_saved_with_the_files_they_name() {
+    let sandbox = Sandbox::new();
+    sandbox.file("work/parts/ask.sh", "echo asked \"$WHO\"");
+    sandbox.workflow("work/parts/child.json", &greeting());
+    let text = "# Asking\n\nAsks around.\n\n## Inputs\n\n### who\n\nWhom to ask.\n\n- type: string\n- default: Ada\n\n\
+                ## Steps\n\n### ask\n\nAsks.\n\n- type: shell\n- command: ./parts/ask.sh\n- env: {WHO: \"${who}\"}\n\n\
+                ### greet\n\nGreets.\n\n- type: workflow\n- workflow_path: ./parts/child.json\n- inputs: {who: \"${ask.stdout}\"}\n";
+    let file = sandbox.file("work/asking.pflow.md", text);
+    let ended = saved(&sandbox, &["save", &file]);
+    assert!(
+        ended.out.contains("asking.pflow.md\nwith 2 files that it needs"),
+        "{ended:?}"
+    );
+    fs::remove_dir_all(sandbox.path("work")).unwrap();
+    let ended = saved(&sandbox, &["run", "asking", "-o", "greet.said"]);
+    assert!(ended.out.contains("hello asked Ada"), "{ended:?}");
+    assert_eq!(saved(&sandbox, &["list"]).out, "asking  v1  Asks around.\n");
+    let described = saved(&sandbox, &["describe", "asking", "--json"]).json();
+    assert_eq!(
+        (&described["title"], &described["form"]),
+        (&json!("Asking"), &json!("markdown"))
+    );
+    assert_eq!(described["inputs"][0]["default"], "Ada");
+
+    // In the other form: one file is left, and the version goes on.
+    let json = sandbox.workflow("asking.json", &greeting());
+    saved(&sandbox, &["save", &json]);
+    assert!(!sandbox.home().join("workflows/asking.pflow.md").exists());
+    assert_eq!(saved(&sandbox, &["list"]).out, "asking  v2  Greets somebody.\n");
+    let ended = saved(&sandbox, &["run", "asking@1", "-o", "greet.said"]);
+    assert!(ended.out.contains("hello asked Ada"), "{ended:?}");
+}
+
+#[test]
+fn files_put_into_the_folder_are_run_by_name() {
+    let sandbox = Sandbox::new();
+    sandbox.workflow("home/workflows/hand.json", &greeting());
+    sandbox.file(
+        "home/workflows/note.flow.md",
+        "# Note\n\nNotes it.\n\n## Steps\n\n### say\n\nSays.\n\n- type: echo\n- message: noted\n",
+    );
+    assert_eq!(
+        saved(&sandbox, &["list"]).out,
+        "hand  by hand  Greets somebody.\nnote  by hand  Notes it.\n"
+    );
+    assert_eq!(saved(&sandbox, &["run", "hand", "who=Ada"]).out, "hello Ada 1\n");
+    assert_eq!(saved(&sandbox, &["run", "note"]).out, "noted\n");
+    assert!(
+        saved(&sandbox, &["describe", "hand"])
+            .out
+            .starts_with("hand: put there by hand\n")
     );
 }

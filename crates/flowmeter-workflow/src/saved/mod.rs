@@ -172,8 +172,8 @@ impl SavedWorkflows {
     pub fn load(&self, reference: &SavedReference, options: &LoadOptions) -> Result<Workflow, SavedError> {
         let file = self.file(reference)?;
         let options = LoadOptions {
-            services: Arc::clone(&options.services),
             saved_workflows: Some(self.folder.clone()),
+            ..options.clone()
         };
         Ok(Workflow::load(&file, &options)?)
     }

@@ -554,5 +554,5 @@ fn many_threads_save_at_once() {
     assert!(listed.iter().all(|entry| !entry.is_changed));
     assert_eq!(place.find("same").entry.version, Some(32));
     assert!(listed[..8].iter().all(|entry| entry.version == Some(4)));
-    assert_eq!(index::Index::read(place.saved.folder()).len(), 9);
+    assert_eq!(Index::read(place.saved.folder()).len(), 9);
 }
