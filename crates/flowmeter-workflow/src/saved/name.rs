@@ -74,7 +74,7 @@ impl InvalidWorkflowName {
         };
         match &self.instead {
             Some(instead) => format!("{what}; write `{instead}`"),
-            None if self.reason == NameReason::Empty => {
+            None if matches!(self.reason, NameReason::Empty | NameReason::Letter(_)) => {
                 format!("{what}, such as `weekly-report`")
             }
             None => what,

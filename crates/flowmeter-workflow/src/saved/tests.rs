@@ -259,7 +259,7 @@ fn files_put_into_the_folder_by_hand_are_workflows() {
     expect![[r#"
         broken None None 0
         hello None None 1
-        notes None Some("Takes notes.") 0"#]]
+        notes None Some("Takes notes.") 1"#]]
     .assert_eq(&told.join("\n"));
     assert_eq!(place.find("notes").entry.title.as_deref(), Some("Notes"));
     assert!(place.check("hello").is_ok());

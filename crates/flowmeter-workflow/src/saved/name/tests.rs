@@ -37,7 +37,25 @@ fn what_is_no_name_is_told_with_one_that_is() {
         .iter()
         .map(|text| format!("{}\n", WorkflowName::parse(text).unwrap_err()))
         .collect();
-    expect![[r#""#]].assert_eq(&told);
+    expect![[r#"
+        a saved workflow needs a name, such as `weekly-report`
+        the name `Weekly Report` has 'W' in it; a name has lower-case letters, digits, `-` and `_`; write `weekly-report`
+        the name `9lives` does not begin with a lower-case letter; write `w9lives`
+        the name `-x` does not begin with a lower-case letter; write `x`
+        the name `_x` does not begin with a lower-case letter; write `x`
+        the name `a/b` has '/' in it; a name has lower-case letters, digits, `-` and `_`; write `a-b`
+        the name `../a` has '.' in it; a name has lower-case letters, digits, `-` and `_`; write `a`
+        the name `.hidden` has '.' in it; a name has lower-case letters, digits, `-` and `_`; write `hidden`
+        the name `last` is reserved; write `last-workflow`
+        the name `con` is reserved; write `con-workflow`
+        the name `über` has 'ü' in it; a name has lower-case letters, digits, `-` and `_`; write `ber`
+        the name `a\nb` has '\n' in it; a name has lower-case letters, digits, `-` and `_`; write `a-b`
+        the name `a.json` has '.' in it; a name has lower-case letters, digits, `-` and `_`; write `a-json`
+        the name `yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy` has 65 letters; 64 is the most; write `yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy`
+        the name `報告` has '報' in it; a name has lower-case letters, digits, `-` and `_`, such as `weekly-report`
+        the name `@` has '@' in it; a name has lower-case letters, digits, `-` and `_`, such as `weekly-report`
+        the name `   ` has ' ' in it; a name has lower-case letters, digits, `-` and `_`, such as `weekly-report`
+    "#]].assert_eq(&told);
 }
 
 #[test]
