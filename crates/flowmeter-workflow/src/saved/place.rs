@@ -86,7 +86,7 @@ pub(super) fn files_of(folder: &Path, name: &WorkflowName) -> Vec<PathBuf> {
             Some((metadata.modified().ok(), path))
         })
         .collect();
-    found.sort_by(|left, right| right.0.cmp(&left.0));
+    found.sort_by_key(|(modified, _)| std::cmp::Reverse(*modified));
     found.into_iter().map(|(_, path)| path).collect()
 }
 
