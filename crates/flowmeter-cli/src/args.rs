@@ -9,6 +9,7 @@ mod flush;
 mod format;
 mod logs;
 mod pipeline;
+mod pricing;
 mod sampling;
 mod saved;
 mod tail;
@@ -27,6 +28,10 @@ pub(crate) use flush::FlushArgs;
 pub(crate) use format::{EventFormatArg, FormatArgs};
 pub(crate) use logs::{LogArgs, LogFormatArg};
 pub(crate) use pipeline::{GraphForm, PipelineArgs};
+pub(crate) use pricing::{
+    CallArgs, CheckPricesArgs, ExplainArgs, ListPricesArgs, PricingArgs, PricingCommand, PricingViewArgs,
+    RatePer, RefreshPricesArgs, SetPriceArgs, ShowPriceArgs,
+};
 pub(crate) use sampling::{SampleArgs, SamplingArgs};
 pub(crate) use saved::{DeleteArgs, DescribeArgs, ListArgs, SaveArgs};
 pub(crate) use tail::TailArgs;
@@ -40,6 +45,7 @@ Examples:
   flowmeter show last                              the trace of the newest saved run
   flowmeter tail                                   the run that is going on, live
   flowmeter nodes llm                              what an `llm` node takes and gives
+  flowmeter pricing explain last                   why that run cost what it cost
 
 Exit codes: 0 success, 1 the workflow failed, 2 bad usage or an invalid workflow, 3 the budget was
 exceeded, 4 a needed file or service is missing, 130 interrupted.
@@ -84,6 +90,8 @@ pub(crate) enum Command {
     Delete(DeleteArgs),
     /// List the node types, or describe one
     Nodes(NodesArgs),
+    /// Prices of models: list, show, explain, check, set, refresh
+    Pricing(Box<PricingArgs>),
     /// Print the JSON Schema of workflow files
     Schema(SchemaArgs),
     /// Send the telemetry that OTLP receivers could not take before runs ended

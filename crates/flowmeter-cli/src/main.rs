@@ -18,6 +18,8 @@ mod past_runs;
 mod plan_view;
 mod prices;
 mod progress;
+mod refreshed;
+mod replace;
 mod report;
 mod saved;
 mod screen;

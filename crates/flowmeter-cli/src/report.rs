@@ -281,14 +281,20 @@ fn summary(finished: &Finished, output: &Output) -> String {
         count(metrics.nodes_executed, "node"),
     ];
     if metrics.llm.calls > 0 {
-        let estimated = if metrics.llm.estimated_calls > 0 { "~" } else { "" };
-        parts.push(count(metrics.llm.calls, "LLM call"));
-        parts.push(format!(
-            "{estimated}{} tokens ({} in + {} out)",
-            grouped(metrics.llm.total_tokens()),
-            grouped(metrics.llm.input_tokens),
-            grouped(metrics.llm.output_tokens)
-        ));
+        let llm = &metrics.llm;
+        parts.push(count(llm.calls, "LLM call"));
+        parts.push(if llm.are_tokens_unknown() {
+            "tokens unknown".to_owned()
+        } else {
+            format!(
+                "{}{} tokens ({} in + {} out){}",
+                llm.tokens_mark(),
+                grouped(llm.total_tokens()),
+                grouped(llm.input_tokens),
+                grouped(llm.output_tokens),
+                llm.tokens_note()
+            )
+        });
         parts.push(metrics.llm.cost.display());
     }
     if metrics.llm.cache.lookups() > 0 {
@@ -314,7 +320,8 @@ fn summary(finished: &Finished, output: &Output) -> String {
     if !unpriced.is_empty() {
         let models: Vec<&str> = unpriced.iter().map(smol_str::SmolStr::as_str).collect();
         line.push_str(&format!(
-            "\n  no price is known for {}: put it into pricing.json",
+            "\n  no price is known for {}: set one with `flowmeter pricing set MODEL --input … --output …`, or put it \
+             into pricing.json",
             models.join(", ")
         ));
     }

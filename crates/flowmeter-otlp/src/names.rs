@@ -113,9 +113,19 @@ pub const COST_STATUS: &str = "flowmeter.cost.status";
 pub const COST_MATCHED: &str = "flowmeter.cost.matched";
 /// Where the price is from.
 pub const COST_SOURCE: &str = "flowmeter.cost.source";
+/// The date of that source: of its release, or of the file.
+pub const COST_SOURCE_DATE: &str = "flowmeter.cost.source_date";
+/// Since when the price applies, where its source says so.
+pub const COST_APPLIES_SINCE: &str = "flowmeter.cost.applies_since";
+/// What besides the model decided the rates: a tier of size, a service tier, a time of day.
+pub const COST_TERMS: &str = "flowmeter.cost.terms";
 /// Which matching rule led to the price.
 pub const COST_RULE: &str = "flowmeter.cost.rule";
-/// The arithmetic behind the cost.
+/// The exact sum of the lines, as a text of dollars.
+pub const COST_SUM: &str = "flowmeter.cost.sum";
+/// What the one rounding to a nano-dollar added to the sum or took from it, as a text of dollars.
+pub const COST_ROUNDING: &str = "flowmeter.cost.rounding";
+/// The arithmetic behind the cost: a list of `kind`, `quantity`, `rate_nanos` for every `per`, exact `amount`.
 pub const COST_LINES: &str = "flowmeter.cost.lines";
 /// Warnings about the price.
 pub const COST_WARNINGS: &str = "flowmeter.cost.warnings";

@@ -193,10 +193,11 @@ impl PriceBook {
         }
         let explanation = CostExplanation {
             matched: own.key.clone(),
-            source: SmolStr::new_static("pricing.json"),
+            source: self.overrides.source(),
+            source_date: self.overrides.date(),
             rule: SmolStr::new_static(own.rule),
-            lines: Vec::new(),
             warnings,
+            ..CostExplanation::default()
         };
         settle(call.usage, &parts, bill(call.usage, &parts, &card), explanation)
     }
@@ -220,9 +221,10 @@ impl PriceBook {
         let explanation = CostExplanation {
             matched: entry.found.key.clone(),
             source: entry.edition.source.clone(),
+            source_date: entry.edition.source_date.clone(),
             rule: SmolStr::new_static(entry.found.rule),
-            lines: Vec::new(),
             warnings,
+            ..CostExplanation::default()
         };
         let mut bill = bill(call.usage, &parts, &card);
         if rated.warning.is_some() && call.tier() == DEARER_TIER {

@@ -15,6 +15,9 @@ use crate::bundled::{BookMatch, Inquiry, Rated};
 /// The name and release of the built-in book, as an explanation shows it.
 pub(crate) const BUNDLED_SOURCE: &str = "genai-prices 0.2.1";
 
+/// When that release came out, by the registry.
+const BUNDLED_DATE: &str = "2026-10-30";
+
 /// The sizes beyond which prices of the built-in book change. A test finds each one in the book itself.
 const BUNDLED_SIZES: [u64; 9] = [
     32_000, 100_000, 128_000, 199_999, 200_000, 256_000, 272_000, 512_000, 524_288,
@@ -37,6 +40,8 @@ enum Held {
 pub(crate) struct Edition {
     held: Held,
     pub(crate) source: SmolStr,
+    /// The day that the source is of, where it is known.
+    pub(crate) source_date: Option<SmolStr>,
     sizes: Box<[u64]>,
     day_seconds: Box<[u32]>,
     /// Maximum output tokens by `provider/model`, where the file brought them.
@@ -88,6 +93,7 @@ impl Edition {
         Self {
             held: Held::BuiltIn(Calculator::bundled()),
             source: SmolStr::new_static(BUNDLED_SOURCE),
+            source_date: Some(SmolStr::new_static(BUNDLED_DATE)),
             sizes: BUNDLED_SIZES.into(),
             day_seconds: BUNDLED_DAY_SECONDS.into(),
             output_limits: FxHashMap::default(),
@@ -111,6 +117,7 @@ impl Edition {
         Self {
             held: Held::Fetched(Box::new(calculator)),
             source,
+            source_date: None,
             sizes: sizes.into(),
             day_seconds: day_seconds.into(),
             output_limits,

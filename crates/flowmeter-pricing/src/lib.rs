@@ -34,7 +34,7 @@ pub use catalogue::{DatedRates, DayWindow, ListedModel, Rate, ServiceTier, Shown
 pub use estimate::{HAS_TOKENIZER, estimate_bytes, estimate_input, estimate_output, estimate_tokens};
 pub use overrides::{
     EditError, Finding, OverrideRates, Overrides, PriceUnit, PricingFileError, RateChange, Severity,
-    edit_prices,
+    edit_prices, remove_price,
 };
 pub use refresh::{PriceChange, PriceFile, PriceFileChanges, PriceFileFormat, RefreshError, RefreshedPrices};
 pub use stream::UsageStream;

@@ -8,13 +8,14 @@ mod fault;
 mod parse;
 
 use rustc_hash::FxHashMap;
+use smol_str::SmolStr;
 
 use crate::bill::{RateCard, RateKind};
 use crate::host::{Host, fold, host, known_id, spellings};
 use crate::model_name::{fine_tuned_base, strip_version, unprefixed, without_region};
 
 pub use check::{Finding, Severity};
-pub use edit::{EditError, PriceUnit, RateChange, edit_prices};
+pub use edit::{EditError, PriceUnit, RateChange, edit_prices, remove_price};
 pub use fault::PricingFileError;
 
 /// The rates of one model, in nano-dollars per million tokens unless said otherwise. What is `None` falls
@@ -111,6 +112,8 @@ impl OverrideRates {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Overrides {
     rates: FxHashMap<String, OverrideRates>,
+    source: Option<SmolStr>,
+    date: Option<SmolStr>,
 }
 
 /// The entry that a call's model found.
@@ -129,6 +132,24 @@ impl Overrides {
     /// [`PricingFileError`] with the line and column of what is wrong and what to write instead.
     pub fn parse(text: &str) -> Result<(Self, Vec<String>), PricingFileError> {
         parse::parse(text)
+    }
+
+    /// The same under the name that explanations give the source, `pricing.json` without this, and with the day that
+    /// it is of, such as `2026-11-20`.
+    #[must_use]
+    pub fn of_source(mut self, source: &str, date: Option<&str>) -> Self {
+        self.source = Some(SmolStr::new(source));
+        self.date = date.map(SmolStr::new);
+        self
+    }
+
+    pub(crate) fn source(&self) -> SmolStr {
+        let usual = || SmolStr::new_static("pricing.json");
+        self.source.clone().unwrap_or_else(usual)
+    }
+
+    pub(crate) fn date(&self) -> Option<SmolStr> {
+        self.date.clone()
     }
 
     /// Sets the rates of `model`, which may be `provider/model`; case does not matter. Says what stood

@@ -75,6 +75,7 @@ type Load = dyn Fn() -> Result<String, String> + Send + Sync;
 pub struct RefreshedPrices {
     load: Arc<Load>,
     source: SmolStr,
+    date: Option<SmolStr>,
 }
 
 impl fmt::Debug for RefreshedPrices {
@@ -150,7 +151,15 @@ impl RefreshedPrices {
         Self {
             load: Arc::new(load),
             source: SmolStr::new(source),
+            date: None,
         }
+    }
+
+    /// The same with the day that the file is of, such as `2026-11-20`, for explanations.
+    #[must_use]
+    pub fn dated(mut self, date: &str) -> Self {
+        self.date = Some(SmolStr::new(date));
+        self
     }
 
     /// Reads the file through and says what it holds.
@@ -168,7 +177,7 @@ impl RefreshedPrices {
     fn decode_all(&self) -> Result<Decoded, RefreshError> {
         let text = (self.load)().map_err(RefreshError::Unreadable)?;
         let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-        let decoded = match text.trim_start().as_bytes().first() {
+        let mut decoded = match text.trim_start().as_bytes().first() {
             Some(b'[') => decode_genai(text, self.source.clone())?,
             Some(b'{') => decode_litellm(text, self.source.clone())?,
             _ => return Err(syntax(text)),
@@ -176,6 +185,7 @@ impl RefreshedPrices {
         if decoded.file.models == 0 {
             return Err(RefreshError::Empty);
         }
+        decoded.edition.source_date.clone_from(&self.date);
         Ok(decoded)
     }
 }
@@ -361,6 +371,11 @@ impl PriceFileChanges {
             let (Some(before), Some(after)) = (old.card.get(kind), new.card.get(kind)) else {
                 continue;
             };
+            // What has no price of its own changes with its whole.
+            let whole = |card: &crate::bill::RateCard, rate| card.get(RateKind::Input) == Some(rate);
+            if kinds.contains(&kind) && whole(&old.card, before) && whole(&new.card, after) {
+                continue;
+            }
             let change = PriceChange {
                 model: key.clone(),
                 kind,

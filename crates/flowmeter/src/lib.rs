@@ -89,9 +89,9 @@ mod trace_file;
 mod traced;
 
 pub use aggregate::{
-    AggregatedMetrics, Aggregator, CacheHitSample, CacheTotals, DurationSummary, ItemSample, LlmSample,
-    LlmTimings, LlmTotals, MemoryUsage, ModelMetrics, NodeMetrics, NodeSample, QueueTime, Resources,
-    Throughput, TypeMetrics,
+    AggregatedMetrics, Aggregator, CacheHitSample, CacheTotals, CallCost, CostBreakdown, CostLineSum,
+    DurationSummary, ItemSample, LlmSample, LlmTimings, LlmTotals, MemoryUsage, ModelMetrics, NodeMetrics,
+    NodeSample, PriceUse, QueueTime, Resources, Throughput, TypeMetrics, cost_json,
 };
 pub use ambient::{
     InSpan, SpanGuard, SpanHandle, budgeted_llm_call, carry, carry_call, current_span, in_span,
@@ -151,7 +151,7 @@ pub use sampling::{
     SamplerSetting, SamplingDecision, SamplingRate, TailRules, Threshold, TraceState, minimal_form,
 };
 pub use trace_file::{
-    FORMAT, KeepTrace, ReadError, TraceDocument, TraceFileError, TraceFollower, TraceProgress, read_trace,
-    write_trace_json,
+    FORMAT, KeepTrace, ReadError, TraceDocument, TraceFileError, TraceFollower, TraceProgress, TracedCall,
+    read_trace, total_of_calls, write_trace_json,
 };
 pub use traced::{NodeDescription, Traced};

@@ -7,6 +7,7 @@ mod budgeted;
 pub(crate) mod cached;
 mod describe;
 mod estimate;
+mod known_rates;
 mod response;
 mod running;
 mod saving;
@@ -30,6 +31,7 @@ pub use cached::LlmCacheHit;
 
 use budgeted::Reserved;
 use estimate::AnswerText;
+pub(crate) use known_rates::KnownRates;
 
 /// What is known of an LLM call before it is sent.
 #[derive(Clone, Debug, Default)]
@@ -145,6 +147,8 @@ pub struct LlmCall {
     /// What is reserved for it, where a budget is in force.
     reserved: Option<Box<Reserved>>,
     answer_text: AnswerText,
+    /// The budget that its cost has exceeded.
+    overrun: Option<BudgetError>,
 }
 
 struct Ended {
@@ -184,6 +188,7 @@ impl LlmCall {
             output_text_bytes: 0,
             reserved,
             answer_text: AnswerText::default(),
+            overrun: None,
         }
     }
 
@@ -218,9 +223,8 @@ impl LlmCall {
     /// The same, and whether a budget is exceeded now although the call was agreed to stay within it: a provider may
     /// not heed what it was told.
     pub fn succeed_within_budget(mut self, response: LlmResponse) -> (Cost, Option<BudgetError>) {
-        let watched = self.watched();
         let cost = self.succeeded(response);
-        (cost, watched.and_then(|watched| watched.overrun()))
+        (cost, self.overrun.take())
     }
 
     fn succeeded(&mut self, response: LlmResponse) -> Cost {

@@ -21,6 +21,7 @@ pub use builder::RunMeterBuilder;
 
 use crate::backends::BackendFailure;
 use crate::budget::BudgetTally;
+use crate::llm::KnownRates;
 use crate::logging::{ActiveRun, LogFilter};
 use crate::metrics::{MetricsCollector, Progress, RunMetrics};
 use crate::performance::{ProcessMemory, know_tick_rate, process_cpu_ns};
@@ -73,6 +74,8 @@ pub(crate) struct RunShared {
     pub(crate) weight: Arc<AtomicUsize>,
     /// What became of the budgets of nodes.
     pub(crate) budgets: BudgetTally,
+    /// What calls were bounded with a while ago.
+    pub(crate) known_rates: KnownRates,
     /// Whether models without a price may be called whatever limits there are on money.
     pub(crate) allows_unpriced: bool,
 }

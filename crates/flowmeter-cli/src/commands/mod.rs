@@ -14,6 +14,7 @@ mod list;
 mod nodes;
 mod pipeline;
 mod plan;
+mod pricing;
 mod run;
 mod sample;
 mod save;
@@ -91,6 +92,7 @@ fn perform(command: Option<Command>, output: &Output) -> Result<Exit> {
         Some(Command::Describe(args)) => describe::run(&args, &home, output),
         Some(Command::Delete(args)) => delete::run(&args, &home, output),
         Some(Command::Nodes(args)) => nodes::run(&args, output),
+        Some(Command::Pricing(args)) => pricing::run(&args, &home, output),
         Some(Command::Schema(_)) => schema::run(output),
         Some(Command::Pipeline(args)) => pipeline::run(&args, output),
         Some(Command::Flush(args)) => flush::run(&args, &home, output),

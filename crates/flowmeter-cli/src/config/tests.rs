@@ -47,6 +47,7 @@ fn later_sources_win() {
         model: FLOWMETER_MODEL
         output_format: default
         progress: default
+        warn_cost: default
         capture.level: command line
         capture.prompt_chars: config.toml
         capture.response_chars: default

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 
 mod budgets;
+mod costs;
 mod describing;
 mod examples;
 mod failures;
@@ -14,6 +15,7 @@ mod logs;
 mod performance;
 mod plans;
 mod prices;
+mod pricing;
 mod propagation;
 mod response_cache;
 mod results;

@@ -44,7 +44,10 @@ fn show(cost: &Cost) -> String {
         for line in &why.lines {
             text += &format!(
                 "  {} {} x {} = {}\n",
-                line.kind, line.quantity, line.rate_nanos, line.amount_usd
+                line.kind,
+                line.quantity,
+                line.rate_nanos,
+                line.amount().to_usd()
             );
         }
         for warning in &why.warnings {
@@ -387,7 +390,7 @@ fn prices_agree_with_the_book_and_grow_with_use() {
             .unwrap()
             .lines
             .iter()
-            .map(|line| line.amount_usd)
+            .map(|line| line.amount().to_usd())
             .sum();
         assert!((lines * 1e9 - amount.to_usd() * 1e9).abs() <= 1.0);
 

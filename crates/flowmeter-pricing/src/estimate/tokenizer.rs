@@ -36,10 +36,13 @@ impl Vocabulary {
         let mut name = without_region(name).unwrap_or(name);
         // Ollama writes the size behind a colon.
         name = name.split_once(':').map_or(name, |(name, _)| name);
-        while let Some(shorter) = strip_version(name) {
-            name = shorter;
+        // Some names end like a version but have none: `text-embedding-ada-002`.
+        loop {
+            if let Some(vocabulary) = Self::of_family(name) {
+                return Some(vocabulary);
+            }
+            name = strip_version(name)?;
         }
-        Self::of_family(name)
     }
 
     fn of_family(name: &str) -> Option<Self> {

@@ -126,6 +126,30 @@ pub fn edit_prices(
     Ok(edited)
 }
 
+/// Takes `model` out of the file and gives back the new text; `None` where it is not in there.
+///
+/// # Errors
+/// [`EditError`] where the file cannot be read before or after.
+pub fn remove_price(text: &str, model: &str) -> Result<Option<String>, EditError> {
+    let model = model.trim();
+    if model.is_empty() {
+        return Err(EditError::EmptyName);
+    }
+    if text.trim_start_matches('\u{feff}').trim().is_empty() {
+        return Ok(None);
+    }
+    parse(text).map_err(EditError::Before)?;
+    let Some(file) = Object::find(text, text.find('{').unwrap_or(0)) else {
+        return Ok(None);
+    };
+    let Some(member) = file.member(|key| fold(key) == fold(model)) else {
+        return Ok(None);
+    };
+    let edited = file.remove(text, &member);
+    parse(&edited).map_err(EditError::After)?;
+    Ok(Some(edited))
+}
+
 fn validate(change: &RateChange<'_>, unit: PriceUnit) -> Result<(), EditError> {
     let (key, Some(value)) = (change.key, change.value) else {
         return Ok(());

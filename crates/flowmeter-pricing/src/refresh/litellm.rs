@@ -23,12 +23,18 @@ pub(super) struct Converted {
 }
 
 /// LiteLLM's names of token prices, and the book's.
-const TOKEN_PRICES: [(&str, &str); 13] = [
+/// Where two stand for the same, the first one that is there counts.
+const TOKEN_PRICES: [(&str, &str); 16] = [
     ("input_cost_per_token", "input_mtok"),
     ("output_cost_per_token", "output_mtok"),
     ("cache_read_input_token_cost", "cache_read_mtok"),
+    ("input_cost_per_token_cache_hit", "cache_read_mtok"),
     ("cache_creation_input_token_cost", "cache_write_mtok"),
     ("cache_creation_input_token_cost_above_1hr", "cache_write_1h_mtok"),
+    (
+        "cache_creation_input_token_cost_above_12hr",
+        "cache_write_1h_mtok",
+    ),
     ("output_cost_per_reasoning_token", "output_reasoning_mtok"),
     ("input_cost_per_audio_token", "input_audio_mtok"),
     ("output_cost_per_audio_token", "output_audio_mtok"),
@@ -37,13 +43,15 @@ const TOKEN_PRICES: [(&str, &str); 13] = [
     ("cache_read_input_audio_token_cost", "cache_audio_read_mtok"),
     ("cache_read_input_image_token_cost", "cache_image_read_mtok"),
     ("citation_cost_per_token", "output_citation_mtok"),
+    ("input_cost_per_video_token", "input_video_mtok"),
 ];
 
 /// Prices of pieces, with the factor to the book's unit as a power of ten.
-const UNIT_PRICES: [(&str, &str, i32); 3] = [
+const UNIT_PRICES: [(&str, &str, i32); 4] = [
     ("input_cost_per_request", "requests_kcount", 3),
     ("input_cost_per_query", "rerank_searches_kcount", 3),
     ("file_search_cost_per_1k_calls", "storage_searches_kcount", 0),
+    ("ocr_cost_per_page", "input_document_kpages", 3),
 ];
 
 /// Endings of keys that mean a service tier, and how the book calls it.
@@ -55,7 +63,7 @@ const TIERS: [(&str, &str, &str); 3] = [
 
 /// Prices that the book wants where it has both of two others: the first two, the third, and which of the
 /// first two stands in for it.
-const JOINS: [(&str, &str, &str); 10] = [
+const JOINS: [(&str, &str, &str); 13] = [
     ("cache_read_mtok", "input_audio_mtok", "cache_audio_read_mtok"),
     ("cache_read_mtok", "input_image_mtok", "cache_image_read_mtok"),
     ("cache_write_mtok", "input_audio_mtok", "cache_audio_write_mtok"),
@@ -69,6 +77,13 @@ const JOINS: [(&str, &str, &str); 10] = [
         "cache_write_1h_mtok",
         "input_image_mtok",
         "cache_image_write_1h_mtok",
+    ),
+    ("cache_read_mtok", "input_video_mtok", "cache_video_read_mtok"),
+    ("cache_write_mtok", "input_video_mtok", "cache_video_write_mtok"),
+    (
+        "cache_write_1h_mtok",
+        "input_video_mtok",
+        "cache_video_write_1h_mtok",
     ),
     (
         "output_reasoning_mtok",
@@ -93,12 +108,14 @@ const JOINS: [(&str, &str, &str); 10] = [
 ];
 
 /// Parts whose whole must have a price as well.
-const WHOLES: [(&str, &str); 12] = [
+const WHOLES: [(&str, &str); 14] = [
     ("cache_read_mtok", "input_mtok"),
     ("cache_write_mtok", "input_mtok"),
     ("cache_write_1h_mtok", "cache_write_mtok"),
     ("input_audio_mtok", "input_mtok"),
     ("input_image_mtok", "input_mtok"),
+    ("input_video_mtok", "input_mtok"),
+    ("output_citation_mtok", "output_mtok"),
     ("cache_audio_read_mtok", "cache_read_mtok"),
     ("cache_audio_read_mtok", "input_audio_mtok"),
     ("cache_image_read_mtok", "cache_read_mtok"),
@@ -243,6 +260,11 @@ type Prices = Map<String, Value>;
 /// The prices of one entry and those of its service tiers; nothing where it has none.
 fn prices_of(entry: &Map<String, Value>) -> Option<(Prices, Vec<Value>)> {
     let mut prices = token_prices(entry, "");
+    if let Some(ranges) = entry.get("tiered_pricing").and_then(Value::as_array)
+        && prices.is_empty()
+    {
+        prices = ranged_prices(ranges);
+    }
     for (key, price_key, power) in UNIT_PRICES {
         insert_unit(&mut prices, price_key, entry.get(key), power);
     }
@@ -267,9 +289,11 @@ fn prices_of(entry: &Map<String, Value>) -> Option<(Prices, Vec<Value>)> {
     };
     let any_paid = prices.keys().any(|key| paid(key));
     let per_token = prices.contains_key("input_mtok") || prices.contains_key("output_mtok");
-    let per_piece = prices
-        .keys()
-        .any(|key| key.ends_with("_hours") || key.ends_with("_kcount"));
+    let per_piece = prices.keys().any(|key| {
+        ["_hours", "_kcount", "_kpages"]
+            .iter()
+            .any(|end| key.ends_with(end))
+    });
     if !any_paid || !(per_token || per_piece) {
         return None;
     }
@@ -280,7 +304,66 @@ fn prices_of(entry: &Map<String, Value>) -> Option<(Prices, Vec<Value>)> {
             variants.push(json!({"when": {context: tier}, "prices": tiered}));
         }
     }
+    if let Some(factor) = entry
+        .get("provider_specific_entry")
+        .and_then(|more| more.get("fast"))
+    {
+        let faster = scaled(&prices, factor);
+        if !faster.is_empty() {
+            variants.push(json!({"when": {"service_tier": "fast"}, "prices": faster}));
+        }
+    }
     Some((prices, variants))
+}
+
+/// The flat prices per token times a factor.
+fn scaled(prices: &Prices, factor: &Value) -> Prices {
+    let Some(thousandths) = nanos(factor, 3) else {
+        return Prices::new();
+    };
+    let flat = prices.iter().filter(|(key, _)| key.ends_with("_mtok"));
+    let times = flat.filter_map(|(key, price)| {
+        let product = i128::from(nanos(price, 9)?) * i128::from(thousandths) / 1_000;
+        Some((key.clone(), number(i64::try_from(product).ok()?)))
+    });
+    times.collect()
+}
+
+/// Prices by ranges of input tokens, which some entries have instead of one price.
+fn ranged_prices(ranges: &[Value]) -> Prices {
+    let mut prices = Prices::new();
+    for (key, price_key) in TOKEN_PRICES {
+        let mut steps: Vec<(u64, i64)> = Vec::new();
+        for range in ranges {
+            let start = range.pointer("/range/0").and_then(Value::as_f64);
+            if let (Some(start), Some(price)) = (start, range.get(key).and_then(per_million)) {
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    clippy::cast_sign_loss,
+                    reason = "the cast holds odd sizes at the limits"
+                )]
+                steps.push((start as u64, price));
+            }
+        }
+        steps.sort_unstable();
+        let Some(((0, base), tiers)) = steps.split_first().filter(|_| !prices.contains_key(price_key)) else {
+            continue;
+        };
+        prices.insert(price_key.to_owned(), tiered(*base, tiers));
+    }
+    complete(&mut prices);
+    prices
+}
+
+/// A price that changes with the size of the request.
+fn tiered(base: i64, tiers: &[(u64, i64)]) -> Value {
+    if tiers.is_empty() {
+        return number(base);
+    }
+    let tiers = tiers
+        .iter()
+        .map(|(start, price)| json!({"start": start, "price": number(*price)}));
+    json!({"base": number(base), "tiers": tiers.collect::<Vec<_>>()})
 }
 
 fn insert_unit(prices: &mut Prices, key: &str, dollars: Option<&Value>, power: i32) {
@@ -298,6 +381,9 @@ fn token_prices(entry: &Map<String, Value>, ending: &str) -> Prices {
         let Some(base) = entry.get(&format!("{key}{ending}")).and_then(per_million) else {
             continue;
         };
+        if prices.contains_key(price_key) {
+            continue;
+        }
         let mut tiers: Vec<(u64, i64)> = Vec::new();
         for (candidate, value) in entry {
             let Some(thousands) = candidate
@@ -312,15 +398,7 @@ fn token_prices(entry: &Map<String, Value>, ending: &str) -> Prices {
             }
         }
         tiers.sort_unstable();
-        let price = if tiers.is_empty() {
-            number(base)
-        } else {
-            let tiers = tiers
-                .into_iter()
-                .map(|(start, price)| json!({"start": start, "price": number(price)}));
-            json!({"base": number(base), "tiers": tiers.collect::<Vec<_>>()})
-        };
-        prices.insert(price_key.to_owned(), price);
+        prices.insert(price_key.to_owned(), tiered(base, &tiers));
     }
     if ending.is_empty() {
         complete(&mut prices);

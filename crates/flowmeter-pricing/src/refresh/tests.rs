@@ -80,6 +80,11 @@ fn litellm() -> RefreshedPrices {
             "litellm_provider": "groq", "mode": "chat"},
         "openrouter/anthropic/claude-sonnet-4.5": {"input_cost_per_token": 3e-6, "output_cost_per_token": 1.5e-5,
             "litellm_provider": "openrouter", "mode": "chat"},
+        "qwen/ranged": {"litellm_provider": "dashscope", "tiered_pricing": [
+            {"input_cost_per_token": 5e-8, "output_cost_per_token": 4e-7, "range": [0, 256e3]},
+            {"input_cost_per_token": 2.5e-7, "output_cost_per_token": 2e-6, "range": [256e3, 1e6]}]},
+        "claude-quick": {"litellm_provider": "anthropic", "input_cost_per_token": 5e-6, "output_cost_per_token": 2.5e-5,
+            "provider_specific_entry": {"fast": 6.0, "us": 1.1}},
         "unknown-price": {"input_cost_per_token": 0.0, "output_cost_per_token": 0.0, "litellm_provider": "openai"},
         "1024-x-1024/dall-e-2": {"input_cost_per_pixel": 1.9e-8, "litellm_provider": "openai", "mode": "image_generation"},
         "whisper-1": {"input_cost_per_second": 0.0001, "litellm_provider": "openai", "mode": "audio_transcription"},
@@ -165,7 +170,7 @@ fn litellms_file_is_priced_with_all_its_kinds() {
     let file = prices.inspect().unwrap();
     assert_eq!(
         (file.format, file.models, file.skipped),
-        (PriceFileFormat::Litellm, 7, 5)
+        (PriceFileFormat::Litellm, 9, 5)
     );
     let book = PriceBook::bundled().refreshed_by(prices);
     let price = |provider, model, usage: &TokenUsage| book.price(&call(provider, model, usage, TODAY));
@@ -241,6 +246,22 @@ fn litellms_file_is_priced_with_all_its_kinds() {
             "{model}"
         );
     }
+    for (input, nanos) in [(256_000, 50), (256_001, 250)] {
+        let ranged = price(Some("dashscope"), "qwen/ranged", &tokens(input, 0));
+        assert_eq!(
+            ranged.amount,
+            Some(UsdNanos(i64::try_from(input).unwrap() * nanos))
+        );
+    }
+    let quick = TokenUsage {
+        service_tier: Some("fast".to_owned()),
+        ..tokens(1_000, 1_000)
+    };
+    let quick = price(Some("anthropic"), "claude-quick", &quick);
+    assert_eq!(
+        (quick.status, quick.amount),
+        (CostStatus::Priced, Some(UsdNanos(180_000_000)))
+    );
     let unknown = price(Some("openai"), "unknown-price", &tokens(1, 1));
     assert_eq!(unknown.status, CostStatus::Unpriced, "zero for both is no price");
     let bound = book.bound(&BoundedCall {

@@ -76,60 +76,114 @@ impl Keep {
     }
 }
 
-/// Members of an answer and of the objects around one.
+/// Members of an answer and of the objects around one. Told apart by their first letter first: most keys of an
+/// answer matter nothing, and each is looked at.
 fn around(key: &str, depth: u8) -> Option<Keep> {
-    let deeper = depth.checked_sub(1);
-    match key {
-        "message" | "response" | "delta" | "metadata" | "x_groq" | "body" | "result" | "modelOutput"
-        | "chunk" | "event" | "item" | "headers" | "ResponseMetadata" | "HTTPHeaders" | "data" => {
-            deeper.map(Keep::Around)
-        }
-        "output" | "candidates" | "choices" | "results" | "predictions" => deeper.map(Keep::Items),
-        "usage"
-        | "usageMetadata"
-        | "usage_metadata"
-        | "usage_info"
-        | "usageEvent"
-        | "meta"
-        | "timings"
-        | "tool_usage"
-        | "metrics"
-        | "tokenMetadata"
-        | "amazon-bedrock-invocationMetrics"
-        | "serviceTier"
-        | "cost"
-        | "server_tool_use"
-        | "cache_creation"
-        | "billed_units"
-        | "tokens"
-        | "action" => Some(Keep::All(BLOCK_DEPTH_MAX)),
-        "type"
-        | "object"
-        | "service_tier"
-        | "modelVersion"
-        | "bytes"
-        | "custom_id"
-        | "recordId"
-        | "trafficType"
-        | "is_byok"
-        | "speed"
-        | "inference_geo"
-        | "seconds"
-        | "tokens_evaluated"
-        | "tokens_predicted"
-        | "prompt_audio_seconds"
-        | "num_search_queries"
-        | "cost_in_usd_ticks"
-        | "billable_audio_seconds" => Some(Keep::Scalar),
-        _ if key.ends_with("okens") || key.ends_with("_count") || key.ends_with("Count") => {
-            Some(Keep::Scalar)
-        }
-        _ if key.ends_with("etails") => Some(Keep::All(BLOCK_DEPTH_MAX)),
-        _ if key.len() > 9 && key.as_bytes()[0].eq_ignore_ascii_case(&b'x') => {
-            super::bedrock::is_header(key).then_some(Keep::Scalar)
-        }
-        _ => None,
+    let further = || depth.checked_sub(1).map(Keep::Around);
+    let items = || depth.checked_sub(1).map(Keep::Items);
+    let all = || Some(Keep::All(BLOCK_DEPTH_MAX));
+    let scalar = || Some(Keep::Scalar);
+    match key.as_bytes().first()? {
+        b'H' => match key {
+            "HTTPHeaders" => further(),
+            _ => by_ending(key),
+        },
+        b'R' => match key {
+            "ResponseMetadata" => further(),
+            _ => by_ending(key),
+        },
+        b'a' => match key {
+            "amazon-bedrock-invocationMetrics" | "action" => all(),
+            _ => by_ending(key),
+        },
+        b'b' => match key {
+            "body" => further(),
+            "billed_units" => all(),
+            "bytes" | "billable_audio_seconds" => scalar(),
+            _ => by_ending(key),
+        },
+        b'c' => match key {
+            "chunk" => further(),
+            "candidates" | "choices" => items(),
+            "cost" | "cache_creation" => all(),
+            "custom_id" | "cost_in_usd_ticks" => scalar(),
+            _ => by_ending(key),
+        },
+        b'd' => match key {
+            "delta" | "data" => further(),
+            _ => by_ending(key),
+        },
+        b'e' => match key {
+            "event" => further(),
+            _ => by_ending(key),
+        },
+        b'h' => match key {
+            "headers" => further(),
+            _ => by_ending(key),
+        },
+        b'i' => match key {
+            "item" => further(),
+            "is_byok" | "inference_geo" => scalar(),
+            _ => by_ending(key),
+        },
+        b'm' => match key {
+            "message" | "metadata" | "modelOutput" => further(),
+            "meta" | "metrics" => all(),
+            "modelVersion" => scalar(),
+            _ => by_ending(key),
+        },
+        b'n' => match key {
+            "num_search_queries" => scalar(),
+            _ => by_ending(key),
+        },
+        b'o' => match key {
+            "output" => items(),
+            "object" => scalar(),
+            _ => by_ending(key),
+        },
+        b'p' => match key {
+            "predictions" => items(),
+            "prompt_audio_seconds" => scalar(),
+            _ => by_ending(key),
+        },
+        b'r' => match key {
+            "response" | "result" => further(),
+            "results" => items(),
+            "recordId" => scalar(),
+            _ => by_ending(key),
+        },
+        b's' => match key {
+            "serviceTier" | "server_tool_use" => all(),
+            "service_tier" | "speed" | "seconds" => scalar(),
+            _ => by_ending(key),
+        },
+        b't' => match key {
+            "timings" | "tool_usage" | "tokenMetadata" | "tokens" => all(),
+            "type" | "trafficType" | "tokens_evaluated" | "tokens_predicted" => scalar(),
+            _ => by_ending(key),
+        },
+        b'u' => match key {
+            "usage" | "usageMetadata" | "usage_metadata" | "usage_info" | "usageEvent" => all(),
+            _ => by_ending(key),
+        },
+        b'x' => match key {
+            "x_groq" => further(),
+            _ => by_ending(key),
+        },
+        _ => by_ending(key),
     }
+}
+
+/// Counts and their details by how their names end, and headers.
+fn by_ending(key: &str) -> Option<Keep> {
+    if key.ends_with("okens") || key.ends_with("_count") || key.ends_with("Count") {
+        return Some(Keep::Scalar);
+    }
+    if key.ends_with("etails") {
+        return Some(Keep::All(BLOCK_DEPTH_MAX));
+    }
+    let may_be_header = key.len() > 9 && matches!(key.as_bytes()[0], b'x' | b'X');
+    (may_be_header && super::bedrock::is_header(key)).then_some(Keep::Scalar)
 }
 
 /// Members of output items, candidates, choices, results and predictions.

@@ -2,7 +2,7 @@
 //!
 //! Never counts a hit as a call: nobody was asked, so calls, tokens and cost of a run do not grow by it.
 
-use flowmeter_model::{Cost, CostStatus, CostTotal, Figure, TokenUsage, UsdNanos};
+use flowmeter_model::{Cost, CostStatus, CostTotal, UsdNanos};
 use serde_json::{Value, json};
 
 use super::llm::LlmTotals;
@@ -110,18 +110,6 @@ impl CacheTotals {
 }
 
 impl LlmTotals {
-    /// Adds what a call read from its provider's prompt cache, and what that saved where it is known.
-    pub(crate) fn add_provider_cache(&mut self, usage: &TokenUsage, saved: Option<UsdNanos>) {
-        let tokens = |figure: Option<Figure>| figure.map_or(0, |figure| figure.tokens);
-        let read = tokens(usage.cache_read);
-        let written = tokens(usage.cache_write_5m).saturating_add(tokens(usage.cache_write_1h));
-        self.cache_read_tokens = self.cache_read_tokens.saturating_add(read);
-        self.cache_write_tokens = self.cache_write_tokens.saturating_add(written);
-        if read > 0 || written > 0 {
-            self.cache.add_provider_saving(saved);
-        }
-    }
-
     /// Whether there is something to say of caches, ours or a provider's.
     pub(crate) fn has_cache_figures(&self) -> bool {
         self.cache.lookups() > 0

@@ -3,7 +3,7 @@
 //! Money stays integer and remembers what had no price. Tokens that nobody counted are not zero: their calls are
 //! counted beside the sums.
 
-use flowmeter_model::{Cost, CostTotal, Figure, TokenUsage, UsdNanos};
+use flowmeter_model::{Cost, CostStatus, CostTotal, Figure, TokenUsage, UsdNanos};
 use smol_str::SmolStr;
 
 use super::cache::{CacheHitSample, CacheTotals};
@@ -71,6 +71,14 @@ impl<'a> LlmSample<'a> {
         }
     }
 
+    /// Whether tokens were used that nobody counted. A call that was not billed used none, and embeddings have no
+    /// output.
+    fn is_uncounted(&self) -> bool {
+        let was_billed = self.cost.explanation.is_some() || self.cost.amount != Some(UsdNanos::ZERO);
+        let has_bound = matches!(self.cost.status, CostStatus::Partial | CostStatus::Unpriced);
+        was_billed && (self.input_tokens.is_none() || self.output_tokens.is_none() && has_bound)
+    }
+
     /// The same with the tokens of this usage.
     #[must_use]
     pub fn with_usage(self, usage: &TokenUsage) -> Self {
@@ -110,6 +118,8 @@ pub struct LlmTotals {
     pub reasoning_tokens: u64,
     /// Calls whose usage was estimated in part or whole.
     pub estimated_calls: u64,
+    /// Calls of which nobody counted all tokens: the sums are lower bounds.
+    pub uncounted_calls: u64,
     /// What they cost.
     pub cost: CostTotal,
     /// Look-ups in response caches, and what providers' prompt caches saved.
@@ -127,6 +137,7 @@ impl LlmTotals {
         add(&mut self.cache_write_tokens, call.cache_write_tokens);
         add(&mut self.reasoning_tokens, call.reasoning_tokens);
         self.estimated_calls += u64::from(call.estimated);
+        self.uncounted_calls += u64::from(call.is_uncounted());
         self.cache.misses += u64::from(call.cache_missed);
         if call.cache_read_tokens.unwrap_or(0) + call.cache_write_tokens.unwrap_or(0) > 0 {
             self.cache.add_provider_saving(call.provider_cache_saved);
@@ -151,6 +162,7 @@ impl LlmTotals {
         add(&mut self.cache_write_tokens, other.cache_write_tokens);
         add(&mut self.reasoning_tokens, other.reasoning_tokens);
         self.estimated_calls += other.estimated_calls;
+        self.uncounted_calls += other.uncounted_calls;
         self.cost.merge(&other.cost);
         self.cache.merge(&other.cache);
         bound_models(&mut self.cost);
@@ -161,6 +173,32 @@ impl LlmTotals {
     #[must_use]
     pub fn total_tokens(&self) -> u64 {
         self.input_tokens.saturating_add(self.output_tokens)
+    }
+
+    /// Whether nothing at all is known of the tokens.
+    #[must_use]
+    pub fn are_tokens_unknown(&self) -> bool {
+        self.uncounted_calls > 0 && self.total_tokens() == 0
+    }
+
+    /// What stands before a sum of tokens: `~` where some were estimated, `≥ ` where some were not counted.
+    #[must_use]
+    pub fn tokens_mark(&self) -> &'static str {
+        match (self.uncounted_calls > 0, self.estimated_calls > 0) {
+            (true, true) => "≥ ~",
+            (true, false) => "≥ ",
+            (false, true) => "~",
+            (false, false) => "",
+        }
+    }
+
+    /// What stands behind it: how many calls are not in the sum, with a space before it.
+    #[must_use]
+    pub fn tokens_note(&self) -> String {
+        match self.uncounted_calls {
+            0 => String::new(),
+            calls => format!(" (+{calls} uncounted)"),
+        }
     }
 
     /// Share of the calls that failed; 0 where there were none.

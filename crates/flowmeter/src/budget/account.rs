@@ -88,9 +88,9 @@ impl Account {
         self.ledger.ask_now(self, wanted)
     }
 
-    /// Takes what a call came to for which nothing was reserved.
-    pub(crate) fn charge(&self, real: Amounts, unpriced: bool) {
-        self.ledger.settle(self.slot, Amounts::default(), real, unpriced);
+    /// Takes what a call came to for which nothing was reserved. Says whether a limit has been passed now.
+    pub(crate) fn charge(&self, real: Amounts, unpriced: bool) -> bool {
+        self.ledger.settle(self.slot, Amounts::default(), real, unpriced)
     }
 
     /// The first limit, from the inside out, that has been passed.
@@ -157,20 +157,20 @@ impl Held {
         self.account.as_ref()
     }
 
-    /// The call came to this.
-    pub(crate) fn settle(mut self, real: Amounts, unpriced: bool) {
-        self.close(real, unpriced);
+    /// The call came to this. Gives the account back where a limit has been passed now.
+    pub(crate) fn settle(mut self, real: Amounts, unpriced: bool) -> Option<Arc<Account>> {
+        self.close(real, unpriced)
     }
 
-    fn close(&mut self, real: Amounts, unpriced: bool) {
-        if let Some(account) = self.account.take() {
-            account.ledger.settle(account.slot, self.amounts, real, unpriced);
-        }
+    fn close(&mut self, real: Amounts, unpriced: bool) -> Option<Arc<Account>> {
+        let account = self.account.take()?;
+        let is_passed = account.ledger.settle(account.slot, self.amounts, real, unpriced);
+        is_passed.then_some(account)
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.close(Amounts::default(), false);
+        let _nobody_asks = self.close(Amounts::default(), false);
     }
 }

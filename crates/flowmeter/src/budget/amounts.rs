@@ -96,6 +96,12 @@ impl Amounts {
         }
     }
 
+    /// Whether any of them is more than allowed.
+    #[inline]
+    pub(crate) fn exceeds(&self, limits: &Self) -> bool {
+        self.0.iter().zip(limits.0).any(|(amount, limit)| *amount > limit)
+    }
+
     /// The larger of each.
     #[inline]
     pub(crate) fn raise_to(&mut self, other: Self) {

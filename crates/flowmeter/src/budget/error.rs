@@ -107,7 +107,8 @@ pub struct OverBudget {
 }
 
 impl OverBudget {
-    pub(crate) fn new(
+    /// The error of a call for which there is no room.
+    pub(crate) fn error(
         account: &Account,
         shortage: &Shortage,
         kind: OverBudgetKind,

@@ -230,21 +230,25 @@ impl Ledger {
         self.state.lock().slots[slot].position.cut_streams += 1;
     }
 
-    /// Gives a reservation back and takes what the call came to.
-    pub(super) fn settle(&self, slot: usize, reserved: Amounts, real: Amounts, unpriced: bool) {
+    /// Gives a reservation back and takes what the call came to. Says whether a limit has been passed now.
+    pub(super) fn settle(&self, slot: usize, reserved: Amounts, real: Amounts, unpriced: bool) -> bool {
+        let mut is_passed = false;
         let answers = {
             let mut state = self.state.lock();
             state.each_around(slot, |slot| {
-                slot.position.reserved.subtract(reserved);
-                slot.position.spent.add(real);
-                slot.position.unpriced_calls += u64::from(unpriced);
+                let position = &mut slot.position;
+                position.reserved.subtract(reserved);
+                position.spent.add(real);
+                position.unpriced_calls += u64::from(unpriced);
+                is_passed |= position.spent.exceeds(&slot.limits);
             });
             if state.waiting.is_empty() {
-                return;
+                return is_passed;
             }
             state.advance()
         };
         give(answers);
+        is_passed
     }
 
     /// The first limit, from the inside out, that has been passed.

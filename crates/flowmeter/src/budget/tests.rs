@@ -25,7 +25,7 @@ fn refusal(budget: Budget, owner: BudgetOwner, spent: Amounts, wanted: Amounts) 
     let Err(shortage) = account.reserve_now(wanted) else {
         panic!("granted");
     };
-    OverBudget::new(&account, &shortage, OverBudgetKind::Refused, call())
+    OverBudget::error(&account, &shortage, OverBudgetKind::Refused, call())
 }
 
 #[test]

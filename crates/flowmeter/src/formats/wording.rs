@@ -8,8 +8,8 @@ use crate::aggregate::{CacheTotals, LlmTotals};
 use crate::llm::cached::SpanCacheHit;
 use crate::scope::LOGS_DROPPED;
 use flowmeter_model::{
-    AttributeValue, CostStatus, CostTotal, LogLevel, LogRecord, Span, SpanError, SpanKind, SpanStatus,
-    TimestampNs, UsdNanos,
+    AttributeValue, Cost, CostStatus, CostTotal, FigureSource, LogLevel, LogRecord, Span, SpanError,
+    SpanKind, SpanStatus, TimestampNs, TokenUsage, UsdNanos,
 };
 use owo_colors::Style;
 use time::OffsetDateTime;
@@ -123,27 +123,32 @@ pub(crate) fn spend_of(span: &Span) -> String {
     if let Some(usage) = &span.usage
         && (usage.input.is_some() || usage.output.is_some())
     {
-        let mark = if usage.is_estimated() { "~" } else { "" };
-        parts.push(format!(
-            "{mark}{} in, {mark}{} out",
-            usage.input_tokens(),
-            usage.output_tokens()
-        ));
+        // What nobody counted is left out, for it is not zero.
+        let figures = [("in", usage.input), ("out", usage.output)];
+        let known = figures.into_iter().filter_map(|(name, figure)| {
+            let figure = figure?;
+            let is_guess = matches!(figure.source, FigureSource::Estimate | FigureSource::Tokenizer);
+            Some(format!(
+                "{}{} {name}",
+                if is_guess { "~" } else { "" },
+                figure.tokens
+            ))
+        });
+        parts.extend(known);
     }
     // A call that was refused used nothing and cost nothing: there is nothing to say.
-    let refused = span.usage.as_ref().is_none_or(|usage| !usage.is_known());
-    if let Some(cost) = span
-        .cost
-        .as_ref()
-        .filter(|cost| !(refused && cost.amount == Some(UsdNanos::ZERO)))
-    {
-        let mut total = CostTotal::default();
-        total.add("", cost);
-        parts.push(if cost.amount.is_none() {
-            "unpriced".to_owned()
-        } else {
-            total.display()
-        });
+    let is_used = span.usage.as_ref().is_some_and(TokenUsage::is_known);
+    let refused = |cost: &Cost| !is_used && cost.explanation.is_none() && cost.amount == Some(UsdNanos::ZERO);
+    match &span.cost {
+        Some(cost) if refused(cost) => {}
+        Some(cost) if cost.amount.is_some() => {
+            let mut total = CostTotal::default();
+            total.add("", cost);
+            parts.push(total.display());
+        }
+        Some(_) => parts.push("unpriced".to_owned()),
+        None if span.kind == SpanKind::LlmCall && is_used => parts.push("unpriced".to_owned()),
+        None => {}
     }
     parts.extend(effort_of(span));
     if parts.is_empty() {

@@ -4,8 +4,8 @@
 //! nobody knows what it cost.
 
 use std::sync::Arc;
-use std::time::Instant;
 
+use flowmeter_engine::Ticks;
 use flowmeter_model::{Clock, Cost, Figure, FigureSource, SystemClock, UsdNanos};
 use flowmeter_pricing::{BoundRates, BoundedCall, CallBound};
 
@@ -30,6 +30,9 @@ const IMPOSED_TOKENS_MIN: u64 = 16;
 /// More than this is not a length of an answer but the lack of one.
 const ANSWER_TOKENS_MAX: u64 = 1 << 32;
 
+/// More input than any model takes.
+const ANY_INPUT_TOKENS: u64 = 1 << 32;
+
 /// By how much a reservation grows while a stream goes on for longer than was agreed.
 const GROWTH_TOKENS: u64 = 256;
 
@@ -49,7 +52,7 @@ pub(super) struct Reserved {
 struct Plan {
     call: BoundOfCall,
     /// `None` where the model has no price, or no limit on money asks for one.
-    rates: Option<BoundRates>,
+    rates: Option<Arc<BoundRates>>,
     limits_tokens: bool,
     searches: u64,
     /// How long the answer can be, where anybody knows.
@@ -88,24 +91,31 @@ impl Plan {
     }
 
     fn price(&mut self, account: &Account, run: &RunShared, request: &LlmRequest) -> Result<(), BudgetError> {
-        let bound = run.prices.bound(&BoundedCall {
-            provider: Some(&request.provider),
-            model: &request.model,
-            start: SystemClock.now(),
-            service_tier: request.service_tier.as_deref(),
-            input_tokens_max: self.call.input_tokens,
-            output_tokens_max: self.output_tokens,
-            searches_max: self.searches,
-            input_is_text: request.is_text_only,
-            output_is_text: request.is_text_only,
-            ..BoundedCall::default()
-        });
-        let rates = match bound {
-            CallBound::Bounded { output, rates, .. } => {
-                self.output_tokens = Some(output.tokens);
-                rates
-            }
-            CallBound::OutputUnknown { rates, .. } => rates,
+        if let Some((rates, output_tokens)) = run.known_rates.find(run, request) {
+            self.output_tokens = self.output_tokens.or(output_tokens);
+            self.take_rates(rates);
+            return Ok(());
+        }
+        let bound_at = |input_tokens_max: u64, output_tokens_max: Option<u64>| {
+            run.prices.bound(&BoundedCall {
+                provider: Some(&request.provider),
+                model: &request.model,
+                start: SystemClock.now(),
+                service_tier: request.service_tier.as_deref(),
+                input_tokens_max,
+                output_tokens_max,
+                searches_max: self.searches,
+                input_is_text: request.is_text_only,
+                output_is_text: request.is_text_only,
+                ..BoundedCall::default()
+            })
+        };
+        // Asked without the request's own limit, so that the model's is known for the next call; but an embedding has
+        // no output, and its model no price for one.
+        let nothing = self.output_tokens.filter(|tokens| *tokens == 0);
+        let (rates, own_limit) = match bound_at(self.call.input_tokens, nothing) {
+            CallBound::Bounded { output, rates, .. } => (rates, Some(output.tokens)),
+            CallBound::OutputUnknown { rates, .. } => (rates, None),
             CallBound::Unpriced { .. } => {
                 let refused = if run.allows_unpriced {
                     None
@@ -115,10 +125,24 @@ impl Plan {
                 return refused.map_or(Ok(()), Err);
             }
         };
+        let is_flat = match bound_at(ANY_INPUT_TOKENS, Some(1)) {
+            CallBound::Bounded { rates: any, .. } => any == rates,
+            _ => false,
+        };
+        let rates = Arc::new(rates);
+        // Prices that depend on the size of the request are asked for each time.
+        if is_flat && self.searches == 0 && nothing.is_none() {
+            run.known_rates.keep(request, &rates, own_limit);
+        }
+        self.output_tokens = self.output_tokens.or(own_limit);
+        self.take_rates(rates);
+        Ok(())
+    }
+
+    fn take_rates(&mut self, rates: Arc<BoundRates>) {
         self.call.input_rate_nanos = Some(rates.input);
         self.call.output_rate_nanos = Some(rates.output);
         self.rates = Some(rates);
-        Ok(())
     }
 
     /// Whether the length of the answer decides anything.
@@ -165,7 +189,7 @@ impl Plan {
 
     fn refusal(&self, account: &Account, shortage: &Shortage, output_tokens: u64) -> BudgetError {
         let call = self.described(output_tokens);
-        OverBudget::new(account, shortage, OverBudgetKind::Refused, call)
+        OverBudget::error(account, shortage, OverBudgetKind::Refused, call)
     }
 }
 
@@ -218,7 +242,7 @@ impl Reserved {
             let account = self.held.account();
             self.over = account.map(|account| {
                 let call = self.plan.described(self.output_tokens);
-                OverBudget::new(account, &shortage, OverBudgetKind::Cut, call)
+                OverBudget::error(account, &shortage, OverBudgetKind::Cut, call)
             });
             return false;
         }
@@ -261,24 +285,15 @@ impl Plan {
     }
 }
 
-/// An account to look at when a call has been settled.
-pub(super) struct Watched {
-    account: Arc<Account>,
-    call: BoundOfCall,
-}
-
-impl Watched {
-    /// The budget that is exceeded, if one is.
-    pub(super) fn overrun(&self) -> Option<BudgetError> {
-        let shortage = self.account.overrun()?;
-        let call = self.call.clone();
-        Some(OverBudget::new(
-            &self.account,
-            &shortage,
-            OverBudgetKind::Overrun,
-            call,
-        ))
-    }
+/// The error of a budget that is exceeded although the call was agreed to stay within it.
+fn overrun(account: &Account, call: BoundOfCall) -> Option<BudgetError> {
+    let shortage = account.overrun()?;
+    Some(OverBudget::error(
+        account,
+        &shortage,
+        OverBudgetKind::Overrun,
+        call,
+    ))
 }
 
 impl LlmCall {
@@ -291,9 +306,9 @@ impl LlmCall {
             return Ok(Self::begin(scope, request));
         };
         let plan = Plan::new(account, &scope.run, &request)?;
-        let asked_at = Instant::now();
+        let asked_at = Ticks::now();
         let reserved = Reserved::make(account, plan).await?;
-        let waited_ms = asked_at.elapsed().as_millis();
+        let waited_ms = u128::from(scope.run.ns_between(asked_at, Ticks::now()) / 1_000_000);
         Ok(Self::begin_reserved(scope, request, reserved, waited_ms))
     }
 
@@ -371,22 +386,6 @@ impl LlmCall {
         true
     }
 
-    pub(super) fn watched(&self) -> Option<Watched> {
-        let account = self.metered.as_ref()?.span.account.as_ref()?;
-        let call = match &self.reserved {
-            Some(reserved) => reserved.plan.described(reserved.output_tokens),
-            None => BoundOfCall {
-                provider: self.request.provider.clone(),
-                model: self.request.model.clone(),
-                ..BoundOfCall::default()
-            },
-        };
-        Some(Watched {
-            account: Arc::clone(account),
-            call,
-        })
-    }
-
     /// What nobody counted is not more than what was agreed with the provider, and a stream that was cut had not
     /// gone beyond that.
     pub(super) fn hold_to_reservation(&self, ended: &mut Ended) {
@@ -419,11 +418,25 @@ impl LlmCall {
             Some(reserved) => {
                 // What nobody can tell counts as the most that it can be.
                 let amount = cost.amount.or_else(|| reserved.plan.cost(reserved.output_tokens));
-                reserved.held.settle(Amounts::of_call(amount, tokens), unpriced);
+                let Reserved {
+                    held,
+                    plan,
+                    output_tokens,
+                    ..
+                } = *reserved;
+                let passed = held.settle(Amounts::of_call(amount, tokens), unpriced);
+                self.overrun = passed.and_then(|account| overrun(&account, plan.described(output_tokens)));
             }
             None => {
-                if let Some(account) = &metered.span.account {
-                    account.charge(Amounts::of_call(cost.amount, tokens), unpriced);
+                if let Some(account) = &metered.span.account
+                    && account.charge(Amounts::of_call(cost.amount, tokens), unpriced)
+                {
+                    let call = BoundOfCall {
+                        provider: self.request.provider.clone(),
+                        model: self.request.model.clone(),
+                        ..BoundOfCall::default()
+                    };
+                    self.overrun = overrun(account, call);
                 }
             }
         }

@@ -37,3 +37,6 @@ impl Running {
             .max(self.counted)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,6 +17,7 @@ use crate::backends::{Backend, RunIdentity};
 use crate::budget::{Account, Budget, BudgetOwner, BudgetTally};
 use crate::capture::{Capture, CaptureLevel, CaptureLimits, Redactor};
 use crate::details::SpanDetails;
+use crate::llm::KnownRates;
 use crate::logging::{ActiveRun, LogFilter};
 use crate::metrics::MetricsCollector;
 use crate::performance::{ProcessMemory, process_cpu_ns};
@@ -279,6 +280,7 @@ impl RunMeterBuilder {
             cpu_before_ns: process_cpu_ns(),
             weight: Arc::default(),
             budgets: BudgetTally::default(),
+            known_rates: KnownRates::default(),
             allows_unpriced: self.budget.allow_unpriced,
         });
         let (root_id, workflow) = (shared.recorder.next_span_id(), self.workflow);

@@ -92,6 +92,7 @@ impl MetricsCollector {
             error_count: sums.error_count,
             throughput: Throughput::of(&sums.llm.llm, sums.nodes_executed, Some(duration_ns)),
             llm: sums.llm.llm,
+            breakdown: sums.breakdown,
             llm_timings: sums.llm.timings,
             model_timings: sums
                 .models

@@ -67,11 +67,23 @@ impl RunMetrics {
             workflow.insert("other_nodes".into(), node_object(others).into());
         }
         self.add_models(&mut workflow);
+        workflow.insert(
+            "cost_breakdown".into(),
+            self.breakdown.to_json_with_calls().into(),
+        );
         let mut total = Map::new();
         total.insert("duration_ms".into(), json_milliseconds(self.duration_ns));
         total.insert("llm_calls".into(), self.llm.calls.into());
-        total.insert("tokens_total".into(), self.llm.total_tokens().into());
+        let tokens = (!self.llm.are_tokens_unknown()).then(|| self.llm.total_tokens());
+        total.insert("tokens_total".into(), tokens.into());
+        if self.llm.uncounted_calls > 0 {
+            total.insert("uncounted_calls".into(), self.llm.uncounted_calls.into());
+        }
+        if self.llm.estimated_calls > 0 {
+            total.insert("estimated_calls".into(), self.llm.estimated_calls.into());
+        }
         add_cost(&mut total, &self.llm.cost);
+        total.insert("cost_breakdown".into(), self.breakdown.to_json().into());
         let mut metrics = json!({ "workflow": workflow, "total": total });
         if let Some(budget) = &self.budget {
             metrics["budget"] = budget.to_json();

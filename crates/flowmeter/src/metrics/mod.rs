@@ -14,8 +14,8 @@ pub(crate) use collector::MetricsCollector;
 pub use json::milliseconds;
 
 use crate::aggregate::{
-    LlmTimings, LlmTotals, MemoryUsage, ModelMetrics, NodeMetrics, Resources, Throughput, TypeMetrics, share,
-    success_rate,
+    CostBreakdown, LlmTimings, LlmTotals, MemoryUsage, ModelMetrics, NodeMetrics, Resources, Throughput,
+    TypeMetrics, share, success_rate,
 };
 use crate::budget::BudgetReport;
 
@@ -56,6 +56,8 @@ pub struct RunMetrics {
     pub error_count: u64,
     /// All LLM calls.
     pub llm: LlmTotals,
+    /// Why they cost what they cost.
+    pub breakdown: CostBreakdown,
     /// How long they took.
     pub llm_timings: LlmTimings,
     /// LLM calls by model.

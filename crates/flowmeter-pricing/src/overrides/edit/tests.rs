@@ -172,3 +172,19 @@ fn whatever_is_set_is_read_back() {
         Ok(())
     });
 }
+
+#[test]
+fn a_model_can_be_taken_out_and_the_rest_stays_as_it_is() {
+    let text =
+        "{\n  \"a\": {\"input\": 1},\n  \"GPT-4o\": {\"input\": 0.003},\n  \"z\": {\"output\": 2e-3}\n}\n";
+    let without = remove_price(text, "gpt-4o").unwrap().unwrap();
+    assert_eq!(
+        without,
+        "{\n  \"a\": {\"input\": 1},\n  \"z\": {\"output\": 2e-3}\n}\n"
+    );
+    assert_eq!(remove_price(&without, "gpt-4o"), Ok(None));
+    assert_eq!(remove_price("", "gpt-4o"), Ok(None));
+    let last = remove_price("{\"m\": {\"input\": 1}}", "m").unwrap().unwrap();
+    assert!(Overrides::parse(&last).unwrap().0.is_empty());
+    assert!(remove_price("{,}", "m").is_err());
+}

@@ -93,7 +93,7 @@ pub(super) const TYPE: NodeType = NodeType {
             "llm_usage",
             ValueType::Object,
             "model, input_tokens, output_tokens, total_tokens, cache_read_input_tokens, \
-             cache_creation_input_tokens, reasoning_tokens, cost_usd; null where unknown; \
+             cache_creation_input_tokens, reasoning_tokens, cost_usd, cost_status; null where unknown; \
              `cached: true` where the answer came from the response cache",
         ),
         output("prompt", ValueType::String, "the prompt as it was sent"),

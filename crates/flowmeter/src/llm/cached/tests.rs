@@ -60,7 +60,7 @@ fn a_hit_by_hand_is_counted_shown_and_read_again() {
         "{shown}"
     );
     assert!(
-        shown.contains("- Response Cache: 2 of 2 found, saved 2,468 tokens, ≥ $0.0031 (+1 unpriced)"),
+        shown.contains("- Response Cache: 2 of 2 found, saved 2,468 tokens, ≥ ~$0.0031 (+1 unpriced)"),
         "{shown}"
     );
     assert!(!shown.contains("LLM Calls"), "{shown}");
