@@ -11,6 +11,7 @@ mod logs;
 mod pipeline;
 mod pricing;
 mod sampling;
+mod saved;
 mod tail;
 mod telemetry;
 
@@ -32,6 +33,7 @@ pub(crate) use pricing::{
     RatePer, RefreshPricesArgs, SetPriceArgs, ShowPriceArgs,
 };
 pub(crate) use sampling::{SampleArgs, SamplingArgs};
+pub(crate) use saved::{DeleteArgs, DescribeArgs, ListArgs, SaveArgs};
 pub(crate) use tail::TailArgs;
 pub(crate) use telemetry::TelemetryArgs;
 
@@ -68,7 +70,7 @@ pub(crate) struct CommandLine {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Run a workflow file and report what it did and cost
+    /// Run a workflow, by file or saved name, and report what it did and cost
     Run(Box<RunArgs>),
     /// Show a saved trace, also of a run that was killed
     Show(ShowArgs),
@@ -78,6 +80,14 @@ pub(crate) enum Command {
     Format(FormatArgs),
     /// Check workflow files without running them; prints every problem
     Validate(ValidateArgs),
+    /// Keep a workflow under a name, with version and checksum
+    Save(SaveArgs),
+    /// List the saved workflows
+    List(ListArgs),
+    /// Describe a saved workflow: inputs, outputs, nodes, and what it usually costs
+    Describe(DescribeArgs),
+    /// Remove a saved workflow with all its versions
+    Delete(DeleteArgs),
     /// List the node types, or describe one
     Nodes(NodesArgs),
     /// Prices of models: list, show, explain, check, set, refresh
@@ -105,6 +115,7 @@ Examples:
   flowmeter run hello.json
   flowmeter run summarize.json file=notes.txt words=50
   flowmeter run triage.json 'tags=[\"db\", \"web\"]' --output-format json
+  flowmeter run weekly-report week=12                   (a saved workflow; a file of that name wins)
   cat notes.txt | flowmeter run summarize.json          (the input with `stdin: true` takes it)
   flowmeter run report.json -o summary --quiet > summary.txt
   flowmeter run report.json --dry-run                   (what it would do and cost; nothing is run)
@@ -124,7 +135,7 @@ the trace on to the processes and servers that they call, unless they say `propa
 #[derive(Debug, Args)]
 #[command(after_help = RUN_EXAMPLES)]
 pub(crate) struct RunArgs {
-    /// The workflow file (JSON)
+    /// The workflow file, or the name of a saved workflow
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
     /// Inputs of the workflow; numbers, true/false, [lists] and {objects} are read as such
@@ -239,6 +250,7 @@ const VALIDATE_EXAMPLES: &str = "\
 Examples:
   flowmeter validate summarize.json
   flowmeter validate workflows/*.json --output-format json
+  flowmeter validate weekly-report                (a saved workflow)
 
 Every problem of every file is printed with its line and column. Exits with 2 if a file is invalid.";
 
@@ -246,7 +258,7 @@ Every problem of every file is printed with its line and column. Exits with 2 if
 #[derive(Debug, Args)]
 #[command(after_help = VALIDATE_EXAMPLES)]
 pub(crate) struct ValidateArgs {
-    /// The workflow files
+    /// The workflow files, or names of saved workflows
     #[arg(value_name = "FILE", required = true)]
     pub(crate) files: Vec<PathBuf>,
     /// How the findings are printed [default: text]

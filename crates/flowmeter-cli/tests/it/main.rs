@@ -20,6 +20,7 @@ mod propagation;
 mod response_cache;
 mod results;
 mod sampling;
+mod saved;
 mod secrets;
 mod settings;
 mod streams;
