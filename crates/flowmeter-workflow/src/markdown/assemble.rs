@@ -21,8 +21,8 @@ pub(super) struct Assembled {
     pub(super) complaints: Vec<Complaint>,
     /// Pointers to what is missing because it could not be read: nothing more is to be said about it.
     pub(super) broken: Vec<Broken>,
-    /// What was taken from other files: the key and the path.
-    pub(super) inlined: Vec<String>,
+    /// What JSON has no place for, and which files were taken in.
+    pub(super) notes: Vec<String>,
 }
 
 /// The member of the front matter that is about the workflow. All else there is the author's.
@@ -62,14 +62,14 @@ pub(super) fn assemble(text: &str, folder: Option<&Path>) -> Assembled {
         folder,
         complaints: Vec::new(),
         broken: Vec::new(),
-        inlined: Vec::new(),
+        notes: Vec::new(),
     };
     let top = assembler.file(&pieces, text);
     Assembled {
         top,
         complaints: assembler.complaints,
         broken: assembler.broken,
-        inlined: assembler.inlined,
+        notes: assembler.notes,
     }
 }
 
@@ -77,7 +77,7 @@ struct Assembler<'f> {
     folder: Option<&'f Path>,
     complaints: Vec<Complaint>,
     broken: Vec<Broken>,
-    inlined: Vec<String>,
+    notes: Vec<String>,
 }
 
 type Members = Vec<(SmolStr, Located)>;
@@ -111,10 +111,19 @@ impl Assembler<'_> {
             self.complain(open.start + fence.indent, "this block is never closed", help);
         }
         let mut members = self.front_matter(pieces.first());
+        if pieces.iter().any(|piece| {
+            piece
+                .lines
+                .iter()
+                .any(|line| line.text.contains("<!--") && line.text.trim() != entries::NO_DESCRIPTION)
+        }) {
+            self.notes
+                .push("comments are kept only where they are in prose that is kept".to_owned());
+        }
         let sections = sections(pieces);
-        let head = sections
-            .first()
-            .map_or(pieces.len(), |section| pieces.len() - section_len(pieces, section));
+        let head = sections.first().map_or(pieces.len(), |section| {
+            pieces.len() - section_len(pieces, section)
+        });
         self.head(&pieces[..head], &mut members);
         let mut known: Vec<&Section<'_, '_>> = Vec::new();
         for section in &sections {
@@ -122,12 +131,27 @@ impl Assembler<'_> {
             if let Some(first) = known.iter().find(|known| known.name == name) {
                 let line = text[..first.offset].matches('\n').count() + 1;
                 let help = format!("line {line} has the first one: put both together");
-                self.complain(section.offset, format!("the section `## {}` is there twice", title_case(name)), help);
+                self.complain(
+                    section.offset,
+                    format!("the section `## {}` is there twice", title_case(name)),
+                    help,
+                );
             } else if SECTIONS.contains(&name) {
                 known.push(section);
-            } else if let Some(near) = names::nearest_name(name, SECTIONS) {
+                continue;
+            }
+            self.notes
+                .push(format!("the section `## {}` is left out", section.title(text)));
+            if SECTIONS.contains(&name) {
+                continue;
+            }
+            if let Some(near) = names::nearest_name(name, SECTIONS) {
                 let help = format!("did you mean `## {}`?", title_case(near));
-                self.warn(section.offset, format!("the section `## {}` is not read", section.title(text)), help);
+                self.warn(
+                    section.offset,
+                    format!("the section `## {}` is not read", section.title(text)),
+                    help,
+                );
             }
         }
         let find = |name: &str| known.iter().find(|section| section.name == name);
@@ -136,6 +160,7 @@ impl Assembler<'_> {
             members.push((SmolStr::new_static("inputs"), inputs));
         }
         if let Some(cache) = find("cache") {
+            self.notes.push("the section `## Cache` is left out".to_owned());
             self.cache(cache);
         }
         let steps = find("steps").map(|section| (section.offset, self.entries(EntryKind::Step, section)));
@@ -194,7 +219,15 @@ impl Assembler<'_> {
             }
             return Vec::new();
         }
-        let ours = front.into_members().into_iter().find(|(name, _)| name == FRONT_KEY);
+        let (ours, others): (Members, Members) = front
+            .into_members()
+            .into_iter()
+            .partition(|(name, _)| name == FRONT_KEY);
+        if !others.is_empty() {
+            let keys = names::list(others.iter().map(|(name, _)| name.as_str()));
+            self.notes.push(format!("the front matter's {keys} is left out"));
+        }
+        let ours = ours.into_iter().next();
         let Some((_, ours)) = ours else {
             return Vec::new();
         };
@@ -225,7 +258,11 @@ impl Assembler<'_> {
         let mut lines = Vec::new();
         for piece in pieces {
             match &piece.kind {
-                Kind::Heading { level: 1, text, offset } if title.is_none() => {
+                Kind::Heading {
+                    level: 1,
+                    text,
+                    offset,
+                } if title.is_none() => {
                     title = (!text.is_empty()).then(|| Located::implied(*text, *offset));
                 }
                 Kind::FrontMatter => {}
@@ -251,12 +288,24 @@ impl Assembler<'_> {
         let pieces = section.pieces;
         let first = pieces.iter().position(is_entry).unwrap_or(pieces.len());
         self.before_entries(kind, &pieces[..first]);
+        if pieces[..first].iter().any(|piece| !piece.is_blank()) {
+            let title = format!("{}s", kind.word());
+            self.notes.push(format!(
+                "the prose at the beginning of `## {}` is left out",
+                title_case(&title)
+            ));
+        }
         let mut entries = Vec::new();
         let mut at = first;
         while at < pieces.len() {
             let rest = &pieces[at + 1..];
             let length = rest.iter().position(is_entry).unwrap_or(rest.len());
-            entries.push(entries::read(kind, &pieces[at], &rest[..length], &mut self.complaints));
+            entries.push(entries::read(
+                kind,
+                &pieces[at],
+                &rest[..length],
+                &mut self.complaints,
+            ));
             at += length + 1;
         }
         entries
@@ -268,7 +317,10 @@ impl Assembler<'_> {
             match &piece.kind {
                 Kind::Param(param) => {
                     let message = format!("`{}` belongs to no {}", param.key, kind.word());
-                    let help = format!("write `### my-{}` above it; a bullet that is prose begins with `*`", kind.word());
+                    let help = format!(
+                        "write `### my-{}` above it; a bullet that is prose begins with `*`",
+                        kind.word()
+                    );
                     self.warn(param.key_offset, message, help);
                 }
                 Kind::Prose => {
@@ -303,7 +355,10 @@ impl Assembler<'_> {
             self.note_broken(&pointer, &entry);
             let mut members: Members = Vec::new();
             let offset = entry.offset;
-            let description = entry.description.clone().map(|text| Located::implied(text, entry.description_offset));
+            let description = entry
+                .description
+                .clone()
+                .map(|text| Located::implied(text, entry.description_offset));
             for param in entry.params {
                 if param.is_empty && param.key != "default" {
                     self.no_value(&param.key, param.value.spot.key);
@@ -319,10 +374,7 @@ impl Assembler<'_> {
     }
 
     fn no_value(&mut self, key: &str, offset: usize) {
-        let said = self
-            .complaints
-            .iter()
-            .any(|complaint| complaint.offset == offset);
+        let said = self.complaints.iter().any(|complaint| complaint.offset == offset);
         if !said {
             self.warn(
                 offset,
@@ -337,7 +389,10 @@ impl Assembler<'_> {
             let mut add = |pointer: String, deep| self.broken.push(Broken { pointer, deep });
             add(pointer.to_owned(), false);
             // Without its batch or loop a step has no variables.
-            add(format!("{pointer}/params"), matches!(key.as_str(), "batch" | "loop"));
+            add(
+                format!("{pointer}/params"),
+                matches!(key.as_str(), "batch" | "loop"),
+            );
             add(format!("{pointer}/params/{key}"), true);
             add(format!("{pointer}/{key}"), true);
         }
@@ -345,7 +400,10 @@ impl Assembler<'_> {
 
     /// The value, from its file where it names one.
     fn resolved(&mut self, key: &str, value: Located) -> Located {
-        let Some(folder) = self.folder.filter(|_| references::is_reference(key, &value.value)) else {
+        let Some(folder) = self
+            .folder
+            .filter(|_| references::is_reference(key, &value.value))
+        else {
             return value;
         };
         let key_offset = value.spot.key;
@@ -353,7 +411,8 @@ impl Assembler<'_> {
         let named = value.value.as_str().unwrap_or_default().to_owned();
         match references::inlined(key, value, folder) {
             Ok(located) => {
-                self.inlined.push(named);
+                self.notes
+                    .push(format!("`{key}` now holds what the file `{named}` says"));
                 located.with_key(key_offset)
             }
             Err(complaint) => {
@@ -393,15 +452,17 @@ impl Assembler<'_> {
 
     fn node(&mut self, entry: Entry, way: &mut Way) -> Located {
         let offset = entry.offset;
-        let mut members: Members = vec![(SmolStr::new_static("id"), Located::implied(entry.id.as_str(), offset))];
+        let mut members: Members = vec![(
+            SmolStr::new_static("id"),
+            Located::implied(entry.id.as_str(), offset),
+        )];
         let mut params: Members = Vec::new();
-        let purpose = entry.description.map(|text| Located::implied(text, entry.description_offset));
+        let purpose = entry
+            .description
+            .map(|text| Located::implied(text, entry.description_offset));
         for param in entry.params {
             let EntryParam {
-                key,
-                value,
-                is_empty,
-                ..
+                key, value, is_empty, ..
             } = param;
             match key.as_str() {
                 NEXT => {
@@ -440,11 +501,14 @@ impl Assembler<'_> {
 
     /// `## Cache` names values that a provider may keep between calls: a time and a block of them.
     fn cache(&mut self, section: &Section<'_, '_>) {
-        const HELP: &str = "`## Cache` takes `- ttl: 5m` and a block ```cache that names values such as ${node.key}";
+        const HELP: &str =
+            "`## Cache` takes `- ttl: 5m` and a block ```cache that names values such as ${node.key}";
         let mut has_block = false;
         for piece in section.pieces {
             match &piece.kind {
-                Kind::Fence(fence) if fence.closed && fence.info.split_whitespace().last() == Some("cache") => {
+                Kind::Fence(fence)
+                    if fence.closed && fence.info.split_whitespace().last() == Some("cache") =>
+                {
                     has_block |= piece.lines.iter().any(|line| line.text.contains("${"));
                 }
                 Kind::Param(param) if param.key != "ttl" => {
@@ -466,7 +530,11 @@ impl Assembler<'_> {
             );
         } else {
             let help = format!("{HELP}; for the answers of one step write `- cache: true` in it");
-            self.complain(section.offset, "the section `## Cache` has no block ```cache", help);
+            self.complain(
+                section.offset,
+                "the section `## Cache` has no block ```cache",
+                help,
+            );
         }
     }
 }
@@ -503,10 +571,20 @@ fn sections<'p, 't>(pieces: &'p [Piece<'t>]) -> Vec<Section<'p, 't>> {
 
 /// How many pieces there are from the heading of the first section on.
 fn section_len(pieces: &[Piece<'_>], first: &Section<'_, '_>) -> usize {
-    let before = pieces
-        .iter()
-        .position(|piece| matches!(piece.kind, Kind::Heading { level: 2, offset, .. } if offset == first.offset));
+    let before = pieces.iter().position(
+        |piece| matches!(piece.kind, Kind::Heading { level: 2, offset, .. } if offset == first.offset),
+    );
     pieces.len() - before.unwrap_or(pieces.len())
+}
+
+/// A heading as this format has it, where it is one of its own.
+pub(super) fn section_title(heading: &str) -> String {
+    let name = heading.to_lowercase();
+    if SECTIONS.contains(&name.as_str()) {
+        title_case(&name)
+    } else {
+        heading.to_owned()
+    }
 }
 
 fn title_case(name: &str) -> String {
@@ -519,7 +597,8 @@ fn title_case(name: &str) -> String {
 
 /// What people call the steps instead.
 fn is_like_steps(name: &str) -> bool {
-    matches!(name, "nodes" | "workflow" | "tasks" | "actions") || names::nearest_name(name, ["steps"]).is_some()
+    matches!(name, "nodes" | "workflow" | "tasks" | "actions")
+        || names::nearest_name(name, ["steps"]).is_some()
 }
 
 /// The place to speak of what is missing in the whole file.

@@ -76,7 +76,9 @@ pub(super) fn read(
     };
     if !is_id(text) {
         let slug = slug(text);
-        let help = format!("ids begin with a small letter, then small letters, digits, `_` and `-`: write `### {slug}`");
+        let help = format!(
+            "ids begin with a small letter, then small letters, digits, `_` and `-`: write `### {slug}`"
+        );
         complaints.push(Complaint::new(
             offset,
             format!("`{text}` is no valid id of a {}", article_free(kind)),
@@ -215,13 +217,22 @@ impl Entry {
                     Complaint::new(
                         offset,
                         format!("this value begins with {quote} and does not end with it"),
-                        format!("close it with {quote}; a text with such a quote in it stands in the other ones"),
+                        format!(
+                            "close it with {quote}; a text with such a quote in it stands in the other ones"
+                        ),
                     )
                 })
         };
         match read {
             Ok(located) => {
-                self.add(key, located, false, value.is_empty(), param.key_offset, complaints);
+                self.add(
+                    key,
+                    located,
+                    false,
+                    value.is_empty(),
+                    param.key_offset,
+                    complaints,
+                );
             }
             Err(complaint) => {
                 complaints.push(complaint);
@@ -372,9 +383,9 @@ fn read_yaml(yaml: &YamlText, complaints: &mut Vec<Complaint>) -> Result<Located
     let before = complaints.len();
     match yaml.read(complaints) {
         Some(located) => Ok(located),
-        None if complaints.len() > before => {
-            Err(complaints.pop().unwrap_or_else(|| Complaint::new(yaml.place(0), "", "")))
-        }
+        None if complaints.len() > before => Err(complaints
+            .pop()
+            .unwrap_or_else(|| Complaint::new(yaml.place(0), "", ""))),
         None => Err(Complaint::new(yaml.place(0), "this is not valid YAML", "")),
     }
 }

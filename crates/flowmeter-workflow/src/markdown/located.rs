@@ -149,10 +149,7 @@ pub(super) fn offset_of(top: &Spot, pointer: &str, anchor: Anchor) -> usize {
                 let named = members.iter().rev().find(|(name, _)| *name == step);
                 named.map(|(_, member)| member)
             }
-            Inner::Elements(elements) => step
-                .parse::<usize>()
-                .ok()
-                .and_then(|index| elements.get(index)),
+            Inner::Elements(elements) => step.parse::<usize>().ok().and_then(|index| elements.get(index)),
             Inner::Nothing => None,
         };
         match found {

@@ -43,16 +43,24 @@ pub(super) fn inlined(key: &str, reference: Located, folder: &Path) -> Result<Lo
     let text = match read(&path) {
         Ok(text) => text,
         Err(Unreadable::Missing) => {
-            let quoted = format!("paths are relative to this file; a text that is meant as it stands has a space in it: `{named} `");
+            let quoted = format!(
+                "paths are relative to this file; a text that is meant as it stands has a space in it: `{named} `"
+            );
             let help = near(&path).unwrap_or(quoted);
-            return refuse(format!("`{key}` names the file `{named}`, which is not there"), help);
+            return refuse(
+                format!("`{key}` names the file `{named}`, which is not there"),
+                help,
+            );
         }
         Err(Unreadable::TooLarge) => {
             let help = format!("at most {} MiB can be taken in", BYTES_MAX / 1024 / 1024);
             return refuse(format!("the file `{named}` of `{key}` is too large"), help);
         }
         Err(Unreadable::NoText) => {
-            return refuse(format!("the file `{named}` of `{key}` is not UTF-8 text"), String::new());
+            return refuse(
+                format!("the file `{named}` of `{key}` is not UTF-8 text"),
+                String::new(),
+            );
         }
         Err(Unreadable::Failed(error)) => {
             return refuse(

@@ -135,7 +135,11 @@ impl YamlText {
             }
         }
         let start = self.place(0);
-        Some(builder.root.unwrap_or_else(|| Located::implied(Value::Null, start)))
+        Some(
+            builder
+                .root
+                .unwrap_or_else(|| Located::implied(Value::Null, start)),
+        )
     }
 
     /// A mistake in plain words, with what to write instead.
@@ -330,10 +334,7 @@ impl Builder<'_, '_> {
             None => self.root = Some(located),
             Some(Open::List { elements, .. }) => elements.push(located),
             Some(Open::Object {
-                key,
-                members,
-                merged,
-                ..
+                key, members, merged, ..
             }) => {
                 let Some((name, offset)) = key.take() else {
                     return Ok(());
@@ -409,7 +410,8 @@ fn foreign_tag(start: usize) -> Complaint {
 
 /// `!!str` and the lone `!` make a text of anything.
 fn is_local(tag: &Tag) -> bool {
-    core_name(tag) == Some("str") || (tag.handle().is_empty() || tag.handle() == "!") && tag.suffix().is_empty()
+    core_name(tag) == Some("str")
+        || (tag.handle().is_empty() || tag.handle() == "!") && tag.suffix().is_empty()
 }
 
 /// The name of a tag of YAML's own.
