@@ -2,6 +2,7 @@
 //!
 //! Never acts on an argument and never holds a setting: `config` turns flags into settings, `commands` acts.
 
+mod convert;
 mod export;
 mod flush;
 mod format;
@@ -17,6 +18,7 @@ use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+pub(crate) use convert::{ConvertArgs, FmtArgs, FormArg};
 pub(crate) use export::{BackendWish, ExportArgs, FileKind, SemconvArg};
 pub(crate) use flush::FlushArgs;
 pub(crate) use format::{EventFormatArg, FormatArgs};
@@ -68,6 +70,10 @@ pub(crate) enum Command {
     Format(FormatArgs),
     /// Check workflow files without running them; prints every problem
     Validate(ValidateArgs),
+    /// Convert a workflow file between JSON and Markdown
+    Convert(ConvertArgs),
+    /// Format workflow files
+    Fmt(FmtArgs),
     /// List the node types, or describe one
     Nodes(NodesArgs),
     /// Print the JSON Schema of workflow files
@@ -89,6 +95,7 @@ pub(crate) enum Command {
 const RUN_EXAMPLES: &str = "\
 Examples:
   flowmeter run hello.json
+  flowmeter run report.pflow.md                         (a workflow in Markdown)
   flowmeter run summarize.json file=notes.txt words=50
   flowmeter run triage.json 'tags=[\"db\", \"web\"]' --output-format json
   cat notes.txt | flowmeter run summarize.json          (the input with `stdin: true` takes it)
@@ -108,7 +115,7 @@ the trace on to the processes and servers that they call, unless they say `propa
 #[derive(Debug, Args)]
 #[command(after_help = RUN_EXAMPLES)]
 pub(crate) struct RunArgs {
-    /// The workflow file (JSON)
+    /// The workflow file: JSON, or Markdown (.pflow.md, .flow.md)
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
     /// Inputs of the workflow; numbers, true/false, [lists] and {objects} are read as such
@@ -217,7 +224,7 @@ pub(crate) struct ShowArgs {
 
 const VALIDATE_EXAMPLES: &str = "\
 Examples:
-  flowmeter validate summarize.json
+  flowmeter validate summarize.json report.pflow.md
   flowmeter validate workflows/*.json --output-format json
 
 Every problem of every file is printed with its line and column. Exits with 2 if a file is invalid.";

@@ -4,8 +4,10 @@
 
 mod completions;
 mod config;
+mod convert;
 mod demo;
 mod flush;
+mod fmt;
 mod format;
 mod nodes;
 mod pipeline;
@@ -81,6 +83,8 @@ fn perform(command: Option<Command>, output: &Output) -> Result<Exit> {
         Some(Command::Tail(args)) => tail::run(&args, &home, output),
         Some(Command::Format(args)) => format::run(&args, output),
         Some(Command::Validate(args)) => validate::run(&args, &home, output),
+        Some(Command::Convert(args)) => convert::run(&args, output),
+        Some(Command::Fmt(args)) => fmt::run(&args, output),
         Some(Command::Nodes(args)) => nodes::run(&args, output),
         Some(Command::Schema(_)) => schema::run(output),
         Some(Command::Pipeline(args)) => pipeline::run(&args, output),

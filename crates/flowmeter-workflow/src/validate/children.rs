@@ -14,6 +14,7 @@ use super::declarations::may_be_template;
 use super::{CheckedWorkflow, Checker};
 use crate::document::{NodeEntry, WorkflowDocument};
 use crate::inputs::coerce;
+use crate::markdown::is_markdown;
 use crate::names;
 use crate::nodes::workflow as nested_node;
 use crate::problem::{Anchor, Findings, Problem, Severity, pointer_step};
@@ -134,7 +135,7 @@ fn missing(path: &Path, saved_workflows: Option<&Path>) -> (String, Option<Strin
         .flatten()
         .filter_map(Result::ok)
         .map(|entry| entry.file_name().to_string_lossy().into_owned())
-        .filter(|name| name.ends_with(".json"))
+        .filter(|name| name.ends_with(".json") || is_markdown(name))
         .map(|name| shown(&name))
         .collect();
     found.sort();
