@@ -255,7 +255,8 @@ impl Assembler<'_> {
     /// Title and description: what stands before the first section.
     fn head(&mut self, pieces: &[Piece<'_>], members: &mut Members) {
         let mut title = None;
-        let mut lines = Vec::new();
+        let mut texts: Vec<String> = Vec::new();
+        let mut start = None;
         for piece in pieces {
             match &piece.kind {
                 Kind::Heading {
@@ -266,20 +267,16 @@ impl Assembler<'_> {
                     title = (!text.is_empty()).then(|| Located::implied(*text, *offset));
                 }
                 Kind::FrontMatter => {}
-                _ => lines.extend(piece.lines.iter().copied()),
+                _ if piece.is_blank() => {}
+                _ => {
+                    let first = piece.lines.iter().find(|line| !line.is_blank());
+                    start = start.or(first.map(|line| line.start));
+                    texts.push(entries::text_of(piece));
+                }
             }
         }
-        let start = lines
-            .iter()
-            .find(|line| !line.is_blank())
-            .map_or(0, |line| line.start);
-        let prose = entries::text_of(&Piece {
-            start,
-            lines,
-            kind: Kind::Prose,
-        });
         add_absent(members, "title", title);
-        let description = (!prose.is_empty()).then(|| Located::implied(prose, start));
+        let description = start.map(|start| Located::implied(texts.join("\n\n"), start));
         add_absent(members, "description", description);
     }
 

@@ -170,8 +170,10 @@ fn object_lines(members: &Map<String, Value>, indent: usize, text: &mut String) 
 
 /// Whether a text of several lines can stand as it is.
 fn is_literal(text: &str) -> bool {
-    let is_odd =
-        |line: &str| line.starts_with(['\t', ' ']) && line.trim().is_empty() || line.starts_with('\t');
+    // Spaces at the end are easily lost, and a fence would look like the end of the parameter.
+    let is_odd = |line: &str| {
+        line.trim_end() != line || line.starts_with('\t') || line.trim_start().starts_with(['`', '~'])
+    };
     text.contains('\n')
         && !text.starts_with(['\n', ' '])
         && !text.ends_with('\n')

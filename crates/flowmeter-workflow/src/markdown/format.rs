@@ -32,7 +32,7 @@ pub(super) fn format(text: &str) -> String {
 fn lines_of(piece: &Piece<'_>) -> Option<Vec<String>> {
     let written = || piece.lines.iter().map(|line| line.text.to_owned());
     Some(match &piece.kind {
-        Kind::FrontMatter => written().map(|line| line.trim_end().to_owned()).collect(),
+        Kind::FrontMatter => written().collect(),
         Kind::Heading { level, text, .. } => {
             let text = if *level == 2 {
                 section_title(text)

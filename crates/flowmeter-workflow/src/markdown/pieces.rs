@@ -223,8 +223,9 @@ impl<'a> Reader<'a, '_> {
             if line.is_blank() {
                 continue;
             }
-            // A fence inside of a block scalar is text; elsewhere it is a block of its own.
-            if line.indent() < param.indent || (!in_block && opening(*line).is_some()) {
+            // A fence inside of YAML is text; elsewhere it is a block of its own.
+            let is_inside = in_block || (param.value.is_empty() && count > 1 && line.indent() > param.indent);
+            if line.indent() < param.indent || (!is_inside && opening(*line).is_some()) {
                 break;
             }
             count = position + 2;

@@ -56,7 +56,8 @@ fn order_names_branches_and_failures() {
         choose -> end on end
         yes -> last
         mend -> choose
-    "#]].assert_eq(&drawn(&ways));
+    "#]]
+    .assert_eq(&drawn(&ways));
 }
 
 #[test]

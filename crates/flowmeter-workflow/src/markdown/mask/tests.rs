@@ -46,7 +46,8 @@ fn bare_templates_are_hidden_and_others_are_not() {
           ["${b}"]
         "'it''s ${a}': ${b}"
           ["${b}"]
-    "#]].assert_eq(&found);
+    "#]]
+    .assert_eq(&found);
 }
 
 #[test]

@@ -115,7 +115,8 @@ fn values_on_one_line() {
         "\"a\\\"" OpenQuote('"')
         "\"" OpenQuote('"')
         "ü" "ü"
-    "#]].assert_eq(&read);
+    "#]]
+    .assert_eq(&read);
 }
 
 #[test]
@@ -187,5 +188,6 @@ fn plain_scalars_of_yaml() {
         "0x" "0x"
         "1__0" 10
         "-" "-"
-    "#]].assert_eq(&read);
+    "#]]
+    .assert_eq(&read);
 }
