@@ -18,9 +18,6 @@ pub(crate) const RESULT_KEYS: [&str; 8] = [
     "result", "response", "output", "text", "data", "stdout", "echo", "results",
 ];
 
-/// How many of them, from the beginning, are looked for in all nodes before anything else is.
-const NAMED_RESULTS: usize = 6;
-
 /// An output that was asked for and is not there.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("there is no output `{name}`; {help}")]
@@ -96,22 +93,14 @@ fn first_result(document: &WorkflowDocument, store: &StoreView, order: &[&SmolSt
     if !document.enable_namespacing {
         return first_of(store, "");
     }
-    // The most telling key wins, whichever node wrote it; of several nodes the last one.
-    let named = RESULT_KEYS[..NAMED_RESULTS]
-        .iter()
-        .find_map(|key| order.iter().find_map(|id| said(store, id, key)));
-    named.or_else(|| order.iter().find_map(|id| first_of(store, id)))
+    order.iter().find_map(|id| first_of(store, id))
 }
 
 fn first_of(store: &StoreView, namespace: &str) -> Option<Arc<Value>> {
-    RESULT_KEYS.iter().find_map(|key| said(store, namespace, key))
-}
-
-/// The value of a key, where it says anything.
-fn said(store: &StoreView, namespace: &str, key: &str) -> Option<Arc<Value>> {
-    store
-        .get_in(namespace, key)
-        .filter(|value| !value.is_null() && value.as_str() != Some(""))
+    RESULT_KEYS
+        .iter()
+        .filter_map(|key| store.get_in(namespace, key))
+        .find(|value| !value.is_null() && value.as_str() != Some(""))
 }
 
 fn resolve(

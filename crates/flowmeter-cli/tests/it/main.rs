@@ -10,6 +10,7 @@ mod flush;
 mod format;
 mod interruptions;
 mod logs;
+mod markdown;
 mod performance;
 mod plans;
 mod prices;

@@ -361,7 +361,7 @@ impl Assembler<'_> {
                     self.no_value(&param.key, param.value.spot.key);
                     continue;
                 }
-                let value = self.resolved(&param.key, param.value);
+                let value = self.resolved(&param.key, param.value, &pointer);
                 members.push((param.key, value));
             }
             add_absent(&mut members, "description", description);
@@ -396,7 +396,7 @@ impl Assembler<'_> {
     }
 
     /// The value, from its file where it names one.
-    fn resolved(&mut self, key: &str, value: Located) -> Located {
+    fn resolved(&mut self, key: &str, value: Located, pointer: &str) -> Located {
         let Some(folder) = self
             .folder
             .filter(|_| references::is_reference(key, &value.value))
@@ -414,6 +414,11 @@ impl Assembler<'_> {
             }
             Err(complaint) => {
                 self.complaints.push(complaint);
+                // What stands for the file is not what was meant: nothing more is said about it.
+                let mut add = |pointer: String, deep| self.broken.push(Broken { pointer, deep });
+                add(format!("{pointer}/{key}"), true);
+                add(format!("{pointer}/params/{key}"), true);
+                add(format!("{pointer}/params"), key == "batch");
                 Located::new(named, Spot::at(start)).with_key(key_offset)
             }
         }
@@ -429,7 +434,7 @@ impl Assembler<'_> {
                 offset: entry.offset,
                 ..Way::default()
             };
-            nodes.push(self.node(entry, &mut way));
+            nodes.push(self.node(entry, &mut way, format!("/nodes/{index}")));
             ways.push(way);
         }
         members.push((SmolStr::new_static("nodes"), Located::array(nodes, offset)));
@@ -447,7 +452,7 @@ impl Assembler<'_> {
         members.push((SmolStr::new_static("edges"), edges::located(drawn, offset)));
     }
 
-    fn node(&mut self, entry: Entry, way: &mut Way) -> Located {
+    fn node(&mut self, entry: Entry, way: &mut Way, pointer: String) -> Located {
         let offset = entry.offset;
         let mut members: Members = vec![(
             SmolStr::new_static("id"),
@@ -481,12 +486,12 @@ impl Assembler<'_> {
                 name if is_empty && name != "type" => self.no_value(name, value.spot.key),
                 name if LIFTED.contains(&name) => {
                     if !value.value.is_null() {
-                        let value = self.resolved(&key, value);
+                        let value = self.resolved(&key, value, &pointer);
                         members.push((key, value));
                     }
                 }
                 _ => {
-                    let value = self.resolved(&key, value);
+                    let value = self.resolved(&key, value, &pointer);
                     params.push((key, value));
                 }
             }
