@@ -191,6 +191,17 @@ fn is_printable(character: char) -> bool {
         )
 }
 
+/// A template alone, with nothing in it that would need quotes: it is read back bare.
+fn is_bare_template(text: &str) -> bool {
+    let inside = text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
+    inside.is_some_and(|path| {
+        !path.is_empty()
+            && path
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b'[' | b']'))
+    })
+}
+
 /// A text as a scalar of YAML: as it is where nobody can take it for something else, else in quotes.
 fn scalar_text(text: &str, in_flow: bool) -> String {
     let first = |character: char| character.is_alphabetic() || matches!(character, '_' | '/' | '.');
@@ -203,7 +214,7 @@ fn scalar_text(text: &str, in_flow: bool) -> String {
         && text.chars().all(spaced)
         && text.trim() == text
         && scalar::of_yaml(text) == Value::from(text);
-    if stands {
+    if stands || is_bare_template(text) {
         return text.to_owned();
     }
     let mut quoted = String::with_capacity(text.len() + 2);
