@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use flowmeter::{KeepTrace, Redactor, RunMeter, RunReport};
+use flowmeter::{Budget, KeepTrace, Redactor, RunMeter, RunReport};
 use flowmeter_engine::{NodeContext, NodeError, SharedStore};
 use flowmeter_pricing::PriceBook;
-use flowmeter_workflow::{Workflow, WorkflowEnd};
+use flowmeter_workflow::response_cache::ResponseCache;
+use flowmeter_workflow::{PartialOutputs, Workflow, WorkflowEnd};
 use serde_json::{Map, Value};
 use tokio::runtime::Runtime;
 use tokio::time::MissedTickBehavior;
@@ -18,7 +19,7 @@ use tokio::time::MissedTickBehavior;
 use crate::args::TelemetryArgs;
 use crate::commands::show::local_offset_seconds;
 use crate::config::Config;
-use crate::exit::UNKNOWN_OUTPUT;
+use crate::exit::{self, Exit, UNKNOWN_OUTPUT};
 use crate::home::Home;
 use crate::output::Output;
 use crate::progress::{self, ProgressLine};
@@ -41,10 +42,13 @@ pub(crate) struct Execution {
     pub(crate) wanted_output: Option<String>,
     pub(crate) config: Config,
     pub(crate) prices: Arc<PriceBook>,
+    pub(crate) budget: Budget,
     pub(crate) trace: TraceWish,
     pub(crate) telemetry: TelemetryArgs,
     /// What was already found to look wrong.
     pub(crate) warnings: Vec<String>,
+    /// The cache that nodes may use.
+    pub(crate) responses: Option<Arc<ResponseCache>>,
 }
 
 /// What the user wants of the trace.
@@ -63,6 +67,8 @@ pub(crate) struct Finished {
     pub(crate) outcome: Result<RunResult, NodeError>,
     /// What the run gave all the same, where only the output that was asked for is not there.
     pub(crate) result_beside: Option<Arc<Value>>,
+    /// What there is of the result, where a budget ended the run.
+    pub(crate) partial: Option<PartialOutputs>,
     pub(crate) report: RunReport,
     /// The signal that stopped it.
     pub(crate) stopped_by: Option<&'static str>,
@@ -134,9 +140,11 @@ pub(crate) fn run_in(
         wanted_output,
         config,
         prices,
+        budget,
         trace,
         telemetry,
         mut warnings,
+        responses,
     } = execution;
     let tells_times = trace.tree || logs::are_for_people(&telemetry.logs, &config);
     let utc_offset_seconds = if tells_times { local_offset_seconds() } else { 0 };
@@ -163,6 +171,7 @@ pub(crate) fn run_in(
         .limits(config.limits)
         .redactor(redactor)
         .prices(prices)
+        .budget(budget)
         .keep_trace(keep)
         .follow_progress(shows_progress)
         .resource("workflow.file", file.display().to_string())
@@ -189,8 +198,13 @@ pub(crate) fn run_in(
         output.warn(&warning);
         warnings.push(warning);
     }
-    let (ended, stopped_by) =
-        runtime.block_on(drive(Arc::new(workflow), &meter, inputs, signals, line, output));
+    let (workflow, store) = (Arc::new(workflow), SharedStore::new());
+    let running = Running {
+        workflow: Arc::clone(&workflow),
+        store: Arc::clone(&store),
+        inputs,
+    };
+    let (ended, stopped_by) = runtime.block_on(drive(running, &meter, signals, line, output));
     let mut result_beside = None;
     let outcome = ended.and_then(|end| {
         let result = result_of(&end, wanted_output.as_deref());
@@ -200,9 +214,17 @@ pub(crate) fn run_in(
         result
     });
     let report = meter.finish(outcome.as_ref());
+    let partial = match &outcome {
+        Err(error) if exit::of_run::<()>(Err(error)) == Exit::OverBudget => workflow.partial_outputs(&store),
+        _ => None,
+    };
     let trace_folder = trace.file.is_none().then_some(folder);
     for error in &report.export_errors {
         let warning = crate::report::with_causes(error);
+        output.warn(&warning);
+        warnings.push(warning);
+    }
+    if let Some(warning) = responses.and_then(|responses| responses.finish()) {
         output.warn(&warning);
         warnings.push(warning);
     }
@@ -210,6 +232,7 @@ pub(crate) fn run_in(
         workflow: name,
         outcome,
         result_beside,
+        partial,
         report,
         stopped_by,
         config,
@@ -251,18 +274,29 @@ fn redactor(
     Ok((redactor, too_long))
 }
 
+/// A workflow on its way.
+struct Running {
+    workflow: Arc<Workflow>,
+    store: Arc<SharedStore>,
+    inputs: Map<String, Value>,
+}
+
 /// Runs the workflow until it ends or is stopped.
 async fn drive(
-    workflow: Arc<Workflow>,
+    running: Running,
     meter: &RunMeter,
-    inputs: Map<String, Value>,
     mut signals: StopSignals,
     mut line: ProgressLine,
     output: &Output,
 ) -> (Result<WorkflowEnd, NodeError>, Option<&'static str>) {
     let cx: NodeContext = meter.context(SharedStore::new().root());
     let cancellation = cx.cancellation().clone();
-    let mut running = tokio::spawn(meter.within(async move { workflow.run(&cx, inputs).await }));
+    let Running {
+        workflow,
+        store,
+        inputs,
+    } = running;
+    let mut running = tokio::spawn(meter.within(async move { workflow.run_in(&cx, &store, inputs).await }));
     let progress = meter.progress_handle();
     let mut tick = tokio::time::interval(progress::TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Skip);

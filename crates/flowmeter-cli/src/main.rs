@@ -4,6 +4,8 @@
 
 mod amounts;
 mod args;
+mod budget;
+mod caching;
 mod commands;
 mod config;
 mod execution;
@@ -16,6 +18,8 @@ mod past_runs;
 mod plan_view;
 mod prices;
 mod progress;
+mod refreshed;
+mod replace;
 mod report;
 mod screen;
 mod secrets;

@@ -102,7 +102,7 @@ fn in_order(value: Value) -> Value {
         "outputs",
         "enable_namespacing",
         "template_resolution_mode",
-        "",
+        "budget",
     ];
     let Value::Object(mut top) = value else {
         return value;

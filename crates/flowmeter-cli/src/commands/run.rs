@@ -10,18 +10,20 @@ use flowmeter::StreamTarget;
 use flowmeter_workflow::chat::GenaiModel;
 use flowmeter_workflow::http_client::HttpClient;
 use flowmeter_workflow::nodes::Services;
+use flowmeter_workflow::response_cache::Caching;
 use flowmeter_workflow::{InputSources, LoadOptions, Workflow};
 use serde_json::{Map, Value};
 use smol_str::SmolStr;
 
 use super::plan;
 use crate::args::{OutputFormat, RunArgs};
+use crate::caching::caching;
 use crate::config::Config;
 use crate::execution::{self, Execution, TraceWish};
 use crate::exit::{BadUsage, Exit};
 use crate::home::Home;
 use crate::output::Output;
-use crate::{outputs, prices, report, stdin};
+use crate::{budget, outputs, prices, report, stdin};
 
 /// Runs a workflow file.
 pub(super) fn run(args: RunArgs, home: &Home, output: &Output) -> Result<Exit> {
@@ -57,7 +59,9 @@ pub(super) fn run(args: RunArgs, home: &Home, output: &Output) -> Result<Exit> {
 }
 
 fn prepare(args: RunArgs, config: Config, home: &Home, output: &Output) -> Result<Execution> {
-    let workflow = load(&args.file, &config, home)?;
+    let caching = caching(args.caching, &config, home);
+    let responses = caching.responses.clone();
+    let workflow = load(&args.file, &config, home, caching)?;
     if let Some(wanted) = &args.output {
         outputs::check_wanted(workflow.document(), wanted)?;
     }
@@ -74,6 +78,10 @@ fn prepare(args: RunArgs, config: Config, home: &Home, output: &Output) -> Resul
         output.note(&warning);
         warnings.push(warning);
     }
+    let budget = budget::of_run(&args.budget, config.budget, workflow.document().budget);
+    if !args.dry_run {
+        budget::check(&workflow, &budget, &prices)?;
+    }
     Ok(Execution {
         workflow,
         file: args.file,
@@ -81,17 +89,19 @@ fn prepare(args: RunArgs, config: Config, home: &Home, output: &Output) -> Resul
         wanted_output: args.output,
         config,
         prices,
+        budget,
         trace: TraceWish {
             tree: args.shown.trace,
             file: args.shown.trace_file,
         },
         telemetry: args.telemetry,
         warnings,
+        responses,
     })
 }
 
 /// Loads a workflow file with everything its nodes share.
-pub(crate) fn load(file: &Path, config: &Config, home: &Home) -> Result<Workflow> {
+pub(crate) fn load(file: &Path, config: &Config, home: &Home, caching: Caching) -> Result<Workflow> {
     if file.as_os_str().is_empty() {
         return Err(BadUsage("the name of the workflow file is empty; name a file".to_owned()).into());
     }
@@ -99,7 +109,7 @@ pub(crate) fn load(file: &Path, config: &Config, home: &Home) -> Result<Workflow
         return Err(super::no_such_file("workflow file", file).into());
     }
     let variable = Arc::new(|name: &str| std::env::var(name).ok());
-    Ok(load_with(file, config.model.as_deref(), home, variable)?)
+    Ok(load_with(file, config.model.as_deref(), home, variable, caching)?)
 }
 
 /// The same with these environment variables for the models.
@@ -108,12 +118,14 @@ pub(super) fn load_with(
     default_model: Option<&str>,
     home: &Home,
     variable: flowmeter_workflow::chat::EnvLookup,
+    caching: Caching,
 ) -> Result<Workflow, flowmeter_workflow::LoadError> {
     let http = HttpClient::new();
     let services = Services {
         chat: Arc::new(GenaiModel::with_http(variable, http.clone())),
         default_model: default_model.map(SmolStr::new),
         http,
+        caching,
     };
     let options = LoadOptions {
         services: Arc::new(services),

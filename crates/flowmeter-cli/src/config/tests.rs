@@ -47,6 +47,11 @@ fn later_sources_win() {
         model: FLOWMETER_MODEL
         output_format: default
         progress: default
+        warn_cost: default
+        budget.max_cost: default
+        budget.max_tokens: default
+        budget.max_llm_calls: default
+        budget.allow_unpriced: default
         capture.level: command line
         capture.prompt_chars: config.toml
         capture.response_chars: default
@@ -65,7 +70,10 @@ fn later_sources_win() {
         log.level: default
         log.format: default
         log.lines_per_span: default
-        traces.keep: config.toml"#]]
+        traces.keep: config.toml
+        cache.enabled: default
+        cache.ttl: default
+        cache.max_size: default"#]]
     .assert_eq(&origins.join("\n"));
 }
 

@@ -29,7 +29,7 @@ pub(super) struct Assembled {
 pub(super) const FRONT_KEY: &str = "flowmeter";
 
 /// What stands below it.
-pub(super) const FRONT_MEMBERS: [&str; 8] = [
+pub(super) const FRONT_MEMBERS: [&str; 9] = [
     "$schema",
     "ir_version",
     "title",
@@ -38,6 +38,7 @@ pub(super) const FRONT_MEMBERS: [&str; 8] = [
     "edges",
     "enable_namespacing",
     "template_resolution_mode",
+    "budget",
 ];
 
 /// Parameters of a step that are members of the node.

@@ -4,6 +4,7 @@
 
 mod call;
 mod order;
+mod sight;
 mod walk;
 
 use std::time::Duration;
@@ -16,7 +17,7 @@ use smol_str::SmolStr;
 
 use crate::run::Workflow;
 
-pub use call::{PlannedCall, PriceKnown};
+pub use call::{CacheForecast, PlannedCall, PriceKnown};
 pub use order::Certainty;
 
 /// From the least to the most that is expected.

@@ -12,4 +12,4 @@ pub(crate) mod wording;
 pub use graph::{graph_mermaid, graph_text};
 pub use human::{HumanStyle, write_human, write_summary};
 pub use live_tree::{LiveTree, LiveView};
-pub use wording::format_duration;
+pub use wording::{cache_note, format_duration, provider_cache_note};

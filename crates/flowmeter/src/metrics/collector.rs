@@ -9,7 +9,9 @@ use parking_lot::Mutex;
 use smol_str::SmolStr;
 
 use super::{BatchProgress, Progress, RunMetrics};
-use crate::aggregate::{Aggregator, ItemSample, LlmSample, NodeSample, Resources, Throughput};
+use crate::aggregate::{
+    Aggregator, CacheHitSample, ItemSample, LlmSample, NodeSample, Resources, Throughput,
+};
 
 #[derive(Default)]
 struct Counters {
@@ -55,6 +57,10 @@ impl MetricsCollector {
         self.counters.lock().sums.llm_call_ended(node_path, call);
     }
 
+    pub(crate) fn llm_cache_hit(&self, node_path: &str, hit: &CacheHitSample<'_>) {
+        self.counters.lock().sums.llm_cache_hit(node_path, hit);
+    }
+
     pub(crate) fn batch_item_ended(&self, node_path: &str, count: usize, item: &ItemSample) {
         let mut counters = self.counters.lock();
         counters.sums.batch_item_ended(node_path, item);
@@ -86,6 +92,7 @@ impl MetricsCollector {
             error_count: sums.error_count,
             throughput: Throughput::of(&sums.llm.llm, sums.nodes_executed, Some(duration_ns)),
             llm: sums.llm.llm,
+            breakdown: sums.breakdown,
             llm_timings: sums.llm.timings,
             model_timings: sums
                 .models
@@ -109,6 +116,7 @@ impl MetricsCollector {
                 ..sums.all.resources
             },
             memory: None,
+            budget: None,
         }
     }
 }

@@ -14,9 +14,10 @@ pub(crate) use collector::MetricsCollector;
 pub use json::milliseconds;
 
 use crate::aggregate::{
-    LlmTimings, LlmTotals, MemoryUsage, ModelMetrics, NodeMetrics, Resources, Throughput, TypeMetrics, share,
-    success_rate,
+    CostBreakdown, LlmTimings, LlmTotals, MemoryUsage, ModelMetrics, NodeMetrics, Resources, Throughput,
+    TypeMetrics, share, success_rate,
 };
+use crate::budget::BudgetReport;
 
 /// How far a running batch is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,6 +56,8 @@ pub struct RunMetrics {
     pub error_count: u64,
     /// All LLM calls.
     pub llm: LlmTotals,
+    /// Why they cost what they cost.
+    pub breakdown: CostBreakdown,
     /// How long they took.
     pub llm_timings: LlmTimings,
     /// LLM calls by model.
@@ -77,6 +80,8 @@ pub struct RunMetrics {
     pub memory: Option<MemoryUsage>,
     /// How much happened a second.
     pub throughput: Throughput,
+    /// What became of the budgets; `None` where there was none.
+    pub budget: Option<BudgetReport>,
 }
 
 impl RunMetrics {
