@@ -4,6 +4,7 @@
 
 mod budget;
 mod cache;
+mod convert;
 mod export;
 mod flush;
 mod format;
@@ -23,6 +24,7 @@ use clap_complete::Shell;
 
 pub(crate) use budget::BudgetArgs;
 pub(crate) use cache::{CacheAction, CacheArgs, CacheClearArgs, CachingArgs};
+pub(crate) use convert::{ConvertArgs, FmtArgs, FormArg};
 pub(crate) use export::{BackendWish, ExportArgs, FileKind, SemconvArg};
 pub(crate) use flush::FlushArgs;
 pub(crate) use format::{EventFormatArg, FormatArgs};
@@ -88,6 +90,10 @@ pub(crate) enum Command {
     Describe(DescribeArgs),
     /// Remove a saved workflow with all its versions
     Delete(DeleteArgs),
+    /// Convert a workflow file between JSON and Markdown
+    Convert(ConvertArgs),
+    /// Format workflow files
+    Fmt(FmtArgs),
     /// List the node types, or describe one
     Nodes(NodesArgs),
     /// Prices of models: list, show, explain, check, set, refresh
@@ -113,6 +119,7 @@ pub(crate) enum Command {
 const RUN_EXAMPLES: &str = "\
 Examples:
   flowmeter run hello.json
+  flowmeter run report.pflow.md                         (a workflow in Markdown)
   flowmeter run summarize.json file=notes.txt words=50
   flowmeter run triage.json 'tags=[\"db\", \"web\"]' --output-format json
   flowmeter run weekly-report week=12                   (a saved workflow; a file of that name wins)
@@ -135,7 +142,7 @@ the trace on to the processes and servers that they call, unless they say `propa
 #[derive(Debug, Args)]
 #[command(after_help = RUN_EXAMPLES)]
 pub(crate) struct RunArgs {
-    /// The workflow file, or the name of a saved workflow
+    /// The workflow file, JSON or Markdown (.pflow.md, .flow.md), or the name of a saved workflow
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
     /// Inputs of the workflow; numbers, true/false, [lists] and {objects} are read as such
@@ -248,7 +255,7 @@ pub(crate) struct ShowArgs {
 
 const VALIDATE_EXAMPLES: &str = "\
 Examples:
-  flowmeter validate summarize.json
+  flowmeter validate summarize.json report.pflow.md
   flowmeter validate workflows/*.json --output-format json
   flowmeter validate weekly-report                (a saved workflow)
 

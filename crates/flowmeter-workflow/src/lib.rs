@@ -9,6 +9,7 @@
 mod batch_items;
 pub mod chat;
 mod compile;
+pub mod convert;
 mod document;
 pub mod http_client;
 mod inputs;

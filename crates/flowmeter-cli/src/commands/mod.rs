@@ -5,10 +5,12 @@
 mod cache;
 mod completions;
 mod config;
+mod convert;
 mod delete;
 mod demo;
 mod describe;
 mod flush;
+mod fmt;
 mod format;
 mod list;
 mod nodes;
@@ -91,6 +93,8 @@ fn perform(command: Option<Command>, output: &Output) -> Result<Exit> {
         Some(Command::List(args)) => list::run(&args, &home, output),
         Some(Command::Describe(args)) => describe::run(&args, &home, output),
         Some(Command::Delete(args)) => delete::run(&args, &home, output),
+        Some(Command::Convert(args)) => convert::run(&args, output),
+        Some(Command::Fmt(args)) => fmt::run(&args, output),
         Some(Command::Nodes(args)) => nodes::run(&args, output),
         Some(Command::Pricing(args)) => pricing::run(&args, &home, output),
         Some(Command::Schema(_)) => schema::run(output),

@@ -12,6 +12,7 @@ mod flush;
 mod format;
 mod interruptions;
 mod logs;
+mod markdown;
 mod performance;
 mod plans;
 mod prices;

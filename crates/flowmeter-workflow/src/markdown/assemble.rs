@@ -21,7 +21,9 @@ pub(super) struct Assembled {
     pub(super) complaints: Vec<Complaint>,
     /// Pointers to what is missing because it could not be read: nothing more is to be said about it.
     pub(super) broken: Vec<Broken>,
-    /// What was taken from other files: the key and the path.
+    /// What JSON has no place for, and which files were taken in.
+    pub(super) notes: Vec<String>,
+    /// The files that were taken in, as they are named.
     pub(super) inlined: Vec<String>,
 }
 
@@ -29,7 +31,7 @@ pub(super) struct Assembled {
 pub(super) const FRONT_KEY: &str = "flowmeter";
 
 /// What stands below it.
-pub(super) const FRONT_MEMBERS: [&str; 8] = [
+pub(super) const FRONT_MEMBERS: [&str; 9] = [
     "$schema",
     "ir_version",
     "title",
@@ -38,6 +40,7 @@ pub(super) const FRONT_MEMBERS: [&str; 8] = [
     "edges",
     "enable_namespacing",
     "template_resolution_mode",
+    "budget",
 ];
 
 /// Parameters of a step that are members of the node.
@@ -62,6 +65,7 @@ pub(super) fn assemble(text: &str, folder: Option<&Path>) -> Assembled {
         folder,
         complaints: Vec::new(),
         broken: Vec::new(),
+        notes: Vec::new(),
         inlined: Vec::new(),
     };
     let top = assembler.file(&pieces, text);
@@ -69,6 +73,7 @@ pub(super) fn assemble(text: &str, folder: Option<&Path>) -> Assembled {
         top,
         complaints: assembler.complaints,
         broken: assembler.broken,
+        notes: assembler.notes,
         inlined: assembler.inlined,
     }
 }
@@ -77,6 +82,7 @@ struct Assembler<'f> {
     folder: Option<&'f Path>,
     complaints: Vec<Complaint>,
     broken: Vec<Broken>,
+    notes: Vec<String>,
     inlined: Vec<String>,
 }
 
@@ -111,6 +117,15 @@ impl Assembler<'_> {
             self.complain(open.start + fence.indent, "this block is never closed", help);
         }
         let mut members = self.front_matter(pieces.first());
+        if pieces.iter().any(|piece| {
+            piece
+                .lines
+                .iter()
+                .any(|line| line.text.contains("<!--") && line.text.trim() != entries::NO_DESCRIPTION)
+        }) {
+            self.notes
+                .push("comments are kept only where they are in prose that is kept".to_owned());
+        }
         let sections = sections(pieces);
         let head = sections.first().map_or(pieces.len(), |section| {
             pieces.len() - section_len(pieces, section)
@@ -129,7 +144,14 @@ impl Assembler<'_> {
                 );
             } else if SECTIONS.contains(&name) {
                 known.push(section);
-            } else if let Some(near) = names::nearest_name(name, SECTIONS) {
+                continue;
+            }
+            self.notes
+                .push(format!("the section `## {}` is left out", section.title(text)));
+            if SECTIONS.contains(&name) {
+                continue;
+            }
+            if let Some(near) = names::nearest_name(name, SECTIONS) {
                 let help = format!("did you mean `## {}`?", title_case(near));
                 self.warn(
                     section.offset,
@@ -144,6 +166,7 @@ impl Assembler<'_> {
             members.push((SmolStr::new_static("inputs"), inputs));
         }
         if let Some(cache) = find("cache") {
+            self.notes.push("the section `## Cache` is left out".to_owned());
             self.cache(cache);
         }
         let steps = find("steps").map(|section| (section.offset, self.entries(EntryKind::Step, section)));
@@ -202,10 +225,15 @@ impl Assembler<'_> {
             }
             return Vec::new();
         }
-        let ours = front
+        let (ours, others): (Members, Members) = front
             .into_members()
             .into_iter()
-            .find(|(name, _)| name == FRONT_KEY);
+            .partition(|(name, _)| name == FRONT_KEY);
+        if !others.is_empty() {
+            let keys = names::list(others.iter().map(|(name, _)| name.as_str()));
+            self.notes.push(format!("the front matter's {keys} is left out"));
+        }
+        let ours = ours.into_iter().next();
         let Some((_, ours)) = ours else {
             return Vec::new();
         };
@@ -233,7 +261,8 @@ impl Assembler<'_> {
     /// Title and description: what stands before the first section.
     fn head(&mut self, pieces: &[Piece<'_>], members: &mut Members) {
         let mut title = None;
-        let mut lines = Vec::new();
+        let mut texts: Vec<String> = Vec::new();
+        let mut start = None;
         for piece in pieces {
             match &piece.kind {
                 Kind::Heading {
@@ -244,20 +273,16 @@ impl Assembler<'_> {
                     title = (!text.is_empty()).then(|| Located::implied(*text, *offset));
                 }
                 Kind::FrontMatter => {}
-                _ => lines.extend(piece.lines.iter().copied()),
+                _ if piece.is_blank() => {}
+                _ => {
+                    let first = piece.lines.iter().find(|line| !line.is_blank());
+                    start = start.or(first.map(|line| line.start));
+                    texts.push(entries::text_of(piece));
+                }
             }
         }
-        let start = lines
-            .iter()
-            .find(|line| !line.is_blank())
-            .map_or(0, |line| line.start);
-        let prose = entries::text_of(&Piece {
-            start,
-            lines,
-            kind: Kind::Prose,
-        });
         add_absent(members, "title", title);
-        let description = (!prose.is_empty()).then(|| Located::implied(prose, start));
+        let description = start.map(|start| Located::implied(texts.join("\n\n"), start));
         add_absent(members, "description", description);
     }
 
@@ -266,6 +291,13 @@ impl Assembler<'_> {
         let pieces = section.pieces;
         let first = pieces.iter().position(is_entry).unwrap_or(pieces.len());
         self.before_entries(kind, &pieces[..first]);
+        if pieces[..first].iter().any(|piece| !piece.is_blank()) {
+            let title = format!("{}s", kind.word());
+            self.notes.push(format!(
+                "the prose at the beginning of `## {}` is left out",
+                title_case(&title)
+            ));
+        }
         let mut entries = Vec::new();
         let mut at = first;
         while at < pieces.len() {
@@ -335,7 +367,7 @@ impl Assembler<'_> {
                     self.no_value(&param.key, param.value.spot.key);
                     continue;
                 }
-                let value = self.resolved(&param.key, param.value);
+                let value = self.resolved(&param.key, param.value, &pointer);
                 members.push((param.key, value));
             }
             add_absent(&mut members, "description", description);
@@ -370,7 +402,7 @@ impl Assembler<'_> {
     }
 
     /// The value, from its file where it names one.
-    fn resolved(&mut self, key: &str, value: Located) -> Located {
+    fn resolved(&mut self, key: &str, value: Located, pointer: &str) -> Located {
         let Some(folder) = self
             .folder
             .filter(|_| references::is_reference(key, &value.value))
@@ -382,11 +414,18 @@ impl Assembler<'_> {
         let named = value.value.as_str().unwrap_or_default().to_owned();
         match references::inlined(key, value, folder) {
             Ok(located) => {
+                self.notes
+                    .push(format!("`{key}` now holds what the file `{named}` says"));
                 self.inlined.push(named);
                 located.with_key(key_offset)
             }
             Err(complaint) => {
                 self.complaints.push(complaint);
+                // What stands for the file is not what was meant: nothing more is said about it.
+                let mut add = |pointer: String, deep| self.broken.push(Broken { pointer, deep });
+                add(format!("{pointer}/{key}"), true);
+                add(format!("{pointer}/params/{key}"), true);
+                add(format!("{pointer}/params"), key == "batch");
                 Located::new(named, Spot::at(start)).with_key(key_offset)
             }
         }
@@ -402,7 +441,7 @@ impl Assembler<'_> {
                 offset: entry.offset,
                 ..Way::default()
             };
-            nodes.push(self.node(entry, &mut way));
+            nodes.push(self.node(entry, &mut way, format!("/nodes/{index}")));
             ways.push(way);
         }
         members.push((SmolStr::new_static("nodes"), Located::array(nodes, offset)));
@@ -420,7 +459,7 @@ impl Assembler<'_> {
         members.push((SmolStr::new_static("edges"), edges::located(drawn, offset)));
     }
 
-    fn node(&mut self, entry: Entry, way: &mut Way) -> Located {
+    fn node(&mut self, entry: Entry, way: &mut Way, pointer: String) -> Located {
         let offset = entry.offset;
         let mut members: Members = vec![(
             SmolStr::new_static("id"),
@@ -454,12 +493,12 @@ impl Assembler<'_> {
                 name if is_empty && name != "type" => self.no_value(name, value.spot.key),
                 name if LIFTED.contains(&name) => {
                     if !value.value.is_null() {
-                        let value = self.resolved(&key, value);
+                        let value = self.resolved(&key, value, &pointer);
                         members.push((key, value));
                     }
                 }
                 _ => {
-                    let value = self.resolved(&key, value);
+                    let value = self.resolved(&key, value, &pointer);
                     params.push((key, value));
                 }
             }
@@ -545,6 +584,16 @@ fn section_len(pieces: &[Piece<'_>], first: &Section<'_, '_>) -> usize {
         |piece| matches!(piece.kind, Kind::Heading { level: 2, offset, .. } if offset == first.offset),
     );
     pieces.len() - before.unwrap_or(pieces.len())
+}
+
+/// A heading as this format has it, where it is one of its own.
+pub(super) fn section_title(heading: &str) -> String {
+    let name = heading.to_lowercase();
+    if SECTIONS.contains(&name.as_str()) {
+        title_case(&name)
+    } else {
+        heading.to_owned()
+    }
 }
 
 fn title_case(name: &str) -> String {

@@ -6,12 +6,15 @@
 
 mod assemble;
 mod edges;
+mod emit;
 mod entries;
+mod format;
 mod located;
 mod mask;
 mod pieces;
 mod references;
 mod scalar;
+mod write;
 mod yaml;
 
 use std::path::Path;
@@ -28,7 +31,9 @@ pub(crate) struct MarkdownSource<'a> {
     problems: Vec<(usize, Severity, String, Option<String>)>,
     broken: Vec<assemble::Broken>,
     line_starts: Vec<usize>,
-    /// The files that were taken in.
+    /// What JSON has no place for, and which files were taken in.
+    pub(crate) notes: Vec<String>,
+    /// The files that were taken in, as they are named.
     pub(crate) inlined: Vec<String>,
 }
 
@@ -36,6 +41,107 @@ pub(crate) struct MarkdownSource<'a> {
 pub(crate) fn is_markdown(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     name.ends_with(".md") || name.ends_with(".markdown")
+}
+
+/// Why a workflow cannot be written as Markdown: each thing that has no place there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Inexpressible(pub(crate) Vec<String>);
+
+/// A workflow as Markdown. What is read from the text again is the same, or this fails and says why.
+pub(crate) fn to_markdown(workflow: &Value) -> Result<String, Inexpressible> {
+    let text = write::write(workflow).map_err(Inexpressible)?;
+    let again = match MarkdownSource::parse(&text, None) {
+        Ok((source, again)) if !source.has_errors() => again,
+        Ok((source, _)) => return Err(unreadable(&source.locate(Vec::new()))),
+        Err(problems) => return Err(unreadable(&problems)),
+    };
+    let (wanted, found) = (canonical(workflow.clone()), canonical(again));
+    if wanted == found {
+        return Ok(text);
+    }
+    let mut differing = Vec::new();
+    differences(&wanted, &found, String::new(), &mut differing);
+    Err(Inexpressible(differing))
+}
+
+fn unreadable(problems: &[Problem]) -> Inexpressible {
+    Inexpressible(problems.iter().map(ToString::to_string).collect())
+}
+
+/// A workflow in the one form of several that mean the same: defaults left out, edges in an order of their own.
+pub(crate) fn canonical(mut workflow: Value) -> Value {
+    let Some(top) = workflow.as_object_mut() else {
+        return workflow;
+    };
+    let edges: Vec<Value> = write::plain_edges(top.get("edges"))
+        .into_iter()
+        .map(|(from, to, action)| serde_json::json!([from, to, action]))
+        .collect();
+    top.insert("edges".to_owned(), Value::Array(edges));
+    if top.get("ir_version").is_some_and(|version| version == "0.1.0") {
+        top.remove("ir_version");
+    }
+    for key in ["inputs", "outputs"] {
+        if top
+            .get(key)
+            .and_then(Value::as_object)
+            .is_some_and(serde_json::Map::is_empty)
+        {
+            top.remove(key);
+        }
+    }
+    for node in top
+        .get_mut("nodes")
+        .and_then(Value::as_array_mut)
+        .into_iter()
+        .flatten()
+    {
+        if let Some(node) = node.as_object_mut() {
+            let params = node.remove("parameters").or_else(|| node.remove("params"));
+            let params = params.unwrap_or_else(|| Value::Object(serde_json::Map::new()));
+            node.insert("params".to_owned(), params);
+        }
+    }
+    workflow
+}
+
+/// Where two values differ, the innermost places.
+fn differences(wanted: &Value, found: &Value, at: String, differing: &mut Vec<String>) {
+    match (wanted, found) {
+        (Value::Object(wanted), Value::Object(found)) => {
+            for (name, member) in wanted {
+                let other = found.get(name).unwrap_or(&Value::Null);
+                differences(
+                    member,
+                    other,
+                    format!("{at}/{}", crate::problem::pointer_step(name)),
+                    differing,
+                );
+            }
+            for name in found.keys().filter(|name| !wanted.contains_key(*name)) {
+                differing.push(format!("{at}/{name} would be added"));
+            }
+        }
+        (Value::Array(wanted), Value::Array(found)) if wanted.len() == found.len() => {
+            for (index, (wanted, found)) in wanted.iter().zip(found).enumerate() {
+                differences(wanted, found, format!("{at}/{index}"), differing);
+            }
+        }
+        (wanted, found) if wanted == found => {}
+        (wanted, found) => differing.push(format!("{at}: {wanted} would become {found}")),
+    }
+}
+
+/// The text in the house style. `None` where it is not readable, or where that would change what it means.
+pub(crate) fn formatted(text: &str) -> Option<String> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let meaning = |text: &str| match MarkdownSource::parse(text, None) {
+        Ok((source, value)) if !source.has_errors() => Some(value),
+        _ => None,
+    };
+    let before = meaning(text)?;
+    let formatted = format::format(text);
+    (meaning(&formatted)? == before).then_some(formatted)
 }
 
 impl<'a> MarkdownSource<'a> {
@@ -69,6 +175,7 @@ impl<'a> MarkdownSource<'a> {
                 .collect(),
             broken: assembled.broken,
             line_starts,
+            notes: assembled.notes,
             inlined: assembled.inlined,
         };
         match top {

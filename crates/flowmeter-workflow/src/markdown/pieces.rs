@@ -88,7 +88,20 @@ impl<'a> Piece<'a> {
     }
 }
 
-impl Line<'_> {
+impl<'a> Line<'a> {
+    /// The lines of a text, without line feeds and the carriage returns in front of them.
+    pub(super) fn all(text: &'a str) -> Vec<Self> {
+        let mut start = 0;
+        let mut lines = Vec::new();
+        for whole in text.split_inclusive('\n') {
+            let line = whole.strip_suffix('\n').unwrap_or(whole);
+            let text = line.strip_suffix('\r').unwrap_or(line);
+            lines.push(Self { start, text });
+            start += whole.len();
+        }
+        lines
+    }
+
     pub(super) fn is_blank(&self) -> bool {
         self.text.trim().is_empty()
     }
@@ -112,7 +125,7 @@ pub(super) const SECTIONS: [&str; 4] = ["inputs", "steps", "outputs", "cache"];
 
 /// Sorts the lines of a file. The byte order mark is not part of `text`.
 pub(super) fn pieces(text: &str) -> Vec<Piece<'_>> {
-    let lines = lines(text);
+    let lines = Line::all(text);
     let mut reader = Reader {
         lines: &lines,
         next: 0,
@@ -124,18 +137,6 @@ pub(super) fn pieces(text: &str) -> Vec<Piece<'_>> {
         reader.piece();
     }
     reader.pieces
-}
-
-fn lines(text: &str) -> Vec<Line<'_>> {
-    let mut start = 0;
-    let mut lines = Vec::new();
-    for whole in text.split_inclusive('\n') {
-        let line = whole.strip_suffix('\n').unwrap_or(whole);
-        let text = line.strip_suffix('\r').unwrap_or(line);
-        lines.push(Line { start, text });
-        start += whole.len();
-    }
-    lines
 }
 
 struct Reader<'a, 'l> {
@@ -222,8 +223,9 @@ impl<'a> Reader<'a, '_> {
             if line.is_blank() {
                 continue;
             }
-            // A fence inside of a block scalar is text; elsewhere it is a block of its own.
-            if line.indent() < param.indent || (!in_block && opening(*line).is_some()) {
+            // A fence inside of YAML is text; elsewhere it is a block of its own.
+            let is_inside = in_block || (param.value.is_empty() && count > 1 && line.indent() > param.indent);
+            if line.indent() < param.indent || (!is_inside && opening(*line).is_some()) {
                 break;
             }
             count = position + 2;

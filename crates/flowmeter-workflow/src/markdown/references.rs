@@ -8,6 +8,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::located::{Located, Spot};
+use super::pieces::Line;
 use super::yaml::{Complaint, YamlText};
 use crate::names;
 
@@ -73,7 +74,7 @@ pub(super) fn inlined(key: &str, reference: Located, folder: &Path) -> Result<Lo
         return Ok(Located::new(text, Spot::at(at)));
     }
     let mut complaints = Vec::new();
-    let value = YamlText::one(text.trim_end(), 0).read(&mut complaints);
+    let value = YamlText::of_lines(&Line::all(&text)).read(&mut complaints);
     if let Some(first) = complaints.first() {
         let before = text.get(..first.offset).unwrap_or_default();
         let line = before.matches('\n').count() + 1;

@@ -183,6 +183,18 @@ impl YamlText {
                 "this alias names no anchor above it".to_owned(),
                 "quote a text that begins with `*`",
             ),
+            ErrorKind::ExpectedDocumentStart => (
+                "something follows the end of the value".to_owned(),
+                "a text that begins with `[`, `{` or a quote and goes on behind it stands in quotes as a whole",
+            ),
+            ErrorKind::UnclosedQuotedScalar => ("this quote is never closed".to_owned(), "close it"),
+            ErrorKind::MappingValueNotAllowed | ErrorKind::InvalidColonPlacement => (
+                "a second colon in one line".to_owned(),
+                "quote a value that has `: ` in it",
+            ),
+            ErrorKind::UnexpectedCharacter { character } => {
+                (format!("a value cannot begin with `{character}`"), "quote it")
+            }
             ErrorKind::RecursionLimitExceeded => ("values are nested too deeply".to_owned(), ""),
             kind => (format!("this is not valid YAML: {kind}"), BLOCK),
         };

@@ -247,10 +247,11 @@ impl Checker {
         file: Option<PathBuf>,
         folder: &Path,
     ) -> Result<CheckedWorkflow, InvalidWorkflow> {
-        let (source, value) = Written::parse(text, form, folder).map_err(|problems| InvalidWorkflow {
-            file: file.clone(),
-            problems,
-        })?;
+        let (source, value) =
+            Written::parse(text, form, Some(folder)).map_err(|problems| InvalidWorkflow {
+                file: file.clone(),
+                problems,
+            })?;
         let mut findings = Findings::default();
         source.find_duplicate_keys(&mut findings);
         check_shape(&value, &mut findings);
@@ -300,19 +301,25 @@ impl Form {
 }
 
 /// A text in either form, with its places.
-enum Written<'a> {
+pub(crate) enum Written<'a> {
     Json(Source<'a>),
     Markdown(MarkdownSource<'a>),
 }
 
 impl<'a> Written<'a> {
-    fn parse(text: &'a str, form: Form, folder: &Path) -> Result<(Self, Value), Vec<Problem>> {
+    /// Reads a text. Files that Markdown names are taken from `folder`; without one they stay names.
+    pub(crate) fn parse(
+        text: &'a str,
+        form: Form,
+        folder: Option<&Path>,
+    ) -> Result<(Self, Value), Vec<Problem>> {
         match form {
             Form::Json => Source::parse(text)
                 .map(|(source, value)| (Self::Json(source), value))
                 .map_err(|problem| vec![problem]),
-            Form::Markdown => MarkdownSource::parse(text, Some(folder))
-                .map(|(source, value)| (Self::Markdown(source), value)),
+            Form::Markdown => {
+                MarkdownSource::parse(text, folder).map(|(source, value)| (Self::Markdown(source), value))
+            }
         }
     }
 
@@ -330,7 +337,15 @@ impl<'a> Written<'a> {
             .collect()
     }
 
-    fn find_duplicate_keys(&self, findings: &mut Findings) {
+    /// What the other form has no place for, and which files were taken in.
+    pub(crate) fn into_notes(self) -> Vec<String> {
+        match self {
+            Self::Json(_) => Vec::new(),
+            Self::Markdown(source) => source.notes,
+        }
+    }
+
+    pub(crate) fn find_duplicate_keys(&self, findings: &mut Findings) {
         match self {
             Self::Json(source) => source.find_duplicate_keys(findings),
             // Said where they were read.
@@ -338,14 +353,14 @@ impl<'a> Written<'a> {
         }
     }
 
-    fn has_errors(&self) -> bool {
+    pub(crate) fn has_errors(&self) -> bool {
         match self {
             Self::Json(_) => false,
             Self::Markdown(source) => source.has_errors(),
         }
     }
 
-    fn locate(&self, findings: Vec<Finding>) -> Vec<Problem> {
+    pub(crate) fn locate(&self, findings: Vec<Finding>) -> Vec<Problem> {
         match self {
             Self::Json(source) => source.locate(findings),
             Self::Markdown(source) => source.locate(findings),
