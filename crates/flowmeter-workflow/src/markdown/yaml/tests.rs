@@ -88,10 +88,10 @@ fn values_and_mistakes() {
           106: a tab indents this line; YAML is indented with spaces: replace the tab by spaces
         "a: 1\n  b: 2"
         nothing
-          110: this is not valid YAML: mapping values are not allowed in this context; quote the value, or write a longer text into a fenced block: ```text NAME … ```
+          110: a second colon in one line; quote a value that has `: ` in it
         "a: b: c"
         nothing
-          104: this is not valid YAML: mapping values are not allowed in this context; quote the value, or write a longer text into a fenced block: ```text NAME … ```
+          104: a second colon in one line; quote a value that has `: ` in it
         "? [a, b]\n: c"
         nothing
           102: a list or object cannot be a key; a template as a value stands in quotes here: "${node.key}"
@@ -103,10 +103,10 @@ fn values_and_mistakes() {
           107: a second YAML document begins here; remove the line `---`, or quote the text
         "a: @b"
         nothing
-          103: this is not valid YAML: unexpected character: `@'; quote the value, or write a longer text into a fenced block: ```text NAME … ```
+          103: a value cannot begin with `@`; quote it
         "a: \"open"
         nothing
-          103: this is not valid YAML: unclosed quote; quote the value, or write a longer text into a fenced block: ```text NAME … ```
+          103: this quote is never closed; close it
         "- a\nb: c"
         nothing
           106: an element of the list is expected here; begin each element with `- ` in one column
