@@ -123,7 +123,7 @@ pub use logging::{
     RunFilter,
 };
 pub use meter::{ProgressHandle, RunMeter, RunMeterBuilder, RunReport, StartError};
-pub use metrics::{BatchProgress, Progress, RunMetrics, milliseconds};
+pub use metrics::{BatchProgress, PlannerPath, Progress, RunMetrics, RunParts, milliseconds};
 pub use performance::{ChildMemory, ChildUsage, MemoryChange};
 pub use pipeline::{
     ExportOutcome, FormatEventsError, FormatWatch, PipelineError, format_events, pipeline_flow,

@@ -5,6 +5,7 @@
 
 mod collector;
 mod json;
+mod planner;
 
 use std::collections::BTreeMap;
 
@@ -12,6 +13,8 @@ use smol_str::SmolStr;
 
 pub(crate) use collector::MetricsCollector;
 pub use json::milliseconds;
+pub(crate) use planner::PLANNER_PATH;
+pub use planner::{PlannerPath, RunParts};
 
 use crate::aggregate::{
     LlmTimings, LlmTotals, MemoryUsage, ModelMetrics, NodeMetrics, Resources, Throughput, TypeMetrics, share,
@@ -45,7 +48,7 @@ pub struct Progress {
 /// The metrics of a finished run.
 #[derive(Clone, Debug, Default)]
 pub struct RunMetrics {
-    /// From start to end.
+    /// From start to end; of a run with parts, what both of them took.
     pub duration_ns: u64,
     /// Node executions, nested workflows' included.
     pub nodes_executed: u64,
@@ -77,6 +80,8 @@ pub struct RunMetrics {
     pub memory: Option<MemoryUsage>,
     /// How much happened a second.
     pub throughput: Throughput,
+    /// Its parts, where the workflow was planned first; all other fields are those of the run as a whole.
+    pub parts: Option<Box<RunParts>>,
 }
 
 impl RunMetrics {
