@@ -17,6 +17,7 @@ mod names;
 pub mod nodes;
 mod outputs;
 pub mod plan;
+pub mod planner;
 mod problem;
 mod run;
 mod schema;
