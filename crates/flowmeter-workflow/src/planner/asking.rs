@@ -107,15 +107,19 @@ impl<S: Step> Asking<S> {
                 Ok(response(&mut outputs))
             }
             // Whoever did not answer in all this time is not asked again.
-            Err(error) if error.error_type() == "timeout" => {
-                Err(NodeError::permanent(format!("{error}; `planner.timeout` sets the limit"))
-                    .with_type("timeout"))
-            }
+            Err(error) if error.error_type() == "timeout" => Err(NodeError::permanent(format!(
+                "{error}; `planner.timeout` sets the limit"
+            ))
+            .with_type("timeout")),
             Err(error) => Err(error),
         }
     }
 
-    fn in_words(&self, cx: &NodeContext, params: &Map<String, Value>) -> Result<Map<String, Value>, NodeError> {
+    fn in_words(
+        &self,
+        cx: &NodeContext,
+        params: &Map<String, Value>,
+    ) -> Result<Map<String, Value>, NodeError> {
         let member = |name: &str| params.get(name).cloned().unwrap_or_default();
         let variables = [("prompt", member("prompt")), ("schema", member("output_schema"))];
         let prompt = self.filled(cx, &self.asker.in_words, variables)?;
@@ -154,7 +158,8 @@ impl<S: Step> Asking<S> {
         template: &ParamTemplates,
         variables: [(&'static str, Value); N],
     ) -> Result<Value, NodeError> {
-        let with = |all: flowmeter_engine::Variables, (name, value): (&'static str, Value)| all.with(name, value);
+        let with =
+            |all: flowmeter_engine::Variables, (name, value): (&'static str, Value)| all.with(name, value);
         let variables = variables.into_iter().fold(cx.variables().clone(), with);
         let cx = cx.with_variables(variables);
         let resolver = Resolver {

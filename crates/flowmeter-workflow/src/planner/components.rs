@@ -86,7 +86,10 @@ pub(super) fn workflows(known: &[KnownWorkflow], request: &str) -> String {
     }
     let mut lines: Vec<String> = chosen.iter().map(|workflow| workflow_in_full(workflow)).collect();
     if known.len() > chosen.len() {
-        lines.push(format!("({} more that have less to do with the request)", known.len() - chosen.len()));
+        lines.push(format!(
+            "({} more that have less to do with the request)",
+            known.len() - chosen.len()
+        ));
     }
     lines.join("\n")
 }
@@ -132,7 +135,11 @@ pub(super) fn inputs(inputs: &[&InputEntry]) -> String {
                 .description
                 .as_deref()
                 .map_or_else(String::new, |text| format!(": {}", shortened(text)));
-            format!("- {} ({}, {need}){description}", input.name, input.value_type.as_str())
+            format!(
+                "- {} ({}, {need}){description}",
+                input.name,
+                input.value_type.as_str()
+            )
         })
         .collect();
     lines.join("\n")

@@ -109,7 +109,11 @@ pub(super) fn planner_flow(config: &PlannerConfig, setting: Setting) -> Result<P
     let chosen = Chosen::default();
     let invalid = Arc::default();
     let ours = || Arc::clone(&setting);
-    let mapping_schema = format!("${{{}.schema ?? {}.schema}}", id::DISCOVERY, id::WORKFLOW_GENERATOR);
+    let mapping_schema = format!(
+        "${{{}.schema ?? {}.schema}}",
+        id::DISCOVERY,
+        id::WORKFLOW_GENERATOR
+    );
     let discovery = Discovery {
         setting: ours(),
         chosen: Arc::clone(&chosen),

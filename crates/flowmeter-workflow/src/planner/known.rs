@@ -24,7 +24,11 @@ pub struct KnownWorkflow {
 impl KnownWorkflow {
     /// What a document says of itself.
     #[must_use]
-    pub fn of_document(name: impl Into<String>, document: &WorkflowDocument, path: impl Into<PathBuf>) -> Self {
+    pub fn of_document(
+        name: impl Into<String>,
+        document: &WorkflowDocument,
+        path: impl Into<PathBuf>,
+    ) -> Self {
         let steps = document.nodes.iter().map(|node| match &node.purpose {
             Some(purpose) => format!("{} ({})", purpose.trim().trim_end_matches('.'), node.node_type),
             None => format!("{} ({})", node.id, node.node_type),

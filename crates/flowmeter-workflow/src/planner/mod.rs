@@ -197,7 +197,8 @@ fn conclude(
     store: &flowmeter_engine::StoreView,
     known: &[KnownWorkflow],
 ) -> Result<Planned, NodeError> {
-    let failure = |message: String, error_type: &'static str| Err(NodeError::permanent(message).with_type(error_type));
+    let failure =
+        |message: String, error_type: &'static str| Err(NodeError::permanent(message).with_type(error_type));
     match text_in(store, id::RESULT, "status").as_str() {
         "unclear" => {
             let question = text_in(store, id::REQUIREMENTS, "question");
@@ -268,7 +269,10 @@ fn given_in_words(request: &PlanRequest) -> String {
         })
         .collect();
     if request.has_stdin {
-        lines.push("- a text on standard input: one input of the workflow has to take it, with \"stdin\": true".to_owned());
+        lines.push(
+            "- a text on standard input: one input of the workflow has to take it, with \"stdin\": true"
+                .to_owned(),
+        );
     }
     if lines.is_empty() {
         return "Beside the request the user has given nothing.".to_owned();
@@ -276,6 +280,3 @@ fn given_in_words(request: &PlanRequest) -> String {
     let intro = "Beside the request the user has given these inputs, which the workflow has to take under these names:";
     format!("{intro}\n{}", lines.join("\n"))
 }
-
-#[cfg(test)]
-mod tests;

@@ -11,6 +11,7 @@ mod files;
 mod nodes;
 mod once;
 mod outputs;
+mod planner;
 mod requests;
 mod runs;
 mod templates;

@@ -8,7 +8,7 @@ use flowmeter_model::SpanId;
 use parking_lot::Mutex;
 use smol_str::SmolStr;
 
-use super::planner::{Planning, PlannerPath};
+use super::planner::{PlannerPath, Planning};
 use super::{BatchProgress, Progress, RunMetrics};
 use crate::aggregate::{
     AggregatedMetrics, Aggregator, ItemSample, LlmSample, NodeSample, Resources, Throughput,

@@ -41,7 +41,11 @@ fn what_is_no_object_is_named() {
 fn any_bytes_are_read_without_a_panic_and_in_time() {
     arbtest::arbtest(|u| {
         let text: String = u.arbitrary()?;
-        let wild = format!("{}{text}{}", "{[\"".repeat(u.int_in_range(0..=200)?), "{".repeat(300));
+        let wild = format!(
+            "{}{text}{}",
+            "{[\"".repeat(u.int_in_range(0..=200)?),
+            "{".repeat(300)
+        );
         let _either_way = object_in(Value::from(wild));
         Ok(())
     });

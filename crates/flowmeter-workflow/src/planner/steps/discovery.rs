@@ -44,7 +44,11 @@ impl Step for Discovery {
         let name = made["workflow"].as_str().unwrap_or_default().to_owned();
         let reason = made["reason"].clone();
         let span = current(cx);
-        let fitting = if found { self.fitting(&name) } else { Err(String::new()) };
+        let fitting = if found {
+            self.fitting(&name)
+        } else {
+            Err(String::new())
+        };
         match fitting {
             Ok(inputs) => {
                 let open: Vec<&InputEntry> = inputs
@@ -88,7 +92,9 @@ impl Discovery {
                 *self.chosen.lock() = Some(checked.document);
                 Ok(inputs)
             }
-            Err(error) => Err(format!("The saved workflow `{name}` cannot run any more: {error}")),
+            Err(error) => Err(format!(
+                "The saved workflow `{name}` cannot run any more: {error}"
+            )),
         }
     }
 }

@@ -58,7 +58,12 @@ impl Step for Mapping {
             // A list of names and values.
             Some(Value::Array(elements)) => elements
                 .iter()
-                .filter_map(|element| Some((element.get("name")?.as_str()?.to_owned(), element.get("value")?.clone())))
+                .filter_map(|element| {
+                    Some((
+                        element.get("name")?.as_str()?.to_owned(),
+                        element.get("value")?.clone(),
+                    ))
+                })
                 .collect(),
             Some(Value::Null) => Map::new(),
             Some(_) => return Err("`inputs` is no object".to_owned()),
@@ -88,6 +93,10 @@ impl Step for Mapping {
         write(cx, json!({"values": values, "asked": asked}));
         current(cx).planner_took(PlannerPath::A);
         let is_saved = cx.store().get_in(id::DISCOVERY, "schema").is_some();
-        Ok(Action::named(if is_saved { action::FOUND } else { action::GENERATED }))
+        Ok(Action::named(if is_saved {
+            action::FOUND
+        } else {
+            action::GENERATED
+        }))
     }
 }

@@ -55,7 +55,10 @@ impl Step for Parameters {
                 }
             })
             .collect();
-        write(cx, json!({"parameters": parameters, "described": bullets(&lines)}));
+        write(
+            cx,
+            json!({"parameters": parameters, "described": bullets(&lines)}),
+        );
         Ok(Action::default())
     }
 }

@@ -34,7 +34,10 @@ impl Node for Preparation {
             if self.setting.given.contains_key(name) {
                 continue;
             }
-            match mapped.get(name).map(|value| (value, coerce(value, input.value_type))) {
+            match mapped
+                .get(name)
+                .map(|value| (value, coerce(value, input.value_type)))
+            {
                 Some((_, Some(value))) => {
                     values.insert(name.to_owned(), value);
                     continue;

@@ -32,7 +32,10 @@ impl Step for Requirements {
 
     fn conclude(&self, cx: &NodeContext, made: Value) -> Result<Action, NodeError> {
         let clear = made["clear"].as_bool().unwrap_or_default();
-        let steps = made.as_object().map(|made| texts(made, "steps")).unwrap_or_default();
+        let steps = made
+            .as_object()
+            .map(|made| texts(made, "steps"))
+            .unwrap_or_default();
         write(cx, made);
         write(cx, json!({"described": bullets(&steps)}));
         Ok(if clear {

@@ -25,7 +25,10 @@ impl Node for Conclusion {
             "invalid"
         } else {
             let missing = store.get_in(id::PARAMETER_PREPARATION, "missing");
-            let none_missing = missing.as_deref().and_then(Value::as_array).is_none_or(Vec::is_empty);
+            let none_missing = missing
+                .as_deref()
+                .and_then(Value::as_array)
+                .is_none_or(Vec::is_empty);
             if none_missing { "ready" } else { "inputs_missing" }
         };
         write(cx, json!({ "status": status }));

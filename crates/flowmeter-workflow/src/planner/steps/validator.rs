@@ -67,7 +67,13 @@ impl Node for Validator {
 }
 
 impl Validator {
-    fn feedback(&self, cx: &NodeContext, attempt: u64, text: &str, problems: &str) -> Result<Value, NodeError> {
+    fn feedback(
+        &self,
+        cx: &NodeContext,
+        attempt: u64,
+        text: &str,
+        problems: &str,
+    ) -> Result<Value, NodeError> {
         let lines: Vec<String> = text
             .lines()
             .enumerate()

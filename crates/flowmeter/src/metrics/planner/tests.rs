@@ -50,7 +50,10 @@ fn the_parts_add_up_to_the_whole() {
     node(&collector, "ask");
     let metrics = collector.snapshot(&TickClock::new(), 99_000_000_000);
     let parts = metrics.parts.as_ref().unwrap();
-    assert_eq!(metrics.duration_ns, parts.planner.duration_ns + parts.workflow.duration_ns);
+    assert_eq!(
+        metrics.duration_ns,
+        parts.planner.duration_ns + parts.workflow.duration_ns
+    );
     assert_eq!(parts.planner.duration_ns, 12_345_000);
     let json = metrics.to_json();
     assert_eq!(json["planner"]["duration_ms"], 12.345);
@@ -98,7 +101,10 @@ async fn the_planners_nodes_stand_beneath_its_span() {
         }
     }
     let step = |id: &str| Traced::new(Step, NodeDescription::node(id, "step"));
-    let inner = Flow::builder("planner").node("first", step("first")).build().unwrap();
+    let inner = Flow::builder("planner")
+        .node("first", step("first"))
+        .build()
+        .unwrap();
     let outer = Flow::builder("run")
         .node("planner", Traced::planner(inner))
         .build()
@@ -114,9 +120,16 @@ async fn the_planners_nodes_stand_beneath_its_span() {
     let parts = report.metrics.parts.as_ref().unwrap();
     assert_eq!(parts.path_taken, Some(PlannerPath::A));
     assert_eq!(parts.planner.nodes[0].0, "first");
-    assert_eq!((parts.planner.nodes_executed, parts.workflow.nodes_executed), (1, 1));
+    assert_eq!(
+        (parts.planner.nodes_executed, parts.workflow.nodes_executed),
+        (1, 1)
+    );
     let trace = read_trace(&file).unwrap();
-    let planner = trace.spans.iter().find(|span| span.operation == "planner").unwrap();
+    let planner = trace
+        .spans
+        .iter()
+        .find(|span| span.operation == "planner")
+        .unwrap();
     let beneath = |span: &&flowmeter_model::Span| span.parent_span_id == Some(planner.span_id);
     assert_eq!(trace.spans.iter().filter(beneath).count(), 1);
     assert_eq!(trace.metrics.unwrap()["planner"]["path_taken"], "A");
