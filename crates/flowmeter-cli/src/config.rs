@@ -152,6 +152,8 @@ pub(crate) struct Config {
     pub(crate) progress: ProgressSetting,
     /// Default: no run is asked about.
     pub(crate) warn_cost: Option<UsdNanos>,
+    /// The longest that an LLM call of the planner may take. Default: 120 s.
+    pub(crate) planner_timeout: Duration,
     /// Default: limited.
     pub(crate) capture: CaptureLevel,
     /// Default: prompts 50,000, responses 20,000, values 10,000 characters.
@@ -181,6 +183,7 @@ impl Default for Config {
             output_format: OutputFormat::default(),
             progress: ProgressSetting::default(),
             warn_cost: None,
+            planner_timeout: Duration::from_secs(120),
             capture: CaptureLevel::default(),
             limits: CaptureLimits::default(),
             redact_patterns: Vec::new(),

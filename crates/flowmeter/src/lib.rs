@@ -115,7 +115,8 @@ pub use flowmeter_otlp::{
     EncoderConfig, SemanticConventions, Signal as OtlpSignal, Temporality as OtlpTemporality,
 };
 pub use formats::{
-    HumanStyle, LiveTree, LiveView, format_duration, graph_mermaid, graph_text, write_human, write_summary,
+    HumanStyle, LiveTree, LiveView, format_duration, graph_mermaid, graph_text, planner_note, planner_part,
+    write_human, write_summary,
 };
 pub use llm::{LlmCall, LlmFailure, LlmRequest, LlmResponse};
 pub use logging::{

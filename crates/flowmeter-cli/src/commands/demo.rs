@@ -87,6 +87,7 @@ pub(super) fn run(args: DemoArgs, home: &Home, output: &Output) -> Result<Exit> 
         trace: TraceWish {
             tree: !args.quiet,
             file: args.trace_file,
+            planner: false,
         },
         // The demonstration stays on this machine.
         telemetry: crate::args::TelemetryArgs::of_demo(),

@@ -9,8 +9,9 @@ mod flush;
 mod format;
 mod nodes;
 mod pipeline;
-mod plan;
-mod run;
+pub(crate) mod plan;
+mod planner;
+pub(crate) mod run;
 mod sample;
 mod schema;
 pub(crate) mod show;
@@ -77,6 +78,7 @@ fn perform(command: Option<Command>, output: &Output) -> Result<Exit> {
             Ok(Exit::Success)
         }
         Some(Command::Run(args)) => run::run(*args, &home, output),
+        Some(Command::Plan(args)) => planner::plan(*args, &home, output),
         Some(Command::Show(args)) => show::run(&args, &home, output),
         Some(Command::Tail(args)) => tail::run(&args, &home, output),
         Some(Command::Format(args)) => format::run(&args, output),
@@ -96,6 +98,7 @@ impl Command {
     fn is_quiet(&self) -> bool {
         match self {
             Self::Run(args) => args.shown.quiet,
+            Self::Plan(args) => args.shown.quiet,
             Self::Demo(args) => args.quiet,
             _ => false,
         }

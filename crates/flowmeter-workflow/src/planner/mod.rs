@@ -25,7 +25,7 @@ use serde_json::{Map, Value};
 
 pub use flow::InvalidPlanner;
 pub use known::{KnownWorkflow, KnownWorkflows, WorkflowFolder};
-pub use setting::{GENERATIONS_MAX, PlannerConfig};
+pub use setting::{GENERATIONS_MAX, PlannerConfig, default_retry};
 
 use crate::document::WorkflowDocument;
 use crate::inputs::{InputSources, InvalidInputs, prepare_inputs};
@@ -172,6 +172,7 @@ impl Node for PlannerRun {
             retry: self.config.retry,
             known: known.clone(),
             given: request.given,
+            has_stdin: request.has_stdin,
         };
         let made = planner_flow(&self.config, setting)
             .map_err(|error| NodeError::permanent(error.to_string()).with_source(error))?;

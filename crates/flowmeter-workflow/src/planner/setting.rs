@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use smol_str::SmolStr;
 
 use super::known::{KnownWorkflow, KnownWorkflows};
-use crate::document::WorkflowDocument;
+use crate::document::{InputEntry, WorkflowDocument};
 use crate::nodes::Services;
 
 /// How often a workflow is generated until a valid one comes.
@@ -46,13 +46,26 @@ pub(super) struct Setting {
     pub(super) known: Vec<KnownWorkflow>,
     /// The inputs that the user has given, by name.
     pub(super) given: Map<String, Value>,
+    /// Whether a text is piped in.
+    pub(super) has_stdin: bool,
 }
 
 impl Setting {
     pub(super) fn known(&self, name: &str) -> Option<&KnownWorkflow> {
         self.known.iter().find(|workflow| workflow.name == name)
     }
+
+    /// Whether the user has given this input, by name or through a pipe.
+    pub(super) fn gives(&self, input: &InputEntry) -> bool {
+        self.given.contains_key(input.name.as_str()) || (input.stdin && self.has_stdin)
+    }
 }
 
 /// The workflow that was found or made, once it is known to be valid.
 pub(super) type Chosen = Arc<Mutex<Option<Arc<WorkflowDocument>>>>;
+
+/// Attempts at a step while its provider fails: three in all, waiting 1 s, then 2 s.
+#[must_use]
+pub fn default_retry() -> RetryPolicy {
+    RetryPolicy::new(3, Duration::from_secs(1), flowmeter_engine::Backoff::Exponential).unwrap_or_default()
+}

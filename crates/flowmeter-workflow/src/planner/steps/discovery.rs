@@ -51,10 +51,8 @@ impl Step for Discovery {
         };
         match fitting {
             Ok(inputs) => {
-                let open: Vec<&InputEntry> = inputs
-                    .iter()
-                    .filter(|input| !self.setting.given.contains_key(input.name.as_str()))
-                    .collect();
+                let open: Vec<&InputEntry> =
+                    inputs.iter().filter(|input| !self.setting.gives(input)).collect();
                 span.log(LogLevel::Info, format!("The saved workflow {name} fits"));
                 write(
                     cx,

@@ -57,7 +57,7 @@ impl Step for Generator {
         let open: Vec<&InputEntry> = document
             .inputs
             .iter()
-            .filter(|input| !self.setting.given.contains_key(input.name.as_str()))
+            .filter(|input| !self.setting.gives(input))
             .collect();
         let attempt = number_in(cx.store(), id::WORKFLOW_GENERATOR, "attempt") + 1;
         write(

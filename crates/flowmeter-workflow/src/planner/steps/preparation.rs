@@ -31,7 +31,7 @@ impl Node for Preparation {
         let mut missing = Vec::new();
         for input in &document.inputs {
             let name = input.name.as_str();
-            if self.setting.given.contains_key(name) {
+            if self.setting.gives(input) {
                 continue;
             }
             match mapped
