@@ -11,6 +11,7 @@ mod format;
 mod interruptions;
 mod logs;
 mod performance;
+mod planner;
 mod plans;
 mod prices;
 mod propagation;

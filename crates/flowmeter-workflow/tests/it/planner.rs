@@ -335,7 +335,7 @@ async fn two_invalid_workflows_are_mended_by_what_the_validator_says() {
     assert!(second.contains("did you mean `read-file`?"), "{second}");
     assert!(second.contains("/nodes/1/params/prompt"), "{second}");
     assert!(
-        second.contains("   5 |       \"type\": \"read_file\""),
+        second.contains("   6 |       \"type\": \"read_file\""),
         "{second}"
     );
     assert_eq!(
