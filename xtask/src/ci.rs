@@ -8,11 +8,15 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::command::{self, Step, shown_duration};
+use crate::fuzz;
 use crate::tidy;
 use crate::workspace::Workspace;
 
 /// How long a cold run may take on two cores.
 const BUDGET: Duration = Duration::from_secs(20 * 60);
+
+/// How long the fuzz targets run, all together.
+const FUZZ_SECONDS: u64 = 60;
 
 /// Runs everything a change must pass.
 pub(crate) fn ci() -> Result<()> {
@@ -32,6 +36,10 @@ pub(crate) fn ci() -> Result<()> {
     })?;
     let step = demo_step(&[]);
     course.step(&step.name, || step.run())?;
+    course.step("fuzz", || fuzz::run_all(FUZZ_SECONDS))?;
+    for step in tokenizer_steps() {
+        course.step(&step.name, || step.run())?;
+    }
     // The tests come last, so that the output ends with their summary.
     for step in test_steps(has_nextest()) {
         course.step(&step.name, || step.run())?;
@@ -59,7 +67,7 @@ pub(crate) fn demo(args: &[String]) -> Result<()> {
 
 /// The peers' package comes with steps of its own, since it is no member of the workspace. Its dependencies by
 /// path are members, which were checked before: `--no-deps`.
-fn lint_steps(workspace: &Workspace) -> [Step; 5] {
+fn lint_steps(workspace: &Workspace) -> [Step; 6] {
     let peers = workspace.peers_args();
     [
         Step::cargo("fmt", &["fmt", "--all", "--check"]),
@@ -80,6 +88,39 @@ fn lint_steps(workspace: &Workspace) -> [Step; 5] {
         Step::cargo("peers clippy", &["clippy", "--no-deps", "--all-targets"])
             .args(&peers)
             .args(&["--", "-D", "warnings"].map(str::to_owned)),
+        Step::cargo(
+            "fuzz fmt",
+            &[
+                "fmt",
+                "--manifest-path",
+                &workspace.fuzz.manifest_path(),
+                "--check",
+            ],
+        ),
+    ]
+}
+
+/// What is not built without the feature `tokenizer`: the crates that have it, alone.
+fn tokenizer_steps() -> [Step; 2] {
+    let feature = [
+        "-p",
+        "flowmeter-pricing",
+        "-p",
+        "flowmeter",
+        "--features",
+        "flowmeter/tokenizer",
+    ];
+    let step = |name, subcommand: &str, more: &[&str]| {
+        let words = [&[subcommand], feature.as_slice(), more].concat();
+        Step::cargo(name, &words)
+    };
+    [
+        step(
+            "tokenizer clippy",
+            "clippy",
+            &["--lib", "--tests", "--", "-D", "warnings"],
+        ),
+        step("tokenizer", "test", &["--lib", "--", "estimate"]),
     ]
 }
 

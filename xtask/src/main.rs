@@ -11,6 +11,7 @@
 mod bench;
 mod ci;
 mod command;
+mod fuzz;
 mod tidy;
 mod workspace;
 
@@ -48,6 +49,10 @@ enum Task {
     Test,
     /// The benchmarks, all or one by name: those of the crates, and those beside peers in `benches/`
     Bench(bench::Args),
+    /// The fuzz targets, all or one by name, for a minute unless told otherwise; the stable compiler will do
+    ///
+    /// What breaks a rule is kept in fuzz/artifacts, and the message says how to run it again. Needs a C++ compiler.
+    Fuzz(fuzz::Args),
     /// The demo, from an optimised build
     Demo {
         /// Handed to `flowmeter demo` as they are
@@ -86,6 +91,7 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Tidy => return tidy::run(),
         Task::Test => ci::test()?,
         Task::Bench(args) => bench::run(&args)?,
+        Task::Fuzz(args) => fuzz::run(&args)?,
         Task::Demo { args } => ci::demo(&args)?,
     }
     Ok(ExitCode::SUCCESS)

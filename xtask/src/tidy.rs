@@ -92,7 +92,7 @@ fn verdict(findings: &[Finding]) -> (String, ExitCode) {
 /// Runs every check on the workspace as it lies on disk.
 fn findings(workspace: &Workspace) -> Result<Vec<Finding>> {
     let root = &workspace.root;
-    let sources = SourceFile::read_all(root, &["crates", "xtask", workspace::PEERS])?;
+    let sources = SourceFile::read_all(root, &["crates", "xtask", workspace::PEERS, workspace::FUZZ])?;
     let page = |name: &str| std::fs::read_to_string(root.join(name)).ok();
     let lock = std::fs::read_to_string(root.join("Cargo.lock")).context("cannot read Cargo.lock")?;
     let root_manifest = std::fs::read_to_string(root.join("Cargo.toml")).context("cannot read Cargo.toml")?;
@@ -107,6 +107,7 @@ fn findings(workspace: &Workspace) -> Result<Vec<Finding>> {
     findings.extend(knowledge::check_llm_client(&workspace.members, &sources));
     findings.extend(manifests::check(&root_manifest, &workspace.members));
     findings.extend(manifests::check_peers(&workspace.peers));
+    findings.extend(manifests::check_peers(&workspace.fuzz));
     findings.extend(manifests::check_unsafe(&sources));
     findings.extend(lock::check_count(&packages));
     findings.extend(lock::check_banned(&packages, built_packages)?);

@@ -13,7 +13,10 @@ use crate::command;
 /// The folder of the peers' package, which is excluded from the workspace: it has a lock file of its own.
 pub(crate) const PEERS: &str = "benches";
 
-/// The members of the workspace, and the package beside it.
+/// The folder of the fuzz targets' package, excluded for the same reason.
+pub(crate) const FUZZ: &str = "fuzz";
+
+/// The members of the workspace, and the packages beside it.
 #[derive(Debug)]
 pub(crate) struct Workspace {
     /// Where the workspace is.
@@ -24,6 +27,8 @@ pub(crate) struct Workspace {
     pub(crate) members: Vec<Member>,
     /// The package in [`PEERS`].
     pub(crate) peers: Member,
+    /// The package in [`FUZZ`].
+    pub(crate) fuzz: Member,
 }
 
 /// One package of the workspace.
@@ -81,6 +86,7 @@ impl Workspace {
             target: "/w/target".into(),
             members,
             peers,
+            fuzz: Member::fuzz(),
         }
     }
 
@@ -90,9 +96,10 @@ impl Workspace {
             let args = ["metadata", "--format-version", "1", "--no-deps"];
             command::cargo_output(&[&args, more].concat())
         };
-        let peers_manifest = format!("{PEERS}/Cargo.toml");
-        let mut workspace = Self::parse(&metadata(&[])?, &metadata(&["--manifest-path", &peers_manifest])?)?;
-        for member in workspace.members.iter_mut().chain([&mut workspace.peers]) {
+        let beside = |folder: &str| metadata(&["--manifest-path", &format!("{folder}/Cargo.toml")]);
+        let mut workspace = Self::parse(&metadata(&[])?, &beside(PEERS)?, &beside(FUZZ)?)?;
+        let outside = [&mut workspace.peers, &mut workspace.fuzz];
+        for member in workspace.members.iter_mut().chain(outside) {
             let path = workspace.root.join(member.manifest_path());
             member.manifest =
                 std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -100,27 +107,32 @@ impl Workspace {
         Ok(workspace)
     }
 
-    /// Reads what `cargo metadata --no-deps` prints for the workspace and for the peers' package; the
+    /// Reads what `cargo metadata --no-deps` prints for the workspace and for the packages beside it; the
     /// manifests' texts stay empty.
-    pub(crate) fn parse(json: &str, peers_json: &str) -> Result<Self> {
+    pub(crate) fn parse(json: &str, peers_json: &str, fuzz_json: &str) -> Result<Self> {
         let metadata: Value = serde_json::from_str(json).context("cargo metadata is not JSON")?;
         let root = PathBuf::from(text(&metadata, "workspace_root")?);
         let members = Member::parse_all(&metadata, &root)?;
-        let peers_metadata: Value =
-            serde_json::from_str(peers_json).context("cargo metadata of the peers is not JSON")?;
-        let [peers] = <[Member; 1]>::try_from(Member::parse_all(&peers_metadata, &root)?)
-            .map_err(|found| anyhow!("`{PEERS}` must be one package, not {}", found.len()))?;
+        let beside = |folder: &str, json: &str| {
+            let metadata: Value = serde_json::from_str(json)
+                .with_context(|| format!("cargo metadata of `{folder}` is not JSON"))?;
+            let [package] = <[Member; 1]>::try_from(Member::parse_all(&metadata, &root)?)
+                .map_err(|found| anyhow!("`{folder}` must be one package, not {}", found.len()))?;
+            anyhow::Ok(package)
+        };
+        let (peers, fuzz) = (beside(PEERS, peers_json)?, beside(FUZZ, fuzz_json)?);
         Ok(Self {
             target: PathBuf::from(text(&metadata, "target_directory")?),
             root,
             members,
             peers,
+            fuzz,
         })
     }
 
     /// Every package that has code of the project's own.
     pub(crate) fn packages(&self) -> impl Iterator<Item = &Member> {
-        self.members.iter().chain([&self.peers])
+        self.members.iter().chain([&self.peers, &self.fuzz])
     }
 
     /// The words that make a cargo command work on the peers' package. Its builds go into a folder of the
@@ -154,6 +166,15 @@ impl Member {
         Self {
             folder: PEERS.to_owned(),
             ..Self::named("flowmeter-peers")
+        }
+    }
+
+    /// The fuzz targets' package, with nothing in it.
+    #[cfg(test)]
+    pub(crate) fn fuzz() -> Self {
+        Self {
+            folder: FUZZ.to_owned(),
+            ..Self::named("flowmeter-fuzz")
         }
     }
 

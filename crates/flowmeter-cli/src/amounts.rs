@@ -4,7 +4,9 @@
 
 use std::time::Duration;
 
-use flowmeter_model::UsdNanos;
+use flowmeter_model::{TimestampNs, UsdNanos};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 /// The units of time, longer names first.
 const UNITS: &[(&str, f64)] = &[
@@ -29,6 +31,9 @@ const SIZES: &[(&str, f64)] = &[
     ("GB", 1e9),
     ("B", 1.0),
 ];
+
+/// The units of counts.
+const COUNTS: &[(&str, f64)] = &[("k", 1e3), ("K", 1e3), ("M", 1e6)];
 
 /// Reads `2s`, `500ms`, `1.5m`, `1h`, `7d` or, for seconds, a number alone.
 ///
@@ -73,6 +78,51 @@ pub(crate) fn usd(text: &str) -> Result<UsdNanos, String> {
     let text = text.trim();
     let number = plain_number(text.strip_prefix('$').unwrap_or(text)).ok_or_else(wanted)?;
     UsdNanos::from_usd(number).map_err(|_| wanted())
+}
+
+/// Reads `2025-06-01`, `2025-06-01T17:00:00Z` or with an offset; without one it is UTC. Seconds may be left out.
+///
+/// # Errors
+/// What would be welcome.
+pub(crate) fn time(text: &str) -> Result<TimestampNs, String> {
+    let wanted = || "must be a time such as 2025-06-01 or 2025-06-01T17:00:00Z".to_owned();
+    let text = text.trim().replacen(' ', "T", 1);
+    let (date, clock) = text.split_once('T').unwrap_or((text.as_str(), "00:00:00Z"));
+    let zone = clock.find(['Z', 'z', '+', '-']).unwrap_or(clock.len());
+    let (clock, zone) = clock.split_at(zone);
+    let seconds = if clock.matches(':').count() == 1 {
+        ":00"
+    } else {
+        ""
+    };
+    let zone = if zone.is_empty() { "Z" } else { zone };
+    let time =
+        OffsetDateTime::parse(&format!("{date}T{clock}{seconds}{zone}"), &Rfc3339).map_err(|_| wanted())?;
+    let nanos = u64::try_from(time.unix_timestamp_nanos()).map_err(|_| wanted())?;
+    Ok(TimestampNs(nanos))
+}
+
+/// Reads `50000`, `50_000`, `50k` or `1.5M`: a whole number from 1 on.
+///
+/// # Errors
+/// What would be welcome.
+pub(crate) fn count(text: &str) -> Result<u64, String> {
+    let wanted = || "must be a whole number from 1 on, such as 50000 or 50k".to_owned();
+    let text = text.trim().replace('_', "");
+    if let Ok(number) = text.parse::<u64>() {
+        return if number > 0 { Ok(number) } else { Err(wanted()) };
+    }
+    let (number, factor) = COUNTS
+        .iter()
+        .find_map(|(unit, factor)| Some((text.strip_suffix(unit)?, *factor)))
+        .ok_or_else(wanted)?;
+    let number = plain_number(number).ok_or_else(wanted)? * factor;
+    let is_whole = number >= 1.0 && number < u64::MAX as f64 && number.fract() == 0.0;
+    if is_whole {
+        Ok(number as u64)
+    } else {
+        Err(wanted())
+    }
 }
 
 /// A number from 0 on, without the names that floating point has for what is no number.

@@ -2,12 +2,15 @@
 //!
 //! Never acts on an argument and never holds a setting: `config` turns flags into settings, `commands` acts.
 
+mod budget;
+mod cache;
 mod export;
 mod flush;
 mod format;
 mod logs;
 mod pipeline;
 mod planner;
+mod pricing;
 mod sampling;
 mod tail;
 mod telemetry;
@@ -18,12 +21,18 @@ use clap::builder::{PathBufValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+pub(crate) use budget::BudgetArgs;
+pub(crate) use cache::{CacheAction, CacheArgs, CacheClearArgs, CachingArgs};
 pub(crate) use export::{BackendWish, ExportArgs, FileKind, SemconvArg};
 pub(crate) use flush::FlushArgs;
 pub(crate) use format::{EventFormatArg, FormatArgs};
 pub(crate) use logs::{LogArgs, LogFormatArg};
 pub(crate) use pipeline::{GraphForm, PipelineArgs};
 pub(crate) use planner::PlanArgs;
+pub(crate) use pricing::{
+    CallArgs, CheckPricesArgs, ExplainArgs, ListPricesArgs, PricingArgs, PricingCommand, PricingViewArgs,
+    RatePer, RefreshPricesArgs, SetPriceArgs, ShowPriceArgs,
+};
 pub(crate) use sampling::{SampleArgs, SamplingArgs};
 pub(crate) use tail::TailArgs;
 pub(crate) use telemetry::TelemetryArgs;
@@ -37,9 +46,10 @@ Examples:
   flowmeter show last                              the trace of the newest saved run
   flowmeter tail                                   the run that is going on, live
   flowmeter nodes llm                              what an `llm` node takes and gives
+  flowmeter pricing explain last                   why that run cost what it cost
 
-Exit codes: 0 success, 1 the workflow failed, 2 bad usage or an invalid workflow, 4 a needed file
-or service is missing, 130 interrupted.
+Exit codes: 0 success, 1 the workflow failed, 2 bad usage or an invalid workflow, 3 the budget was
+exceeded, 4 a needed file or service is missing, 130 interrupted.
 
 Settings come from ~/.flowmeter/config.toml, then FLOWMETER_* variables, then flags;
 `flowmeter config` shows them. FLOWMETER_HOME moves ~/.flowmeter.";
@@ -75,10 +85,14 @@ pub(crate) enum Command {
     Validate(ValidateArgs),
     /// List the node types, or describe one
     Nodes(NodesArgs),
+    /// Prices of models: list, show, explain, check, set, refresh
+    Pricing(Box<PricingArgs>),
     /// Print the JSON Schema of workflow files
     Schema(SchemaArgs),
     /// Send the telemetry that OTLP receivers could not take before runs ended
     Flush(FlushArgs),
+    /// Show what the response cache holds and saved, or empty it
+    Cache(CacheArgs),
     /// Run a demonstration: a real workflow against a model server inside this process
     Demo(DemoArgs),
     /// Print the flow that all telemetry goes through
@@ -99,6 +113,8 @@ Examples:
   cat notes.txt | flowmeter run summarize.json          (the input with `stdin: true` takes it)
   flowmeter run report.json -o summary --quiet > summary.txt
   flowmeter run report.json --dry-run                   (what it would do and cost; nothing is run)
+  flowmeter run report.json --cache                     (the same request is asked only once)
+  flowmeter run report.json --max-cost 0.50             (what might cost more is not asked; exit code 3)
   flowmeter run report.json --trace                     (tree on stderr, and the trace file)
   flowmeter run report.json --log-level info,genai=debug        (log lines as they come)
   flowmeter run \"summarize notes.txt in three lines\"            (plans a workflow; asks before it runs)
@@ -142,6 +158,10 @@ pub(crate) struct RunArgs {
     pub(crate) trace_planner: bool,
     #[command(flatten)]
     pub(crate) shown: RunOutputArgs,
+    #[command(flatten)]
+    pub(crate) caching: CachingArgs,
+    #[command(flatten)]
+    pub(crate) budget: BudgetArgs,
     #[command(flatten)]
     pub(crate) telemetry: TelemetryArgs,
 }
@@ -316,6 +336,9 @@ A config.toml with every key:
   warn_cost = 1.00           (dollars; asks before a run that may cost more)
   [planner]
   timeout = \"120s\"           (of one LLM call)
+  [budget]
+  max_cost = 0.50            (dollars a run; max_tokens and max_llm_calls likewise)
+  allow_unpriced = false
   [capture]
   level = \"limited\"
   prompt_chars = 50000
@@ -340,6 +363,10 @@ A config.toml with every key:
   rotate_keep = 5
   [traces]
   keep = 200
+  [cache]
+  enabled = false            (true: as --cache)
+  ttl = \"7d\"
+  max_size = \"256MiB\"
   [inputs]
   team = \"platform\"        (for workflows that get this input from nowhere else)";
 

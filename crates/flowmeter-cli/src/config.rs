@@ -11,8 +11,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use clap::ValueEnum;
-use flowmeter::{CaptureLevel, CaptureLimits, LogFilter, Rotation, SamplingRate, TailRules};
+use flowmeter::{Budget, CaptureLevel, CaptureLimits, LogFilter, Rotation, SamplingRate, TailRules};
 use flowmeter_model::UsdNanos;
+use flowmeter_workflow::response_cache::ResponseCacheConfig;
 use thiserror::Error;
 
 use table::VARIABLE_PREFIX;
@@ -99,6 +100,28 @@ impl ExportSettings {
     }
 }
 
+/// How answers of models are used again.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CacheSettings {
+    /// Default: only nodes that say `cache: true` do.
+    pub(crate) enabled: bool,
+    /// Default: 7 days.
+    pub(crate) ttl: Duration,
+    /// Default: 256 MiB.
+    pub(crate) max_size: u64,
+}
+
+impl Default for CacheSettings {
+    fn default() -> Self {
+        let defaults = ResponseCacheConfig::in_folder("");
+        Self {
+            enabled: false,
+            ttl: defaults.ttl,
+            max_size: defaults.bytes_max,
+        }
+    }
+}
+
 /// Where a value comes from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Origin {
@@ -154,6 +177,8 @@ pub(crate) struct Config {
     pub(crate) warn_cost: Option<UsdNanos>,
     /// The longest that an LLM call of the planner may take. Default: 120 s.
     pub(crate) planner_timeout: Duration,
+    /// Default: no limit.
+    pub(crate) budget: Budget,
     /// Default: limited.
     pub(crate) capture: CaptureLevel,
     /// Default: prompts 50,000, responses 20,000, values 10,000 characters.
@@ -168,6 +193,8 @@ pub(crate) struct Config {
     pub(crate) logs: LogSettings,
     /// Default: 200.
     pub(crate) traces_keep: usize,
+    /// Default: only where nodes want it.
+    pub(crate) cache: CacheSettings,
     /// Inputs for workflows that get them from nowhere else: the table `inputs`, which takes any key.
     pub(crate) inputs: serde_json::Map<String, serde_json::Value>,
     /// Where the values come from that nobody left at their default, by key.
@@ -184,6 +211,7 @@ impl Default for Config {
             progress: ProgressSetting::default(),
             warn_cost: None,
             planner_timeout: Duration::from_secs(120),
+            budget: Budget::default(),
             capture: CaptureLevel::default(),
             limits: CaptureLimits::default(),
             redact_patterns: Vec::new(),
@@ -191,6 +219,7 @@ impl Default for Config {
             export: ExportSettings::default(),
             logs: LogSettings::default(),
             traces_keep: 200,
+            cache: CacheSettings::default(),
             inputs: serde_json::Map::new(),
             origins: BTreeMap::new(),
             warnings: Vec::new(),

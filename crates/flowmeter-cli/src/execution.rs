@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use flowmeter::{KeepTrace, Redactor, RunMeter, RunReport};
+use flowmeter::{Budget, KeepTrace, Redactor, RunMeter, RunReport};
 use flowmeter_engine::{NodeContext, NodeError, SharedStore};
 use flowmeter_pricing::PriceBook;
-use flowmeter_workflow::{Workflow, WorkflowEnd};
+use flowmeter_workflow::response_cache::ResponseCache;
+use flowmeter_workflow::{PartialOutputs, Workflow, WorkflowEnd};
 use serde_json::{Map, Value};
 use tokio::runtime::Runtime;
 use tokio::time::MissedTickBehavior;
@@ -18,7 +19,7 @@ use tokio::time::MissedTickBehavior;
 use crate::args::TelemetryArgs;
 use crate::commands::show::local_offset_seconds;
 use crate::config::Config;
-use crate::exit::UNKNOWN_OUTPUT;
+use crate::exit::{self, Exit, UNKNOWN_OUTPUT};
 use crate::home::Home;
 use crate::output::Output;
 use crate::progress::{self, ProgressLine};
@@ -41,10 +42,13 @@ pub(crate) struct Execution {
     pub(crate) wanted_output: Option<String>,
     pub(crate) config: Config,
     pub(crate) prices: Arc<PriceBook>,
+    pub(crate) budget: Budget,
     pub(crate) trace: TraceWish,
     pub(crate) telemetry: TelemetryArgs,
     /// What was already found to look wrong.
     pub(crate) warnings: Vec<String>,
+    /// The cache that nodes may use.
+    pub(crate) responses: Option<Arc<ResponseCache>>,
 }
 
 /// What the user wants of the trace.
@@ -65,6 +69,8 @@ pub(crate) struct Finished {
     pub(crate) outcome: Result<RunResult, NodeError>,
     /// What the run gave all the same, where only the output that was asked for is not there.
     pub(crate) result_beside: Option<Arc<Value>>,
+    /// What there is of the result, where a budget ended the run.
+    pub(crate) partial: Option<PartialOutputs>,
     pub(crate) report: RunReport,
     /// The signal that stopped it.
     pub(crate) stopped_by: Option<&'static str>,
@@ -138,9 +144,11 @@ pub(crate) fn run_in(
         wanted_output,
         config,
         prices,
+        budget,
         trace,
         telemetry,
         mut warnings,
+        responses,
     } = execution;
     let name = workflow.name().to_owned();
     let redaction = redactor(Some((&workflow, &file)), &inputs, &config, home)?;
@@ -150,13 +158,14 @@ pub(crate) fn run_in(
         redaction,
         config: &config,
         prices,
+        budget,
         trace: &trace,
         telemetry: &telemetry,
     };
     let mut begun = begin(beginning, &mut warnings, home, output)?;
     let cx = begun.meter.context(SharedStore::new().root());
-    let context = cx.clone();
-    let work = async move { workflow.run(&context, inputs).await };
+    let (workflow, store) = (Arc::new(workflow), SharedStore::new());
+    let work = running(&workflow, &store, &cx, inputs);
     let (ended, stopped_by) = runtime.block_on(drive(work, &cx, &mut begun, output));
     let mut result_beside = None;
     let outcome = ended.and_then(|end| {
@@ -166,17 +175,50 @@ pub(crate) fn run_in(
         }
         result
     });
+    let partial = partial_outputs(&outcome, &workflow, &store);
+    let held = Held {
+        config,
+        trace,
+        warnings,
+        responses,
+    };
     Ok(Finished {
         result_beside,
-        ..finish(
-            begun,
-            &name,
-            outcome,
-            stopped_by,
-            (config, trace, warnings),
-            output,
-        )
+        partial,
+        ..finish(begun, &name, outcome, stopped_by, held, output)
     })
+}
+
+/// A workflow at its work, in a store that can be looked at afterwards.
+pub(crate) fn running(
+    workflow: &Arc<Workflow>,
+    store: &Arc<SharedStore>,
+    cx: &NodeContext,
+    inputs: Map<String, Value>,
+) -> impl Future<Output = Result<WorkflowEnd, NodeError>> + Send + 'static {
+    let (workflow, store, cx) = (Arc::clone(workflow), Arc::clone(store), cx.clone());
+    async move { workflow.run_in(&cx, &store, inputs).await }
+}
+
+/// What a workflow gave until its budget ended it.
+pub(crate) fn partial_outputs(
+    outcome: &Result<RunResult, NodeError>,
+    workflow: &Workflow,
+    store: &Arc<SharedStore>,
+) -> Option<PartialOutputs> {
+    match outcome {
+        Err(error) if exit::of_run::<()>(Err(error)) == Exit::OverBudget => workflow.partial_outputs(store),
+        _ => None,
+    }
+}
+
+/// What a run holds until it is reported.
+pub(crate) struct Held {
+    pub(crate) config: Config,
+    pub(crate) trace: TraceWish,
+    pub(crate) warnings: Vec<String>,
+    /// The cache that nodes may use.
+    pub(crate) responses: Option<Arc<ResponseCache>>,
 }
 
 /// What a run begins with, whatever is to be run.
@@ -187,6 +229,7 @@ pub(crate) struct Beginning<'a> {
     pub(crate) redaction: (Redactor, usize),
     pub(crate) config: &'a Config,
     pub(crate) prices: Arc<PriceBook>,
+    pub(crate) budget: Budget,
     pub(crate) trace: &'a TraceWish,
     pub(crate) telemetry: &'a TelemetryArgs,
 }
@@ -217,6 +260,7 @@ pub(crate) fn begin(
         redaction: (redactor, too_long),
         config,
         prices,
+        budget,
         trace,
         telemetry,
     } = beginning;
@@ -243,6 +287,7 @@ pub(crate) fn begin(
         .limits(config.limits)
         .redactor(redactor)
         .prices(prices)
+        .budget(budget)
         .keep_trace(keep)
         .follow_progress(shows_progress)
         .resource("flowmeter.version", env!("CARGO_PKG_VERSION"));
@@ -287,7 +332,7 @@ pub(crate) fn finish(
     name: &str,
     outcome: Result<RunResult, NodeError>,
     stopped_by: Option<&'static str>,
-    (config, trace, mut warnings): (Config, TraceWish, Vec<String>),
+    held: Held,
     output: &Output,
 ) -> Finished {
     let Begun {
@@ -296,9 +341,19 @@ pub(crate) fn finish(
         trace_folder,
         ..
     } = begun;
+    let Held {
+        config,
+        trace,
+        mut warnings,
+        responses,
+    } = held;
     let report = meter.finish(outcome.as_ref());
     for error in &report.export_errors {
         let warning = crate::report::with_causes(error);
+        output.warn(&warning);
+        warnings.push(warning);
+    }
+    if let Some(warning) = responses.and_then(|responses| responses.finish()) {
         output.warn(&warning);
         warnings.push(warning);
     }
@@ -306,6 +361,7 @@ pub(crate) fn finish(
         workflow: name.to_owned(),
         outcome,
         result_beside: None,
+        partial: None,
         report,
         stopped_by,
         config,

@@ -10,6 +10,7 @@ use flowmeter::{InvalidRedaction, ReadError};
 use flowmeter_engine::NodeError;
 use flowmeter_workflow::{InvalidInputs, LoadError};
 
+use crate::budget::UnpricedModels;
 use crate::config::InvalidSetting;
 
 /// How the program leaves.
@@ -23,6 +24,8 @@ pub(crate) enum Exit {
     Flawed,
     /// Bad usage or an invalid workflow.
     Invalid,
+    /// A budget was exceeded, or could not be kept.
+    OverBudget,
     /// A needed file or service is missing.
     Missing,
     /// Ctrl-C, or a signal that asks to stop.
@@ -36,6 +39,7 @@ impl Exit {
             Self::Success => 0,
             Self::Failed | Self::Flawed => 1,
             Self::Invalid => 2,
+            Self::OverBudget => 3,
             Self::Missing => 4,
             Self::Interrupted => 130,
         }
@@ -104,12 +108,16 @@ pub(crate) const UNKNOWN_OUTPUT: &str = "unknown_output";
 /// The classes of node errors that mean: a key, a program or a server that the workflow needs is not there.
 const MISSING_SERVICES: &[&str] = &["auth", "connect", "python_missing"];
 
+/// The classes of node errors that mean: the budget has no room for a call.
+const OVER_BUDGET: &[&str] = &["budget_exceeded", "unpriced_model"];
+
 /// How the program leaves after a run.
 pub(crate) fn of_run<T>(outcome: Result<&T, &NodeError>) -> Exit {
     match outcome {
         Ok(_) => Exit::Success,
         Err(error) if error.is_cancelled() => Exit::Interrupted,
         Err(error) if BAD_USAGE.contains(&error.error_type()) => Exit::Invalid,
+        Err(error) if OVER_BUDGET.contains(&error.error_type()) => Exit::OverBudget,
         Err(error) if MISSING_SERVICES.contains(&error.error_type()) => Exit::Missing,
         Err(_) => Exit::Failed,
     }
@@ -120,6 +128,9 @@ pub(crate) fn of_error(error: &anyhow::Error) -> (Exit, &'static str) {
     for cause in error.chain() {
         if cause.is::<BadUsage>() {
             return (Exit::Invalid, "usage");
+        }
+        if cause.is::<UnpricedModels>() {
+            return (Exit::Invalid, "unpriced_model");
         }
         if cause.is::<InvalidInputs>() {
             return (Exit::Invalid, "invalid_inputs");

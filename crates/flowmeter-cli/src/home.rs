@@ -48,6 +48,21 @@ impl Home {
         self.folder.join("spool")
     }
 
+    /// Where prices that the user set are written.
+    pub(crate) fn own_price_file(&self) -> PathBuf {
+        self.folder.join("pricing.json")
+    }
+
+    /// Where a refreshed price file is kept.
+    pub(crate) fn refreshed_prices(&self) -> PathBuf {
+        self.folder.join("prices")
+    }
+
+    /// Where answers of models are kept.
+    pub(crate) fn responses(&self) -> PathBuf {
+        self.folder.join("cache").join("responses")
+    }
+
     /// The user's prices: ours, then pflow's.
     pub(crate) fn price_files(&self) -> impl Iterator<Item = PathBuf> {
         [Some(&self.folder), self.pflow.as_ref()]

@@ -4,6 +4,8 @@
 
 mod amounts;
 mod args;
+mod budget;
+mod caching;
 mod commands;
 mod config;
 mod default_model;
@@ -19,6 +21,8 @@ mod planned_run;
 mod planner_view;
 mod prices;
 mod progress;
+mod refreshed;
+mod replace;
 mod report;
 mod screen;
 mod secrets;

@@ -51,6 +51,12 @@ impl Output {
         self.colour_err
     }
 
+    /// Columns of the terminal behind standard output, if it is one.
+    pub(crate) fn width_out(&self) -> Option<usize> {
+        let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
+        Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
+    }
+
     /// Columns of the terminal behind standard error, if it is one.
     pub(crate) fn width_err(&self) -> Option<usize> {
         let size = rustix::termios::tcgetwinsize(io::stderr()).ok()?;

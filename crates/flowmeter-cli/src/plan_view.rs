@@ -2,17 +2,19 @@
 //!
 //! Never computes an amount: the plan has them all.
 
-use flowmeter::format_duration;
+use flowmeter::{Budget, format_duration};
 use flowmeter_model::UsdNanos;
-use flowmeter_workflow::plan::{Between, Certainty, Plan, PlannedCall, PlannedStep, PriceKnown};
+use flowmeter_workflow::plan::{
+    Between, CacheForecast, Certainty, Plan, PlannedCall, PlannedStep, PriceKnown,
+};
 
 use crate::progress::grouped;
 
 /// Above this many steps only the first and the dearest are worth a line.
 const STEPS_MAX: usize = 200;
 
-/// The plan as lines of text.
-pub(crate) fn text(plan: &Plan) -> String {
+/// The plan as lines of text, and what the budget means for it.
+pub(crate) fn text(plan: &Plan, budget: &Budget) -> String {
     let count = plan.steps.len();
     let nodes = if count == 1 { "node" } else { "nodes" };
     let mut text = format!(
@@ -24,9 +26,14 @@ pub(crate) fn text(plan: &Plan) -> String {
         .chain(plan.steps.iter().take(STEPS_MAX).map(row))
         .collect();
     let mut widths = [0; 7];
-    for row in &rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.chars().count());
+    for (column, width) in widths.iter_mut().enumerate() {
+        // A column without anything below its head is left out.
+        if rows.iter().skip(1).any(|row| !row[column].is_empty()) {
+            *width = rows
+                .iter()
+                .map(|row| row[column].chars().count())
+                .max()
+                .unwrap_or(0);
         }
     }
     for row in &rows {
@@ -55,7 +62,7 @@ pub(crate) fn text(plan: &Plan) -> String {
     }
     text.push('\n');
     text.push_str(&totals(plan));
-    for line in remarks(plan) {
+    for line in remarks(plan).into_iter().chain(against(plan, budget)) {
         text.push_str(&line);
         text.push('\n');
     }
@@ -101,9 +108,11 @@ fn row(step: &PlannedStep) -> [String; 7] {
 fn model(call: &PlannedCall) -> String {
     let name = call.model.as_deref().unwrap_or("known in the run");
     match call.cache {
-        None => name.to_owned(),
-        Some(true) => format!("{name} (cached)"),
-        Some(false) => format!("{name} (will be cached)"),
+        CacheForecast::Off => name.to_owned(),
+        CacheForecast::Hit => format!("{name} (cached)"),
+        CacheForecast::Partly => format!("{name} (partly cached)"),
+        CacheForecast::Miss => format!("{name} (will be cached)"),
+        CacheForecast::InRun => format!("{name} (cached if known)"),
     }
 }
 
@@ -171,6 +180,7 @@ fn duration(plan: &Plan) -> String {
 fn remarks(plan: &Plan) -> Vec<String> {
     let mut remarks = Vec::new();
     remarks.push(match plan.past_runs {
+        0 if plan.llm_calls.high == Some(0) => return remarks,
         0 => "From prompt sizes and the longest answers: no trace of an earlier run is there. Further attempts \
               after failures are not in it."
             .to_owned(),
@@ -209,4 +219,50 @@ fn remarks(plan: &Plan) -> Vec<String> {
     }
     remarks.extend(problems);
     remarks
+}
+
+/// Whether the budget is enough, one line for each of its limits.
+pub(crate) fn against(plan: &Plan, budget: &Budget) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some(max) = budget.max_cost {
+        let dearest = plan
+            .steps
+            .iter()
+            .filter_map(|step| Some((step.call.as_ref()?.reserved?, &step.path)))
+            .max();
+        let verdict = match (plan.cost.high, dearest) {
+            (_, Some((reserved, path))) if reserved > max => format!(
+                "is not enough for a call of {path}, which reserves {}: set `max_tokens` there, or raise the limit",
+                rounded_up(reserved)
+            ),
+            (Some(high), _) if high <= max => "is enough".to_owned(),
+            _ if plan.cost.low > max => "is not enough".to_owned(),
+            _ => "may not be enough; a call that could break it is not made".to_owned(),
+        };
+        lines.push(format!("Budget: {max} {verdict}"));
+    }
+    let counts = [
+        (budget.max_tokens, plan.tokens, "tokens"),
+        (budget.max_llm_calls, plan.llm_calls, "LLM calls"),
+    ];
+    for (max, expected, what) in counts {
+        let Some(max) = max else { continue };
+        let verdict = match expected.high {
+            Some(high) if high <= max => "are enough",
+            _ if expected.low > max => "are not enough",
+            _ => "may not be enough; a call that could break the limit is not made",
+        };
+        lines.push(format!("Budget: {} {what} {verdict}", grouped(max)));
+    }
+    lines
+}
+
+/// The same number of digits, and never less than the amount.
+fn rounded_up(amount: UsdNanos) -> String {
+    let mut step = 1_i64;
+    while amount.0 / step >= 10_000 {
+        step *= 10;
+    }
+    let up = amount.0.saturating_add(step - 1) / step;
+    UsdNanos(up.saturating_mul(step)).to_string()
 }

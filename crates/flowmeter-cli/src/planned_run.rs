@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
+use flowmeter::Budget;
 use flowmeter_engine::{NodeContext, NodeError, SharedStore};
 use flowmeter_pricing::PriceBook;
-use flowmeter_workflow::chat::EnvLookup;
 use flowmeter_workflow::planner::{
     PlanRequest, Planned, PlannedSource, Planner, PlannerConfig, WorkflowFolder,
 };
-use flowmeter_workflow::{InputSources, LoadOptions, Workflow, value_of_text};
+use flowmeter_workflow::response_cache::Caching;
+use flowmeter_workflow::{InputSources, LoadOptions, PartialOutputs, Workflow, value_of_text};
 use serde_json::{Map, Value};
 use tokio::runtime::Runtime;
 
@@ -21,7 +22,7 @@ use crate::args::TelemetryArgs;
 use crate::commands::plan::{dear, plan_of};
 use crate::commands::run::{from_environment, options};
 use crate::config::Config;
-use crate::execution::{self, Beginning, Begun, Finished, RunResult, TraceWish, drive};
+use crate::execution::{self, Beginning, Begun, Finished, Held, RunResult, TraceWish, drive};
 use crate::exit::{BadUsage, INVALID_INPUTS, NOT_CONFIRMED};
 use crate::home::Home;
 use crate::output::Output;
@@ -63,6 +64,8 @@ pub(crate) struct PlannedExecution {
     pub(crate) aim: Aim,
     pub(crate) config: Config,
     pub(crate) prices: Arc<PriceBook>,
+    pub(crate) caching: Caching,
+    pub(crate) budget: Budget,
     pub(crate) trace: TraceWish,
     pub(crate) telemetry: TelemetryArgs,
     pub(crate) warnings: Vec<String>,
@@ -131,9 +134,12 @@ fn run_in(runtime: &Runtime, execution: PlannedExecution, home: &Home, output: &
         trace,
         telemetry,
         prices,
+        caching,
+        budget,
         mut warnings,
         ..
     } = execution;
+    let responses = caching.responses.clone();
     let mut secret = config.inputs.clone();
     secret.extend(given.clone());
     let beginning = Beginning {
@@ -145,6 +151,7 @@ fn run_in(runtime: &Runtime, execution: PlannedExecution, home: &Home, output: &
         redaction: execution::redactor(None, &secret, &config, home)?,
         config: &config,
         prices: Arc::clone(&prices),
+        budget,
         trace: &trace,
         telemetry: &telemetry,
     };
@@ -159,7 +166,7 @@ fn run_in(runtime: &Runtime, execution: PlannedExecution, home: &Home, output: &
         },
         args: execution.args,
         stdin: execution.stdin,
-        options: options(Some(&execution.model), home, from_environment() as EnvLookup),
+        options: options(Some(&execution.model), home, from_environment(), caching),
         model: execution.model,
         folder,
         save: execution.save,
@@ -171,6 +178,7 @@ fn run_in(runtime: &Runtime, execution: PlannedExecution, home: &Home, output: &
         planned: None,
         name: name.to_owned(),
         saved_as: None,
+        partial: None,
     };
     let cx = begun.meter.context(SharedStore::new().root());
     let (outcome, stopped_by) = runtime.block_on(between.whole(&cx, &mut begun));
@@ -178,12 +186,19 @@ fn run_in(runtime: &Runtime, execution: PlannedExecution, home: &Home, output: &
         planned,
         name,
         saved_as,
+        partial,
         ..
     } = between;
     let shown = planned.map(|planned| planner_view::json(&planned, saved_as.as_deref()));
-    let rest = (config, trace, warnings);
-    let mut finished = execution::finish(begun, &name, outcome, stopped_by, rest, output);
+    let held = Held {
+        config,
+        trace,
+        warnings,
+        responses,
+    };
+    let mut finished = execution::finish(begun, &name, outcome, stopped_by, held, output);
     finished.planned = shown;
+    finished.partial = partial;
     Ok(finished)
 }
 
@@ -205,6 +220,8 @@ struct Between<'a> {
     /// The name that the run is reported under.
     name: String,
     saved_as: Option<String>,
+    /// What there is of the result, where a budget ended the run.
+    partial: Option<PartialOutputs>,
 }
 
 type Outcome = (Result<RunResult, NodeError>, Option<&'static str>);
@@ -344,10 +361,11 @@ impl Between<'_> {
             return (Err(NodeError::permanent(message).with_type(NOT_CONFIRMED)), None);
         }
         begun.meter.workflow_begins();
-        let context = cx.clone();
-        let work = async move { workflow.run(&context, inputs).await };
+        let (workflow, store) = (Arc::new(workflow), SharedStore::new());
+        let work = execution::running(&workflow, &store, cx, inputs);
         let (ended, stopped_by) = drive(work, cx, begun, self.output).await;
         let result = ended.and_then(|end| execution::result_of(&end, wanted_output.as_deref()));
+        self.partial = execution::partial_outputs(&result, &workflow, &store);
         (result, stopped_by)
     }
 

@@ -182,7 +182,15 @@ fn line(progress: &Progress, elapsed: Duration) -> String {
         u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX),
     ));
     if progress.llm.calls > 0 {
-        parts.push(format!("{} tokens", grouped(progress.llm.total_tokens())));
+        parts.push(if progress.llm.are_tokens_unknown() {
+            "tokens unknown".to_owned()
+        } else {
+            format!(
+                "{}{} tokens",
+                progress.llm.tokens_mark(),
+                grouped(progress.llm.total_tokens())
+            )
+        });
         parts.push(progress.llm.cost.display());
     }
     parts.join(" · ")

@@ -7,7 +7,8 @@ use std::path::Path;
 
 use anyhow::{Context, Error, Result};
 use flowmeter::{
-    DropCounts, HumanStyle, RunMetrics, format_duration, planner_note, planner_part, read_trace, write_human,
+    BudgetError, DropCounts, HumanStyle, RunMetrics, cache_note, format_duration, planner_note, planner_part,
+    provider_cache_note, read_trace, write_human,
 };
 use flowmeter_engine::NodeError;
 use flowmeter_workflow::{InvalidInputs, InvalidWorkflow, text_of};
@@ -16,6 +17,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::args::OutputFormat;
+use crate::budget;
 use crate::commands::validate::{invalid_workflow, problem_json};
 use crate::execution::Finished;
 use crate::exit::{self, Exit};
@@ -30,6 +32,9 @@ struct RunJson<'a> {
     /// What there is beside the error.
     #[serde(rename = "result", skip_serializing_if = "Option::is_none")]
     result_beside: Option<&'a Value>,
+    /// What there is of the result, where a budget ended the run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    partial_result: Option<&'a Value>,
     metrics: Value,
     status: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -61,6 +66,9 @@ struct ErrorJson {
     chain: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     problems: Vec<Value>,
+    /// Which limit it was, and how far it reached.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    budget: Option<Value>,
 }
 
 impl ErrorJson {
@@ -71,6 +79,7 @@ impl ErrorJson {
             node: error.node_id().map(str::to_owned),
             chain: error.chain(),
             problems: problems_of(error),
+            budget: BudgetError::find(error).map(budget::error_json),
         }
     }
 
@@ -83,7 +92,12 @@ impl ErrorJson {
                     .iter()
                     .map(|message| json!({ "message": message }))
                     .collect(),
-                None => Vec::new(),
+                None => {
+                    let unpriced = error.downcast_ref::<budget::UnpricedModels>();
+                    let problems = unpriced.map(budget::UnpricedModels::problems).unwrap_or_default();
+                    let object = |message| json!({ "message": message });
+                    problems.into_iter().map(object).collect()
+                }
             },
         };
         Self {
@@ -92,6 +106,7 @@ impl ErrorJson {
             node: None,
             chain: error.chain().skip(1).map(ToString::to_string).collect(),
             problems,
+            budget: None,
         }
     }
 }
@@ -116,6 +131,9 @@ pub(crate) fn run(finished: &Finished, output: &Output) -> Result<Exit> {
     }
     if let Err(error) = &finished.outcome {
         let mut text = told(error, finished.stopped_by);
+        if finished.config.output_format == OutputFormat::Text && printed_part(finished).is_some() {
+            text.push_str("\n  what there is of the result is on standard output");
+        }
         if finished.result_beside.is_some() {
             text.push_str("\n  the run itself went well: its whole result is on standard output");
         }
@@ -135,7 +153,10 @@ pub(crate) fn run(finished: &Finished, output: &Output) -> Result<Exit> {
 fn print_text(finished: &Finished, output: &Output) -> io::Result<()> {
     let result = finished.outcome.as_ref().ok();
     let printed = result.and_then(|result| result.printed.as_deref());
-    match printed.or(finished.result_beside.as_deref()) {
+    match printed
+        .or(finished.result_beside.as_deref())
+        .or(printed_part(finished))
+    {
         None => Ok(()),
         // Large texts are not copied to be printed.
         Some(Value::String(text)) => output.text(text),
@@ -143,11 +164,17 @@ fn print_text(finished: &Finished, output: &Output) -> io::Result<()> {
     }
 }
 
+/// What text output prints of a result that is not whole.
+fn printed_part(finished: &Finished) -> Option<&Value> {
+    finished.partial.as_ref()?.printed.as_deref()
+}
+
 /// Prints why nothing was run, as JSON.
 pub(crate) fn refused(error: &Error, output: &Output) -> Result<Exit> {
     let object = RunJson {
         ending: EndingJson::Error(ErrorJson::of_refusal(error)),
         result_beside: None,
+        partial_result: None,
         metrics: RunMetrics::default().to_json(),
         status: "failed",
         trace_id: None,
@@ -189,6 +216,7 @@ fn print_json(finished: &Finished, output: &Output) -> io::Result<()> {
     let object = RunJson {
         ending,
         result_beside: finished.result_beside.as_deref(),
+        partial_result: finished.partial.as_ref().map(|partial| &partial.whole),
         metrics,
         status,
         trace_id: Some(report.trace_id.to_string()),
@@ -265,15 +293,27 @@ fn summary(finished: &Finished, output: &Output) -> String {
         count(metrics.nodes_executed, "node"),
     ];
     if metrics.llm.calls > 0 {
-        let estimated = if metrics.llm.estimated_calls > 0 { "~" } else { "" };
-        parts.push(count(metrics.llm.calls, "LLM call"));
-        parts.push(format!(
-            "{estimated}{} tokens ({} in + {} out)",
-            grouped(metrics.llm.total_tokens()),
-            grouped(metrics.llm.input_tokens),
-            grouped(metrics.llm.output_tokens)
-        ));
+        let llm = &metrics.llm;
+        parts.push(count(llm.calls, "LLM call"));
+        parts.push(if llm.are_tokens_unknown() {
+            "tokens unknown".to_owned()
+        } else {
+            format!(
+                "{}{} tokens ({} in + {} out){}",
+                llm.tokens_mark(),
+                grouped(llm.total_tokens()),
+                grouped(llm.input_tokens),
+                grouped(llm.output_tokens),
+                llm.tokens_note()
+            )
+        });
         parts.push(metrics.llm.cost.display());
+    }
+    if metrics.llm.cache.lookups() > 0 {
+        parts.push(format!("cache: {}", cache_note(&metrics.llm.cache)));
+    }
+    if let Some(note) = provider_cache_note(&metrics.llm) {
+        parts.push(format!("provider's cache: {note}"));
     }
     let mut line = format!(
         "{} {}{word}: {}",
@@ -284,11 +324,19 @@ fn summary(finished: &Finished, output: &Output) -> String {
     if let Some(parts) = &metrics.parts {
         line.push_str(&format!("\n  {}", planner_note(parts)));
     }
+    if let Some(spent) = metrics
+        .budget
+        .as_ref()
+        .and_then(|report| budget::summary(report, output))
+    {
+        line.push_str(&format!("\n  {spent}"));
+    }
     let unpriced = &metrics.llm.cost.unpriced_models;
     if !unpriced.is_empty() {
         let models: Vec<&str> = unpriced.iter().map(smol_str::SmolStr::as_str).collect();
         line.push_str(&format!(
-            "\n  no price is known for {}: put it into pricing.json",
+            "\n  no price is known for {}: set one with `flowmeter pricing set MODEL --input … --output …`, or put it \
+             into pricing.json",
             models.join(", ")
         ));
     }

@@ -4,6 +4,7 @@
 //! the items come from or where the outcome goes: that is [`BatchItems`].
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -198,11 +199,17 @@ impl<N: Node, I: BatchItems> Node for Batch<N, I> {
         let count = items.len();
         let ready_since = Ticks::now();
         let mut results: Vec<Option<Result<Value, NodeError>>> = (0..count).map(|_| None).collect();
+        let mut halted = None;
+        let is_halted = AtomicBool::new(false);
         {
-            let items = &items;
+            let (items, is_halted) = (&items, &is_halted);
             let running = stream::iter(0..count)
                 .map(|index| async move {
-                    let result = self.run_item(cx, index, count, &items[index], ready_since).await;
+                    let result = if is_halted.load(Ordering::Relaxed) {
+                        Err(NodeError::failed("the item never ran"))
+                    } else {
+                        self.run_item(cx, index, count, &items[index], ready_since).await
+                    };
                     (index, result)
                 })
                 .buffer_unordered(self.policy.concurrent_max);
@@ -210,6 +217,13 @@ impl<N: Node, I: BatchItems> Node for Batch<N, I> {
             while let Some((index, result)) = running.next().await {
                 match result {
                     Err(error) if error.is_cancelled() => return Err(error),
+                    // Items that are under way may end: what they have is not lost. No others begin.
+                    Err(error) if error.is_halted() => {
+                        is_halted.store(true, Ordering::Relaxed);
+                        results[index] = Some(Err(NodeError::failed(error.message())));
+                        halted.get_or_insert(error);
+                    }
+                    Err(error) if halted.is_some() => results[index] = Some(Err(error)),
                     Err(error) if self.policy.error_handling == BatchErrorHandling::FailFast => {
                         let message = format!("item {} of {count} failed: {error}", index + 1);
                         let error_type = error.error_type().to_owned();
@@ -225,6 +239,10 @@ impl<N: Node, I: BatchItems> Node for Batch<N, I> {
             .into_iter()
             .map(|result| result.unwrap_or_else(|| Err(NodeError::failed("the item never ran"))))
             .collect();
-        self.items.finish(cx, BatchOutcome { items, results })
+        let finished = self.items.finish(cx, BatchOutcome { items, results });
+        match halted {
+            Some(error) => Err(error),
+            None => finished,
+        }
     }
 }

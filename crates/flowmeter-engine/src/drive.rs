@@ -33,7 +33,7 @@ pub async fn drive<N: Node + ?Sized>(node: &N, cx: &NodeContext) -> Result<Actio
                 cx.pause(policy.wait_after(number)).await?;
                 number += 1;
             }
-            Err(error) if error.is_cancelled() => return Err(error),
+            Err(error) if error.is_cancelled() || error.is_halted() => return Err(error),
             Err(error) => {
                 break cx
                     .until_cancelled(node.exec_fallback(cx, &prepared, error))

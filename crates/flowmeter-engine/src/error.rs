@@ -23,6 +23,9 @@ pub enum ErrorKind {
     Routing,
     /// A node was visited more often than the guard allows.
     VisitLimit,
+    /// What surrounds the node has run out of something that all of it needs, such as a budget: neither another
+    /// attempt nor another edge nor another batch item helps.
+    Halted,
 }
 
 /// A failure with its causes.
@@ -85,6 +88,21 @@ impl NodeError {
         Self::with_kind(ErrorKind::VisitLimit, "visit_limit", message)
     }
 
+    /// What surrounds the node cannot go on.
+    #[must_use]
+    pub fn halted(message: impl Into<String>) -> Self {
+        Self::with_kind(ErrorKind::Halted, "halted", message)
+    }
+
+    /// The same failure where it halts nothing further out: from here on it is a permanent one like any other.
+    #[must_use]
+    pub fn contained(mut self) -> Self {
+        if self.is_halted() {
+            self.kind = ErrorKind::Permanent;
+        }
+        self
+    }
+
     /// Adds the cause.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
@@ -142,6 +160,12 @@ impl NodeError {
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.kind == ErrorKind::Cancelled
+    }
+
+    /// Whether what surrounds the node cannot go on.
+    #[must_use]
+    pub fn is_halted(&self) -> bool {
+        self.kind == ErrorKind::Halted
     }
 
     /// The messages of the causes, outermost first, without this error's own.

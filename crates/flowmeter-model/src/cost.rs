@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
-use crate::UsdNanos;
+use crate::{CostExplanation, UsdNanos};
 
 /// How a cost is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -38,35 +38,6 @@ impl CostStatus {
             Self::Unpriced => "unpriced",
         }
     }
-}
-
-/// One line of the arithmetic behind a cost: quantity × rate = amount.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct CostLine {
-    /// Kind of token or unit: `input`, `cache_read`, `cache_write_5m`, `cache_write_1h`, `output`,
-    /// `web_search`, ….
-    pub kind: SmolStr,
-    /// How many tokens or units.
-    pub quantity: u64,
-    /// Nano-dollars per million tokens (per thousand units for searches and requests).
-    pub rate_nanos: i64,
-    /// The amount of this line before the call's one rounding, in dollars, for the eye.
-    pub amount_usd: f64,
-}
-
-/// Why a price is what it is.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct CostExplanation {
-    /// The key of the price book that matched, such as `anthropic/claude-sonnet-4-5`.
-    pub matched: SmolStr,
-    /// `provider`, `pricing.json` or `genai-prices 0.2.1`.
-    pub source: SmolStr,
-    /// Which matching rule led to the key.
-    pub rule: SmolStr,
-    /// The arithmetic, line by line; empty where the source gives only a total.
-    pub lines: Vec<CostLine>,
-    /// Warnings about this price, such as an override 100 times off the bundled one.
-    pub warnings: Vec<String>,
 }
 
 /// The cost of one LLM call.
@@ -180,20 +151,24 @@ impl CostTotal {
         (self.status() != CostStatus::Unpriced).then_some(self.known)
     }
 
-    /// For the eye: `$0.0089`, `~$0.0089`, `≥ $0.0089 (+2 unpriced)`, `unpriced (2 calls)`.
+    /// For the eye: `$0.0089`, `~$0.0089`, `≥ $0.0089 (+2 unpriced)`, `≥ ~$0.0089`, `$0.0089 (reported)`,
+    /// `unpriced (2 calls)`.
     #[must_use]
     pub fn display(&self) -> String {
+        // A lower bound that rests on an estimate is one by estimate.
+        let mark = if self.estimated_calls > 0 { "~" } else { "" };
         match self.status() {
             CostStatus::Unpriced => {
                 let plural = if self.unpriced_calls == 1 { "" } else { "s" };
                 format!("unpriced ({} call{plural})", self.unpriced_calls)
             }
             CostStatus::Partial if self.unpriced_calls > 0 => {
-                format!("≥ {} (+{} unpriced)", self.known, self.unpriced_calls)
+                format!("≥ {mark}{} (+{} unpriced)", self.known, self.unpriced_calls)
             }
-            CostStatus::Partial => format!("≥ {}", self.known),
+            CostStatus::Partial => format!("≥ {mark}{}", self.known),
             CostStatus::Estimated => format!("~{}", self.known),
-            CostStatus::Reported | CostStatus::Priced => self.known.to_string(),
+            CostStatus::Reported => format!("{} (reported)", self.known),
+            CostStatus::Priced => self.known.to_string(),
         }
     }
 }

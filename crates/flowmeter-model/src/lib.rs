@@ -8,6 +8,8 @@
 mod clock;
 mod cost;
 mod event;
+mod exact;
+mod explanation;
 mod ids;
 mod log;
 mod money;
@@ -15,8 +17,10 @@ mod span;
 mod usage;
 
 pub use clock::{Clock, ManualClock, SystemClock, TimestampNs};
-pub use cost::{Cost, CostExplanation, CostLine, CostStatus, CostTotal};
+pub use cost::{Cost, CostStatus, CostTotal};
 pub use event::TelemetryEvent;
+pub use exact::{InvalidAmount, UsdFemtos};
+pub use explanation::{CostExplanation, CostLine, PER_MILLION, PER_THOUSAND};
 pub use ids::{IdSource, InvalidSpanId, InvalidTraceId, SpanId, TraceId};
 pub use log::{InvalidLogLevel, LogLevel, LogRecord};
 pub use money::{InvalidUsd, UsdNanos};

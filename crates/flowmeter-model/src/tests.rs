@@ -88,6 +88,76 @@ fn a_value_that_was_null_is_not_a_value_that_was_not_there() {
 }
 
 #[test]
+fn exact_amounts_are_written_and_read_without_loss() {
+    for (femtos, decimal, shown) in [
+        (0, "0", "$0.00"),
+        (37_500_000, "0.0000000375", "$0.0000000375"),
+        (1, "0.000000000000001", "$0.000000000000001"),
+        (-1_500_000_000_000_000, "-1.5", "-$1.50"),
+        (12_000_000_000_000_000, "12", "$12.00"),
+    ] {
+        let amount = UsdFemtos(femtos);
+        assert_eq!(
+            (amount.decimal().as_str(), amount.to_string().as_str()),
+            (decimal, shown)
+        );
+        assert_eq!(UsdFemtos::parse(decimal), Ok(amount));
+    }
+    for wrong in ["", ".5", "1.", "1e3", "+1", "0.0000000000000001", "$1", "--1"] {
+        assert!(UsdFemtos::parse(wrong).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn a_call_is_rounded_once_and_halves_go_away_from_zero() {
+    assert_eq!(UsdFemtos(1_499_999).rounded(), UsdNanos(1));
+    assert_eq!(UsdFemtos(1_500_000).rounded(), UsdNanos(2));
+    assert_eq!(UsdFemtos(-1_500_000).rounded(), UsdNanos(-2));
+    assert_eq!(UsdFemtos(i128::MAX).rounded(), UsdNanos(i64::MAX));
+    let why = CostExplanation {
+        lines: vec![
+            CostLine::tokens("input", 1, 37_500_000),
+            CostLine::units("web_search", 2, 10_000_000_000),
+        ],
+        ..CostExplanation::default()
+    };
+    assert_eq!(why.sum().decimal(), "0.0200000375");
+    assert_eq!(why.rounding(why.sum().rounded()), Some(UsdFemtos(500_000)));
+}
+
+#[test]
+fn a_line_says_its_amount_and_lines_of_older_files_are_read() {
+    let line = CostLine::tokens("input", 3, 12_500_000);
+    let written = serde_json::to_value(&line).unwrap();
+    assert_eq!(
+        written,
+        serde_json::json!({
+            "kind": "input", "quantity": 3, "rate_nanos": 12_500_000, "per": 1_000_000,
+            "rate_usd": 0.0125, "amount": "0.0000000375", "amount_usd": 0.000_000_037_5
+        })
+    );
+    assert_eq!(serde_json::from_value::<CostLine>(written).unwrap(), line);
+    let old = r#"{"kind": "web_search", "quantity": 2, "rate_nanos": 10000000000, "amount_usd": 0.02}"#;
+    let old: CostLine = serde_json::from_str(old).unwrap();
+    assert_eq!(old, CostLine::units("web_search", 2, 10_000_000_000));
+}
+
+#[test]
+fn a_lower_bound_by_estimate_says_both() {
+    let mut total = CostTotal::default();
+    total.add(
+        "a",
+        &Cost::known(CostStatus::Estimated, UsdNanos(8_900_000), None),
+    );
+    assert_eq!(total.display(), "~$0.0089");
+    total.add("b", &Cost::unpriced());
+    assert_eq!(
+        (total.status(), total.display().as_str()),
+        (CostStatus::Partial, "≥ ~$0.0089 (+1 unpriced)")
+    );
+}
+
+#[test]
 fn usage_written_before_its_finer_parts_were_known_still_reads() {
     let older = r#"{"input":{"tokens":5,"source":"provider"},"cache_read":null,"cache_write_5m":null,
         "cache_write_1h":null,"output":null,"reasoning":null,"input_audio":null,"input_image":null,

@@ -113,12 +113,28 @@ pub const COST_STATUS: &str = "flowmeter.cost.status";
 pub const COST_MATCHED: &str = "flowmeter.cost.matched";
 /// Where the price is from.
 pub const COST_SOURCE: &str = "flowmeter.cost.source";
+/// The date of that source: of its release, or of the file.
+pub const COST_SOURCE_DATE: &str = "flowmeter.cost.source_date";
+/// Since when the price applies, where its source says so.
+pub const COST_APPLIES_SINCE: &str = "flowmeter.cost.applies_since";
+/// What besides the model decided the rates: a tier of size, a service tier, a time of day.
+pub const COST_TERMS: &str = "flowmeter.cost.terms";
 /// Which matching rule led to the price.
 pub const COST_RULE: &str = "flowmeter.cost.rule";
-/// The arithmetic behind the cost.
+/// The exact sum of the lines, as a text of dollars.
+pub const COST_SUM: &str = "flowmeter.cost.sum";
+/// What the one rounding to a nano-dollar added to the sum or took from it, as a text of dollars.
+pub const COST_ROUNDING: &str = "flowmeter.cost.rounding";
+/// The arithmetic behind the cost: a list of `kind`, `quantity`, `rate_nanos` for every `per`, exact `amount`.
 pub const COST_LINES: &str = "flowmeter.cost.lines";
 /// Warnings about the price.
 pub const COST_WARNINGS: &str = "flowmeter.cost.warnings";
+/// The most that the call could have cost, reserved in its budget before it began, in dollars.
+pub const BUDGET_RESERVED_USD: &str = "flowmeter.budget.reserved_usd";
+/// The longest answer, in tokens, that was asked for because a budget has a limit and the model has none.
+pub const BUDGET_IMPOSED_MAX_TOKENS: &str = "flowmeter.budget.imposed_max_tokens";
+/// How long the call waited for others to leave room in its budget, in milliseconds.
+pub const BUDGET_WAITED_MS: &str = "flowmeter.budget.waited_ms";
 /// What the span stands for: `run`, `node`, `attempt`, `llm_call`, ….
 pub const SPAN_KIND: &str = "flowmeter.span.kind";
 /// True when the span's end was never seen; its end time is then its start.

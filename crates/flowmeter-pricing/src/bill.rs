@@ -3,7 +3,7 @@
 //! Never rounds but once, at the end of a call, half away from zero. A kind of token without a rate is
 //! named as missing and never counted as free.
 
-use flowmeter_model::{CostLine, Figure, TokenUsage, UsdNanos};
+use flowmeter_model::{CostLine, Figure, PER_MILLION, PER_THOUSAND, TokenUsage, UsdNanos};
 use smol_str::SmolStr;
 
 /// What a call may be charged for. Each token stands in exactly one kind.
@@ -64,6 +64,21 @@ pub enum RateUnit {
     Thousand,
     /// Nano-dollars per hour of audio; its quantity is in milliseconds.
     Hour,
+}
+
+/// Milliseconds in an hour.
+const PER_HOUR: u32 = 3_600_000;
+
+impl RateUnit {
+    /// How many of a kind's quantity the rate is for, as in [`CostLine::per`].
+    #[must_use]
+    pub fn per(self) -> u32 {
+        match self {
+            Self::MillionTokens => PER_MILLION,
+            Self::Thousand => PER_THOUSAND,
+            Self::Hour => PER_HOUR,
+        }
+    }
 }
 
 impl RateKind {
@@ -223,6 +238,11 @@ pub(crate) struct Kinds(u32);
 impl Kinds {
     /// Every kind there is.
     pub(crate) const ALL: Self = Self(u32::MAX);
+
+    /// These kinds and no others.
+    pub(crate) fn only(kinds: &[RateKind]) -> Self {
+        Self(kinds.iter().fold(0, |mask, kind| mask | 1 << (*kind as u32)))
+    }
 
     pub(crate) fn has(self, kind: RateKind) -> bool {
         self.0 & (1 << (kind as u32)) != 0
@@ -394,16 +414,11 @@ pub(crate) fn bill(usage: &TokenUsage, parts: &Parts, card: &RateCard) -> Bill {
         };
         let amount = grains(kind, quantity, rate);
         sum = sum.saturating_add(amount);
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "for the eye; the sum is made of whole numbers"
-        )]
-        let amount_usd = amount as f64 / (GRAINS_PER_NANO as f64 * 1e9);
         bill.lines.push(CostLine {
             kind: SmolStr::new_static(kind.as_str()),
             quantity,
             rate_nanos: rate,
-            amount_usd,
+            per: kind.unit().per(),
         });
     }
     // A count that nobody told is worth nothing only where the model charges nothing for it.

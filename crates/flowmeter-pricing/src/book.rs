@@ -7,20 +7,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use flowmeter_model::{Cost, CostExplanation, CostStatus, TimestampNs, TokenUsage, UsdNanos};
-use parking_lot::RwLock;
-use rustc_hash::FxHashMap;
 use smol_str::{SmolStr, format_smolstr};
 
 use crate::bill::{Bill, Parts, RateCard, RateKind, bill};
-use crate::bundled;
+use crate::bundled::{self, Rated};
 use crate::edition::{CardKey, Edition, Entry};
 use crate::host::{Host, fold, host};
-use crate::overrides::{OverrideMatch, Overrides};
+use crate::overrides::Overrides;
 use crate::refresh::RefreshedPrices;
-
-/// How many models are remembered. A process sees a few dozen; the bound is for one that is fed names
-/// without end.
-const REMEMBERED_MODELS: usize = 4_096;
+use crate::remembered::{KnownModel, KnownModels, OwnPrice};
 
 /// How far an override may be from the book's price before its unit is in doubt.
 const SUSPICIOUS_FACTOR: i128 = 100;
@@ -70,9 +65,6 @@ pub(crate) fn standard_or(tier: &str) -> SmolStr {
     }
 }
 
-/// Provider hint and model to the entry they mean, or to none.
-type Matches = FxHashMap<(SmolStr, SmolStr), Option<Arc<Entry>>>;
-
 /// Prices calls. Cheap to make: prices are decoded when first needed.
 #[derive(Debug, Default)]
 pub struct PriceBook {
@@ -81,8 +73,7 @@ pub struct PriceBook {
     refreshed_edition: OnceLock<Result<Arc<Edition>, String>>,
     bundled: OnceLock<Arc<Edition>>,
     warming: AtomicBool,
-    /// What was found before: finding is the dear part of a price.
-    matches: RwLock<Matches>,
+    known: KnownModels,
 }
 
 impl PriceBook {
@@ -161,49 +152,62 @@ impl PriceBook {
         if let Some(amount) = call.usage.reported_cost {
             return reported(call, amount);
         }
-        let known = call.usage.is_known();
-        if known
-            && let Some(found) = call
-                .models()
-                .find_map(|model| self.overrides.find(call.provider, model))
-        {
-            return self.price_by_override(call, found);
+        let is_known = call.usage.is_known();
+        // The response's model goes before the request's.
+        let models = [call.response_model, Some(call.request_model)]
+            .map(|model| model.map(|model| self.known(call.provider, model)));
+        let models = || models.iter().flatten();
+        if is_known && let Some(own) = models().find_map(|model| model.own.as_ref()) {
+            let entry = models().find_map(|model| self.entry(model, call.provider));
+            return self.price_by_override(call, own, entry);
         }
-        if call.provider.is_some_and(|hint| host(hint) == Host::Local) {
+        if models().any(|model| model.is_local) {
             return local(call);
         }
-        if !known {
+        if !is_known {
             return Cost::unpriced();
         }
-        self.price_by_book(call).unwrap_or_else(Cost::unpriced)
+        let entry = models().find_map(|model| self.entry(model, call.provider));
+        entry
+            .and_then(|entry| self.price_by_book(call, entry))
+            .unwrap_or_else(Cost::unpriced)
     }
 
-    fn price_by_override(&self, call: &PricedCall<'_>, found: OverrideMatch<'_>) -> Cost {
-        let mut card = found.rates.card();
+    fn price_by_override(&self, call: &PricedCall<'_>, own: &OwnPrice, entry: Option<&Arc<Entry>>) -> Cost {
+        let mut card = own.rates.card();
         let mut warnings = Vec::new();
         let parts = Parts::of(call.usage);
-        if let Some((_, rates)) = self.rates_in_book(call, &parts) {
-            // A search is charged beside the model, so the book knows it as well as ever.
-            for kind in [RateKind::WebSearch, RateKind::FileSearch] {
-                card.set(kind, card.get(kind).or(rates.card.get(kind)));
+        if let Some(entry) = entry
+            && let Some(rated) = rates_for(entry, call, &parts)
+        {
+            warnings.extend(unit_doubts(&own.key, &card, &rated.card, &entry.found.key));
+            fill_in(&mut card, &rated.card);
+            for (kind, rate) in [("input", own.rates.input), ("output", own.rates.output)] {
+                if rate.is_none() {
+                    warnings.push(format!(
+                        "`{}` in pricing.json has no `{kind}`: that of {} in {} is used",
+                        own.key, entry.found.key, entry.edition.source
+                    ));
+                }
             }
-            warnings.extend(unit_doubts(found.key, &card, &rates.card, &rates.key));
         }
         let explanation = CostExplanation {
-            matched: SmolStr::new(found.key),
-            source: SmolStr::new_static("pricing.json"),
-            rule: SmolStr::new_static(found.rule),
-            lines: Vec::new(),
+            matched: own.key.clone(),
+            source: self.overrides.source(),
+            source_date: self.overrides.date(),
+            rule: SmolStr::new_static(own.rule),
             warnings,
+            ..CostExplanation::default()
         };
         settle(call.usage, &parts, bill(call.usage, &parts, &card), explanation)
     }
 
-    fn price_by_book(&self, call: &PricedCall<'_>) -> Option<Cost> {
-        let parts = Parts::of(call.usage);
-        let (entry, rates) = self.rates_in_book(call, &parts)?;
-        let mut card = rates.card;
-        let mut warnings: Vec<String> = rates.warning.into_iter().collect();
+    fn price_by_book(&self, call: &PricedCall<'_>, entry: &Entry) -> Option<Cost> {
+        let mut parts = Parts::of(call.usage);
+        bill_at_least(&mut parts, &entry.found.key);
+        let rated = rates_for(entry, call, &parts)?;
+        let mut card = rated.card;
+        let mut warnings: Vec<String> = rated.warning.iter().cloned().collect();
         warnings.extend(entry.found.warning.clone());
         if let Some(fault) = self.refreshed.as_ref().and_then(|_| self.refresh_fault()) {
             warnings.push(format!("the refreshed prices cannot be used: {fault}"));
@@ -217,64 +221,100 @@ impl PriceBook {
         let explanation = CostExplanation {
             matched: entry.found.key.clone(),
             source: entry.edition.source.clone(),
+            source_date: entry.edition.source_date.clone(),
             rule: SmolStr::new_static(entry.found.rule),
-            lines: Vec::new(),
             warnings,
+            ..CostExplanation::default()
         };
-        Some(settle(
-            call.usage,
-            &parts,
-            bill(call.usage, &parts, &card),
-            explanation,
-        ))
-    }
-
-    /// The entry that the call's model means and its rates for what was used, on the call's terms.
-    fn rates_in_book(&self, call: &PricedCall<'_>, parts: &Parts) -> Option<(Arc<Entry>, BookRates)> {
-        let entry = call
-            .models()
-            .find_map(|model| self.remembered_match(call.provider, model))?;
-        let edition = &entry.edition;
-        let key = CardKey {
-            moment: edition.moment(call.start.0 / SECOND_NS),
-            bracket: edition.bracket(call.usage.input_tokens()),
-            kinds: parts.kinds(),
-            tier: call.tier(),
-        };
-        let rated = entry.rates(key)?;
-        let rates = BookRates {
-            key: entry.found.key.clone(),
-            card: rated.card,
-            warning: rated.warning.clone(),
-        };
-        Some((entry, rates))
-    }
-
-    pub(crate) fn remembered_match(&self, provider: Option<&str>, model: &str) -> Option<Arc<Entry>> {
-        let key = (SmolStr::new(provider.unwrap_or_default()), SmolStr::new(model));
-        if let Some(found) = self.matches.read().get(&key) {
-            return found.clone();
+        let mut bill = bill(call.usage, &parts, &card);
+        if rated.warning.is_some() && call.tier() == DEARER_TIER {
+            bill.missing.push(MISSING_TIER);
         }
-        let provider = provider.filter(|hint| !hint.trim().is_empty());
-        let found = self.editions().find_map(|edition| {
-            let found = bundled::find(edition.calculator(), provider, model)?;
+        Some(settle(call.usage, &parts, bill, explanation))
+    }
+
+    /// The first entry that is called like this, whoever serves it.
+    pub(crate) fn find_anywhere(&self, name: &str) -> Option<Arc<Entry>> {
+        self.editions().find_map(|edition| {
+            let calculator = edition.calculator();
+            let found = calculator
+                .providers()
+                .find_map(|provider| bundled::find_at(calculator, provider.id(), name))?;
             Some(Arc::new(Entry::new(Arc::clone(edition), found)))
-        });
-        let mut matches = self.matches.write();
-        if matches.len() >= REMEMBERED_MODELS {
-            matches.clear();
-        }
-        matches.insert(key, found.clone());
-        found
+        })
+    }
+
+    /// What is known of a model as served by the provider of the hint.
+    pub(crate) fn known(&self, provider: Option<&str>, model: &str) -> Arc<KnownModel> {
+        let hint = provider.unwrap_or_default();
+        self.known.get(hint, model, || {
+            let hint = Some(hint).filter(|hint| !hint.trim().is_empty());
+            let own = self.overrides.find(hint, model).map(|found| OwnPrice {
+                key: SmolStr::new(found.key),
+                rule: found.rule,
+                rates: *found.rates,
+            });
+            let is_local = hint.is_some_and(|hint| host(hint) == Host::Local);
+            KnownModel::new(hint.unwrap_or_default(), model, own, is_local)
+        })
+    }
+
+    /// The entry that a model means in the first book that knows it.
+    pub(crate) fn entry<'a>(&self, known: &'a KnownModel, provider: Option<&str>) -> Option<&'a Arc<Entry>> {
+        let find = || {
+            let hint = provider.filter(|hint| !hint.trim().is_empty());
+            self.editions().find_map(|edition| {
+                let found = bundled::find(edition.calculator(), hint, known.model())?;
+                Some(Arc::new(Entry::new(Arc::clone(edition), found)))
+            })
+        };
+        known.entry.get_or_init(find).as_ref()
+    }
+
+    /// The same for a name.
+    pub(crate) fn remembered_match(&self, provider: Option<&str>, model: &str) -> Option<Arc<Entry>> {
+        self.entry(&self.known(provider, model), provider).cloned()
     }
 }
 
-/// What a book charges for one call.
-struct BookRates {
-    key: SmolStr,
-    card: RateCard,
-    warning: Option<String>,
+/// The entry's rates for what was used, on the call's terms.
+fn rates_for(entry: &Entry, call: &PricedCall<'_>, parts: &Parts) -> Option<Arc<Rated>> {
+    let edition = &entry.edition;
+    entry.rates(CardKey {
+        moment: edition.moment(call.start.0 / SECOND_NS),
+        bracket: edition.bracket(call.usage.input_tokens()),
+        kinds: parts.kinds(),
+        tier: call.tier(),
+    })
 }
+
+/// Groq bills each transcription as at least ten seconds of audio.
+fn bill_at_least(parts: &mut Parts, key: &str) {
+    const SHORTEST_MS: u64 = 10_000;
+    let audio_ms = parts.counts.get(RateKind::AudioMs);
+    if (1..SHORTEST_MS).contains(&audio_ms) && key.starts_with("groq/whisper-") {
+        parts.counts.set(RateKind::AudioMs, SHORTEST_MS);
+    }
+}
+
+/// Takes from the book what a price file leaves out: searches, which are charged beside the model, and
+/// where it has no rate for input or output at all, those with their parts. A fee for the call itself is
+/// part of the user's price, or it is not there.
+pub(crate) fn fill_in(own: &mut RateCard, book: &RateCard) {
+    for kind in RateKind::ALL
+        .into_iter()
+        .filter(|kind| *kind != RateKind::Request)
+    {
+        own.set(kind, own.get(kind).or(book.get(kind)));
+    }
+}
+
+/// The tier that always costs more than the standard one: without a price for it, the standard price is a
+/// lower bound.
+pub(crate) const DEARER_TIER: &str = "fast";
+
+/// What is missing then.
+pub(crate) const MISSING_TIER: &str = "service_tier";
 
 /// Anthropic's factor for calls that are computed in the US only, as a fraction.
 pub(crate) const GEO_FACTOR: (i64, i64) = (11, 10);

@@ -9,11 +9,12 @@ use flowmeter_model::{TimestampNs, UsdNanos};
 use smol_str::SmolStr;
 
 use crate::bill::{Kinds, RateCard, RateKind, grains, grains_in, nanos_up};
-use crate::book::{GEO_FACTOR, PriceBook, is_dearer_place, standard_or};
-use crate::edition::{CardKey, Entry, Moment};
-use crate::host::{Host, fold, host};
+use crate::book::{DEARER_TIER, GEO_FACTOR, MISSING_TIER, PriceBook, fill_in, is_dearer_place, standard_or};
+use crate::edition::{CardKey, Edition, Entry, Moment};
+use crate::host::fold;
 use crate::limits;
 use crate::overrides::OverrideRates;
+use crate::remembered::OwnPrice;
 
 /// Providers whose models write to the cache without being asked to.
 const UNASKED_CACHE_WRITERS: [&str; 4] = ["openai", "azure", "google", "x-ai"];
@@ -190,8 +191,8 @@ impl BoundRates {
 pub(crate) struct BoundKey {
     tier: Option<SmolStr>,
     geo: Option<SmolStr>,
-    first: Moment,
-    last: Moment,
+    first: Option<Moment>,
+    last: Option<Moment>,
     bracket: u8,
     switches: u8,
 }
@@ -223,7 +224,8 @@ impl PriceBook {
             .filter(|kind| match *kind {
                 "input" => call.input_tokens_max > 0,
                 "output" => call.output_tokens_max != Some(0),
-                _ => call.searches_max > 0,
+                "web_search" => call.searches_max > 0,
+                _ => true,
             })
             .collect();
         if !missing.is_empty() {
@@ -268,7 +270,7 @@ impl PriceBook {
         self.limit_of(own, provider, model)
     }
 
-    fn limit_of(
+    pub(crate) fn limit_of(
         &self,
         own: Option<&OverrideRates>,
         provider: Option<&str>,
@@ -280,81 +282,119 @@ impl PriceBook {
             return Some(from(OutputLimitSource::PricingFile)(tokens));
         }
         let entry = self.remembered_match(provider, model);
-        let refreshed = entry.as_ref().and_then(|entry| {
-            let limits = &entry.edition.output_limits;
-            limits.get(entry.found.key.as_str()).copied()
-        });
-        refreshed
+        let Some(entry) = entry else {
+            return limits::published(provider, model).map(from(OutputLimitSource::Published));
+        };
+        entry
+            .refreshed_limit()
             .map(from(OutputLimitSource::Refreshed))
             .or_else(|| limits::published(provider, model).map(from(OutputLimitSource::Published)))
-            .or_else(|| {
-                let window = entry.as_ref()?.context_window()?;
-                Some(from(OutputLimitSource::ContextWindow)(window))
-            })
+            .or_else(|| entry.context_window().map(from(OutputLimitSource::ContextWindow)))
+    }
+
+    /// The same for an entry of the book itself.
+    pub(crate) fn limit_in(
+        &self,
+        edition: &Edition,
+        provider: &str,
+        model: &str,
+        context_window: Option<u64>,
+    ) -> Option<OutputLimit> {
+        let from = |source| move |tokens| OutputLimit { tokens, source };
+        let own = self
+            .overrides
+            .find(Some(provider), model)
+            .map(|found| found.rates);
+        let refreshed = || edition.output_limits.get(&format!("{provider}/{model}")).copied();
+        own.and_then(|rates| rates.max_output_tokens)
+            .map(from(OutputLimitSource::PricingFile))
+            .or_else(|| refreshed().map(from(OutputLimitSource::Refreshed)))
+            .or_else(|| limits::published(Some(provider), model).map(from(OutputLimitSource::Published)))
+            .or_else(|| context_window.map(from(OutputLimitSource::ContextWindow)))
     }
 
     fn dearest(&self, call: &BoundedCall<'_>) -> Arc<DearestCard> {
-        let hint = call.provider.filter(|hint| !hint.trim().is_empty());
-        if hint.is_some_and(|hint| host(hint) == Host::Local)
-            && self.overrides.find(hint, call.model).is_none()
-        {
-            return Arc::new(DearestCard {
-                rates: BoundRates {
-                    matched: SmolStr::new(call.model),
-                    ..BoundRates::default()
-                },
-                ..DearestCard::default()
-            });
-        }
-        let second = call.start.0 / 1_000_000_000;
-        let Some(entry) = self.remembered_match(hint, call.model) else {
-            return Arc::new(self.compute_dearest(call, hint, None, second));
+        let known = self.known(call.provider, call.model);
+        let is_free = known.is_local && known.own.is_none();
+        let entry = if is_free {
+            None
+        } else {
+            self.entry(&known, call.provider)
         };
-        let edition = &entry.edition;
+        let second = call.start.0 / 1_000_000_000;
         let switches = u8::from(call.input_is_text)
             | u8::from(call.output_is_text) << 1
             | u8::from(call.no_cache_writes) << 2;
+        let edition = entry.map(|entry| &entry.edition);
         let key = BoundKey {
             tier: call.service_tier.map(SmolStr::new),
             geo: call.inference_geo.map(SmolStr::new),
-            first: edition.moment(second),
-            last: edition.moment(second.saturating_add(START_MARGIN_S)),
-            bracket: edition.bracket(call.input_tokens_max),
+            first: edition.map(|edition| edition.moment(second)),
+            last: edition.map(|edition| edition.moment(second.saturating_add(START_MARGIN_S))),
+            bracket: edition.map_or(0, |edition| edition.bracket(call.input_tokens_max)),
             switches,
         };
-        entry.dearest(key, || self.compute_dearest(call, hint, Some(&entry), second))
+        known.dearest(key, || {
+            if is_free {
+                return DearestCard {
+                    rates: BoundRates {
+                        matched: SmolStr::new(call.model),
+                        ..BoundRates::default()
+                    },
+                    ..DearestCard::default()
+                };
+            }
+            self.compute_dearest(call, known.own.as_ref(), entry.map(|entry| &**entry), second)
+        })
     }
 
     fn compute_dearest(
         &self,
         call: &BoundedCall<'_>,
-        hint: Option<&str>,
+        own: Option<&OwnPrice>,
         entry: Option<&Entry>,
         second: u64,
     ) -> DearestCard {
-        let own = self.overrides.find(hint, call.model);
         let cards = entry.map_or_else(Vec::new, |entry| cards_of(entry, call, second));
-        let mut dearest = if let Some(own) = &own {
-            let mut card = own.rates.card();
-            for kind in [RateKind::WebSearch, RateKind::FileSearch] {
-                let in_book = cards.iter().filter_map(|card| card.get(kind)).max();
-                card.set(kind, card.get(kind).or(in_book));
-            }
-            dearest_of(&[card], call, entry)
-        } else if cards.is_empty() {
+        // The name may be an alias for a release that has an own price.
+        let own_cards: Vec<RateCard> = own
+            .map(|own| &own.rates)
+            .into_iter()
+            .chain(self.overrides.releases_of(call.model))
+            .map(OverrideRates::card)
+            .collect();
+        if own.is_none() && cards.is_empty() {
             return DearestCard {
                 unpriced: true,
                 ..DearestCard::default()
             };
-        } else {
-            dearest_of(&cards, call, entry)
-        };
-        dearest.rates.matched = match (&own, entry) {
-            (Some(own), _) => SmolStr::new(own.key),
+        }
+        // What the file leaves out is the book's, at its dearest.
+        let mut filled = Vec::new();
+        for own_card in &own_cards {
+            for in_book in &cards {
+                let mut card = *own_card;
+                fill_in(&mut card, in_book);
+                filled.push(card);
+            }
+        }
+        if cards.is_empty() {
+            filled = own_cards;
+        } else if own.is_none() {
+            filled.extend(&cards);
+        }
+        let mut dearest = dearest_of(&filled, call, entry);
+        let tier = call.service_tier.map(fold).unwrap_or_default();
+        if own.is_none() && tier == DEARER_TIER && entry.is_some_and(|entry| lacks_tier(entry, &tier, second))
+        {
+            dearest.missing.push(MISSING_TIER);
+        }
+        dearest.rates.matched = match (own, entry) {
+            (Some(own), _) => own.key.clone(),
             (None, Some(entry)) => entry.found.key.clone(),
             (None, None) => SmolStr::default(),
         };
-        dearest.own_limit = self.limit_of(own.map(|own| own.rates), hint, call.model);
+        dearest.own_limit = self.limit_of(own.map(|own| &own.rates), call.provider, call.model);
         dearest
     }
 }
@@ -384,6 +424,17 @@ fn cards_of(entry: &Entry, call: &BoundedCall<'_>, second: u64) -> Vec<RateCard>
         }
     }
     cards
+}
+
+/// Whether the book has no price of its own for a tier.
+fn lacks_tier(entry: &Entry, tier: &str, second: u64) -> bool {
+    let key = CardKey {
+        moment: entry.edition.moment(second),
+        bracket: 0,
+        kinds: Kinds::default(),
+        tier: SmolStr::new(tier),
+    };
+    entry.ask(&key).is_none_or(|rated| rated.warning.is_some())
 }
 
 /// The tiers at which a call may be served that asked for this one.

@@ -32,6 +32,46 @@ pub(crate) struct BookMatch {
     pub(crate) warning: Option<String>,
 }
 
+/// The entry of this id at this provider, for whoever goes through the book. Some ids are labels that the
+/// entry's own rule does not match; those of Fireworks stand behind a path.
+pub(crate) fn entry_of(book: &Calculator, provider: &str, model: &str) -> BookMatch {
+    let means_it =
+        |name: &str| look_up(book, Some(provider), name).is_some_and(|found| found.model_id == model);
+    let name = ["", "accounts/fireworks/models/", "accounts/fireworks/routers/"]
+        .into_iter()
+        .map(|path| format!("{path}{model}"))
+        .find(|name| means_it(name))
+        .unwrap_or_else(|| model.to_owned());
+    BookMatch {
+        provider: provider.to_owned(),
+        name,
+        key: format_smolstr!("{provider}/{model}"),
+        rule: "exact model",
+        warning: None,
+    }
+}
+
+/// Providers of the book that make models, rather than host those of others.
+const MAKERS: [&str; 9] = [
+    "openai",
+    "anthropic",
+    "google",
+    "x-ai",
+    "mistral",
+    "deepseek",
+    "cohere",
+    "perplexity",
+    "meta",
+];
+
+/// Hints that name a router: the name before the slash says who serves the call.
+const ROUTERS: [&str; 4] = ["litellm", "litellm_proxy", "litellm-proxy", "portkey"];
+
+/// Whether a provider of the book makes models.
+pub(crate) fn is_maker(provider: &str) -> bool {
+    MAKERS.contains(&provider)
+}
+
 /// Finds the entry for `model` as served by the provider that the hint names.
 pub(crate) fn find(book: &Calculator, hint: Option<&str>, model: &str) -> Option<BookMatch> {
     let name = fold(model);
@@ -61,7 +101,7 @@ pub(crate) fn find(book: &Calculator, hint: Option<&str>, model: &str) -> Option
 }
 
 /// The name at one provider: as it is, without its prefix, without version suffixes.
-fn find_at(book: &Calculator, provider: &str, name: &str) -> Option<BookMatch> {
+pub(crate) fn find_at(book: &Calculator, provider: &str, name: &str) -> Option<BookMatch> {
     let accept = |name: &str, rule| accept(book, provider, name, rule);
     if let Some(found) = accept(name, "exact model") {
         return Some(found);
@@ -96,10 +136,13 @@ fn find_by_name(book: &Calculator, hint: Option<&str>, name: &str) -> Option<Boo
     let maker = match named {
         Some(provider) => provider.to_owned(),
         None if bare.starts_with("ft:") => "openai".to_owned(),
+        None if bare.starts_with("accounts/fireworks/") => "fireworks".to_owned(),
         None => maker_of(book, bare)?,
     };
-    // Whoever hosts an open model sets his own price, and this host's is not in the book.
-    if hint.is_some() && !CLOSED_MAKERS.contains(&maker.as_str()) {
+    // Whoever hosts an open model sets his own price, and this host's is not in the book. A router that
+    // hosts nothing names the host before the model.
+    let routed = named.is_some() && hint.is_some_and(|hint| ROUTERS.contains(&&*fold(hint)));
+    if hint.is_some() && !routed && !CLOSED_MAKERS.contains(&maker.as_str()) {
         return None;
     }
     let mut found = find_at(book, &maker, bare)?;
@@ -112,15 +155,20 @@ fn find_by_name(book: &Calculator, hint: Option<&str>, name: &str) -> Option<Boo
     Some(found)
 }
 
-/// The provider whose models are named like this, versions aside.
+/// The provider whose models are named like this, versions aside: by the book's word, else the first of
+/// the makers that has such a model.
 fn maker_of(book: &Calculator, name: &str) -> Option<String> {
-    let mut name = name;
-    loop {
+    let mut stem = Some(name);
+    while let Some(name) = stem {
         if let Some(found) = look_up(book, None, name) {
             return Some(found.provider_id);
         }
-        name = strip_version(name)?;
+        stem = strip_version(name);
     }
+    MAKERS
+        .into_iter()
+        .find(|maker| find_at(book, maker, name).is_some())
+        .map(str::to_owned)
 }
 
 fn look_up(book: &Calculator, provider: Option<&str>, name: &str) -> Option<PriceCalculation> {

@@ -207,7 +207,7 @@ impl PriceBook {
                     context_window: None,
                     output_limit: self.output_limit(Some(provider).filter(|id| !id.is_empty()), model),
                     rates: own_rates(&rates.card()),
-                    source: SmolStr::new_static("pricing.json"),
+                    source: self.overrides.source(),
                 });
             }
         }
@@ -222,7 +222,7 @@ impl PriceBook {
         model: &genai_prices::ModelInfo<'_>,
         at: TimestampNs,
     ) -> ListedModel {
-        let entry = bundled::entry_of(provider, model.id());
+        let entry = bundled::entry_of(edition.calculator(), provider, model.id());
         let entry = Entry::new(std::sync::Arc::clone(edition), entry);
         let kinds = Kinds::only(&[
             RateKind::CacheRead,
@@ -261,7 +261,7 @@ impl PriceBook {
             return Shown::Priced(Box::new(ShownModel {
                 matched: SmolStr::new(own.key),
                 rule: SmolStr::new_static(own.rule),
-                source: SmolStr::new_static("pricing.json"),
+                source: self.overrides.source(),
                 warnings: Vec::new(),
                 rates: own_rates(&own.rates.card()),
                 size_tiers: Vec::new(),

@@ -85,5 +85,19 @@ pub(crate) fn scale(text: &str, shift: i32) -> Result<Scaled, DecimalFault> {
     Ok(Scaled { nanos, exact })
 }
 
+/// Writes `nanos` divided by ten to the power of `shift`, in as few digits as say it exactly.
+pub(crate) fn decimal(nanos: i64, shift: i32) -> String {
+    let places = usize::try_from(shift).unwrap_or(0);
+    let digits = format!("{:0>width$}", nanos.unsigned_abs(), width = places + 1);
+    let (whole, fraction) = digits.split_at(digits.len() - places);
+    let fraction = fraction.trim_end_matches('0');
+    let sign = if nanos < 0 { "-" } else { "" };
+    if fraction.is_empty() {
+        format!("{sign}{whole}")
+    } else {
+        format!("{sign}{whole}.{fraction}")
+    }
+}
+
 #[cfg(test)]
 mod tests;

@@ -10,11 +10,13 @@ use smol_str::SmolStr;
 use std::sync::Arc;
 
 use crate::bill::Kinds;
-use crate::bound::{BoundKey, DearestCard};
 use crate::bundled::{BookMatch, Inquiry, Rated};
 
 /// The name and release of the built-in book, as an explanation shows it.
 pub(crate) const BUNDLED_SOURCE: &str = "genai-prices 0.2.1";
+
+/// When that release came out, by the registry.
+const BUNDLED_DATE: &str = "2026-10-30";
 
 /// The sizes beyond which prices of the built-in book change. A test finds each one in the book itself.
 const BUNDLED_SIZES: [u64; 9] = [
@@ -38,6 +40,8 @@ enum Held {
 pub(crate) struct Edition {
     held: Held,
     pub(crate) source: SmolStr,
+    /// The day that the source is of, where it is known.
+    pub(crate) source_date: Option<SmolStr>,
     sizes: Box<[u64]>,
     day_seconds: Box<[u32]>,
     /// Maximum output tokens by `provider/model`, where the file brought them.
@@ -59,6 +63,13 @@ pub(crate) struct Moment {
     slot: u8,
 }
 
+impl Moment {
+    /// The second since 1970 at which its day begins.
+    pub(crate) fn midnight(self) -> u64 {
+        self.day * DAY_SECONDS
+    }
+}
+
 /// What a remembered card was asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct CardKey {
@@ -74,7 +85,6 @@ pub(crate) struct Entry {
     pub(crate) edition: Arc<Edition>,
     pub(crate) found: BookMatch,
     cards: RwLock<FxHashMap<CardKey, Option<Arc<Rated>>>>,
-    dearest: RwLock<FxHashMap<BoundKey, Arc<DearestCard>>>,
 }
 
 impl Edition {
@@ -83,6 +93,7 @@ impl Edition {
         Self {
             held: Held::BuiltIn(Calculator::bundled()),
             source: SmolStr::new_static(BUNDLED_SOURCE),
+            source_date: Some(SmolStr::new_static(BUNDLED_DATE)),
             sizes: BUNDLED_SIZES.into(),
             day_seconds: BUNDLED_DAY_SECONDS.into(),
             output_limits: FxHashMap::default(),
@@ -106,6 +117,7 @@ impl Edition {
         Self {
             held: Held::Fetched(Box::new(calculator)),
             source,
+            source_date: None,
             sizes: sizes.into(),
             day_seconds: day_seconds.into(),
             output_limits,
@@ -193,7 +205,6 @@ impl Entry {
             edition,
             found,
             cards: RwLock::default(),
-            dearest: RwLock::default(),
         }
     }
 
@@ -211,18 +222,9 @@ impl Entry {
         rated
     }
 
-    /// The dearest rates on these terms; computed once and remembered.
-    pub(crate) fn dearest(&self, key: BoundKey, compute: impl FnOnce() -> DearestCard) -> Arc<DearestCard> {
-        if let Some(known) = self.dearest.read().get(&key) {
-            return Arc::clone(known);
-        }
-        let card = Arc::new(compute());
-        let mut dearest = self.dearest.write();
-        if dearest.len() >= REMEMBERED_CARDS {
-            dearest.clear();
-        }
-        dearest.insert(key, Arc::clone(&card));
-        card
+    /// The most output tokens that a refreshed file names.
+    pub(crate) fn refreshed_limit(&self) -> Option<u64> {
+        self.edition.output_limits.get(self.found.key.as_str()).copied()
     }
 
     /// The entry's context window, where the book knows it.
@@ -241,13 +243,25 @@ impl Entry {
 
     /// The rates on these terms, asked of the book.
     pub(crate) fn ask(&self, key: &CardKey) -> Option<Rated> {
-        let inquiry = Inquiry {
+        self.inquiry(key.moment, key.bracket, &key.tier).rates(key.kinds)
+    }
+
+    /// A figure that differs wherever some standard rate of a short or of a long request differs.
+    pub(crate) fn fingerprint(&self, moment: Moment) -> [Option<(u64, u64)>; 2] {
+        let longest = u8::try_from(self.edition.sizes.len()).unwrap_or(u8::MAX);
+        [0, longest].map(|bracket| self.inquiry(moment, bracket, "").fingerprint())
+    }
+
+    fn inquiry<'a>(&'a self, moment: Moment, bracket: u8, tier: &'a str) -> Inquiry<'a> {
+        Inquiry {
             book: self.edition.calculator(),
             found: &self.found,
-            second: self.edition.second(key.moment),
-            size: self.edition.bracket_size(key.bracket),
-            tier: Some(key.tier.as_str()).filter(|tier| !tier.is_empty()),
-        };
-        inquiry.rates(key.kinds)
+            second: self.edition.second(moment),
+            size: self.edition.bracket_size(bracket),
+            tier: Some(tier).filter(|tier| !tier.is_empty()),
+        }
     }
 }
+
+#[cfg(test)]
+mod tests;

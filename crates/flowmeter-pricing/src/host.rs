@@ -121,6 +121,11 @@ pub(crate) fn known_id(name: &str) -> Option<&'static str> {
         .map(|(id, _)| *id)
 }
 
+/// The price book's ids of all the providers of this table.
+pub(crate) fn ids() -> impl Iterator<Item = &'static str> {
+    SPELLINGS.iter().map(|(id, _)| *id)
+}
+
 /// Every spelling that a user may have put before the slash of an override's key.
 pub(crate) fn spellings(id: &str) -> &'static [&'static str] {
     SPELLINGS

@@ -14,6 +14,7 @@ mod bill;
 mod book;
 mod bound;
 mod bundled;
+mod catalogue;
 mod decimal;
 mod edition;
 mod estimate;
@@ -22,14 +23,19 @@ mod limits;
 mod model_name;
 mod overrides;
 mod refresh;
+mod remembered;
 mod stream;
 mod usage;
 
 pub use bill::{RateKind, RateUnit};
 pub use book::{PriceBook, PricedCall};
 pub use bound::{BoundRates, BoundedCall, CallBound, OutputLimit, OutputLimitSource};
-pub use estimate::estimate_tokens;
-pub use overrides::{OverrideRates, Overrides, PricingFileError};
-pub use refresh::{PriceFileFormat, RefreshError, RefreshedPrices};
+pub use catalogue::{DatedRates, DayWindow, ListedModel, Rate, ServiceTier, Shown, ShownModel, SizeTier};
+pub use estimate::{HAS_TOKENIZER, estimate_bytes, estimate_input, estimate_output, estimate_tokens};
+pub use overrides::{
+    EditError, Finding, OverrideRates, Overrides, PriceUnit, PricingFileError, RateChange, Severity,
+    edit_prices, remove_price,
+};
+pub use refresh::{PriceChange, PriceFile, PriceFileChanges, PriceFileFormat, RefreshError, RefreshedPrices};
 pub use stream::UsageStream;
-pub use usage::extract_usage;
+pub use usage::{extract_usage, extract_usage_from_headers, extract_usage_from_slice};

@@ -116,7 +116,7 @@ fn strip_loose_version(name: &str) -> Option<&str> {
         .into_iter()
         .find_map(|word| name.strip_suffix(word));
     let stem = worded
-        .or_else(|| strip_digits(name, 4))
+        .or_else(|| strip_digits(name, 4).filter(|stem| is_short_date(&name[stem.len() + 1..])))
         .or_else(|| strip_month_and(name, 2))
         .or_else(|| strip_month_and(name, 4))
         .or_else(|| {
@@ -165,6 +165,13 @@ fn strip_digits(name: &str, count: usize) -> Option<&str> {
 
 fn is_digits(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// `0613` for the thirteenth of June, `2411` for November 2024; not the beginning of a year.
+fn is_short_date(digits: &str) -> bool {
+    let (front, back) = digits.split_at(2);
+    (is_between(front, 1, 12) && is_between(back, 1, 31))
+        || (is_between(front, 22, 39) && is_between(back, 1, 12))
 }
 
 fn is_compact_date(date: &str) -> bool {

@@ -2,15 +2,21 @@
 //!
 //! Never reads the file itself, never guesses a unit, and never matches a name by its beginning.
 
+mod check;
+mod edit;
+mod fault;
 mod parse;
 
 use rustc_hash::FxHashMap;
+use smol_str::SmolStr;
 
 use crate::bill::{RateCard, RateKind};
 use crate::host::{Host, fold, host, known_id, spellings};
 use crate::model_name::{fine_tuned_base, strip_version, unprefixed, without_region};
 
-pub use parse::PricingFileError;
+pub use check::{Finding, Severity};
+pub use edit::{EditError, PriceUnit, RateChange, edit_prices, remove_price};
+pub use fault::PricingFileError;
 
 /// The rates of one model, in nano-dollars per million tokens unless said otherwise. What is `None` falls
 /// back: whatever is part of the input to the input rate (the one-hour write to `cache_write` first, cached
@@ -46,6 +52,25 @@ pub struct OverrideRates {
 }
 
 impl OverrideRates {
+    /// The place of the rate that stands under this key in a price file.
+    fn slot(&mut self, key: &str) -> Option<&mut Option<i64>> {
+        Some(match key {
+            "input" => &mut self.input,
+            "output" => &mut self.output,
+            "cache_read" => &mut self.cache_read,
+            "cache_write" => &mut self.cache_write,
+            "cache_write_1h" => &mut self.cache_write_1h,
+            "reasoning" => &mut self.reasoning,
+            "input_audio" => &mut self.input_audio,
+            "input_image" => &mut self.input_image,
+            "output_audio" => &mut self.output_audio,
+            "output_image" => &mut self.output_image,
+            "web_search" => &mut self.web_search,
+            "request" => &mut self.request,
+            _ => return None,
+        })
+    }
+
     /// The rate per kind with the fallbacks applied.
     pub(crate) fn card(&self) -> RateCard {
         let mut card = RateCard::default();
@@ -87,6 +112,8 @@ impl OverrideRates {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Overrides {
     rates: FxHashMap<String, OverrideRates>,
+    source: Option<SmolStr>,
+    date: Option<SmolStr>,
 }
 
 /// The entry that a call's model found.
@@ -105,6 +132,24 @@ impl Overrides {
     /// [`PricingFileError`] with the line and column of what is wrong and what to write instead.
     pub fn parse(text: &str) -> Result<(Self, Vec<String>), PricingFileError> {
         parse::parse(text)
+    }
+
+    /// The same under the name that explanations give the source, `pricing.json` without this, and with the day that
+    /// it is of, such as `2026-11-20`.
+    #[must_use]
+    pub fn of_source(mut self, source: &str, date: Option<&str>) -> Self {
+        self.source = Some(SmolStr::new(source));
+        self.date = date.map(SmolStr::new);
+        self
+    }
+
+    pub(crate) fn source(&self) -> SmolStr {
+        let usual = || SmolStr::new_static("pricing.json");
+        self.source.clone().unwrap_or_else(usual)
+    }
+
+    pub(crate) fn date(&self) -> Option<SmolStr> {
+        self.date.clone()
     }
 
     /// Sets the rates of `model`, which may be `provider/model`; case does not matter. Says what stood
@@ -131,6 +176,27 @@ impl Overrides {
         self.rates.get(&*fold(model))
     }
 
+    /// Every entry with its key in lower case, in no particular order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &OverrideRates)> {
+        self.rates.iter().map(|(key, rates)| (key.as_str(), rates))
+    }
+
+    /// The entries of dated releases of a model: its name may be an alias for any of them.
+    pub(crate) fn releases_of(&self, model: &str) -> impl Iterator<Item = &OverrideRates> {
+        let model = fold(model);
+        let wanted = unprefixed(&model).map_or(&*model, |found| found.name).to_owned();
+        self.rates.iter().filter_map(move |(key, rates)| {
+            let mut name = unprefixed(key).map_or(key.as_str(), |found| found.name);
+            while let Some(stem) = strip_version(name) {
+                name = stem;
+                if name == wanted {
+                    return Some(rates);
+                }
+            }
+            None
+        })
+    }
+
     /// Looks a model up: exact names first, then without prefix, region and version suffix.
     pub(crate) fn find(&self, provider: Option<&str>, model: &str) -> Option<OverrideMatch<'_>> {
         if self.rates.is_empty() {
@@ -146,7 +212,10 @@ impl Overrides {
         } else {
             let short = unprefixed(&model).map(|found| found.name);
             bases.extend(short.map(|name| (name, "prefix stripped")));
-            let regionless = without_region(short.unwrap_or(&model));
+            // A router's name may stand before the provider's.
+            let shorter = short.and_then(unprefixed).map(|found| found.name);
+            bases.extend(shorter.map(|name| (name, "prefix stripped")));
+            let regionless = without_region(shorter.or(short).unwrap_or(&model));
             bases.extend(regionless.map(|name| (name, "region stripped")));
         }
         for (name, rule) in &bases {

@@ -89,7 +89,8 @@ pub(crate) fn compile(
                 config: Arc::clone(&entry.params),
                 kind: SpanKind::Node,
             },
-        );
+        )
+        .budget(entry.budget);
         let routed = Routed {
             node: traced,
             id: entry.id.clone(),
@@ -276,6 +277,7 @@ impl Parts<'_> {
             id: &entry.id,
             retry,
             services: self.services,
+            cache: entry.cache,
         };
         Ok((node_type.make)(&setting))
     }

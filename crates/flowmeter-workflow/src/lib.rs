@@ -13,12 +13,14 @@ mod document;
 pub mod http_client;
 mod inputs;
 mod loop_condition;
+mod model_calls;
 mod names;
 pub mod nodes;
 mod outputs;
 pub mod plan;
 pub mod planner;
 mod problem;
+pub mod response_cache;
 mod run;
 mod schema;
 pub mod scripted_model;
@@ -28,13 +30,14 @@ mod wrappers;
 
 pub use batch_items::BATCH_OUTPUTS;
 pub use document::{
-    BatchEntry, EdgeEntry, InputEntry, LoopEntry, NodeEntry, OutputEntry, ResolutionMode, RetryEntry,
-    WorkflowDocument,
+    BatchEntry, CacheEntry, EdgeEntry, InputEntry, LoopEntry, NodeEntry, OutputEntry, ResolutionMode,
+    RetryEntry, WorkflowDocument,
 };
 pub use inputs::{InputLookup, InputSources, InvalidInputs, prepare_inputs, value_of_text};
 pub use loop_condition::LOOP_OUTPUT;
+pub use model_calls::UnpricedCall;
 pub use names::nearest_name;
-pub use outputs::{Outputs, UnknownOutput, text_of};
+pub use outputs::{Outputs, PartialOutputs, UnknownOutput, text_of};
 pub use problem::{InvalidWorkflow, Problem, Severity};
 pub use run::{LoadError, LoadOptions, Workflow, WorkflowEnd};
 pub use schema::json_schema;

@@ -40,6 +40,64 @@ pub struct Outputs {
     pub(crate) store: Vec<(SmolStr, Entries)>,
 }
 
+/// The outputs of a run that did not come to its end.
+#[derive(Clone, Debug)]
+pub struct PartialOutputs {
+    /// The declared outputs that there are, as an object; where none are declared, what each node wrote.
+    pub whole: Value,
+    /// What text output would print, where that is there.
+    pub printed: Option<Arc<Value>>,
+}
+
+impl PartialOutputs {
+    pub(crate) fn collect(
+        document: &WorkflowDocument,
+        declared: &[DeclaredOutput],
+        node_names: &NodeNames,
+        cx: &NodeContext,
+    ) -> Option<Self> {
+        let order = newest_first(document, "");
+        if declared.is_empty() {
+            let nodes = document.nodes.iter().map(|node| &node.id);
+            let wrote: Map<String, Value> = nodes
+                .filter_map(|id| {
+                    let entries = cx.store().entries(id);
+                    let object: Map<String, Value> = entries
+                        .iter()
+                        .map(|(key, value)| (key.to_string(), Value::clone(value)))
+                        .collect();
+                    (!object.is_empty()).then(|| (id.to_string(), Value::Object(object)))
+                })
+                .collect();
+            return (!wrote.is_empty()).then(|| Self {
+                whole: Value::Object(wrote),
+                printed: first_result(document, cx.store(), &order),
+            });
+        }
+        let mut whole = Map::new();
+        let mut printed = None;
+        let is_chosen = |index: usize, output: &DeclaredOutput| {
+            output.stdout || (index == 0 && !declared.iter().any(|other| other.stdout))
+        };
+        for (index, output) in declared.iter().enumerate() {
+            let Ok(value) = resolve(output, node_names, cx, &order) else {
+                continue;
+            };
+            if value.is_null() {
+                continue;
+            }
+            if is_chosen(index, output) {
+                printed = Some(Arc::clone(&value));
+            }
+            whole.insert(output.name.to_string(), Value::clone(&value));
+        }
+        (!whole.is_empty()).then_some(Self {
+            whole: Value::Object(whole),
+            printed,
+        })
+    }
+}
+
 /// A declared output, ready to be resolved.
 pub(crate) struct DeclaredOutput {
     pub(crate) name: SmolStr,

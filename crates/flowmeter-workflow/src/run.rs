@@ -18,7 +18,7 @@ use crate::compile::{Compiled, END_NODE, compile};
 use crate::document::WorkflowDocument;
 use crate::inputs::{InputSources, InvalidInputs, prepare_inputs};
 use crate::nodes::Services;
-use crate::outputs::{DeclaredOutput, Outputs, collect};
+use crate::outputs::{DeclaredOutput, Outputs, PartialOutputs, collect};
 use crate::problem::{InvalidWorkflow, Problem};
 use crate::template::{InvalidTemplate, NodeNames};
 use crate::validate::{CheckedWorkflow, Checker, check_file, check_text};
@@ -270,5 +270,13 @@ impl Workflow {
             last_node,
             outputs,
         })
+    }
+
+    /// What a run that failed left behind in `store`: the declared outputs that there are, or, where none are
+    /// declared, what each node wrote. `None` where that is nothing.
+    #[must_use]
+    pub fn partial_outputs(&self, store: &Arc<SharedStore>) -> Option<PartialOutputs> {
+        let cx = NodeContext::new(store.root());
+        PartialOutputs::collect(&self.document, &self.outputs, &self.node_names, &cx)
     }
 }

@@ -148,7 +148,9 @@ pub(crate) struct Routed<N> {
 impl<N: Node> Node for Routed<N> {
     async fn run(&self, cx: &NodeContext) -> Result<Action, NodeError> {
         match self.node.run(cx).await {
-            Err(error) if self.has_error_edge && !error.is_cancelled() => Ok(Action::error()),
+            Err(error) if self.has_error_edge && !error.is_cancelled() && !error.is_halted() => {
+                Ok(Action::error())
+            }
             Ok(action) if action == Action::error() && !self.has_error_edge && self.has_other_edges => {
                 let failure = failure_of(cx.store(), &self.namespace);
                 let message = format!("{failure} (no edge for the action `error` leads on)");

@@ -11,8 +11,9 @@ use flowmeter_engine::{EnteredScope, InScope, Scope, with_current_scope};
 use flowmeter_model::{AttributeValue, LogLevel, SpanError, SpanId};
 use smol_str::SmolStr;
 
+use crate::budget::BudgetError;
 use crate::details::{MESSAGE, SpanDetails};
-use crate::llm::{LlmCall, LlmRequest};
+use crate::llm::{LlmCacheHit, LlmCall, LlmRequest};
 use crate::propagation::Carrier;
 use crate::recorder::RecordedValue;
 use crate::scope::{SpanScope, unseen_end};
@@ -88,6 +89,29 @@ impl SpanHandle {
     #[must_use]
     pub fn llm_call(&self, request: LlmRequest) -> LlmCall {
         LlmCall::begin(SpanScope::from_engine(&self.scope), request)
+    }
+
+    /// Notes that `request` was answered from a response cache: [`llm_cache_hit`].
+    pub fn llm_cache_hit(&self, request: LlmRequest, hit: LlmCacheHit) {
+        if let Some(scope) = SpanScope::from_engine(&self.scope) {
+            hit.note(scope, request);
+        }
+    }
+
+    /// Begins an LLM call inside this span when its budget has room for it: see [`budgeted_llm_call`].
+    ///
+    /// # Errors
+    /// [`BudgetError`] where the call may not be made.
+    pub async fn budgeted_llm_call(&self, request: LlmRequest) -> Result<LlmCall, BudgetError> {
+        LlmCall::begin_budgeted(SpanScope::from_engine(&self.scope), request).await
+    }
+
+    /// The same for code that is not async: instead of waiting for other calls it refuses.
+    ///
+    /// # Errors
+    /// [`BudgetError`] where the call may not be made just now.
+    pub fn budgeted_llm_call_now(&self, request: LlmRequest) -> Result<LlmCall, BudgetError> {
+        LlmCall::begin_budgeted_now(SpanScope::from_engine(&self.scope), request)
     }
 
     /// Enters the span on this thread, for code that is not async: a closure on a thread of its own, for one.
@@ -174,6 +198,69 @@ pub fn llm_call(request: LlmRequest) -> LlmCall {
         SpanScope::with_current(|scope| request.take().map(|request| LlmCall::begin(Some(scope), request)));
     call.flatten()
         .unwrap_or_else(|| LlmCall::begin(None, request.unwrap_or_default()))
+}
+
+/// Notes that `request` was answered from a response cache, in the current span: nobody was asked, so it is no
+/// call, and what the call cost once is counted as saved. For caches of any kind; a request that was looked up and
+/// then asked says so with [`LlmRequest::cache_missed`].
+///
+/// ```
+/// use flowmeter::{LlmCacheHit, LlmRequest};
+/// use std::time::Duration;
+///
+/// # let meter = flowmeter::RunMeter::builder("nightly").start().unwrap();
+/// # let _entered = meter.enter();
+/// let hit = LlmCacheHit::new("Hi", Duration::from_secs(90));
+/// flowmeter::llm_cache_hit(LlmRequest::chat("openai", "gpt-4o"), hit);
+/// ```
+pub fn llm_cache_hit(request: LlmRequest, hit: LlmCacheHit) {
+    let mut noted = Some((request, hit));
+    SpanScope::with_current(|scope| {
+        if let Some((request, hit)) = noted.take() {
+            hit.note(scope, request);
+        }
+    });
+}
+
+/// Begins an LLM call inside the current span when the budgets around it have room for it, for a call made with any
+/// client. The most that it can cost is reserved first; where that may fit once calls in flight have ended, this waits
+/// for them. What it did cost is settled when the call ends, however it does. Without a budget it is [`llm_call`].
+///
+/// Whoever holds one call must not wait for another in the same task: the other may be waiting for the first.
+///
+/// ```
+/// use flowmeter::{Budget, LlmRequest, LlmResponse, RunMeter};
+/// use flowmeter_model::UsdNanos;
+///
+/// # async fn send(_max_tokens: u64) -> Vec<u8> {
+/// #     br#"{"model": "gpt-4o", "choices": [{"message": {"content": "Hi"}, "finish_reason": "stop"}],
+/// #    "usage": {"prompt_tokens": 9, "completion_tokens": 2}}"#.to_vec()
+/// # }
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+/// let budget = Budget { max_cost: Some(UsdNanos(2_000_000)), ..Budget::default() }; // $0.002
+/// let meter = RunMeter::builder("nightly").budget(budget).start().unwrap();
+/// let ask = |max_tokens| async move {
+///     let mut request = LlmRequest::chat("openai", "gpt-4o").prompt("Say hi");
+///     request.output_tokens_max = Some(max_tokens);
+///     let call = flowmeter::budgeted_llm_call(request).await?;
+///     let body = send(max_tokens).await; // with any client
+///     Ok::<_, flowmeter::BudgetError>(call.succeed(LlmResponse::from_body("openai", &body)))
+/// };
+/// let cost = meter.within(ask(20)).await.unwrap();
+/// assert_eq!(cost.amount, Some(UsdNanos(42_500)));
+/// // A thousand tokens could cost more than there is: the call is not made.
+/// let error = meter.within(ask(1_000)).await.unwrap_err();
+/// assert_eq!(error.error_type(), "budget_exceeded");
+/// # });
+/// ```
+///
+/// # Errors
+/// [`BudgetError`] where the call may not be made.
+pub async fn budgeted_llm_call(request: LlmRequest) -> Result<LlmCall, BudgetError> {
+    match current_span() {
+        Some(span) => span.budgeted_llm_call(request).await,
+        None => Ok(LlmCall::begin(None, request)),
+    }
 }
 
 /// Opens a span inside the current one, for code that is not async: it lasts, and is current on this thread,

@@ -10,8 +10,9 @@ use flowmeter_model::{AttributeValue, LogLevel, SpanError, SpanId};
 use serde_json::Value;
 use smol_str::SmolStr;
 
+use crate::budget::BudgetError;
 use crate::details::MESSAGE;
-use crate::llm::{LlmCall, LlmRequest};
+use crate::llm::{LlmCacheHit, LlmCall, LlmRequest};
 use crate::metrics::PlannerPath;
 use crate::performance::ChildUsage;
 use crate::propagation::Carrier;
@@ -135,9 +136,32 @@ impl<'a> CurrentSpan<'a> {
         }
     }
 
+    /// Whether a budget is in force here.
+    #[must_use]
+    pub fn has_budget(&self) -> bool {
+        self.scope.is_some_and(|scope| scope.account.is_some())
+    }
+
+    /// Begins an LLM call inside this span when its budget has room for it: see
+    /// [`budgeted_llm_call`](crate::budgeted_llm_call).
+    ///
+    /// # Errors
+    /// [`BudgetError`] where the call may not be made.
+    pub async fn budgeted_llm_call(&self, request: LlmRequest) -> Result<LlmCall, BudgetError> {
+        LlmCall::begin_budgeted(self.scope, request).await
+    }
+
     /// Begins an LLM call inside this span. It counts from now on, however it ends.
     #[must_use]
     pub fn llm_call(&self, request: LlmRequest) -> LlmCall {
         LlmCall::begin(self.scope, request)
+    }
+
+    /// Notes that `request` was answered from a response cache, in this span: nobody was asked, so it is no call,
+    /// and what the call cost once is counted as saved.
+    pub fn llm_cache_hit(&self, request: LlmRequest, hit: LlmCacheHit) {
+        if let Some(scope) = self.scope {
+            hit.note(scope, request);
+        }
     }
 }

@@ -68,6 +68,7 @@
 mod aggregate;
 mod ambient;
 mod backends;
+mod budget;
 mod capture;
 mod current;
 mod details;
@@ -88,10 +89,14 @@ mod trace_file;
 mod traced;
 
 pub use aggregate::{
-    AggregatedMetrics, Aggregator, DurationSummary, ItemSample, LlmSample, LlmTimings, LlmTotals,
-    MemoryUsage, ModelMetrics, NodeMetrics, NodeSample, QueueTime, Resources, Throughput, TypeMetrics,
+    AggregatedMetrics, Aggregator, CacheHitSample, CacheTotals, CallCost, CostBreakdown, CostLineSum,
+    DurationSummary, ItemSample, LlmSample, LlmTimings, LlmTotals, MemoryUsage, ModelMetrics, NodeMetrics,
+    NodeSample, PriceUse, QueueTime, Resources, Throughput, TypeMetrics, cost_json,
 };
-pub use ambient::{InSpan, SpanGuard, SpanHandle, carry, carry_call, current_span, in_span, llm_call, span};
+pub use ambient::{
+    InSpan, SpanGuard, SpanHandle, budgeted_llm_call, carry, carry_call, current_span, in_span,
+    llm_cache_hit, llm_call, span,
+};
 pub use backends::otlp::{
     ExporterSelection, FlushError, FlushOutcome, FlushReport, FlushedRequests, InvalidOtlpConfig,
     InvalidOtlpEndpoint, OtlpBackend, OtlpCompression, OtlpConfig, OtlpDestination, OtlpEndpoint,
@@ -103,6 +108,10 @@ pub use backends::{
     FileConfig, FileFormat, FileMode, FileSync, InvalidFileConfig, Rotation, RunEnding, RunIdentity,
 };
 pub use backends::{InvalidStreamTarget, StreamBackend, StreamConfig, StreamTarget};
+pub use budget::{
+    BoundOfCall, Budget, BudgetError, BudgetLimit, BudgetOwner, BudgetReport, NodeBudgetReport, OverBudget,
+    OverBudgetKind, UnpricedModel,
+};
 pub use capture::{CaptureLevel, CaptureLimits, InvalidRedaction, Redactor, is_secret_name};
 pub use current::{CurrentSpan, current};
 pub use events::{
@@ -114,11 +123,12 @@ pub use flowmeter_model::LogLevel;
 pub use flowmeter_otlp::{
     EncoderConfig, SemanticConventions, Signal as OtlpSignal, Temporality as OtlpTemporality,
 };
+pub use flowmeter_pricing::HAS_TOKENIZER;
 pub use formats::{
-    HumanStyle, LiveTree, LiveView, format_duration, graph_mermaid, graph_text, planner_note, planner_part,
-    write_human, write_summary,
+    HumanStyle, LiveTree, LiveView, cache_note, format_duration, graph_mermaid, graph_text, planner_note,
+    planner_part, provider_cache_note, write_human, write_summary,
 };
-pub use llm::{LlmCall, LlmFailure, LlmRequest, LlmResponse};
+pub use llm::{LlmCacheHit, LlmCall, LlmFailure, LlmRequest, LlmResponse};
 pub use logging::{
     ContextualLogger, FlowmeterLayer, InvalidLogFilter, LogFilter, LogLineFormat, LogLines, LogLinesConfig,
     RunFilter,
@@ -141,7 +151,7 @@ pub use sampling::{
     SamplerSetting, SamplingDecision, SamplingRate, TailRules, Threshold, TraceState, minimal_form,
 };
 pub use trace_file::{
-    FORMAT, KeepTrace, ReadError, TraceDocument, TraceFileError, TraceFollower, TraceProgress, read_trace,
-    write_trace_json,
+    FORMAT, KeepTrace, ReadError, TraceDocument, TraceFileError, TraceFollower, TraceProgress, TracedCall,
+    read_trace, total_of_calls, write_trace_json,
 };
 pub use traced::{NodeDescription, Traced};

@@ -3,9 +3,14 @@
 //! Counted at the source: an answered call, a failed one that may have been billed, and one that was dropped
 //! half-way. Never sends anything itself.
 
+mod budgeted;
+pub(crate) mod cached;
 mod describe;
 mod estimate;
+mod known_rates;
 mod response;
+mod running;
+mod saving;
 
 use std::sync::Arc;
 
@@ -13,14 +18,20 @@ use flowmeter_engine::Ticks;
 use flowmeter_model::{
     Attributes, Clock, Cost, SpanError, SpanKind, SpanStatus, SystemClock, TimestampNs, TokenUsage,
 };
-use flowmeter_pricing::PricedCall;
+use flowmeter_pricing::{HAS_TOKENIZER, PricedCall};
 use serde_json::{Value, json};
 use smol_str::{SmolStr, format_smolstr};
 
 use crate::aggregate::LlmSample;
+use crate::budget::BudgetError;
 use crate::meter::RunShared;
 use crate::propagation::Carrier;
 use crate::scope::{Numbers, SpanScope};
+pub use cached::LlmCacheHit;
+
+use budgeted::Reserved;
+use estimate::AnswerText;
+pub(crate) use known_rates::KnownRates;
 
 /// What is known of an LLM call before it is sent.
 #[derive(Clone, Debug, Default)]
@@ -43,6 +54,23 @@ pub struct LlmRequest {
     pub messages: Arc<Value>,
     /// Length of all that is sent, in UTF-8 bytes: the base of an estimate where nobody counts.
     pub input_text_bytes: u64,
+    /// The texts that are sent, a message each, for the tokenizer: needed only where
+    /// [`HAS_TOKENIZER`](crate::HAS_TOKENIZER), and of use only if they are all of what is sent.
+    pub input_texts: Vec<Arc<str>>,
+    /// Whether a response cache was asked first and had no answer: counted as a miss.
+    pub cache_missed: bool,
+    /// The most tokens that all of this can be, for a budget. Without it: a token for each byte, and an allowance for
+    /// what providers put around messages.
+    pub input_tokens_max: Option<u64>,
+    /// The longest answer, in tokens, that the provider is told to give, for a budget. Without it: the longest that
+    /// the model can give.
+    pub output_tokens_max: Option<u64>,
+    /// The service tier that is asked for.
+    pub service_tier: Option<SmolStr>,
+    /// How often the provider may search the web for it.
+    pub web_searches_max: u64,
+    /// Whether nothing but text is sent and asked for, which some models charge less for than for images or audio.
+    pub is_text_only: bool,
 }
 
 impl LlmRequest {
@@ -63,6 +91,9 @@ impl LlmRequest {
     pub fn prompt(mut self, text: impl Into<String>) -> Self {
         let text = text.into();
         self.input_text_bytes = text.len() as u64;
+        if HAS_TOKENIZER {
+            self.input_texts = vec![Arc::from(text.as_str())];
+        }
         self.messages = Arc::new(json!([{"role": "user", "parts": [{"type": "text", "content": text}]}]));
         self
     }
@@ -113,6 +144,11 @@ pub struct LlmCall {
     began: Ticks,
     first_token: Option<Ticks>,
     output_text_bytes: u64,
+    /// What is reserved for it, where a budget is in force.
+    reserved: Option<Box<Reserved>>,
+    answer_text: AnswerText,
+    /// The budget that its cost has exceeded.
+    overrun: Option<BudgetError>,
 }
 
 struct Ended {
@@ -129,6 +165,10 @@ struct Ended {
 
 impl LlmCall {
     pub(crate) fn begin(scope: Option<&SpanScope>, request: LlmRequest) -> Self {
+        Self::begin_with(scope, request, None)
+    }
+
+    fn begin_with(scope: Option<&SpanScope>, request: LlmRequest, reserved: Option<Box<Reserved>>) -> Self {
         let metered = scope.map(|scope| {
             let run = Arc::clone(&scope.run);
             // The price book takes long to decode and the model takes longer to answer.
@@ -146,6 +186,9 @@ impl LlmCall {
             began: Ticks::now(),
             first_token: None,
             output_text_bytes: 0,
+            reserved,
+            answer_text: AnswerText::default(),
+            overrun: None,
         }
     }
 
@@ -161,20 +204,32 @@ impl LlmCall {
         self.first_token.get_or_insert_with(Ticks::now);
     }
 
-    /// A piece of the answer is here.
-    pub fn text(&mut self, piece: &str) {
+    /// A piece of the answer is here. `false` where a budget has no room for it: the piece is not taken, nothing more
+    /// may be read, and [`LlmCall::over_budget`] says why. Then the call has failed with what came before.
+    pub fn text(&mut self, piece: &str) -> bool {
         self.first_token();
-        self.output_text_bytes += piece.len() as u64;
+        let taken = self.take(piece.len() as u64, None);
+        if taken {
+            self.answer_text.push(piece);
+        }
+        taken
     }
 
     /// The answer is complete. Returns what it cost.
-    pub fn succeed(mut self, response: LlmResponse) -> Cost {
+    pub fn succeed(self, response: LlmResponse) -> Cost {
+        self.succeed_within_budget(response).0
+    }
+
+    /// The same, and whether a budget is exceeded now although the call was agreed to stay within it: a provider may
+    /// not heed what it was told.
+    pub fn succeed_within_budget(mut self, response: LlmResponse) -> (Cost, Option<BudgetError>) {
+        let cost = self.succeeded(response);
+        (cost, self.overrun.take())
+    }
+
+    fn succeeded(&mut self, response: LlmResponse) -> Cost {
         if self.output_text_bytes == 0 {
-            self.output_text_bytes = match &*response.text {
-                Value::Null => 0,
-                Value::String(text) => text.len() as u64,
-                other => other.to_string().len() as u64,
-            };
+            self.take_whole(&response.text);
         }
         self.finish(Ended {
             status: SpanStatus::Ok,
@@ -192,6 +247,7 @@ impl LlmCall {
     /// There is no answer, or only part of one. Returns what it cost all the same.
     pub fn fail(mut self, failure: LlmFailure) -> Cost {
         self.output_text_bytes = self.output_text_bytes.max(failure.partial_text.len() as u64);
+        self.answer_text.whole(&failure.partial_text);
         let error = SpanError {
             error_type: failure.error_type,
             message: failure.message,
@@ -218,19 +274,22 @@ impl LlmCall {
         };
         if ended.billed {
             self.estimate_missing(&mut ended);
+            self.hold_to_reservation(&mut ended);
         }
+        let priced = PricedCall {
+            provider: Some(&self.request.provider),
+            request_model: &self.request.model,
+            response_model: ended.model.as_deref(),
+            usage: &ended.usage,
+            start: metered.sent_at,
+            service_tier: ended.usage.service_tier.as_deref(),
+        };
         let cost = if ended.billed {
-            metered.run.prices.price(&PricedCall {
-                provider: Some(&self.request.provider),
-                request_model: &self.request.model,
-                response_model: ended.model.as_deref(),
-                usage: &ended.usage,
-                start: metered.sent_at,
-                service_tier: ended.usage.service_tier.as_deref(),
-            })
+            metered.run.prices.price(&priced)
         } else {
             Cost::not_billed()
         };
+        let provider_cache_saved = saving::of_call(&metered.run.prices, &priced, &cost);
         let nanoseconds = |until: Ticks| {
             let passed = metered.run.duration_between(self.began, until);
             u64::try_from(passed.as_nanos()).unwrap_or(u64::MAX)
@@ -241,16 +300,20 @@ impl LlmCall {
             failed: ended.status != SpanStatus::Ok,
             duration_ns: Some(nanoseconds(Ticks::now())),
             time_to_first_token_ns: self.first_token.filter(|_| self.request.stream).map(nanoseconds),
+            cache_missed: self.request.cache_missed,
+            provider_cache_saved,
             ..LlmSample::new(&self.request.model, &cost).with_usage(&ended.usage)
         };
         metered
             .run
             .collector
             .llm_call_ended(&metered.span.node_path, &sample);
+        self.settle(&metered, &ended, &cost);
         let status = ended.status;
-        metered
-            .span
-            .end(status, |details| self.describe(&metered, ended, &cost, details));
+        metered.span.end(status, |details| {
+            self.describe(&metered, ended, &cost, details);
+            cached::describe_call(self.request.cache_missed, provider_cache_saved, details);
+        });
         cost
     }
 }

@@ -20,6 +20,8 @@ use thiserror::Error;
 pub use builder::RunMeterBuilder;
 
 use crate::backends::BackendFailure;
+use crate::budget::BudgetTally;
+use crate::llm::KnownRates;
 use crate::logging::{ActiveRun, LogFilter};
 use crate::metrics::{MetricsCollector, Progress, RunMetrics};
 use crate::performance::{ProcessMemory, know_tick_rate, process_cpu_ns};
@@ -70,6 +72,12 @@ pub(crate) struct RunShared {
     cpu_before_ns: u64,
     /// Bytes of captured values on their way to the pipeline.
     pub(crate) weight: Arc<AtomicUsize>,
+    /// What became of the budgets of nodes.
+    pub(crate) budgets: BudgetTally,
+    /// What calls were bounded with a while ago.
+    pub(crate) known_rates: KnownRates,
+    /// Whether models without a price may be called whatever limits there are on money.
+    pub(crate) allows_unpriced: bool,
 }
 
 impl RunShared {
@@ -296,6 +304,7 @@ impl RunMeter {
         let mut metrics = shared.collector.snapshot(&shared.clock(), duration_ns);
         metrics.resources.cpu_ns = Some(process_cpu_ns().saturating_sub(shared.cpu_before_ns));
         metrics.memory = shared.memory.usage();
+        metrics.budget = shared.budgets.report(self.root.account.as_deref(), &metrics.llm);
         let mut report = RunReport {
             trace_id: self.trace_id,
             metrics,

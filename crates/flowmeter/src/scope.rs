@@ -18,6 +18,7 @@ use smallvec::{SmallVec, smallvec};
 use smol_str::SmolStr;
 
 use crate::aggregate::ItemSample;
+use crate::budget::Account;
 use crate::details::{SpanDetails, tag_of};
 use crate::meter::RunShared;
 use crate::performance::{ChildUsage, NodeTally, names, poll_began, poll_ended};
@@ -41,6 +42,8 @@ pub(crate) struct SpanScope {
     numbers: Numbers,
     /// Counted for the node as a whole: shared with the steps inside it.
     pub(crate) tally: Arc<NodeTally>,
+    /// The innermost budget in force here.
+    pub(crate) account: Option<Arc<Account>>,
     details: Mutex<Option<Box<SpanDetails>>>,
     /// The record of a span that somebody else's instrumentation opened, while it is put together.
     draft: Mutex<Option<RecordDraft>>,
@@ -66,6 +69,8 @@ pub(crate) struct SpanOpening<'a> {
     pub(crate) step: Option<SpanId>,
     /// The tally of the node that it belongs to.
     pub(crate) tally: Arc<NodeTally>,
+    /// The innermost budget in force in it.
+    pub(crate) account: Option<Arc<Account>>,
 }
 
 impl SpanScope {
@@ -126,6 +131,7 @@ impl SpanScope {
             details,
             step,
             tally,
+            account,
         } = opening;
         if run.keeps_spans {
             let parts = SpanParts {
@@ -151,6 +157,7 @@ impl SpanScope {
             node_path,
             numbers: Numbers::new(),
             tally,
+            account,
             details: Mutex::new(details),
             draft: Mutex::new(None),
             node_type,
@@ -179,6 +186,7 @@ impl SpanScope {
             details,
             step: None,
             tally: Arc::clone(&self.tally),
+            account: self.account.clone(),
         };
         let mut inside = Self::open(&self.run, Some(self.innermost_id()), opening);
         if let Some(scope) = Arc::get_mut(&mut inside) {

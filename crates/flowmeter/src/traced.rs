@@ -13,6 +13,7 @@ use smallvec::SmallVec;
 use smol_str::{SmolStr, format_smolstr};
 
 use crate::aggregate::NodeSample;
+use crate::budget::{Account, Budget, BudgetError, BudgetOwner, BudgetReport};
 use crate::details::SpanDetails;
 use crate::metrics::PLANNER_PATH;
 use crate::performance::{MemoryChange, MemoryMark, names};
@@ -69,6 +70,7 @@ pub struct Traced<N> {
     description: NodeDescription,
     operation: SmolStr,
     is_planner: bool,
+    budget: Option<Budget>,
 }
 
 impl<N: Node> Traced<N> {
@@ -84,6 +86,7 @@ impl<N: Node> Traced<N> {
             description,
             operation,
             is_planner: false,
+            budget: None,
         }
     }
 
@@ -101,6 +104,15 @@ impl<N: Node> Traced<N> {
             is_planner: true,
             ..Self::new(node, description)
         }
+    }
+
+    /// The same with a budget of its own, each time that it runs: for all its attempts, batch items and loop rounds
+    /// together, and for the nodes inside a nested workflow. A node whose own budget is exceeded fails for good; the
+    /// rest of the flow may go on.
+    #[must_use]
+    pub fn budget(mut self, budget: Option<Budget>) -> Self {
+        self.budget = budget.filter(Budget::is_limited);
+        self
     }
 
     async fn run_metered(&self, scope: &SpanScope, cx: &NodeContext) -> Result<Action, NodeError> {
@@ -121,6 +133,14 @@ impl<N: Node> Traced<N> {
                 ..SpanDetails::default()
             })
         });
+        let own_account = self.budget.map(|budget| {
+            let owner = if is_node {
+                BudgetOwner::Node(node_path.clone())
+            } else {
+                BudgetOwner::Workflow(description.id.clone())
+            };
+            Account::open(budget, owner, scope.account.as_ref())
+        });
         let attributes = description.attributes();
         let opening = SpanOpening {
             kind: description.kind,
@@ -135,6 +155,7 @@ impl<N: Node> Traced<N> {
             details,
             step: None,
             tally: Arc::default(),
+            account: own_account.clone().or_else(|| scope.account.clone()),
         };
         let span = SpanScope::open(run, Some(scope.innermost_id()), opening);
         let memory_before = run.memory.look_at_start(span.start());
@@ -158,9 +179,12 @@ impl<N: Node> Traced<N> {
             is_node,
             is_planner: self.is_planner,
             memory_before,
+            own_account,
         };
         let current = inside.scope().cloned();
         let outcome = InScope::new(current, self.node.run(&inside)).await;
+        // Whose own budget it is ends here; beyond, it is a failure like any other.
+        let outcome = outcome.map_err(|error| ending.contain(error));
         // The context holds the journal's view: it goes first, so that nobody writes to a closed journal.
         drop(inside);
         let (status, error) = match &outcome {
@@ -191,9 +215,19 @@ struct Ending<'a> {
     is_node: bool,
     is_planner: bool,
     memory_before: Option<MemoryMark>,
+    /// The account of its own budget.
+    own_account: Option<Arc<Account>>,
 }
 
 impl Ending<'_> {
+    /// An error of the node's own budget is contained in it.
+    fn contain(&self, error: NodeError) -> NodeError {
+        let is_own = self.own_account.as_ref().is_some_and(|account| {
+            BudgetError::find(&error).is_some_and(|cause| cause.account_id() == account.id)
+        });
+        if is_own { error.contained() } else { error }
+    }
+
     fn finish(mut self, status: SpanStatus, error: Option<SpanError>) {
         self.end(status, error);
     }
@@ -236,10 +270,22 @@ impl Ending<'_> {
                 attributes.push((names::MEMORY_PEAK_BYTES, whole(memory.peak_bytes)));
             }
         }
+        let budget = self.own_account.take().map(|account| BudgetReport::of(&account));
+        if let Some(report) = &budget {
+            let path = if self.is_node || span.node_path.is_empty() {
+                span.node_path.clone()
+            } else {
+                format_smolstr!("{}/{}", span.node_path, self.description.id)
+            };
+            span.run.budgets.node_ended(&path, report);
+        }
         let mutations = self.journal.take().map(Journal::finish).unwrap_or_default();
         span.end_with(status, &attributes, |details| {
             details.mutations = mutations;
             details.children = children;
+            if let Some(report) = &budget {
+                report.describe(&mut details.attributes);
+            }
             if details.error.is_none() {
                 details.error = error;
             }

@@ -2,7 +2,7 @@
 
 use anyhow::bail;
 
-use super::{Course, lint_steps, test_steps};
+use super::{Course, lint_steps, test_steps, tokenizer_steps};
 use crate::command::Step;
 use crate::workspace::{Member, Workspace};
 
@@ -29,6 +29,7 @@ fn the_peers_are_linted_apart_and_their_warnings_are_errors() {
             "cargo fmt --manifest-path benches/Cargo.toml --check",
             "cargo clippy --no-deps --all-targets --manifest-path benches/Cargo.toml --target-dir /elsewhere/peers \
              -- -D warnings",
+            "cargo fmt --manifest-path fuzz/Cargo.toml --check",
         ]
     );
 }
@@ -51,4 +52,16 @@ fn a_failing_step_is_named_and_not_counted_as_done() {
         "{}",
         course.table()
     );
+}
+
+#[test]
+fn the_tokenizer_is_built_and_tested_with_its_feature_only() {
+    for step in tokenizer_steps() {
+        assert!(
+            step.shown()
+                .contains("-p flowmeter-pricing -p flowmeter --features flowmeter/tokenizer"),
+            "{}",
+            step.shown()
+        );
+    }
 }

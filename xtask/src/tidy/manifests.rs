@@ -55,7 +55,7 @@ pub(super) fn check(root_manifest: &str, members: &[Member]) -> Vec<Finding> {
     findings
 }
 
-/// The peers' package cannot inherit the workspace's lints, so it forbids unsafe code by itself; and it is never
+/// A package beside the workspace cannot inherit its lints, so it forbids unsafe code by itself; and it is never
 /// published.
 pub(super) fn check_peers(peers: &Member) -> Vec<Finding> {
     let manifest: Table = peers.manifest.parse().unwrap_or_default();

@@ -31,9 +31,18 @@ const PEERS: &str = r#"{
   }]
 }"#;
 
+const FUZZ: &str = r#"{
+  "packages": [{
+    "name": "flowmeter-fuzz",
+    "manifest_path": "/w/fuzz/Cargo.toml",
+    "dependencies": [{"name": "libfuzzer-sys", "kind": null}],
+    "targets": [{"name": "usage", "kind": ["bin"]}]
+  }]
+}"#;
+
 #[test]
 fn members_dependencies_and_benches_are_read() {
-    let workspace = Workspace::parse(METADATA, PEERS).expect("the metadata is well formed");
+    let workspace = Workspace::parse(METADATA, PEERS, FUZZ).expect("the metadata is well formed");
     let [member] = workspace.members.as_slice() else {
         panic!("one member: {:?}", workspace.members)
     };
@@ -49,22 +58,23 @@ fn members_dependencies_and_benches_are_read() {
 
 #[test]
 fn metadata_without_a_root_is_an_error() {
-    assert!(Workspace::parse("{}", PEERS).is_err());
-    assert!(Workspace::parse("not json", PEERS).is_err());
+    assert!(Workspace::parse("{}", PEERS, FUZZ).is_err());
+    assert!(Workspace::parse("not json", PEERS, FUZZ).is_err());
 }
 
 #[test]
 fn the_peers_are_one_package_with_its_place_in_the_workspace() {
-    let workspace = Workspace::parse(METADATA, PEERS).expect("the metadata is well formed");
+    let workspace = Workspace::parse(METADATA, PEERS, FUZZ).expect("the metadata is well formed");
     assert_eq!(workspace.peers.manifest_path(), "benches/Cargo.toml");
     assert_eq!(workspace.peers.benches, ["tracing_layer"]);
-    assert_eq!(workspace.packages().count(), 2);
+    assert_eq!(workspace.fuzz.manifest_path(), "fuzz/Cargo.toml");
+    assert_eq!(workspace.packages().count(), 3);
     let args = workspace.peers_args().join(" ");
     assert_eq!(
         args,
         "--manifest-path benches/Cargo.toml --target-dir target/peers"
     );
-    let none = Workspace::parse(METADATA, r#"{"packages": []}"#).expect_err("there is no package");
+    let none = Workspace::parse(METADATA, r#"{"packages": []}"#, FUZZ).expect_err("there is no package");
     assert_eq!(none.to_string(), "`benches` must be one package, not 0");
 }
 

@@ -61,3 +61,56 @@ fn sizes_have_units_and_are_bytes_without() {
         );
     }
 }
+
+#[test]
+fn points_in_time_are_utc_unless_they_say_otherwise() {
+    for (text, seconds) in [
+        ("1970-01-02", 86_400),
+        ("2025-06-01T17:00:00Z", 1_748_797_200),
+        ("2025-06-01T17:00", 1_748_797_200),
+        ("2025-06-01 17:00:00", 1_748_797_200),
+        ("2025-06-01T19:00+02:00", 1_748_797_200),
+        ("2025-06-01T17:00:00.5z", 1_748_797_200),
+    ] {
+        assert_eq!(time(text).map(|at| at.0 / 1_000_000_000), Ok(seconds), "{text}");
+    }
+    for text in [
+        "",
+        "now",
+        "2025-13-01",
+        "2025-06-01T25:00:00Z",
+        "17:00",
+        "1960-01-01",
+        "2025-6-1",
+    ] {
+        assert!(time(text).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn counts_are_whole_and_at_least_one() {
+    for (text, expected) in [
+        ("1", 1),
+        ("50000", 50_000),
+        ("50_000", 50_000),
+        ("50k", 50_000),
+        ("1.5M", 1_500_000),
+    ] {
+        assert_eq!(count(text), Ok(expected), "{text}");
+    }
+    for text in [
+        "",
+        "0",
+        "-1",
+        "1.5",
+        "k",
+        "0.5",
+        "1e400k",
+        "NaN",
+        "five",
+        "10 tokens",
+        "0.0001k",
+    ] {
+        assert!(count(text).is_err(), "{text}");
+    }
+}

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{RunOutputArgs, TelemetryArgs};
+use super::{BudgetArgs, CachingArgs, RunOutputArgs, TelemetryArgs};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -42,6 +42,10 @@ pub(crate) struct PlanArgs {
     /// Print the planner's part of the trace as a tree on stderr at the end, and keep the trace file
     #[arg(long)]
     pub(crate) trace_planner: bool,
+    #[command(flatten)]
+    pub(crate) caching: CachingArgs,
+    #[command(flatten)]
+    pub(crate) budget: BudgetArgs,
     #[command(flatten)]
     pub(crate) shown: RunOutputArgs,
     #[command(flatten)]

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use flowmeter_workflow::response_cache::Caching;
 use flowmeter_workflow::scripted_model::{DemoModel, ScriptedModel};
 use serde_json::{Map, Value};
 
@@ -74,7 +75,7 @@ pub(super) fn run(args: DemoArgs, home: &Home, output: &Output) -> Result<Exit> 
     let address = server.openai_base_url();
     let variable = Arc::new(move |name: &str| (name == "OPENAI_BASE_URL").then(|| address.clone()));
     let file = folder.path().join("demo.json");
-    let workflow = load_with(&file, None, home, variable)?;
+    let workflow = load_with(&file, None, home, variable, Caching::default())?;
     let inputs = Map::from_iter([("folder".to_owned(), Value::from(folder.path().to_string_lossy()))]);
     let warnings = config.warnings.clone();
     let execution = Execution {
@@ -84,11 +85,13 @@ pub(super) fn run(args: DemoArgs, home: &Home, output: &Output) -> Result<Exit> 
         wanted_output: None,
         config,
         prices: prices::demo_book(),
+        budget: flowmeter::Budget::default(),
         trace: TraceWish {
             tree: !args.quiet,
             file: args.trace_file,
             planner: false,
         },
+        responses: None,
         // The demonstration stays on this machine.
         telemetry: crate::args::TelemetryArgs::of_demo(),
         warnings,

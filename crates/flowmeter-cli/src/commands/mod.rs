@@ -2,6 +2,7 @@
 //!
 //! Never runs a workflow itself: `execution` does, for `run` and `demo` alike.
 
+mod cache;
 mod completions;
 mod config;
 mod demo;
@@ -11,6 +12,7 @@ mod nodes;
 mod pipeline;
 pub(crate) mod plan;
 mod planner;
+mod pricing;
 pub(crate) mod run;
 mod sample;
 mod schema;
@@ -84,9 +86,11 @@ fn perform(command: Option<Command>, output: &Output) -> Result<Exit> {
         Some(Command::Format(args)) => format::run(&args, output),
         Some(Command::Validate(args)) => validate::run(&args, &home, output),
         Some(Command::Nodes(args)) => nodes::run(&args, output),
+        Some(Command::Pricing(args)) => pricing::run(&args, &home, output),
         Some(Command::Schema(_)) => schema::run(output),
         Some(Command::Pipeline(args)) => pipeline::run(&args, output),
         Some(Command::Flush(args)) => flush::run(&args, &home, output),
+        Some(Command::Cache(args)) => cache::run(&args, &home, output),
         Some(Command::Demo(args)) => demo::run(args, &home, output),
         Some(Command::Sample(args)) => sample::run(&args, output),
         Some(Command::Config(args)) => config::run(&args, &home, output),

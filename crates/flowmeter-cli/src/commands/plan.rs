@@ -43,8 +43,11 @@ pub(crate) fn plan_of(
 pub(super) fn show(execution: &Execution, home: &Home, output: &Output) -> Result<Exit> {
     let plan = plan(execution, home);
     match execution.config.output_format {
-        OutputFormat::Json => output.json(&json!({ "plan": plan, "warnings": execution.warnings }))?,
-        OutputFormat::Text => output.text(&plan_view::text(&plan))?,
+        OutputFormat::Json => {
+            let against = plan_view::against(&plan, &execution.budget);
+            output.json(&json!({ "plan": plan, "budget": against, "warnings": execution.warnings }))?;
+        }
+        OutputFormat::Text => output.text(&plan_view::text(&plan, &execution.budget))?,
     }
     if let Some(limit) = execution.config.warn_cost
         && let Some(warning) = dear(&plan, limit)

@@ -7,14 +7,15 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 
 use super::run::given;
-use crate::args::{OutputFormat, PlanArgs, RunArgs, RunOutputArgs};
+use crate::args::{BudgetArgs, CachingArgs, OutputFormat, PlanArgs, RunArgs, RunOutputArgs};
+use crate::caching::caching;
 use crate::config::Config;
 use crate::execution::TraceWish;
 use crate::exit::{BadUsage, Exit};
 use crate::home::Home;
 use crate::output::Output;
 use crate::planned_run::{self, Aim, PlannedExecution, SavedName};
-use crate::{default_model, prices, report, stdin};
+use crate::{budget, default_model, prices, report, stdin};
 
 /// How paths begin that are not meant as words.
 const PATH_BEGINNINGS: [&str; 4] = ["/", "./", "../", "~/"];
@@ -38,6 +39,8 @@ pub(super) fn run(args: RunArgs, home: &Home, output: &Output) -> Result<Exit> {
         inputs: args.inputs,
         save: args.save,
         trace_planner: args.trace_planner,
+        caching: args.caching,
+        budget: args.budget,
         shown: args.shown,
         telemetry: args.telemetry,
         aim: Aim::Run {
@@ -68,6 +71,8 @@ pub(super) fn plan(args: PlanArgs, home: &Home, output: &Output) -> Result<Exit>
         inputs: args.inputs,
         save: args.save,
         trace_planner: args.trace_planner,
+        caching: args.caching,
+        budget: args.budget,
         shown: args.shown,
         telemetry: args.telemetry,
         aim: Aim::Print { file: args.output },
@@ -81,6 +86,8 @@ struct Wish {
     inputs: Vec<String>,
     save: Option<String>,
     trace_planner: bool,
+    caching: CachingArgs,
+    budget: BudgetArgs,
     shown: RunOutputArgs,
     telemetry: crate::args::TelemetryArgs,
     aim: Aim,
@@ -122,6 +129,8 @@ impl Wish {
             output.warn(warning);
         }
         let model = default_model::of_planner(&config, output)?;
+        let caching = caching(self.caching, &config, home);
+        let budget = budget::of_run(&self.budget, config.budget, None);
         Ok(PlannedExecution {
             request: self.request.trim().to_owned(),
             args,
@@ -131,6 +140,8 @@ impl Wish {
             aim: self.aim,
             config,
             prices,
+            caching,
+            budget,
             trace: TraceWish {
                 tree: self.shown.trace,
                 file: self.shown.trace_file,

@@ -10,18 +10,20 @@ use flowmeter::StreamTarget;
 use flowmeter_workflow::chat::{EnvLookup, GenaiModel};
 use flowmeter_workflow::http_client::HttpClient;
 use flowmeter_workflow::nodes::Services;
+use flowmeter_workflow::response_cache::Caching;
 use flowmeter_workflow::{InputSources, LoadOptions, Workflow};
 use serde_json::{Map, Value};
 use smol_str::SmolStr;
 
 use super::{plan, planner};
 use crate::args::{OutputFormat, RunArgs};
+use crate::caching::caching;
 use crate::config::Config;
 use crate::execution::{self, Execution, TraceWish};
 use crate::exit::{BadUsage, Exit};
 use crate::home::Home;
 use crate::output::Output;
-use crate::{default_model, outputs, prices, report, stdin};
+use crate::{budget, default_model, outputs, prices, report, stdin};
 
 /// Runs a workflow file.
 pub(super) fn run(args: RunArgs, home: &Home, output: &Output) -> Result<Exit> {
@@ -65,7 +67,9 @@ fn prepare(args: RunArgs, config: Config, home: &Home, output: &Output) -> Resul
         return Err(BadUsage(message.to_owned()).into());
     }
     let config = default_model::of_run(config);
-    let workflow = load(&args.file, &config, home)?;
+    let caching = caching(args.caching, &config, home);
+    let responses = caching.responses.clone();
+    let workflow = load(&args.file, &config, home, caching)?;
     default_model::tell_if_used(&config, &workflow, output);
     if let Some(wanted) = &args.output {
         outputs::check_wanted(workflow.document(), wanted)?;
@@ -83,6 +87,10 @@ fn prepare(args: RunArgs, config: Config, home: &Home, output: &Output) -> Resul
         output.note(&warning);
         warnings.push(warning);
     }
+    let budget = budget::of_run(&args.budget, config.budget, workflow.document().budget);
+    if !args.dry_run {
+        budget::check(&workflow, &budget, &prices)?;
+    }
     Ok(Execution {
         workflow,
         file: args.file,
@@ -90,6 +98,7 @@ fn prepare(args: RunArgs, config: Config, home: &Home, output: &Output) -> Resul
         wanted_output: args.output,
         config,
         prices,
+        budget,
         trace: TraceWish {
             tree: args.shown.trace,
             file: args.shown.trace_file,
@@ -97,18 +106,19 @@ fn prepare(args: RunArgs, config: Config, home: &Home, output: &Output) -> Resul
         },
         telemetry: args.telemetry,
         warnings,
+        responses,
     })
 }
 
 /// Loads a workflow file with everything its nodes share.
-pub(crate) fn load(file: &Path, config: &Config, home: &Home) -> Result<Workflow> {
+pub(crate) fn load(file: &Path, config: &Config, home: &Home, caching: Caching) -> Result<Workflow> {
     if file.as_os_str().is_empty() {
         return Err(BadUsage("the name of the workflow file is empty; name a file".to_owned()).into());
     }
     if !file.exists() {
         return Err(super::no_such_file("workflow file", file).into());
     }
-    let options = options(config.model.as_deref(), home, from_environment());
+    let options = options(config.model.as_deref(), home, from_environment(), caching);
     Ok(Workflow::load(file, &options)?)
 }
 
@@ -123,17 +133,24 @@ pub(super) fn load_with(
     default_model: Option<&str>,
     home: &Home,
     variable: EnvLookup,
+    caching: Caching,
 ) -> Result<Workflow, flowmeter_workflow::LoadError> {
-    Workflow::load(file, &options(default_model, home, variable))
+    Workflow::load(file, &options(default_model, home, variable, caching))
 }
 
 /// What nodes share, and where saved workflows are.
-pub(crate) fn options(default_model: Option<&str>, home: &Home, variable: EnvLookup) -> LoadOptions {
+pub(crate) fn options(
+    default_model: Option<&str>,
+    home: &Home,
+    variable: EnvLookup,
+    caching: Caching,
+) -> LoadOptions {
     let http = HttpClient::new();
     let services = Services {
         chat: Arc::new(GenaiModel::with_http(variable, http.clone())),
         default_model: default_model.map(SmolStr::new),
         http,
+        caching,
     };
     LoadOptions {
         services: Arc::new(services),

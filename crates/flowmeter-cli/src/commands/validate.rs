@@ -5,6 +5,7 @@
 use std::path::Path;
 
 use anyhow::{Error, Result};
+use flowmeter_workflow::response_cache::Caching;
 use flowmeter_workflow::{InvalidWorkflow, LoadError, Problem, Severity};
 use serde_json::{Value, json};
 
@@ -55,7 +56,7 @@ pub(super) fn run(args: &ValidateArgs, home: &Home, output: &Output) -> Result<E
     let checked: Vec<Checked<'_>> = args
         .files
         .iter()
-        .map(|file| match run::load(file, &config, home) {
+        .map(|file| match run::load(file, &config, home, Caching::default()) {
             Ok(workflow) => Checked {
                 file,
                 problems: workflow.warnings().to_vec(),

@@ -4,6 +4,7 @@
 
 use clap::ValueEnum;
 use flowmeter::{LogFilter, SamplingRate};
+use flowmeter_workflow::response_cache::Ttl;
 
 use super::Config;
 use crate::amounts;
@@ -78,6 +79,48 @@ pub(crate) const SETTINGS: &[Setting] = &[
             Ok(())
         },
         show: |config| format!("{}s", config.planner_timeout.as_secs_f64()),
+    },
+    Setting {
+        key: "budget.max_cost",
+        description: "what a run may cost, in dollars, such as 0.50; a call that might break the limit is not made",
+        apply: |config, text| {
+            config.budget.max_cost = unless_empty(text, amounts::usd)?;
+            Ok(())
+        },
+        show: |config| {
+            let limit = config.budget.max_cost;
+            limit.map_or_else(String::new, |limit| limit.to_usd().to_string())
+        },
+    },
+    Setting {
+        key: "budget.max_tokens",
+        description: "how many tokens a run may use, input and output together, such as 50k",
+        apply: |config, text| {
+            config.budget.max_tokens = unless_empty(text, amounts::count)?;
+            Ok(())
+        },
+        show: |config| {
+            let limit = config.budget.max_tokens;
+            limit.map_or_else(String::new, |limit| limit.to_string())
+        },
+    },
+    Setting {
+        key: "budget.max_llm_calls",
+        description: "how many LLM calls a run may make, further attempts included",
+        apply: |config, text| {
+            config.budget.max_llm_calls = unless_empty(text, amounts::count)?;
+            Ok(())
+        },
+        show: |config| {
+            let limit = config.budget.max_llm_calls;
+            limit.map_or_else(String::new, |limit| limit.to_string())
+        },
+    },
+    Setting {
+        key: "budget.allow_unpriced",
+        description: "whether models without a price may be called although there is a limit on money",
+        apply: |config, text| flag(&mut config.budget.allow_unpriced, text),
+        show: |config| config.budget.allow_unpriced.to_string(),
     },
     Setting {
         key: "capture.level",
@@ -252,6 +295,30 @@ pub(crate) const SETTINGS: &[Setting] = &[
         description: "how many saved traces are kept; the oldest go first",
         apply: |config, text| count(&mut config.traces_keep, text),
         show: |config| config.traces_keep.to_string(),
+    },
+    Setting {
+        key: "cache.enabled",
+        description: "whether every llm node uses earlier answers to the same request again, as with --cache",
+        apply: |config, text| flag(&mut config.cache.enabled, text),
+        show: |config| config.cache.enabled.to_string(),
+    },
+    Setting {
+        key: "cache.ttl",
+        description: "how long answers are used again unless the node says otherwise, such as 7d",
+        apply: |config, text| {
+            config.cache.ttl = Ttl::parse(text).map_err(|error| error.to_string())?.duration();
+            Ok(())
+        },
+        show: |config| format!("{}s", config.cache.ttl.as_secs_f64()),
+    },
+    Setting {
+        key: "cache.max_size",
+        description: "how large all kept answers may be together, such as 256MiB; the least recently used go first",
+        apply: |config, text| {
+            config.cache.max_size = amounts::size(text)?;
+            Ok(())
+        },
+        show: |config| config.cache.max_size.to_string(),
     },
 ];
 

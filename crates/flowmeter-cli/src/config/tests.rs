@@ -47,6 +47,7 @@ fn later_sources_win() {
         model: FLOWMETER_MODEL
         output_format: default
         progress: default
+        warn_cost: default
         capture.level: command line
         capture.prompt_chars: config.toml
         capture.response_chars: default
@@ -65,7 +66,10 @@ fn later_sources_win() {
         log.level: default
         log.format: default
         log.lines_per_span: default
-        traces.keep: config.toml"#]]
+        traces.keep: config.toml
+        cache.enabled: default
+        cache.ttl: default
+        cache.max_size: default"#]]
     .assert_eq(&origins.join("\n"));
 }
 

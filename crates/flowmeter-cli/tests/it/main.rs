@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 
+mod budgets;
+mod costs;
 mod describing;
 mod examples;
 mod failures;
@@ -14,7 +16,9 @@ mod performance;
 mod planner;
 mod plans;
 mod prices;
+mod pricing;
 mod propagation;
+mod response_cache;
 mod results;
 mod sampling;
 mod secrets;

@@ -130,3 +130,47 @@ fn a_dear_run_is_announced_and_goes_on_where_nobody_can_be_asked() {
     assert_eq!(ended.code, 2);
     assert!(ended.err.contains("warn_cost"), "{ended:?}");
 }
+
+#[test]
+fn what_the_cache_has_costs_nothing() {
+    let reply = Reply::text("hello").usage(1_000, 500);
+    let model = Model::new(Script::new().otherwise(move |_| reply.clone()));
+    let (sandbox, workflow) = sandbox(&model);
+    let plan = |sandbox: &Sandbox, names: &str| {
+        let args = ["run", &workflow, names, "--dry-run", "--cache"];
+        let text = sandbox.run(&args).out;
+        let line = text
+            .lines()
+            .find(|line| line.contains("greet"))
+            .unwrap_or_default();
+        line.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    assert!(plan(&sandbox, "names=[1]").contains("demo-small (will be cached)"));
+    assert_eq!(sandbox.run(&["run", &workflow, "names=[1]", "--cache"]).code, 0);
+    let calls = model.server.calls();
+    assert!(plan(&sandbox, "names=[1]").contains("demo-small (cached) 0 → 0 $0.00"));
+    assert!(plan(&sandbox, "names=[1, 2]").contains("demo-small (partly cached)"));
+    assert_eq!(model.server.calls(), calls);
+}
+
+#[test]
+fn a_plan_says_whether_the_budget_is_enough() {
+    let model = Model::new(Script::new());
+    let (sandbox, workflow) = sandbox(&model);
+    let said = |budget: &[&str]| {
+        let mut args = vec!["run", &workflow, "names=[1, 2]", "--dry-run"];
+        args.extend(budget);
+        let text = sandbox.run(&args).out;
+        let lines = text.lines().filter_map(|line| line.strip_prefix("Budget: "));
+        lines.collect::<Vec<_>>().join("; ")
+    };
+    assert_eq!(said(&["--max-cost", "1"]), "$1.00 is enough");
+    let small = said(&["--max-cost", "0.002"]);
+    assert!(
+        small.contains("is not enough for a call of join, which reserves $0.00"),
+        "{small}"
+    );
+    assert_eq!(said(&["--max-llm-calls", "3"]), "3 LLM calls are enough");
+    assert_eq!(said(&["--max-llm-calls", "2"]), "2 LLM calls are not enough");
+    assert!(said(&["--max-tokens", "500"]).starts_with("500 tokens may not be enough"));
+}

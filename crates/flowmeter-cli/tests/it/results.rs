@@ -56,10 +56,28 @@ fn the_json_has_the_agreed_shape() {
                 "total": 120
               },
               "cost_usd": 0.014,
+              "cost_nanos": 14000000,
               "cost_status": "priced",
+              "unpriced_calls": 0,
+              "unpriced_models": [],
               "llm_error_rate": 0.0,
               "llm_durations_ms": "<measured>",
               "time_to_first_token_ms": "<measured>",
+              "cache": {
+                "hits": 0,
+                "misses": 0,
+                "hit_rate": null,
+                "saved_tokens": {
+                  "input": 0,
+                  "output": 0,
+                  "total": 0
+                },
+                "saved_cost_usd": 0.0,
+                "saved_cost_status": "priced",
+                "provider_cached_tokens": 0,
+                "provider_saved_cost_usd": 0.0,
+                "provider_saved_cost_status": "priced"
+              },
               "success_rate": 1.0,
               "error_rate": 0.0,
               "error_count": 0,
@@ -102,7 +120,10 @@ fn the_json_has_the_agreed_shape() {
                     "total": 120
                   },
                   "cost_usd": 0.014,
-                  "cost_status": "priced"
+                  "cost_nanos": 14000000,
+                  "cost_status": "priced",
+                  "unpriced_calls": 0,
+                  "unpriced_models": []
                 }
               },
               "by_model": {
@@ -114,11 +135,150 @@ fn the_json_has_the_agreed_shape() {
                     "total": 120
                   },
                   "cost_usd": 0.014,
+                  "cost_nanos": 14000000,
                   "cost_status": "priced",
+                  "unpriced_calls": 0,
+                  "unpriced_models": [],
                   "llm_error_rate": 0.0,
                   "llm_durations_ms": "<measured>",
                   "time_to_first_token_ms": "<measured>"
                 }
+              },
+              "cost_breakdown": {
+                "cost_usd": 0.014,
+                "cost_nanos": 14000000,
+                "cost_status": "priced",
+                "unpriced_calls": 0,
+                "unpriced_models": [],
+                "lines": [
+                  {
+                    "kind": "input",
+                    "quantity": 100,
+                    "rate_nanos": 100000000000,
+                    "rate_usd": 100.0,
+                    "per": 1000000,
+                    "amount": "0.01",
+                    "amount_usd": 0.01,
+                    "amount_nanos": 10000000
+                  },
+                  {
+                    "kind": "output",
+                    "quantity": 20,
+                    "rate_nanos": 200000000000,
+                    "rate_usd": 200.0,
+                    "per": 1000000,
+                    "amount": "0.004",
+                    "amount_usd": 0.004,
+                    "amount_nanos": 4000000
+                  }
+                ],
+                "by_model": {
+                  "priced": {
+                    "llm_calls": 1,
+                    "cost_usd": 0.014,
+                    "cost_nanos": 14000000,
+                    "cost_status": "priced",
+                    "unpriced_calls": 0,
+                    "unpriced_models": [],
+                    "lines": [
+                      {
+                        "kind": "input",
+                        "quantity": 100,
+                        "rate_nanos": 100000000000,
+                        "rate_usd": 100.0,
+                        "per": 1000000,
+                        "amount": "0.01",
+                        "amount_usd": 0.01,
+                        "amount_nanos": 10000000
+                      },
+                      {
+                        "kind": "output",
+                        "quantity": 20,
+                        "rate_nanos": 200000000000,
+                        "rate_usd": 200.0,
+                        "per": 1000000,
+                        "amount": "0.004",
+                        "amount_usd": 0.004,
+                        "amount_nanos": 4000000
+                      }
+                    ],
+                    "prices": [
+                      {
+                        "provider": "openai",
+                        "matched": "priced",
+                        "rule": "exact model",
+                        "source": "pricing.json",
+                        "source_date": "<day>",
+                        "llm_calls": 1,
+                        "cost_usd": 0.014,
+                        "cost_nanos": 14000000,
+                        "cost_status": "priced",
+                        "unpriced_calls": 0,
+                        "unpriced_models": [],
+                        "lines": [
+                          {
+                            "kind": "input",
+                            "quantity": 100,
+                            "rate_nanos": 100000000000,
+                            "rate_usd": 100.0,
+                            "per": 1000000,
+                            "amount": "0.01",
+                            "amount_usd": 0.01,
+                            "amount_nanos": 10000000
+                          },
+                          {
+                            "kind": "output",
+                            "quantity": 20,
+                            "rate_nanos": 200000000000,
+                            "rate_usd": 200.0,
+                            "per": 1000000,
+                            "amount": "0.004",
+                            "amount_usd": 0.004,
+                            "amount_nanos": 4000000
+                          }
+                        ]
+                      }
+                    ]
+                  }
+                },
+                "calls": [
+                  {
+                    "node": "ask",
+                    "provider": "openai",
+                    "model": "priced",
+                    "cost_usd": 0.014,
+                    "cost_nanos": 14000000,
+                    "cost_status": "priced",
+                    "matched": "priced",
+                    "rule": "exact model",
+                    "source": "pricing.json",
+                    "source_date": "<day>",
+                    "lines": [
+                      {
+                        "kind": "input",
+                        "quantity": 100,
+                        "rate_nanos": 100000000000,
+                        "rate_usd": 100.0,
+                        "per": 1000000,
+                        "amount": "0.01",
+                        "amount_usd": 0.01,
+                        "amount_nanos": 10000000
+                      },
+                      {
+                        "kind": "output",
+                        "quantity": 20,
+                        "rate_nanos": 200000000000,
+                        "rate_usd": 200.0,
+                        "per": 1000000,
+                        "amount": "0.004",
+                        "amount_usd": 0.004,
+                        "amount_nanos": 4000000
+                      }
+                    ],
+                    "sum": "0.014",
+                    "rounding": "0"
+                  }
+                ]
               }
             },
             "total": {
@@ -126,7 +286,108 @@ fn the_json_has_the_agreed_shape() {
               "llm_calls": 1,
               "tokens_total": 120,
               "cost_usd": 0.014,
-              "cost_status": "priced"
+              "cost_nanos": 14000000,
+              "cost_status": "priced",
+              "unpriced_calls": 0,
+              "unpriced_models": [],
+              "cost_breakdown": {
+                "cost_usd": 0.014,
+                "cost_nanos": 14000000,
+                "cost_status": "priced",
+                "unpriced_calls": 0,
+                "unpriced_models": [],
+                "lines": [
+                  {
+                    "kind": "input",
+                    "quantity": 100,
+                    "rate_nanos": 100000000000,
+                    "rate_usd": 100.0,
+                    "per": 1000000,
+                    "amount": "0.01",
+                    "amount_usd": 0.01,
+                    "amount_nanos": 10000000
+                  },
+                  {
+                    "kind": "output",
+                    "quantity": 20,
+                    "rate_nanos": 200000000000,
+                    "rate_usd": 200.0,
+                    "per": 1000000,
+                    "amount": "0.004",
+                    "amount_usd": 0.004,
+                    "amount_nanos": 4000000
+                  }
+                ],
+                "by_model": {
+                  "priced": {
+                    "llm_calls": 1,
+                    "cost_usd": 0.014,
+                    "cost_nanos": 14000000,
+                    "cost_status": "priced",
+                    "unpriced_calls": 0,
+                    "unpriced_models": [],
+                    "lines": [
+                      {
+                        "kind": "input",
+                        "quantity": 100,
+                        "rate_nanos": 100000000000,
+                        "rate_usd": 100.0,
+                        "per": 1000000,
+                        "amount": "0.01",
+                        "amount_usd": 0.01,
+                        "amount_nanos": 10000000
+                      },
+                      {
+                        "kind": "output",
+                        "quantity": 20,
+                        "rate_nanos": 200000000000,
+                        "rate_usd": 200.0,
+                        "per": 1000000,
+                        "amount": "0.004",
+                        "amount_usd": 0.004,
+                        "amount_nanos": 4000000
+                      }
+                    ],
+                    "prices": [
+                      {
+                        "provider": "openai",
+                        "matched": "priced",
+                        "rule": "exact model",
+                        "source": "pricing.json",
+                        "source_date": "<day>",
+                        "llm_calls": 1,
+                        "cost_usd": 0.014,
+                        "cost_nanos": 14000000,
+                        "cost_status": "priced",
+                        "unpriced_calls": 0,
+                        "unpriced_models": [],
+                        "lines": [
+                          {
+                            "kind": "input",
+                            "quantity": 100,
+                            "rate_nanos": 100000000000,
+                            "rate_usd": 100.0,
+                            "per": 1000000,
+                            "amount": "0.01",
+                            "amount_usd": 0.01,
+                            "amount_nanos": 10000000
+                          },
+                          {
+                            "kind": "output",
+                            "quantity": 20,
+                            "rate_nanos": 200000000000,
+                            "rate_usd": 200.0,
+                            "per": 1000000,
+                            "amount": "0.004",
+                            "amount_usd": 0.004,
+                            "amount_nanos": 4000000
+                          }
+                        ]
+                      }
+                    ]
+                  }
+                }
+              }
             }
           },
           "status": "success",

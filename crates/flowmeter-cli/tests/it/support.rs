@@ -196,6 +196,7 @@ pub(crate) fn steady(value: &Value) -> Value {
                     {
                         "<measured>".into()
                     }
+                    "source_date" => "<day>".into(),
                     "trace_id" => "<id>".into(),
                     "trace_file" => "<file>".into(),
                     _ => steady(member),

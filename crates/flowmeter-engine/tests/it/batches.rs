@@ -292,3 +292,33 @@ fn a_policy_outside_its_bounds_is_refused() {
         "a batch item has 1 to 10 attempts in total, not 11"
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_halts_the_flow_ends_the_batch_too_but_items_under_way_are_not_lost() {
+    for handling in [BatchErrorHandling::FailFast, BatchErrorHandling::Continue] {
+        let numbers = Numbers::up_to(20);
+        // Of the first four, the last is done first.
+        let node = work(|item, _| (item >= 3).then(|| NodeError::halted("no money left").with_type("broke")));
+        let runs = Arc::clone(&node.runs);
+        let policy = BatchPolicy {
+            attempts_max: 3,
+            ..policy(handling, 4)
+        };
+        let batch = Batch::new(node, numbers.clone(), policy).unwrap();
+        let error = batch.run(&context()).await.unwrap_err();
+        assert!(error.is_halted() && !error.is_retryable());
+        assert_eq!((error.error_type(), error.message()), ("broke", "no money left"));
+        let outcome = numbers.outcome();
+        let did_well: Vec<usize> = (0..20).filter(|index| outcome.results[*index].is_ok()).collect();
+        assert_eq!(did_well, [0, 1, 2]);
+        assert_eq!(runs.load(Ordering::Relaxed), 4, "no other item began");
+    }
+}
+
+#[test]
+fn a_halt_that_is_contained_is_a_permanent_failure() {
+    let error = NodeError::halted("no money left").with_type("broke").contained();
+    assert!(!error.is_halted() && !error.is_retryable() && !error.is_cancelled());
+    assert_eq!(error.error_type(), "broke");
+    assert!(NodeError::failed("again").contained().is_retryable());
+}

@@ -6,6 +6,8 @@ use genai_prices::Calculator;
 
 use super::*;
 
+mod by_hand;
+
 /// 2026-11-01T00:00:00Z.
 const NOVEMBER_2026: TimestampNs = TimestampNs(1_793_491_200_000_000_000);
 
@@ -42,7 +44,10 @@ fn show(cost: &Cost) -> String {
         for line in &why.lines {
             text += &format!(
                 "  {} {} x {} = {}\n",
-                line.kind, line.quantity, line.rate_nanos, line.amount_usd
+                line.kind,
+                line.quantity,
+                line.rate_nanos,
+                line.amount().to_usd()
             );
         }
         for warning in &why.warnings {
@@ -385,7 +390,7 @@ fn prices_agree_with_the_book_and_grow_with_use() {
             .unwrap()
             .lines
             .iter()
-            .map(|line| line.amount_usd)
+            .map(|line| line.amount().to_usd())
             .sum();
         assert!((lines * 1e9 - amount.to_usd() * 1e9).abs() <= 1.0);
 
@@ -478,4 +483,25 @@ fn every_entry_of_the_book_is_priced_as_the_book_prices_it() {
         }
     }
     assert!(compared > 1_900, "{compared}");
+}
+
+#[test]
+fn a_price_file_that_leaves_out_a_whole_takes_the_books() {
+    let book = own(r#"{"gpt-4o": {"unit": "1M", "output": 20}}"#);
+    let usage = TokenUsage {
+        cache_read: Some(Figure::provider(400)),
+        ..tokens(1_000, 100)
+    };
+    check(
+        &book,
+        &call(Some("openai"), "gpt-4o", &usage),
+        expect![[r#"
+            priced $0.004
+            gpt-4o | pricing.json | exact model
+              input 600 x 2500000000 = 0.0015
+              cache_read 400 x 1250000000 = 0.0005
+              output 100 x 20000000000 = 0.002
+              ! `gpt-4o` in pricing.json has no `input`: that of openai/gpt-4o in genai-prices 0.2.1 is used
+        "#]],
+    );
 }

@@ -158,6 +158,52 @@ fn what_has_no_price_has_no_bound() {
 }
 
 #[test]
+fn an_own_price_of_a_release_counts_for_the_alias() {
+    let book = own(r#"{"m": {"unit": "1M", "input": 1, "output": 1},
+                       "m-2026-01-01": {"unit": "1M", "input": 5, "output": 1}}"#);
+    let bound = book.bound(&call(None, "m", 1_000_000, Some(0)));
+    assert_eq!(bound.cost_max(), Some(UsdNanos(5_000_000_000)));
+    let book = own(r#"{"openai/gpt-4o-2024-08-06": {"unit": "1M", "input": 50, "output": 1}}"#);
+    let bound = book.bound(&call(Some("openai"), "gpt-4o", 1_000_000, Some(0)));
+    assert_eq!(bound.cost_max(), Some(UsdNanos(50_000_000_000)));
+}
+
+#[test]
+fn a_dearer_tier_without_a_price_has_no_bound() {
+    let book = PriceBook::bundled();
+    let fast = BoundedCall {
+        service_tier: Some("fast"),
+        ..call(Some("anthropic"), "claude-opus-4-6", 10, Some(10))
+    };
+    assert_eq!(
+        book.bound(&fast),
+        CallBound::Unpriced {
+            missing: vec!["service_tier"]
+        }
+    );
+    let usage = TokenUsage {
+        input: Some(Figure::provider(10)),
+        output: Some(Figure::provider(10)),
+        service_tier: Some("fast".to_owned()),
+        ..TokenUsage::default()
+    };
+    let cost = book.price(&PricedCall {
+        provider: Some("anthropic"),
+        request_model: "claude-opus-4-6",
+        response_model: None,
+        usage: &usage,
+        start: NOVEMBER_2026,
+        service_tier: None,
+    });
+    assert_eq!(cost.status, flowmeter_model::CostStatus::Partial);
+    let known = BoundedCall {
+        service_tier: Some("fast"),
+        ..call(Some("openai"), "gpt-4.1", 1_000_000, Some(0))
+    };
+    assert_eq!(book.bound(&known).cost_max(), Some(UsdNanos(3_500_000_000)));
+}
+
+#[test]
 fn a_local_model_costs_nothing_and_needs_no_book() {
     let book = PriceBook::bundled();
     let bound = book.bound(&call(Some("ollama"), "llama3.2", 1_000_000, None));
@@ -261,5 +307,5 @@ fn no_call_within_its_bound_costs_more() {
         }
         Ok(())
     })
-    .budget_ms(4_000);
+    .budget_ms(2_500);
 }

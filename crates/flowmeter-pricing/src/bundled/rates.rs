@@ -96,6 +96,52 @@ pub(crate) struct Rated {
 }
 
 impl Inquiry<'_> {
+    /// The price of a request that uses some of everything, as the bits of its float: it changes with any
+    /// rate. For comparing, not for pricing.
+    pub(crate) fn fingerprint(&self) -> Option<(u64, u64)> {
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "a size, compared with the thresholds of tiers"
+        )]
+        let size = self.size.max(1) as f64 * 100.0;
+        let asked = self.asked(size / 100.0);
+        // Parts of different weight, so that one change cannot hide another. The book refuses parts that
+        // overlap, so kinds of media are asked for apart.
+        let text = [
+            (UsageKey::INPUT_TOKENS, size),
+            (UsageKey::CACHE_READ_TOKENS, size * 0.31),
+            (UsageKey::CACHE_WRITE_TOKENS, size * 0.17),
+            (UsageKey::CACHE_WRITE_1H_TOKENS, size * 0.07),
+            (UsageKey::OUTPUT_TOKENS, MILLION),
+            (UsageKey::OUTPUT_REASONING_TOKENS, MILLION * 0.23),
+            (UsageKey::OUTPUT_CITATION_TOKENS, MILLION * 0.03),
+            (UsageKey::WEB_SEARCHES, 7.0),
+            (UsageKey::AUDIO_SECONDS, 3_600.0),
+            (UsageKey::INPUT_AUDIO_SECONDS, 3_600.0),
+            (UsageKey::INPUT_DOCUMENT_PAGES, 13.0),
+        ];
+        let media = [
+            (UsageKey::INPUT_TOKENS, size),
+            (UsageKey::INPUT_AUDIO_TOKENS, size * 0.11),
+            (UsageKey::INPUT_IMAGE_TOKENS, size * 0.05),
+            (UsageKey::OUTPUT_TOKENS, MILLION),
+            (UsageKey::OUTPUT_AUDIO_TOKENS, MILLION * 0.13),
+            (UsageKey::OUTPUT_IMAGE_TOKENS, MILLION * 0.19),
+        ];
+        let bits = |usage: &[(UsageKey, f64)]| Some(asked.ask(usage)?.total_price.to_bits());
+        Some((bits(&text)?, bits(&media)?))
+    }
+
+    fn asked(&self, size: f64) -> Asked<'_> {
+        Asked {
+            book: self.book,
+            found: self.found,
+            time: UNIX_EPOCH + Duration::from_secs(self.second),
+            tier: None,
+            size,
+        }
+    }
+
     /// The rates for these kinds, or nothing where the book does not answer.
     pub(crate) fn rates(&self, kinds: Kinds) -> Option<Rated> {
         #[expect(
@@ -103,13 +149,7 @@ impl Inquiry<'_> {
             reason = "a size, compared with the thresholds of tiers"
         )]
         let size = self.size.max(1) as f64;
-        let mut asked = Asked {
-            book: self.book,
-            found: self.found,
-            time: UNIX_EPOCH + Duration::from_secs(self.second),
-            tier: None,
-            size,
-        };
+        let mut asked = self.asked(size);
         let standard = asked.both()?;
         let Some((key, tier)) = self.tier.and_then(price_context) else {
             return Some(Rated {

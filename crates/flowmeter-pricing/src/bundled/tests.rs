@@ -2,6 +2,8 @@
 
 use super::*;
 
+mod names;
+
 #[track_caller]
 fn matches(hint: Option<&str>, model: &str, wanted: &str) {
     let found = find(Calculator::bundled(), hint, model);

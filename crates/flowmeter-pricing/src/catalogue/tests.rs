@@ -121,3 +121,16 @@ fn an_unknown_name_gets_the_nearest_ones() {
     assert_eq!(nearest("zzzzzz"), Vec::<SmolStr>::new());
     assert_eq!(book.show(Some("ollama"), "llama3", NOVEMBER_2026), Shown::Local);
 }
+
+#[test]
+fn nearly_every_listed_model_has_its_rates() {
+    let book = PriceBook::bundled();
+    let listed = book.list(None, None, NOVEMBER_2026);
+    let bare: Vec<_> = listed
+        .iter()
+        .filter(|listed| listed.rates.is_empty())
+        .map(|listed| format!("{}/{}", listed.provider, listed.model))
+        .collect();
+    // Free models, and those charged by the picture, the page or the minute.
+    assert!(bare.len() < listed.len() / 10, "{}: {bare:?}", bare.len());
+}

@@ -70,3 +70,17 @@ fn agrees_with_integer_arithmetic() {
         Ok(())
     });
 }
+
+#[test]
+fn numbers_are_written_as_short_as_they_are_exact() {
+    assert_eq!(decimal(150_000_000, 12), "0.00015");
+    assert_eq!(decimal(2_500_000_000, 9), "2.5");
+    assert_eq!(decimal(3_000_000_000, 9), "3");
+    assert_eq!(decimal(0, 12), "0");
+    arbtest::arbtest(|u| {
+        let nanos = u.int_in_range(0..=i64::MAX)?;
+        let shift = *u.choose(&[9, 12])?;
+        assert_eq!(scale(&decimal(nanos, shift), shift).unwrap().nanos, nanos);
+        Ok(())
+    });
+}

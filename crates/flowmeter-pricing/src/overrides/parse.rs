@@ -3,15 +3,16 @@
 //! Never goes through floats: each rate is read from its digits.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
-use thiserror::Error;
 
-use super::{OverrideRates, Overrides};
+use super::{OverrideRates, Overrides, PricingFileError};
 use crate::decimal::{DecimalFault, scale};
+use crate::host::fold;
 
 pub(super) const RATE_KEYS: [&str; 12] = [
     "input",
@@ -28,168 +29,17 @@ pub(super) const RATE_KEYS: [&str; 12] = [
     "request",
 ];
 
+/// Dollars per 1,000 tokens to nanos per million is a factor of ten to this power.
+pub(super) const PER_THOUSAND: i32 = 12;
+
+/// The same for dollars per million.
+pub(super) const PER_MILLION: i32 = 9;
+
 /// Dollars for one search or call to nanos per thousand.
-const EACH_SHIFT: i32 = 12;
+pub(super) const EACH_SHIFT: i32 = 12;
 
 /// No model ever cost more than this; in nanos per million tokens, a thousand dollars.
 const DEAREST_PLAUSIBLE: i64 = 1_000_000_000_000;
-
-/// What is wrong with a price file, where, and what to write instead.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum PricingFileError {
-    /// The text is no JSON.
-    #[error(
-        "line {line}, column {column}: this is no JSON: {reason}; check for a missing quote, brace or comma, or one comma too many"
-    )]
-    Syntax {
-        /// Line, from 1.
-        line: usize,
-        /// Column, from 1.
-        column: usize,
-        /// What the parser found.
-        reason: String,
-    },
-    /// The file holds something else than an object of models.
-    #[error(
-        "line {line}, column {column}: expected an object of models but found {found}; write it as {{\"my-model\": {{\"input\": 0.001, \"output\": 0.002}}}}"
-    )]
-    NotAnObject {
-        /// Line, from 1.
-        line: usize,
-        /// Column, from 1.
-        column: usize,
-        /// The kind of value found.
-        found: &'static str,
-    },
-    /// A model's prices are no object.
-    #[error(
-        "line {line}, column {column}: the prices of `{model}` must be an object but are {found}; write {{\"input\": 0.001, \"output\": 0.002}}"
-    )]
-    ModelNotAnObject {
-        /// Line, from 1.
-        line: usize,
-        /// Column, from 1.
-        column: usize,
-        /// The model's key.
-        model: String,
-        /// The kind of value found.
-        found: &'static str,
-    },
-    /// A model has no name.
-    #[error(
-        "line {line}, column {column}: a model's name is empty; write the name that the provider uses, such as \"gpt-4o\""
-    )]
-    EmptyName {
-        /// Line, from 1.
-        line: usize,
-        /// Column, from 1.
-        column: usize,
-    },
-    /// A model, or a key of a model, stands twice.
-    #[error(
-        "line {line}, column {column}: `{name}` stands twice (upper and lower case are the same); remove one of the two"
-    )]
-    Duplicate {
-        /// Line of the second one, from 1.
-        line: usize,
-        /// Column of the second one, from 1.
-        column: usize,
-        /// What stands twice.
-        name: String,
-    },
-    /// A key that means nothing here.
-    #[error(
-        "line {line}, column {column}: `{model}` has the unknown key `{key}`; did you mean `{nearest}`? the keys are input, output, cache_read, cache_write, cache_write_1h, reasoning, input_audio, input_image, output_audio, output_image, web_search, request, max_output_tokens and unit"
-    )]
-    UnknownKey {
-        /// Line, from 1.
-        line: usize,
-        /// Column, from 1.
-        column: usize,
-        /// The model's key.
-        model: String,
-        /// The unknown key.
-        key: String,
-        /// The valid key most like it.
-        nearest: &'static str,
-    },
-    /// A rate is no number.
-    #[error(
-        "line {line}, column {column}: `{key}` of `{model}` must be a number of dollars but is {found}; write it without quotes, such as 0.003"
-    )]
-    NotANumber {
-        /// Line, from 1.
-        line: usize,
-        /// Column, from 1.
-        column: usize,
-        /// The model's key.
-        model: String,
-        /// The rate's key.
-        key: String,
-        /// The kind of value found.
-        found: &'static str,
-    },
-    /// The maximum output is no number of tokens.
-    #[error(
-        "line {line}, column {column}: `max_output_tokens` of `{model}` must be a whole number of tokens from 1, such as 8192"
-    )]
-    NotACount {
-        /// Line, from 1.
-        line: usize,
-        /// Column, from 1.
-        column: usize,
-        /// The model's key.
-        model: String,
-    },
-    /// A rate is below zero.
-    #[error("line {line}, column {column}: `{key}` of `{model}` is negative; write 0 for what costs nothing")]
-    Negative {
-        /// Line, from 1.
-        line: usize,
-        /// Column, from 1.
-        column: usize,
-        /// The model's key.
-        model: String,
-        /// The rate's key.
-        key: String,
-    },
-    /// A rate is beyond all bounds.
-    #[error(
-        "line {line}, column {column}: `{key}` of `{model}` is too large for a price; write dollars per 1,000 tokens, or per million with \"unit\": \"1M\""
-    )]
-    TooLarge {
-        /// Line, from 1.
-        line: usize,
-        /// Column, from 1.
-        column: usize,
-        /// The model's key.
-        model: String,
-        /// The rate's key.
-        key: String,
-    },
-    /// The unit is none that is known.
-    #[error(
-        "line {line}, column {column}: the unit of `{model}` must be \"1K\" (dollars per 1,000 tokens, the default) or \"1M\" (per million)"
-    )]
-    UnknownUnit {
-        /// Line, from 1.
-        line: usize,
-        /// Column, from 1.
-        column: usize,
-        /// The model's key.
-        model: String,
-    },
-    /// A model without any rate.
-    #[error("line {line}, column {column}: `{model}` has no rate; write at least \"input\" and \"output\"")]
-    NoRates {
-        /// Line, from 1.
-        line: usize,
-        /// Column, from 1.
-        column: usize,
-        /// The model's key.
-        model: String,
-    },
-}
 
 /// An object's members in the order and number in which they stand.
 struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
@@ -277,8 +127,66 @@ fn syntax(line: usize, column: usize, error: &serde_json::Error) -> PricingFileE
     }
 }
 
-/// Reads a price file.
+/// Something that can be read but looks wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Doubt {
+    pub(super) line: usize,
+    pub(super) column: usize,
+    pub(super) text: String,
+}
+
+/// A rate and where it stands.
+#[derive(Clone, Debug)]
+pub(super) struct PlacedRate {
+    pub(super) key: &'static str,
+    pub(super) nanos: i64,
+    pub(super) line: usize,
+    pub(super) column: usize,
+}
+
+/// A model's entry and where it stands.
+#[derive(Clone, Debug)]
+pub(super) struct PlacedEntry {
+    pub(super) model: String,
+    pub(super) line: usize,
+    pub(super) column: usize,
+    /// Whether the rates are written per million tokens.
+    pub(super) per_million: bool,
+    pub(super) rates: Vec<PlacedRate>,
+}
+
+/// Everything that a price file says, right or wrong.
+#[derive(Debug, Default)]
+pub(super) struct Reading {
+    pub(super) overrides: Overrides,
+    pub(super) faults: Vec<PricingFileError>,
+    pub(super) doubts: Vec<Doubt>,
+    pub(super) entries: Vec<PlacedEntry>,
+}
+
+/// Reads a price file: its prices and warnings, or the first thing that is wrong.
 pub(super) fn parse(text: &str) -> Result<(Overrides, Vec<String>), PricingFileError> {
+    let reading = read(text);
+    if let Some(fault) = reading.faults.into_iter().next() {
+        return Err(fault);
+    }
+    let warnings = reading
+        .doubts
+        .into_iter()
+        .map(|doubt| format!("line {}, column {}: {}", doubt.line, doubt.column, doubt.text));
+    Ok((reading.overrides, warnings.collect()))
+}
+
+/// Reads a price file to its end, whatever is wrong with it.
+pub(super) fn read(text: &str) -> Reading {
+    let mut reading = Reading::default();
+    if let Err(fault) = read_models(text, &mut reading) {
+        reading.faults.push(fault);
+    }
+    reading
+}
+
+fn read_models(text: &str, reading: &mut Reading) -> Result<(), PricingFileError> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let page = Page(text);
     let whole = serde_json::from_str::<&RawValue>(text).map_err(|error| {
@@ -296,102 +204,160 @@ pub(super) fn parse(text: &str) -> Result<(Overrides, Vec<String>), PricingFileE
             found: kind_of(whole.get()),
         });
     }
-    let mut overrides = Overrides::default();
-    let mut warnings = Vec::new();
+    let mut seen = BTreeSet::new();
     for (model, value) in page.members(whole.get())? {
         let (line, column) = page.place_of_key(&model, value);
         if model.trim().is_empty() {
-            return Err(PricingFileError::EmptyName { line, column });
+            reading.faults.push(PricingFileError::EmptyName { line, column });
+            continue;
         }
-        let rates = parse_model(page, &model, value, &mut warnings)?;
-        if overrides.insert(&model, rates).is_some() {
-            return Err(PricingFileError::Duplicate {
+        let rates = read_model(page, &model, value, reading);
+        if !seen.insert(fold(&model).into_owned()) {
+            reading.faults.push(PricingFileError::Duplicate {
                 line,
                 column,
                 name: model.into_owned(),
             });
+        } else if let Some(rates) = rates {
+            reading.overrides.insert(&model, rates);
         }
     }
-    Ok((overrides, warnings))
+    Ok(())
 }
 
-fn parse_model(
-    page: Page<'_>,
-    model: &str,
-    value: &RawValue,
-    warnings: &mut Vec<String>,
-) -> Result<OverrideRates, PricingFileError> {
+/// Reads one model's rates as far as they are right; none where there are none.
+fn read_model(page: Page<'_>, model: &str, value: &RawValue, reading: &mut Reading) -> Option<OverrideRates> {
     let (line, column) = page.place(value.get());
     if !value.get().starts_with('{') {
-        let found = kind_of(value.get());
-        return Err(PricingFileError::ModelNotAnObject {
-            line,
-            column,
-            model: model.to_owned(),
-            found,
+        reading.faults.push(if model.eq_ignore_ascii_case("unit") {
+            PricingFileError::UnitOfFile { line, column }
+        } else {
+            PricingFileError::ModelNotAnObject {
+                line,
+                column,
+                model: model.to_owned(),
+                found: kind_of(value.get()),
+            }
         });
+        return None;
     }
-    let members = page.members(value.get())?;
-    let shift = unit_shift(page, model, &members)?;
+    let members = match page.members(value.get()) {
+        Ok(members) => members,
+        Err(fault) => {
+            reading.faults.push(fault);
+            return None;
+        }
+    };
+    let shift = unit_shift(page, model, &members).unwrap_or_else(|fault| {
+        reading.faults.push(fault);
+        PER_THOUSAND
+    });
     let mut rates = OverrideRates::default();
+    let (key_line, key_column) = page.place_of_key(model, value);
+    let mut entry = PlacedEntry {
+        model: model.to_owned(),
+        line: key_line,
+        column: key_column,
+        per_million: shift != PER_THOUSAND,
+        rates: Vec::new(),
+    };
+    let faults_before = reading.faults.len();
     for (at, (key, member)) in members.iter().enumerate() {
         let (line, column) = page.place_of_key(key, member);
         if members[..at].iter().any(|(earlier, _)| earlier == key) {
-            return Err(PricingFileError::Duplicate {
+            reading.faults.push(PricingFileError::Duplicate {
                 line,
                 column,
                 name: format!("{key}` of `{model}"),
             });
+            continue;
         }
-        let slot = match &**key {
-            "input" => &mut rates.input,
-            "output" => &mut rates.output,
-            "cache_read" => &mut rates.cache_read,
-            "cache_write" => &mut rates.cache_write,
-            "cache_write_1h" => &mut rates.cache_write_1h,
-            "reasoning" => &mut rates.reasoning,
-            "input_audio" => &mut rates.input_audio,
-            "input_image" => &mut rates.input_image,
-            "output_audio" => &mut rates.output_audio,
-            "output_image" => &mut rates.output_image,
-            "web_search" => &mut rates.web_search,
-            "request" => &mut rates.request,
-            "max_output_tokens" => {
-                rates.max_output_tokens = Some(parse_limit(page, model, member.get())?);
-                continue;
-            }
-            "unit" => continue,
-            _ => {
-                let (model, key) = (model.to_owned(), key.clone().into_owned());
-                let nearest = nearest_key(&key);
-                return Err(PricingFileError::UnknownKey {
-                    line,
-                    column,
-                    model,
-                    key,
-                    nearest,
-                });
-            }
-        };
-        let shift = if matches!(&**key, "web_search" | "request") {
-            EACH_SHIFT
-        } else {
-            shift
-        };
-        *slot = Some(parse_rate(page, model, key, member.get(), shift, warnings)?);
+        if let Err(fault) = read_member(
+            page,
+            (model, shift),
+            (key, member),
+            &mut rates,
+            &mut entry,
+            reading,
+        ) {
+            reading.faults.push(fault);
+        }
     }
     let rateless = OverrideRates {
         max_output_tokens: rates.max_output_tokens,
         ..OverrideRates::default()
     };
     if rates == rateless {
-        return Err(PricingFileError::NoRates {
-            line,
-            column,
-            model: model.to_owned(),
-        });
+        if reading.faults.len() == faults_before {
+            reading.faults.push(PricingFileError::NoRates {
+                line,
+                column,
+                model: model.to_owned(),
+            });
+        }
+        return None;
     }
-    Ok(rates)
+    reading.entries.push(entry);
+    Some(rates)
+}
+
+fn read_member(
+    page: Page<'_>,
+    (model, shift): (&str, i32),
+    (key, member): (&str, &RawValue),
+    rates: &mut OverrideRates,
+    entry: &mut PlacedEntry,
+    reading: &mut Reading,
+) -> Result<(), PricingFileError> {
+    match key {
+        "unit" => return Ok(()),
+        "max_output_tokens" => {
+            rates.max_output_tokens = Some(parse_limit(page, model, member.get())?);
+            return Ok(());
+        }
+        _ => {}
+    }
+    let Some(slot) = rates.slot(key) else {
+        let (line, column) = page.place_of_key(key, member);
+        let (model, key) = (model.to_owned(), key.to_owned());
+        return Err(if member.get().starts_with('{') {
+            PricingFileError::Nested {
+                line,
+                column,
+                model,
+                key,
+            }
+        } else {
+            PricingFileError::UnknownKey {
+                line,
+                column,
+                nearest: nearest_key(&key),
+                model,
+                key,
+            }
+        });
+    };
+    let shift = if is_charged_each(key) { EACH_SHIFT } else { shift };
+    let nanos = parse_rate(page, model, key, member.get(), shift, &mut reading.doubts)?;
+    *slot = Some(nanos);
+    let (line, column) = page.place(member.get());
+    entry.rates.extend(
+        RATE_KEYS
+            .into_iter()
+            .find(|known| *known == key)
+            .map(|key| PlacedRate {
+                key,
+                nanos,
+                line,
+                column,
+            }),
+    );
+    Ok(())
+}
+
+/// Whether a rate is for one search or call, whatever the unit of the others.
+pub(super) fn is_charged_each(key: &str) -> bool {
+    matches!(key, "web_search" | "request")
 }
 
 fn parse_limit(page: Page<'_>, model: &str, text: &str) -> Result<u64, PricingFileError> {
@@ -410,13 +376,12 @@ fn unit_shift(
     model: &str,
     members: &[(Cow<'_, str>, &RawValue)],
 ) -> Result<i32, PricingFileError> {
-    // Dollars per thousand to nanos per million is a factor of 10^12, per million 10^9.
     let Some((_, unit)) = members.iter().find(|(key, _)| key == "unit") else {
-        return Ok(12);
+        return Ok(PER_THOUSAND);
     };
     match unit.get() {
-        "\"1K\"" | "\"1k\"" => Ok(12),
-        "\"1M\"" | "\"1m\"" => Ok(9),
+        "\"1K\"" | "\"1k\"" => Ok(PER_THOUSAND),
+        "\"1M\"" | "\"1m\"" => Ok(PER_MILLION),
         other => {
             let (line, column) = page.place(other);
             Err(PricingFileError::UnknownUnit {
@@ -434,7 +399,7 @@ fn parse_rate(
     key: &str,
     text: &str,
     shift: i32,
-    warnings: &mut Vec<String>,
+    doubts: &mut Vec<Doubt>,
 ) -> Result<i64, PricingFileError> {
     let (line, column) = page.place(text);
     let (model_name, key_name) = (model.to_owned(), key.to_owned());
@@ -462,20 +427,22 @@ fn parse_rate(
             key: key_name,
         },
     })?;
+    let mut doubt = |text: String| doubts.push(Doubt { line, column, text });
     if !scaled.exact {
-        warnings.push(format!(
-            "line {line}, column {column}: `{key}` of `{model}` has more places than a price can have and was rounded"
+        doubt(format!(
+            "`{key}` of `{model}` has more places than a price can have and was rounded"
         ));
     }
     if scaled.nanos > DEAREST_PLAUSIBLE {
-        let advice = if shift == 12 {
-            "; if it is meant per million, add \"unit\": \"1M\""
+        doubt(if is_charged_each(key) {
+            format!("`{key}` of `{model}` is more than $1 each; write dollars for one")
+        } else if shift == PER_THOUSAND {
+            format!(
+                "`{key}` of `{model}` is more than $1,000 per million tokens; if it is meant per million, add \"unit\": \"1M\""
+            )
         } else {
-            ""
-        };
-        warnings.push(format!(
-            "line {line}, column {column}: `{key}` of `{model}` is more than $1,000 per million tokens{advice}"
-        ));
+            format!("`{key}` of `{model}` is more than $1,000 per million tokens")
+        });
     }
     Ok(scaled.nanos)
 }
@@ -491,7 +458,7 @@ fn kind_of(json: &str) -> &'static str {
     }
 }
 
-fn nearest_key(key: &str) -> &'static str {
+pub(super) fn nearest_key(key: &str) -> &'static str {
     let key = key.to_lowercase();
     let likeness = |candidate: &str| strsim::jaro_winkler(&key, candidate);
     RATE_KEYS

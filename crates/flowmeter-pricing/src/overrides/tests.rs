@@ -201,6 +201,12 @@ fn names_are_matched_by_the_rules_alone() {
         Some(("claude-sonnet-4-5", "version suffix stripped")),
     );
     finds(
+        &["claude-sonnet-4.5"],
+        Some("litellm"),
+        "openrouter/anthropic/claude-sonnet-4.5",
+        Some(("claude-sonnet-4.5", "prefix stripped")),
+    );
+    finds(
         &["claude-opus-5"],
         Some("bedrock"),
         "eu.anthropic.claude-opus-5",

@@ -98,12 +98,12 @@ fn other_dialects_in_a_stream() {
         r#"{"outputText":"x","amazon-bedrock-invocationMetrics":{"inputTokenCount":5,"outputTokenCount":6}}"#,
     ];
     assert_eq!(tokens(&read_all(Some("bedrock"), &bedrock)), (Some(5), Some(6)));
-    // The model's own counts, which know of the one-hour cache, are not replaced by Bedrock's.
+    // The model's own counts, which know of the one-hour cache, are not replaced by Bedrock's, but completed.
     let native = [
         r#"{"type":"message_start","message":{"usage":{"input_tokens":5,"cache_creation":{"ephemeral_1h_input_tokens":9}}}}"#,
         r#"{"type":"message_stop","amazon-bedrock-invocationMetrics":{"inputTokenCount":1,"outputTokenCount":1}}"#,
     ];
-    assert_eq!(tokens(&read_all(Some("bedrock"), &native)), (Some(14), None));
+    assert_eq!(tokens(&read_all(Some("bedrock"), &native)), (Some(14), Some(1)));
 }
 
 #[test]

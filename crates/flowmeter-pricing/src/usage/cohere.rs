@@ -4,16 +4,22 @@
 
 use flowmeter_model::TokenUsage;
 
-use super::fields::{Block, count, figure, object};
+use super::fields::{any_object, count, figure};
+use super::node::Block;
 
-/// Chat, v1 (`meta`) and v2 (`usage`).
-pub(super) fn chat(block: &Block) -> TokenUsage {
-    let counted = object(block, "billed_units").or_else(|| object(block, "tokens"));
+/// Chat, embed and rerank, v1 (`meta`) and v2 (`usage`).
+pub(super) fn chat(block: &Block<'_>) -> TokenUsage {
+    let counted = any_object(block, &["billed_units", "tokens"]);
     let part = |key| counted.and_then(|units| count(units, key));
+    let input = part("input_tokens");
+    let cached = count(block, "cached_tokens");
     TokenUsage {
-        input: figure(part("input_tokens")),
-        cache_read: figure(count(block, "cached_tokens")),
+        input: figure(input),
+        // Of all tokens more may have been cached than are billed.
+        cache_read: figure(cached.map(|cached| input.map_or(cached, |input| cached.min(input)))),
         output: figure(part("output_tokens")),
+        input_image: figure(part("image_tokens")),
+        search_units: part("search_units"),
         ..TokenUsage::default()
     }
 }

@@ -1,5 +1,10 @@
 //! The crate as others use it: a provider's answer in, a cost with its reason out.
 
+mod answers;
+mod beside;
+mod streams;
+mod told;
+
 use std::sync::Arc;
 
 use flowmeter_model::{CostStatus, CostTotal, TimestampNs, TokenUsage, UsdNanos};

@@ -26,6 +26,8 @@ pub(crate) struct Frames {
     pub(crate) error: Option<String>,
     /// How many frames had anything in them.
     pub(crate) count: usize,
+    /// How many output tokens the provider has counted so far, where it says so in mid-stream.
+    pub(crate) output_so_far: Option<u64>,
     /// Whether output tokens were counted after the start: Anthropic's first frame has a placeholder.
     counts_output: bool,
 }
@@ -40,6 +42,7 @@ impl Frames {
             finish_reason: None,
             error: None,
             count: 0,
+            output_so_far: None,
             counts_output: false,
         }
     }
@@ -69,6 +72,7 @@ impl Frames {
         if let Some(block) = usage_block(&frame) {
             if frame.get("type").and_then(Value::as_str) != Some("message_start") {
                 self.counts_output = true;
+                self.output_so_far = self.usage.usage().output.map(|output| output.tokens);
             }
             overlay(
                 self.raw_usage.get_or_insert_with(|| Value::Object(Map::new())),

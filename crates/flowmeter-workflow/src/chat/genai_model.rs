@@ -22,7 +22,7 @@ use super::frames::{Frames, Whole};
 use super::problem::{message_in, provider_message, root_cause, shortened};
 use super::route::{EnvLookup, Route};
 use super::schema_way::SchemaWay;
-use super::{ChatError, ChatModel, ChatReply, ChatRequest, ChatTarget, OnText};
+use super::{ChatError, ChatModel, ChatReply, ChatRequest, ChatTarget, OnPiece, Piece};
 use crate::http_client::HttpClient;
 
 /// All providers that `genai` knows, by model name.
@@ -57,7 +57,7 @@ impl ChatModel for GenaiModel {
         Ok(self.route(model)?.target())
     }
 
-    async fn chat(&self, request: &ChatRequest, on_text: OnText<'_>) -> Result<ChatReply, ChatError> {
+    async fn chat(&self, request: &ChatRequest, on_piece: OnPiece<'_>) -> Result<ChatReply, ChatError> {
         let route = self.route(&request.model)?;
         let client = self
             .http
@@ -78,9 +78,9 @@ impl ChatModel for GenaiModel {
         };
         let work = async {
             if request.stream {
-                call.streamed(on_text).await
+                call.streamed(on_piece).await
             } else {
-                call.whole(on_text).await
+                call.whole(on_piece).await
             }
         };
         let outcome = match request.timeout {
@@ -122,7 +122,7 @@ impl ChatFrameSink for Sink {
 }
 
 impl Call {
-    async fn whole(&self, on_text: OnText<'_>) -> Result<ChatReply, ChatError> {
+    async fn whole(&self, on_piece: OnPiece<'_>) -> Result<ChatReply, ChatError> {
         let options = self.options.clone().with_capture_raw_body(true);
         let sent = self
             .client
@@ -137,7 +137,11 @@ impl Call {
         }
         let text = text.unwrap_or_default();
         if !text.is_empty() {
-            on_text(&text);
+            // It is here already: there is nothing left to stop.
+            let _goes_on = on_piece(Piece {
+                text: &text,
+                ..Piece::default()
+            });
         }
         Ok(ChatReply {
             text,
@@ -152,7 +156,7 @@ impl Call {
         })
     }
 
-    async fn streamed(&self, on_text: OnText<'_>) -> Result<ChatReply, ChatError> {
+    async fn streamed(&self, on_piece: OnPiece<'_>) -> Result<ChatReply, ChatError> {
         let options = self
             .options
             .clone()
@@ -169,12 +173,12 @@ impl Call {
             match event.map_err(|error| self.problem(error))? {
                 ChatStreamEvent::Chunk(chunk) if !chunk.content.is_empty() => {
                     first_token.get_or_insert_with(|| started.elapsed());
+                    self.show(on_piece, &chunk.content, "")?;
                     self.partial.lock().push_str(&chunk.content);
-                    on_text(&chunk.content);
                 }
-                ChatStreamEvent::ReasoningChunk(_) if first_token.is_none() => {
-                    first_token = Some(started.elapsed());
-                    on_text("");
+                ChatStreamEvent::ReasoningChunk(chunk) => {
+                    first_token.get_or_insert_with(|| started.elapsed());
+                    self.show(on_piece, "", &chunk.content)?;
                 }
                 ChatStreamEvent::End(_) => ended = true,
                 _ => {}
@@ -214,6 +218,23 @@ impl Call {
             usage: frames.usage(false),
             raw_usage: frames.raw_usage(),
             time_to_first_token: first_token,
+        })
+    }
+
+    /// Shows a piece to whoever asked. One that is not wanted ends the answer.
+    fn show(&self, on_piece: OnPiece<'_>, text: &str, reasoning: &str) -> Result<(), ChatError> {
+        let piece = Piece {
+            text,
+            reasoning,
+            output_tokens: self.frames.lock().output_so_far,
+        };
+        if on_piece(piece).is_continue() {
+            return Ok(());
+        }
+        let error = self.cut("stopped", "the answer was not read to its end".to_owned());
+        Err(ChatError {
+            retryable: false,
+            ..error
         })
     }
 

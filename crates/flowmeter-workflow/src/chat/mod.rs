@@ -9,6 +9,7 @@ mod problem;
 mod route;
 mod schema_way;
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -77,6 +78,9 @@ pub struct ChatTarget {
     pub server_address: Option<SmolStr>,
     /// The port, where known.
     pub server_port: Option<u16>,
+    /// The path beneath which requests go: gateways have several services on one host. For telling them apart, and
+    /// never to be shown: it may hold a key.
+    pub server_path: Option<SmolStr>,
 }
 
 /// An answer.
@@ -119,8 +123,20 @@ pub struct ChatError {
     pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
-/// What sees each piece of an answer as it comes.
-pub type OnText<'a> = &'a (dyn Fn(&str) + Send + Sync);
+/// A piece of an answer that is on its way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Piece<'a> {
+    /// Text of the answer.
+    pub text: &'a str,
+    /// Reasoning, which is no part of the answer.
+    pub reasoning: &'a str,
+    /// How many output tokens there are so far, where the provider says so in mid-stream.
+    pub output_tokens: Option<u64>,
+}
+
+/// What sees each piece of an answer as it comes, and says whether to read on. A piece at which it says no is not
+/// part of the answer.
+pub type OnPiece<'a> = &'a (dyn Fn(Piece<'_>) -> ControlFlow<()> + Send + Sync);
 
 /// Something that answers chat requests.
 #[async_trait]
@@ -131,10 +147,10 @@ pub trait ChatModel: Send + Sync + 'static {
     /// When the name leads nowhere, or a key is missing.
     fn target(&self, model: &str) -> Result<ChatTarget, ChatError>;
 
-    /// Sends a request; `on_text` sees each piece of the answer as it comes. An empty piece marks the first
-    /// token of reasoning, whose text is not part of the answer.
+    /// Sends a request; `on_piece` sees each piece of the answer as it comes. Where it does not want more, the
+    /// connection is closed. An answer that comes whole is complete when it is seen.
     ///
     /// # Errors
-    /// [`ChatError`].
-    async fn chat(&self, request: &ChatRequest, on_text: OnText<'_>) -> Result<ChatReply, ChatError>;
+    /// [`ChatError`]; of the type `stopped` where `on_piece` did not want more.
+    async fn chat(&self, request: &ChatRequest, on_piece: OnPiece<'_>) -> Result<ChatReply, ChatError>;
 }

@@ -331,6 +331,7 @@ impl Route {
             model: self.model.clone(),
             server_address: url.as_ref().and_then(reqwest::Url::host_str).map(SmolStr::new),
             server_port: url.as_ref().and_then(reqwest::Url::port_or_known_default),
+            server_path: url.as_ref().map(|url| SmolStr::new(url.path())),
         }
     }
 }

@@ -6,13 +6,17 @@
 mod source;
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use flowmeter::Budget;
+use flowmeter_model::UsdNanos;
 use serde_json::{Map, Value};
 use smol_str::SmolStr;
 
 pub(crate) use source::Source;
 
 use crate::nodes::ValueType;
+use crate::response_cache::Ttl;
 
 /// What a template that leads nowhere means.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,6 +47,8 @@ pub struct WorkflowDocument {
     pub enable_namespacing: bool,
     /// What a template that leads nowhere means.
     pub template_resolution_mode: ResolutionMode,
+    /// What one run of it may spend, nested workflows included.
+    pub budget: Option<Budget>,
 }
 
 /// A node of a workflow file.
@@ -62,12 +68,23 @@ pub struct NodeEntry {
     pub repeat: Option<LoopEntry>,
     /// Attempts, where the file says so.
     pub retry: Option<RetryEntry>,
-    /// Whether its result may be reused, where the file says so.
-    pub cache: Option<bool>,
+    /// Whether its answers may be used again, where the file says so.
+    pub cache: Option<CacheEntry>,
+    /// What it may spend each time it runs, with all its attempts, items, rounds and nested nodes.
+    pub budget: Option<Budget>,
     /// Where it stands in the file.
     pub(crate) pointer: String,
     /// `params`, or `parameters` where the file uses that name.
     pub(crate) params_key: &'static str,
+}
+
+/// The `cache` of a node: `true`, `false` or `{"ttl": "1h"}`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CacheEntry {
+    /// Whether its answers may be used again.
+    pub enabled: bool,
+    /// For how long; `None` leaves that to the run.
+    pub ttl: Option<Duration>,
 }
 
 /// The `batch` of a node.
@@ -193,6 +210,25 @@ fn whole_of(object: &Map<String, Value>, key: &str, default: u32) -> u32 {
         .map_or(default, |number| number.clamp(0.0, f64::from(u32::MAX)) as u32)
 }
 
+/// The `budget` of a node or of a workflow; an empty one limits nothing.
+fn budget_of(object: &Map<String, Value>) -> Option<Budget> {
+    let object = object.get("budget").and_then(Value::as_object)?;
+    let usd = object.get("max_cost").and_then(Value::as_f64);
+    let whole = |key: &str| {
+        object
+            .get(key)
+            .and_then(Value::as_f64)
+            .map(|count| count.max(0.0) as u64)
+    };
+    let budget = Budget {
+        max_cost: usd.and_then(|usd| UsdNanos::from_usd(usd.max(0.0)).ok()),
+        max_tokens: whole("max_tokens"),
+        max_llm_calls: whole("max_llm_calls"),
+        allow_unpriced: false,
+    };
+    budget.is_limited().then_some(budget)
+}
+
 fn seconds_of(object: &Map<String, Value>, key: &str) -> f64 {
     object
         .get(key)
@@ -244,6 +280,7 @@ impl WorkflowDocument {
                 Some("permissive") => ResolutionMode::Permissive,
                 _ => ResolutionMode::Strict,
             },
+            budget: budget_of(top),
         }
     }
 
@@ -295,7 +332,8 @@ impl NodeEntry {
                     wait: seconds_of(retry, "wait"),
                     exponential: text_of(retry, "backoff").as_deref() == Some("exponential"),
                 }),
-            cache: object.get("cache").and_then(Value::as_bool),
+            cache: object.get("cache").and_then(CacheEntry::read),
+            budget: budget_of(object),
             pointer: format!("/nodes/{index}"),
             params_key,
         })
@@ -314,6 +352,32 @@ impl NodeEntry {
     /// The parameters as an object.
     pub(crate) fn params_object(&self) -> Option<&Map<String, Value>> {
         self.params.as_object()
+    }
+}
+
+impl CacheEntry {
+    fn read(written: &Value) -> Option<Self> {
+        let ttl = match written {
+            Value::Bool(enabled) => {
+                return Some(Self {
+                    enabled: *enabled,
+                    ttl: None,
+                });
+            }
+            Value::Object(members) => members.get("ttl"),
+            _ => return None,
+        };
+        let ttl = match ttl {
+            Some(Value::String(text)) => Ttl::parse(text).ok(),
+            Some(Value::Number(seconds)) => {
+                seconds.as_f64().and_then(|seconds| Ttl::of_seconds(seconds).ok())
+            }
+            _ => None,
+        };
+        Some(Self {
+            enabled: true,
+            ttl: ttl.map(Ttl::duration),
+        })
     }
 }
 

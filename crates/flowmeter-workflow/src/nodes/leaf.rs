@@ -61,6 +61,13 @@ pub(super) fn with_outputs(error: NodeError, summary: impl Into<String>, outputs
     })
 }
 
+/// Writes what there is although the flow ends here, so that nothing comes after the work to write it.
+pub(super) fn keep(cx: &NodeContext, outputs: Outputs) {
+    for (key, value) in outputs {
+        cx.store().set(&key, value);
+    }
+}
+
 /// What a failed attempt has to show; it is taken out of the error.
 pub(crate) fn outputs_of(error: &NodeError) -> Outputs {
     let source = std::error::Error::source(error);
@@ -75,6 +82,12 @@ impl<L: Leaf> Node for LeafNode<L> {
     async fn exec(&self, cx: &NodeContext, _prepared: &Value) -> Result<Value, NodeError> {
         match self.leaf.work(cx).await {
             Ok(outputs) => Ok(Value::Object(outputs)),
+            Err(error) if error.is_halted() => {
+                let span = current(cx);
+                span.log(LogLevel::Error, error.message());
+                span.record_error(error.error_type(), error.message());
+                Err(error)
+            }
             Err(error) => {
                 let (number, of) = (cx.attempt(), self.retry.attempts_max());
                 // The only attempt's failure is the node's, which is told below.

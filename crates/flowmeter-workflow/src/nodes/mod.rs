@@ -12,7 +12,7 @@ mod echo;
 mod files;
 mod http;
 mod leaf;
-mod llm;
+pub(crate) mod llm;
 mod params;
 mod process;
 mod read_file;
@@ -25,11 +25,13 @@ use std::sync::Arc;
 
 use flowmeter_engine::{Node, RetryPolicy};
 pub(crate) use leaf::outputs_of;
-pub(crate) use llm::llm_request;
+pub(crate) use llm::{budgeted, llm_request};
 use smol_str::SmolStr;
 pub(crate) use workflow::NAME as WORKFLOW_TYPE;
 
 use crate::chat::ChatModel;
+use crate::document::CacheEntry;
+use crate::response_cache::Caching;
 
 /// The type of a parameter, input or output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -124,6 +126,8 @@ pub struct NodeSetting<'a> {
     pub retry: RetryPolicy,
     /// What nodes share.
     pub services: &'a Arc<Services>,
+    /// Whether its answers are to be kept and used again, where the file says so.
+    pub cache: Option<CacheEntry>,
 }
 
 /// What all nodes of a run share.
@@ -134,6 +138,8 @@ pub struct Services {
     pub default_model: Option<SmolStr>,
     /// Makes the HTTP client when the first node needs it.
     pub http: crate::http_client::HttpClient,
+    /// Where answers are kept and which are used again.
+    pub caching: Caching,
 }
 
 /// The output in which every node type tells what went wrong, when it returns the action `error`.

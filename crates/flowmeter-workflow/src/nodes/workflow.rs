@@ -216,6 +216,7 @@ impl Node for Nested {
         // The parent's batch item and loop round are none of the child's business.
         let child_cx = cx.with_variables(Variables::default());
         Traced::new(run, description)
+            .budget(child.document().budget)
             .run(&child_cx)
             .await
             .map_err(|error| {
@@ -230,6 +231,8 @@ impl Node for Nested {
                 let error_type = error.error_type().to_owned();
                 let outer = if error.is_retryable() {
                     NodeError::failed(message)
+                } else if error.is_halted() {
+                    NodeError::halted(message)
                 } else {
                     NodeError::permanent(message)
                 };

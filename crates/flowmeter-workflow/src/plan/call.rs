@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use flowmeter::LlmRequest;
 use flowmeter_model::{Figure, TokenUsage, UsdNanos};
 use flowmeter_pricing::{BoundedCall, PricedCall};
 use serde::Serialize;
@@ -12,7 +13,8 @@ use smol_str::SmolStr;
 
 use super::walk::Unknown;
 use super::{Between, PlanTerms, nanoseconds};
-use crate::nodes::{Services, llm_request};
+use crate::document::NodeEntry;
+use crate::nodes::{Services, budgeted, llm_request};
 
 /// The quickest answer: the way there and back.
 const QUICKEST: Duration = Duration::from_millis(300);
@@ -33,6 +35,32 @@ pub enum PriceKnown {
     InRun,
 }
 
+/// What the response cache will do for calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CacheForecast {
+    /// It is not asked.
+    Off,
+    /// It has all answers.
+    Hit,
+    /// It has some of them.
+    Partly,
+    /// It has none, and will keep them.
+    Miss,
+    /// What is asked is known in the run only.
+    InRun,
+}
+
+impl CacheForecast {
+    fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (one, other) if one == other => one,
+            (Self::InRun, _) | (_, Self::InRun) => Self::InRun,
+            _ => Self::Partly,
+        }
+    }
+}
+
 /// What an `llm` node asks, and what that takes.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct PlannedCall {
@@ -49,6 +77,9 @@ pub struct PlannedCall {
     /// What all calls cost; `None` where there is no price.
     #[serde(rename = "cost_usd")]
     pub cost: Option<Between<UsdNanos>>,
+    /// What a budget sets aside for the dearest of the calls while it is made; `None` where that is not known.
+    #[serde(rename = "reserved_usd", skip_serializing_if = "Option::is_none")]
+    pub reserved: Option<UsdNanos>,
     /// How long one call takes, in nanoseconds.
     pub duration_ns: Between<u64>,
     /// The templates of the request that are known in the run only.
@@ -57,9 +88,8 @@ pub struct PlannedCall {
     /// Why the model could not be asked if the run began now.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
-    /// Whether the response cache has the answer; `None` where it is not asked, or cannot be before the run.
-    #[serde(rename = "cached", skip_serializing_if = "Option::is_none")]
-    pub cache: Option<bool>,
+    /// What the response cache will do.
+    pub cache: CacheForecast,
 }
 
 impl PlannedCall {
@@ -73,10 +103,11 @@ impl PlannedCall {
             output_tokens: nothing,
             price: PriceKnown::Priced,
             cost: Some(Between::exactly(UsdNanos::ZERO)),
+            reserved: None,
             duration_ns: nothing,
             unknown: Vec::new(),
             problem: None,
-            cache: None,
+            cache: CacheForecast::Off,
         }
     }
 
@@ -95,6 +126,7 @@ impl PlannedCall {
                 self.price
             },
             cost: self.cost.zip(other.cost).map(|(one, other)| one.plus(other)),
+            reserved: self.reserved.max(other.reserved),
             duration_ns: Between {
                 low: self.duration_ns.low.min(other.duration_ns.low),
                 high: self
@@ -105,11 +137,7 @@ impl PlannedCall {
             },
             unknown: self.unknown,
             problem: self.problem.or(other.problem),
-            cache: if self.cache == other.cache {
-                self.cache
-            } else {
-                Some(false)
-            },
+            cache: self.cache.and(other.cache),
         }
     }
 
@@ -155,6 +183,7 @@ impl PlannedCall {
 pub(super) fn planned(
     terms: &PlanTerms<'_>,
     services: &Services,
+    node: &NodeEntry,
     params: &Map<String, Value>,
     unknown: &Unknown,
 ) -> PlannedCall {
@@ -177,11 +206,48 @@ pub(super) fn planned(
     let Ok(request) = llm_request(services, &params) else {
         return open;
     };
-    let (provider, model, problem) = match services.chat.target(&request.model) {
-        Ok(target) => (Some(target.provider), target.model, None),
-        // A price needs no key.
-        Err(error) => (None, request.model.clone(), Some(error.message)),
+    let target = services.chat.target(&request.model);
+    let cache = match (services.caching.of_node(node.cache), &target) {
+        (None, _) => CacheForecast::Off,
+        (Some((cache, ttl)), Ok(target)) if unknown.templates.is_empty() => {
+            if cache.would_hit(&request, target, ttl).is_some() {
+                CacheForecast::Hit
+            } else {
+                CacheForecast::Miss
+            }
+        }
+        (Some(_), _) => CacheForecast::InRun,
     };
+    let (provider, model, problem) = match &target {
+        Ok(target) => (Some(target.provider.clone()), target.model.clone(), None),
+        // A price needs no key.
+        Err(error) => (None, request.model.clone(), Some(error.message.clone())),
+    };
+    if cache == CacheForecast::Hit {
+        return PlannedCall {
+            provider,
+            model: Some(model),
+            cache,
+            ..PlannedCall::none()
+        };
+    }
+    let reserved = target.as_ref().ok().and_then(|target| {
+        let more = unknown.tokens_max?;
+        let described = budgeted(LlmRequest::default(), &request, target);
+        let bound = terms.prices.bound(&BoundedCall {
+            provider: Some(&target.provider),
+            model: &target.model,
+            start: terms.start,
+            service_tier: described.service_tier.as_deref(),
+            input_tokens_max: described.input_tokens_max?.saturating_add(more),
+            output_tokens_max: described.output_tokens_max,
+            input_is_text: described.is_text_only,
+            output_is_text: described.is_text_only,
+            searches_max: described.web_searches_max,
+            ..BoundedCall::default()
+        });
+        bound.cost_max()
+    });
     let bytes = request.text_bytes();
     let input = Between {
         low: bytes.div_ceil(4),
@@ -239,6 +305,8 @@ pub(super) fn planned(
         provider,
         model: Some(model),
         problem,
+        cache,
+        reserved,
         input_tokens: input,
         output_tokens: output,
         price: if low.is_some() {

@@ -16,7 +16,7 @@ use smol_str::SmolStr;
 
 use crate::run::Workflow;
 
-pub use call::{PlannedCall, PriceKnown};
+pub use call::{CacheForecast, PlannedCall, PriceKnown};
 pub use order::Certainty;
 
 /// From the least to the most that is expected.

@@ -12,6 +12,7 @@ use super::{Between, NoPast, PastNode, PastRuns, Plan, PlanTerms};
 use crate::chat::GenaiModel;
 use crate::http_client::HttpClient;
 use crate::nodes::Services;
+use crate::response_cache::Caching;
 use crate::run::{LoadOptions, Workflow};
 
 fn prices() -> PriceBook {
@@ -27,6 +28,7 @@ fn plan_in(folder: &Path, document: &Value, inputs: Value, past: &dyn PastRuns) 
             }))),
             default_model: None,
             http: HttpClient::new(),
+            caching: Caching::default(),
         }),
         saved_workflows: None,
     };

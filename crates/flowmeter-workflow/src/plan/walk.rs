@@ -11,7 +11,7 @@ use flowmeter_engine::{NodeContext, SharedStore, Variables};
 use serde_json::{Map, Value, json};
 use smol_str::{SmolStr, format_smolstr};
 
-use super::call::{self, PlannedCall};
+use super::call::{self, CacheForecast, PlannedCall};
 use super::order::{Certainty, order};
 use super::{Between, PlanTerms, PlannedStep};
 use crate::document::{NodeEntry, ResolutionMode};
@@ -298,6 +298,8 @@ impl Walk<'_> {
         });
         sight.note_written(node, call.as_ref(), executions, cx);
         let cost = match (&call, past.and_then(|past| past.cost)) {
+            // Earlier runs may have had to ask.
+            (Some(call), _) if call.cache == CacheForecast::Hit => call.cost,
             // A node's span holds all its items and rounds.
             (Some(_), Some(past)) => Some(past.times(place.executions)),
             (Some(call), None) => call.cost,
@@ -399,7 +401,13 @@ impl Walk<'_> {
         match items {
             Items::None => {
                 let unknown = sight.unknown(&written, None);
-                call::planned(self.terms, sight.services, &params(node, sight, cx), &unknown)
+                call::planned(
+                    self.terms,
+                    sight.services,
+                    node,
+                    &params(node, sight, cx),
+                    &unknown,
+                )
             }
             Items::Unknown => {
                 let varying = node.batch.as_ref().map(|batch| Varying {
@@ -407,13 +415,25 @@ impl Walk<'_> {
                     tokens_max: None,
                 });
                 let unknown = sight.unknown(&written, varying.as_ref());
-                call::planned(self.terms, sight.services, &params(node, sight, cx), &unknown)
+                call::planned(
+                    self.terms,
+                    sight.services,
+                    node,
+                    &params(node, sight, cx),
+                    &unknown,
+                )
             }
             Items::Known(items) => {
                 let unknown = sight.unknown(&written, None);
                 let calls = items.iter().take(ITEMS_MAX).map(|item| {
                     let cx = with_item(cx, node, Some(item));
-                    call::planned(self.terms, sight.services, &params(node, sight, &cx), &unknown)
+                    call::planned(
+                        self.terms,
+                        sight.services,
+                        node,
+                        &params(node, sight, &cx),
+                        &unknown,
+                    )
                 });
                 let looked_at = items.len().min(ITEMS_MAX) as u64;
                 calls

@@ -208,6 +208,8 @@ impl Making<'_> {
             id,
             // The step around it is what is attempted again.
             retry: RetryPolicy::once(),
+            // As for the whole run.
+            cache: None,
             services: &self.config.services,
         };
         let node = Asking {

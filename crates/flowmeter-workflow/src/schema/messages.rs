@@ -6,7 +6,7 @@ use jsonschema::error::{TypeKind, ValidationErrorKind};
 use jsonschema::{JsonType, ValidationError};
 use serde_json::Value;
 
-use super::{VALUE_TYPES, validator_for};
+use super::{BUDGETED_TYPES, VALUE_TYPES, validator_for};
 use crate::names;
 use crate::nodes::node_types;
 use crate::nodes::{NodeType, ValueType};
@@ -56,6 +56,7 @@ fn place_of<'a>(pointer: &'a str, document: &Value) -> Place<'a> {
         ["outputs", name] => Place::Named("output", name),
         ["edges", _] => Place::Named("edge", ""),
         ["nodes", _, section] => Place::Member(section),
+        ["budget"] => Place::Member("budget"),
         _ => Place::Other(steps.last().copied().unwrap_or_default()),
     }
 }
@@ -77,9 +78,10 @@ fn keys_at(place: &Place<'_>) -> Vec<&'static str> {
             "outputs",
             "enable_namespacing",
             "template_resolution_mode",
+            "budget",
         ],
         Place::Node => vec![
-            "id", "type", "purpose", "params", "batch", "loop", "retry", "cache",
+            "id", "type", "purpose", "params", "batch", "loop", "retry", "cache", "budget",
         ],
         Place::Params(Some(node_type)) => node_type.params.iter().map(|spec| spec.name).collect(),
         Place::Named("input", _) => vec!["description", "required", "type", "default", "stdin"],
@@ -96,6 +98,8 @@ fn keys_at(place: &Place<'_>) -> Vec<&'static str> {
         ],
         Place::Member("loop") => vec!["while", "until", "carry", "max_iterations"],
         Place::Member("retry") => vec!["max", "wait", "backoff"],
+        Place::Member("cache") => vec!["ttl"],
+        Place::Member("budget") => vec!["max_cost", "max_tokens", "max_llm_calls"],
         _ => Vec::new(),
     }
 }
@@ -179,6 +183,19 @@ fn explain(document: &Value, error: &ValidationError<'_>, findings: &mut Finding
         ValidationErrorKind::OneOfMultipleValid { .. } => {
             say("a loop has either `while` or `until`, not both".to_owned(), None);
         }
+        ValidationErrorKind::MinProperties { .. } => {
+            let keys = names::list(keys_at(&place));
+            say(format!("{} has at least one of {keys}", title_of(&place)), None);
+        }
+        ValidationErrorKind::FalseSchema => {
+            let index = pointer.split('/').nth(2).unwrap_or_default();
+            let name = type_at(document, index).map_or("this", |node_type| node_type.name);
+            let help = format!("it belongs to nodes of type {}", names::list(BUDGETED_TYPES));
+            say(
+                format!("a node of type `{name}` calls no model, so it has no `budget`"),
+                Some(help),
+            );
+        }
         ValidationErrorKind::MinItems { .. } => match &place {
             Place::Other("nodes") => say("a workflow has at least one node".to_owned(), None),
             place => say(format!("{} must not be empty", title_of(place)), None),
@@ -186,6 +203,12 @@ fn explain(document: &Value, error: &ValidationError<'_>, findings: &mut Finding
         ValidationErrorKind::Minimum { limit } => {
             say(
                 format!("{} is at least {limit}, not {found}", title_of(&place)),
+                None,
+            );
+        }
+        ValidationErrorKind::ExclusiveMinimum { limit } => {
+            say(
+                format!("{} is more than {limit}, not {found}", title_of(&place)),
                 None,
             );
         }
@@ -320,6 +343,7 @@ fn pattern_violation(pointer: &str, found: &Value) -> String {
         Some("ir_version") => format!("`{text}` is no version: three numbers are wanted, as in \"0.1.0\""),
         Some("id") => invalid_name("id", text),
         Some("as") => invalid_name("name", text),
+        Some("ttl") => format!("`ttl` must be a time such as \"30m\", \"12h\" or \"7d\", not \"{text}\""),
         Some(key) => format!("`{key}` must be a template such as `${{node.key}}`, not \"{text}\""),
         None => format!("`{text}` does not fit"),
     }

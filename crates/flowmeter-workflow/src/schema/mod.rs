@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 
 use crate::nodes::node_types;
 use crate::nodes::{NodeType, ParamSpec, ValueType};
+use crate::response_cache::TTL_PATTERN;
 
 /// What an id looks like: what a template can name.
 const ID_PATTERN: &str = "^[A-Za-z_][A-Za-z0-9_-]*$";
@@ -75,7 +76,8 @@ fn schema_for(occurs: impl Fn(&str) -> bool) -> Value {
                 "enum": ["strict", "permissive"],
                 "default": "strict",
                 "description": "Whether a template that leads nowhere fails its node or stays as written."
-            }
+            },
+            "budget": {"$ref": "#/$defs/budget"}
         },
         "$defs": {"template": {"type": "string", "pattern": r"\$\{"}}
     });
@@ -89,6 +91,8 @@ fn schema_for(occurs: impl Fn(&str) -> bool) -> Value {
         ("batch", batch_schema()),
         ("loop", loop_schema()),
         ("retry", retry_schema()),
+        ("cache", cache_schema()),
+        ("budget", budget_schema()),
     ] {
         definitions[name] = definition;
     }
@@ -160,7 +164,8 @@ fn node_schema(occurs: impl Fn(&str) -> bool) -> Value {
             "batch": {"$ref": "#/$defs/batch"},
             "loop": {"$ref": "#/$defs/loop"},
             "retry": {"$ref": "#/$defs/retry"},
-            "cache": {"type": "boolean", "description": "Whether an earlier result may be used again."}
+            "budget": {"$ref": "#/$defs/budget"},
+            "cache": {"$ref": "#/$defs/cache"}
         }
     });
     schema["allOf"] = Value::Array(rules);
@@ -193,6 +198,9 @@ fn type_rule(node_type: &NodeType) -> Value {
     then["properties"]["params"] = params;
     if !required.is_empty() {
         then["anyOf"] = json!([{"required": ["params"]}, {"required": ["parameters"]}]);
+    }
+    if !BUDGETED_TYPES.contains(&node_type.name) {
+        then["properties"]["budget"] = Value::Bool(false);
     }
     let mut rule = json!({"if": {"required": ["type"], "properties": {"type": {"const": node_type.name}}}});
     rule["then"] = then;
@@ -299,6 +307,39 @@ fn retry_schema() -> Value {
             "max": {"type": "integer", "minimum": 1, "maximum": 10, "default": 1, "description": "Attempts in total."},
             "wait": {"type": "number", "minimum": 0, "default": 0, "description": "Seconds between attempts."},
             "backoff": {"enum": ["fixed", "exponential"], "default": "fixed", "description": "Whether the wait doubles, up to 60 s."}
+        }
+    })
+}
+
+fn cache_schema() -> Value {
+    json!({
+        "type": ["boolean", "object"],
+        "additionalProperties": false,
+        "description": "Whether an earlier answer to the same request may be used again: true, false, or for how long. Nodes of type llm only.",
+        "properties": {
+            "ttl": {
+                "type": ["string", "number"],
+                "pattern": TTL_PATTERN,
+                "exclusiveMinimum": 0,
+                "description": "How old the answer may be: \"30m\", \"12h\", \"7d\", or a number of seconds."
+            }
+        }
+    })
+}
+
+/// The node types that call models, or run what does.
+pub(crate) const BUDGETED_TYPES: [&str; 2] = ["llm", "workflow"];
+
+fn budget_schema() -> Value {
+    json!({
+        "type": "object",
+        "additionalProperties": false,
+        "minProperties": 1,
+        "description": "What may be spent in one run, attempts, items, rounds and nested nodes together. A call that might break a limit is not made.",
+        "properties": {
+            "max_cost": {"type": "number", "minimum": 0, "maximum": 9_000_000_000_u64, "description": "Dollars; 0 allows free models only."},
+            "max_tokens": {"type": "integer", "minimum": 1, "description": "Input and output tokens."},
+            "max_llm_calls": {"type": "integer", "minimum": 1, "description": "Calls to models, refused ones included."}
         }
     })
 }

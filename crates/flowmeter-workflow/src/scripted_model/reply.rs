@@ -46,6 +46,8 @@ pub(super) struct TextReply {
     pub(super) with_usage: bool,
     /// Break the connection off after so many pieces of a stream.
     pub(super) cut_after: Option<usize>,
+    /// Say the text again and again until nobody listens.
+    pub(super) endless: bool,
 }
 
 /// The token counts of one answer, inclusive as OpenAI counts them.
@@ -87,6 +89,7 @@ impl Reply {
             reasoning: 0,
             with_usage: true,
             cut_after: None,
+            endless: false,
         }))
     }
 
@@ -189,6 +192,13 @@ impl Reply {
         self.with_text(|text| text.cut_after = Some(pieces))
     }
 
+    /// A stream says the text again and again, whatever length it was told to keep to, until the client closes the
+    /// connection. An answer that is not streamed ends.
+    #[must_use]
+    pub fn endless(self) -> Self {
+        self.with_text(|text| text.endless = true)
+    }
+
     /// Wait before the first byte.
     #[must_use]
     pub fn delay(self, delay: Duration) -> Self {
@@ -203,6 +213,14 @@ impl Reply {
 }
 
 impl TextReply {
+    /// The same with twice the text.
+    pub(super) fn twice(&self) -> Self {
+        Self {
+            text: format!("{} {}", self.text.trim_end(), self.text),
+            ..self.clone()
+        }
+    }
+
     pub(super) fn counts(&self, input_bytes: usize) -> Counts {
         let (input, output) = self.tokens.unwrap_or_else(|| {
             (

@@ -91,6 +91,11 @@ impl Protocol {
         }
     }
 
+    /// Frames of a stream that stand before those with text.
+    fn frames_before_text(self) -> usize {
+        if self == Self::Anthropic { 3 } else { 0 }
+    }
+
     fn stream_type(self) -> &'static str {
         match self {
             Self::OpenAi | Self::Anthropic | Self::Gemini => "text/event-stream",
@@ -188,7 +193,8 @@ async fn respond(
         }
         ReplyKind::Text(text) => {
             let counts = text.counts(asked.input_bytes());
-            if text.cut_after.is_none() && text.with_usage {
+            let endless = text.endless && streams;
+            if text.cut_after.is_none() && text.with_usage && !endless {
                 seen.lock().answers.push(AnswerGiven {
                     model: asked.model.clone(),
                     input: counts.input,
@@ -200,13 +206,22 @@ async fn respond(
                 });
             }
             if streams {
+                if endless {
+                    // The last piece of an answer may say that it is the last.
+                    let (before, pieces) = (protocol.frames_before_text(), text.pieces().len());
+                    let twice = text.twice();
+                    let frames = protocol.frames(&asked, &twice, &counts);
+                    let again = frames[before..before + pieces].to_vec();
+                    let frames = frames.into_iter().take(before).chain(again.into_iter().cycle());
+                    return streamed(protocol.stream_type(), frames.map(Some), pace);
+                }
                 let frames = protocol.frames(&asked, &text, &counts);
                 return streamed(protocol.stream_type(), kept(protocol, frames, &text), pace);
             }
             let body = protocol.whole(&asked, &text, &counts).to_string();
             if text.cut_after.is_some() {
                 let half = body.chars().take(body.chars().count() / 2).collect();
-                return streamed("application/json", vec![Some(half), None], pace);
+                return streamed("application/json", [Some(half), None], pace);
             }
             plain(200, "application/json", body)
         }
@@ -218,8 +233,10 @@ fn kept(protocol: Protocol, frames: Vec<String>, reply: &TextReply) -> Vec<Optio
     let Some(pieces) = reply.cut_after else {
         return frames.into_iter().map(Some).collect();
     };
-    let before_text = if protocol == Protocol::Anthropic { 3 } else { 0 };
-    let kept = frames.into_iter().take(before_text + pieces).map(Some);
+    let kept = frames
+        .into_iter()
+        .take(protocol.frames_before_text() + pieces)
+        .map(Some);
     kept.chain([None]).collect()
 }
 
@@ -230,7 +247,11 @@ fn plain(code: u16, content_type: &str, body: String) -> Response<Body> {
     response(code, content_type, body)
 }
 
-fn streamed(content_type: &str, frames: Vec<Option<String>>, pace: Duration) -> Response<Body> {
+fn streamed<F>(content_type: &str, frames: F, pace: Duration) -> Response<Body>
+where
+    F: IntoIterator<Item = Option<String>>,
+    F::IntoIter: Send + 'static,
+{
     let frames = stream::unfold(
         (frames.into_iter(), true),
         move |(mut frames, first)| async move {

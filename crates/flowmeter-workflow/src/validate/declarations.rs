@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::document::WorkflowDocument;
 use crate::inputs::coerce;
+use crate::nodes::{find, llm, workflow};
 use crate::problem::{Anchor, Findings, Severity, pointer_step};
 use crate::template::kind_of;
 
@@ -18,6 +19,7 @@ fn is_reserved(name: &str) -> bool {
 
 pub(super) fn check(document: &WorkflowDocument, findings: &mut Findings) {
     check_ids(document, findings);
+    check_caches(document, findings);
     check_inputs(document, findings);
     check_outputs(document, findings);
 }
@@ -44,6 +46,24 @@ fn check_ids(document: &WorkflowDocument, findings: &mut Findings) {
             );
             findings.add(Severity::Warning, at, Anchor::Value, message, Some(help));
         }
+    }
+}
+
+/// `cache` is of use to nodes that ask a model; elsewhere files have it for other programs, so they still run.
+fn check_caches(document: &WorkflowDocument, findings: &mut Findings) {
+    for node in &document.nodes {
+        let is_wanted = node.cache.is_some_and(|cache| cache.enabled);
+        if !is_wanted || node.node_type == llm::NAME || find(&node.node_type).is_none() {
+            continue;
+        }
+        let message = format!(
+            "`cache` has no effect on node type `{}`: only answers of `llm` nodes are used again",
+            node.node_type
+        );
+        let help = (node.node_type == workflow::NAME)
+            .then(|| "set it on the `llm` nodes of the nested workflow, or run with --cache".to_owned());
+        let at = format!("{}/cache", node.pointer);
+        findings.add(Severity::Warning, at, Anchor::Key, message, help);
     }
 }
 

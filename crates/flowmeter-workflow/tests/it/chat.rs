@@ -1,5 +1,6 @@
 //! The chat model over the real client library, against the scripted server.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -46,7 +47,10 @@ async fn chat(
     let server = ScriptedModel::start(script).await.unwrap();
     let pieces = Mutex::new(String::new());
     let outcome = client(&server)
-        .chat(&ask(model, stream), &|piece| pieces.lock().push_str(piece))
+        .chat(&ask(model, stream), &|piece| {
+            pieces.lock().push_str(piece.text);
+            ControlFlow::Continue(())
+        })
         .await;
     (outcome, server, pieces.into_inner())
 }
@@ -251,7 +255,10 @@ async fn a_server_that_hangs_runs_into_the_timeout() {
             ..ask("gpt-4o", stream)
         };
         let began = Instant::now();
-        let error = client(&server).chat(&request, &|_| {}).await.unwrap_err();
+        let error = client(&server)
+            .chat(&request, &|_| ControlFlow::Continue(()))
+            .await
+            .unwrap_err();
         assert!(began.elapsed() < Duration::from_secs(2));
         assert_eq!(error.error_type, "timeout");
         assert!(error.retryable && error.may_be_billed);
@@ -303,7 +310,10 @@ async fn an_unreachable_server_is_named_with_what_to_do() {
         (name == "OLLAMA_HOST").then(|| "127.0.0.1:1".to_owned())
     }));
     for stream in [false, true] {
-        let error = nobody.chat(&ask("ollama/x", stream), &|_| {}).await.unwrap_err();
+        let error = nobody
+            .chat(&ask("ollama/x", stream), &|_| ControlFlow::Continue(()))
+            .await
+            .unwrap_err();
         assert_eq!(error.error_type, "connect");
         assert!(error.retryable && !error.may_be_billed);
         assert!(
@@ -323,7 +333,7 @@ async fn an_unreachable_server_is_named_with_what_to_do() {
     );
     assert!(
         keyless
-            .chat(&ask("claude-x", true), &|_| {})
+            .chat(&ask("claude-x", true), &|_| ControlFlow::Continue(()))
             .await
             .unwrap_err()
             .message

@@ -196,7 +196,7 @@ fn shapes_are_checked_by_the_schema() {
                 help: nodes[3] has it already; ids are unique
             12:75: error: node type `echo` needs the parameter `message`
                 help: `message` (any): what to give back, of any type
-            12:88: error: `cache` is a boolean, not a string: "yes"
+            12:88: error: `cache` is a boolean or an object, not a string: "yes"
             14:14: warning: input `n` is never used
             14:28: error: `type` cannot be `int`
                 help: did you mean `integer`? valid: string, number, integer, boolean, array, object, any

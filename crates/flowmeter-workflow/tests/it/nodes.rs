@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use flowmeter_engine::{Action, Backoff, NodeContext, NodeError, RetryPolicy, SharedStore, StoreView};
 use flowmeter_workflow::chat::{
-    ChatError, ChatModel, ChatReply, ChatRequest, ChatTarget, GenaiModel, OnText,
+    ChatError, ChatModel, ChatReply, ChatRequest, ChatTarget, GenaiModel, OnPiece,
 };
 use flowmeter_workflow::http_client::HttpClient;
 use flowmeter_workflow::nodes::{NodeSetting, Services, find};
@@ -44,7 +44,7 @@ impl ChatModel for NoModel {
     fn target(&self, _model: &str) -> Result<ChatTarget, ChatError> {
         panic!("no model was to be asked")
     }
-    async fn chat(&self, _request: &ChatRequest, _on_text: OnText<'_>) -> Result<ChatReply, ChatError> {
+    async fn chat(&self, _request: &ChatRequest, _on_piece: OnPiece<'_>) -> Result<ChatReply, ChatError> {
         panic!("no model was to be asked")
     }
 }
@@ -58,6 +58,7 @@ pub(crate) fn services(chat: Option<GenaiModel>, default_model: Option<&str>) ->
         chat,
         default_model: default_model.map(Into::into),
         http: HttpClient::new(),
+        caching: flowmeter_workflow::response_cache::Caching::default(),
     })
 }
 
@@ -72,6 +73,7 @@ pub(crate) async fn run_with(
     let retry = retry.unwrap_or_else(node_type.default_retry);
     let node = (node_type.make)(&NodeSetting {
         id: "n",
+        cache: None,
         retry,
         services,
     });

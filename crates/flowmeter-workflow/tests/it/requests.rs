@@ -137,6 +137,7 @@ async fn every_attempt_is_a_call_that_counts_once() {
     let retry = RetryPolicy::new(4, Duration::from_millis(1), Backoff::Fixed).unwrap();
     let services = services(Some(client(&server)), None);
     let node = (find("llm").unwrap().make)(&NodeSetting {
+        cache: None,
         id: "n",
         retry,
         services: &services,
@@ -326,6 +327,7 @@ async fn a_request_that_cannot_be_made_is_no_call() {
     ] {
         let server = ScriptedModel::start(Script::new()).await.unwrap();
         let node = (find("llm").unwrap().make)(&NodeSetting {
+            cache: None,
             id: "n",
             retry: RetryPolicy::once(),
             services: &services(Some(client(&server)), Some("demo-small")),

@@ -3,9 +3,10 @@
 //! Money stays integer and remembers what had no price. Tokens that nobody counted are not zero: their calls are
 //! counted beside the sums.
 
-use flowmeter_model::{Cost, CostTotal, Figure, TokenUsage};
+use flowmeter_model::{Cost, CostStatus, CostTotal, Figure, TokenUsage, UsdNanos};
 use smol_str::SmolStr;
 
+use super::cache::{CacheHitSample, CacheTotals};
 use super::durations::{DurationSummary, Durations, SketchBudget};
 
 /// Models that a sum of costs names as unpriced, at most.
@@ -42,6 +43,10 @@ pub struct LlmSample<'a> {
     pub duration_ns: Option<u64>,
     /// From request to the first piece of a streamed answer; `None` where unknown or not streamed.
     pub time_to_first_token_ns: Option<u64>,
+    /// Whether a response cache was asked first and had no answer.
+    pub cache_missed: bool,
+    /// What the provider's prompt cache saved, less what was paid for writing to it; `None` where that is not known.
+    pub provider_cache_saved: Option<UsdNanos>,
 }
 
 impl<'a> LlmSample<'a> {
@@ -61,7 +66,17 @@ impl<'a> LlmSample<'a> {
             cost,
             duration_ns: None,
             time_to_first_token_ns: None,
+            cache_missed: false,
+            provider_cache_saved: None,
         }
+    }
+
+    /// Whether tokens were used that nobody counted. A call that was not billed used none, and embeddings have no
+    /// output.
+    fn is_uncounted(&self) -> bool {
+        let was_billed = self.cost.explanation.is_some() || self.cost.amount != Some(UsdNanos::ZERO);
+        let has_bound = matches!(self.cost.status, CostStatus::Partial | CostStatus::Unpriced);
+        was_billed && (self.input_tokens.is_none() || self.output_tokens.is_none() && has_bound)
     }
 
     /// The same with the tokens of this usage.
@@ -103,8 +118,12 @@ pub struct LlmTotals {
     pub reasoning_tokens: u64,
     /// Calls whose usage was estimated in part or whole.
     pub estimated_calls: u64,
+    /// Calls of which nobody counted all tokens: the sums are lower bounds.
+    pub uncounted_calls: u64,
     /// What they cost.
     pub cost: CostTotal,
+    /// Look-ups in response caches, and what providers' prompt caches saved.
+    pub cache: CacheTotals,
 }
 
 impl LlmTotals {
@@ -118,11 +137,18 @@ impl LlmTotals {
         add(&mut self.cache_write_tokens, call.cache_write_tokens);
         add(&mut self.reasoning_tokens, call.reasoning_tokens);
         self.estimated_calls += u64::from(call.estimated);
-        let named = &self.cost.unpriced_models;
-        let is_named = call.model.len() <= MODEL_NAME_BYTES_MAX
-            && (named.len() < UNPRICED_MODELS_MAX || named.contains(call.model));
-        let model = if is_named { call.model } else { FURTHER_MODELS };
-        self.cost.add(model, call.cost);
+        self.uncounted_calls += u64::from(call.is_uncounted());
+        self.cache.misses += u64::from(call.cache_missed);
+        if call.cache_read_tokens.unwrap_or(0) + call.cache_write_tokens.unwrap_or(0) > 0 {
+            self.cache.add_provider_saving(call.provider_cache_saved);
+        }
+        self.cost.add(named_model(&self.cost, call.model), call.cost);
+    }
+
+    /// Adds an answer that was no call, for nobody was asked.
+    pub(crate) fn add_cache_hit(&mut self, hit: &CacheHitSample<'_>) {
+        let model = named_model(&self.cache.saved_cost, hit.model);
+        self.cache.add_hit(hit, model);
     }
 
     /// Adds other sums.
@@ -136,15 +162,11 @@ impl LlmTotals {
         add(&mut self.cache_write_tokens, other.cache_write_tokens);
         add(&mut self.reasoning_tokens, other.reasoning_tokens);
         self.estimated_calls += other.estimated_calls;
+        self.uncounted_calls += other.uncounted_calls;
         self.cost.merge(&other.cost);
-        let models = &mut self.cost.unpriced_models;
-        if models.len() > UNPRICED_MODELS_MAX {
-            *models = std::mem::take(models)
-                .into_iter()
-                .take(UNPRICED_MODELS_MAX)
-                .collect();
-            models.insert(SmolStr::new_static(FURTHER_MODELS));
-        }
+        self.cache.merge(&other.cache);
+        bound_models(&mut self.cost);
+        bound_models(&mut self.cache.saved_cost);
     }
 
     /// Input and output together.
@@ -153,10 +175,55 @@ impl LlmTotals {
         self.input_tokens.saturating_add(self.output_tokens)
     }
 
+    /// Whether nothing at all is known of the tokens.
+    #[must_use]
+    pub fn are_tokens_unknown(&self) -> bool {
+        self.uncounted_calls > 0 && self.total_tokens() == 0
+    }
+
+    /// What stands before a sum of tokens: `~` where some were estimated, `≥ ` where some were not counted.
+    #[must_use]
+    pub fn tokens_mark(&self) -> &'static str {
+        match (self.uncounted_calls > 0, self.estimated_calls > 0) {
+            (true, true) => "≥ ~",
+            (true, false) => "≥ ",
+            (false, true) => "~",
+            (false, false) => "",
+        }
+    }
+
+    /// What stands behind it: how many calls are not in the sum, with a space before it.
+    #[must_use]
+    pub fn tokens_note(&self) -> String {
+        match self.uncounted_calls {
+            0 => String::new(),
+            calls => format!(" (+{calls} uncounted)"),
+        }
+    }
+
     /// Share of the calls that failed; 0 where there were none.
     #[must_use]
     pub fn error_rate(&self) -> f64 {
         share(self.failed_calls, self.calls)
+    }
+}
+
+/// The name under which a sum of costs may keep this model, if it has no price.
+fn named_model<'a>(sum: &CostTotal, model: &'a str) -> &'a str {
+    let named = &sum.unpriced_models;
+    let is_named =
+        model.len() <= MODEL_NAME_BYTES_MAX && (named.len() < UNPRICED_MODELS_MAX || named.contains(model));
+    if is_named { model } else { FURTHER_MODELS }
+}
+
+fn bound_models(sum: &mut CostTotal) {
+    let models = &mut sum.unpriced_models;
+    if models.len() > UNPRICED_MODELS_MAX {
+        *models = std::mem::take(models)
+            .into_iter()
+            .take(UNPRICED_MODELS_MAX)
+            .collect();
+        models.insert(SmolStr::new_static(FURTHER_MODELS));
     }
 }
 

@@ -4,6 +4,9 @@
 //! The one place where such sums are made: a live run's collector and the formatter of event files both feed an
 //! [`Aggregator`]. Never keeps what it added up, and never takes an unknown figure for zero.
 
+mod breakdown;
+mod breakdown_json;
+mod cache;
 mod durations;
 mod llm;
 mod named;
@@ -13,6 +16,9 @@ pub(crate) mod snapshot;
 use flowmeter_model::TimestampNs;
 use serde_json::Value;
 
+pub use breakdown::{CallCost, CostBreakdown, CostLineSum, PriceUse};
+pub use breakdown_json::cost_json;
+pub use cache::{CacheHitSample, CacheTotals};
 pub use durations::DurationSummary;
 pub(crate) use llm::share;
 pub use llm::{LlmSample, LlmTimings, LlmTotals, ModelMetrics};
@@ -51,6 +57,7 @@ pub struct Aggregator {
     model_sketches: SketchBudget,
     executions: u64,
     llm: LlmCounters,
+    breakdown: CostBreakdown,
     errors: u64,
     workflows: WorkflowTime,
     window: EventWindow,
@@ -76,6 +83,7 @@ impl Aggregator {
             model_sketches: SketchBudget::new(SKETCH_BYTES_MAX),
             executions: 0,
             llm: LlmCounters::default(),
+            breakdown: CostBreakdown::default(),
             errors: 0,
             workflows: WorkflowTime::default(),
             window: EventWindow::default(),
@@ -149,9 +157,19 @@ impl Aggregator {
     /// counts in the sums of its model and in all.
     pub fn llm_call_ended(&mut self, node_id: &str, call: &LlmSample<'_>) {
         self.llm.add(call, &mut self.model_sketches);
+        self.breakdown.add(node_id, call);
         self.models.entry(call.model).add(call, &mut self.model_sketches);
         if !node_id.is_empty() {
             self.nodes.entry(node_id).add_llm_call(call);
+        }
+    }
+
+    /// A call to a model was answered from a response cache: it is no call, and its tokens and cost are saved.
+    pub fn llm_cache_hit(&mut self, node_id: &str, hit: &CacheHitSample<'_>) {
+        self.llm.totals.add_cache_hit(hit);
+        self.models.entry(hit.model).totals.add_cache_hit(hit);
+        if !node_id.is_empty() {
+            self.nodes.entry(node_id).add_cache_hit(hit);
         }
     }
 
@@ -195,6 +213,7 @@ impl Aggregator {
             self.nodes.at(None).merge(theirs, &mut self.node_sketches);
         }
         self.llm.merge(&other.llm, &mut self.model_sketches);
+        self.breakdown.merge(&other.breakdown);
         for (name, theirs) in other.models.iter() {
             self.models.entry(name).merge(theirs, &mut self.model_sketches);
         }
@@ -288,6 +307,7 @@ impl Aggregator {
             nodes_failed: all.failures,
             error_count: self.errors + own_errors,
             llm,
+            breakdown: self.breakdown.clone(),
             all,
             models: named(&self.models, LlmCounters::summary),
             other_models: self.models.others().map(LlmCounters::summary),

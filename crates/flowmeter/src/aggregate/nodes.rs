@@ -5,6 +5,7 @@
 use flowmeter_model::Attributes;
 use smol_str::SmolStr;
 
+use super::cache::CacheHitSample;
 use super::durations::{DurationSummary, Durations, SketchBudget, Spread};
 use super::llm::{LlmSample, LlmTotals, share};
 use crate::performance::{ChildUsage, MemoryChange, names, whole};
@@ -273,6 +274,10 @@ impl NodeTotals {
 
     pub(crate) fn add_llm_call(&mut self, call: &LlmSample<'_>) {
         self.llm.get_or_insert_default().add(call);
+    }
+
+    pub(crate) fn add_cache_hit(&mut self, hit: &CacheHitSample<'_>) {
+        self.llm.get_or_insert_default().add_cache_hit(hit);
     }
 
     pub(crate) fn merge(&mut self, other: &Self, budget: &mut SketchBudget) {

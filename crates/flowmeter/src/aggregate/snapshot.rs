@@ -7,6 +7,7 @@ use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 use smol_str::SmolStr;
 
+use super::breakdown::CostBreakdown;
 use super::durations::DurationSummary;
 use super::llm::{LlmTimings, LlmTotals, ModelMetrics, share};
 use super::nodes::{NodeMetrics, Resources, TypeMetrics};
@@ -147,6 +148,8 @@ pub struct AggregatedMetrics {
     pub all: TypeMetrics,
     /// All LLM calls.
     pub llm: ModelMetrics,
+    /// Why they cost what they cost.
+    pub breakdown: CostBreakdown,
     /// LLM calls by model, in the order in which models were first called.
     pub models: Vec<(SmolStr, ModelMetrics)>,
     /// Calls to models beyond the bound of the table.
@@ -216,8 +219,9 @@ impl AggregatedMetrics {
         if let Some(others) = &self.other_nodes {
             object.insert("other_nodes".into(), node_object(others).into());
         }
-        if self.llm.llm.calls > 0 {
+        if self.llm.llm.calls > 0 || self.llm.llm.has_cache_figures() {
             object.insert("models".into(), object_of(&self.models, model_object));
+            object.insert("cost_breakdown".into(), self.breakdown.to_json().into());
         }
         if let Some(others) = &self.other_models {
             object.insert("other_models".into(), model_object(others).into());
@@ -299,7 +303,7 @@ pub(crate) fn add_node(object: &mut Map<String, Value>, node: &NodeMetrics, unit
         object.insert("failed_items".into(), node.failed_items.into());
     }
     add_resources(object, &node.resources, unit);
-    if node.llm.calls > 0 {
+    if node.llm.calls > 0 || node.llm.has_cache_figures() {
         object.extend(totals_object(&node.llm));
     }
 }
@@ -338,9 +342,10 @@ fn model_object(model: &ModelMetrics) -> Map<String, Value> {
 
 #[derive(Serialize)]
 struct TokensJson {
-    input: u64,
-    output: u64,
-    total: u64,
+    /// Null where nobody counted any.
+    input: Option<u64>,
+    output: Option<u64>,
+    total: Option<u64>,
     #[serde(skip_serializing_if = "is_zero")]
     cache_read: u64,
     #[serde(skip_serializing_if = "is_zero")]
@@ -363,10 +368,11 @@ fn is_zero(count: &u64) -> bool {
 
 impl From<&LlmTotals> for TokensJson {
     fn from(totals: &LlmTotals) -> Self {
+        let known = |tokens: u64| (!totals.are_tokens_unknown()).then_some(tokens);
         Self {
-            input: totals.input_tokens,
-            output: totals.output_tokens,
-            total: totals.total_tokens(),
+            input: known(totals.input_tokens),
+            output: known(totals.output_tokens),
+            total: known(totals.total_tokens()),
             cache_read: totals.cache_read_tokens,
             cache_write: totals.cache_write_tokens,
             reasoning: totals.reasoning_tokens,
@@ -374,20 +380,31 @@ impl From<&LlmTotals> for TokensJson {
     }
 }
 
-/// `cost_usd`, null where nothing could be priced, and `cost_status` beside it.
+/// `cost_usd` and `cost_nanos`, null where nothing could be priced, `cost_status` beside them, and how many calls are
+/// of which kind.
 pub(crate) fn add_cost(object: &mut Map<String, Value>, cost: &CostTotal) {
     object.insert(
         "cost_usd".into(),
         cost.amount().map_or(Value::Null, |amount| json!(amount)),
     );
+    object.insert(
+        "cost_nanos".into(),
+        cost.amount().map_or(Value::Null, |amount| amount.0.into()),
+    );
     object.insert("cost_status".into(), cost.status().as_str().into());
-    if cost.unpriced_calls > 0 {
-        object.insert("unpriced_calls".into(), cost.unpriced_calls.into());
-        object.insert(
-            "unpriced_models".into(),
-            cost.unpriced_models.iter().map(ToString::to_string).collect(),
-        );
+    let sorts = [
+        ("reported_calls", cost.reported_calls),
+        ("estimated_cost_calls", cost.estimated_calls),
+        ("partly_priced_calls", cost.partial_calls),
+    ];
+    for (name, calls) in sorts.into_iter().filter(|(_, calls)| *calls > 0) {
+        object.insert(name.into(), calls.into());
     }
+    object.insert("unpriced_calls".into(), cost.unpriced_calls.into());
+    object.insert(
+        "unpriced_models".into(),
+        cost.unpriced_models.iter().map(ToString::to_string).collect(),
+    );
 }
 
 /// Calls, tokens and cost.
@@ -398,6 +415,15 @@ pub(crate) fn totals_object(totals: &LlmTotals) -> Map<String, Value> {
         object.insert("failed_llm_calls".into(), totals.failed_calls.into());
     }
     object.insert("tokens".into(), json!(TokensJson::from(totals)));
+    if totals.uncounted_calls > 0 {
+        object.insert("uncounted_calls".into(), totals.uncounted_calls.into());
+    }
+    if totals.estimated_calls > 0 {
+        object.insert("estimated_calls".into(), totals.estimated_calls.into());
+    }
     add_cost(&mut object, &totals.cost);
+    if totals.has_cache_figures() {
+        object.insert("cache".into(), totals.cache_json());
+    }
     object
 }

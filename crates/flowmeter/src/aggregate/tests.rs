@@ -129,7 +129,10 @@ fn the_agreed_shape() {
             "total": 2950
           },
           "cost_usd": 0.0089,
+          "cost_nanos": 8900000,
           "cost_status": "priced",
+          "unpriced_calls": 0,
+          "unpriced_models": [],
           "llm_error_rate": 0.0,
           "llm_durations": {
             "min": 1.5,
@@ -201,7 +204,10 @@ fn the_agreed_shape() {
                 "total": 2950
               },
               "cost_usd": 0.0089,
-              "cost_status": "priced"
+              "cost_nanos": 8900000,
+              "cost_status": "priced",
+              "unpriced_calls": 0,
+              "unpriced_models": []
             }
           },
           "models": {
@@ -213,7 +219,10 @@ fn the_agreed_shape() {
                 "total": 2950
               },
               "cost_usd": 0.0089,
+              "cost_nanos": 8900000,
               "cost_status": "priced",
+              "unpriced_calls": 0,
+              "unpriced_models": [],
               "llm_error_rate": 0.0,
               "llm_durations": {
                 "min": 1.5,
@@ -234,6 +243,60 @@ fn the_agreed_shape() {
                 "p50": 0.4,
                 "p90": 0.4,
                 "p99": 0.4
+              }
+            }
+          },
+          "cost_breakdown": {
+            "cost_usd": 0.0089,
+            "cost_nanos": 8900000,
+            "cost_status": "priced",
+            "unpriced_calls": 0,
+            "unpriced_models": [],
+            "lines": [
+              {
+                "kind": "unexplained",
+                "quantity": 1,
+                "amount": "0.0089",
+                "amount_usd": 0.0089,
+                "amount_nanos": 8900000
+              }
+            ],
+            "by_model": {
+              "gpt-4o-mini": {
+                "llm_calls": 1,
+                "cost_usd": 0.0089,
+                "cost_nanos": 8900000,
+                "cost_status": "priced",
+                "unpriced_calls": 0,
+                "unpriced_models": [],
+                "lines": [
+                  {
+                    "kind": "unexplained",
+                    "quantity": 1,
+                    "amount": "0.0089",
+                    "amount_usd": 0.0089,
+                    "amount_nanos": 8900000
+                  }
+                ],
+                "prices": [
+                  {
+                    "llm_calls": 1,
+                    "cost_usd": 0.0089,
+                    "cost_nanos": 8900000,
+                    "cost_status": "priced",
+                    "unpriced_calls": 0,
+                    "unpriced_models": [],
+                    "lines": [
+                      {
+                        "kind": "unexplained",
+                        "quantity": 1,
+                        "amount": "0.0089",
+                        "amount_usd": 0.0089,
+                        "amount_nanos": 8900000
+                      }
+                    ]
+                  }
+                ]
               }
             }
           }

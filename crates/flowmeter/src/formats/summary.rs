@@ -4,11 +4,12 @@
 
 use std::io::{self, Write};
 
-use flowmeter_model::{Span, SpanKind, SpanStatus, TimestampNs};
+use flowmeter_model::{Cost, Span, SpanKind, SpanStatus, TimestampNs};
 
-use super::wording::format_duration;
-use crate::aggregate::LlmTotals;
+use super::wording::{cache_note, format_duration, provider_cache_note};
+use crate::aggregate::{LlmSample, LlmTotals};
 use crate::events::Tally;
+use crate::llm::cached::{self, SpanCacheHit};
 use crate::metrics::RunMetrics;
 use crate::trace_file::TraceDocument;
 
@@ -108,15 +109,27 @@ impl Summary {
         }
         writeln!(output, "- Nodes Executed: {}{more}", self.nodes_executed)?;
         writeln!(output, "- Success Rate: {}", self.success_rate())?;
+        if self.llm.cache.lookups() > 0 {
+            writeln!(output, "- Response Cache: {}", cache_note(&self.llm.cache))?;
+        }
+        if let Some(note) = provider_cache_note(&self.llm) {
+            writeln!(output, "- Provider Cache: {note}")?;
+        }
         if self.llm.calls > 0 {
-            let mark = if self.llm.estimated_calls > 0 { "~" } else { "" };
-            let (input, sent) = (self.llm.input_tokens, self.llm.output_tokens);
             writeln!(output, "- LLM Calls: {}", self.llm.calls)?;
-            writeln!(
-                output,
-                "- Tokens: {mark}{} ({input} in + {sent} out)",
-                input + sent
-            )?;
+            if self.llm.are_tokens_unknown() {
+                writeln!(output, "- Tokens: unknown")?;
+            } else {
+                writeln!(
+                    output,
+                    "- Tokens: {}{} ({} in + {} out){}",
+                    self.llm.tokens_mark(),
+                    self.llm.total_tokens(),
+                    self.llm.input_tokens,
+                    self.llm.output_tokens,
+                    self.llm.tokens_note()
+                )?;
+            }
             writeln!(output, "- Cost: {}", self.llm.cost.display())?;
         }
         Ok(())
@@ -139,34 +152,37 @@ impl Summary {
     }
 }
 
-/// Adds what an LLM call used and cost.
+/// Adds what an LLM call used and cost. A cost that nobody gave is unknown, not zero.
 pub(crate) fn add_call(totals: &mut LlmTotals, call: &Span) {
-    totals.calls += 1;
-    totals.failed_calls += u64::from(call.status == Some(SpanStatus::Error));
+    if let Some(hit) = SpanCacheHit::of(call) {
+        totals.add_cache_hit(&hit.sample());
+        return;
+    }
+    let unpriced = Cost::unpriced();
+    let model = call.attributes.get_str(crate::genai::REQUEST_MODEL);
+    let model = model.or_else(|| call.attributes.get_str(crate::genai::RESPONSE_MODEL));
+    let cost = call.cost.as_ref().unwrap_or(&unpriced);
+    let mut sample = LlmSample {
+        failed: call.status == Some(SpanStatus::Error),
+        cache_missed: cached::has_missed(call),
+        provider_cache_saved: cached::provider_saved(call),
+        ..LlmSample::new(model.unwrap_or_default(), cost)
+    };
     if let Some(usage) = &call.usage {
-        totals.input_tokens += usage.input_tokens();
-        totals.output_tokens += usage.output_tokens();
-        totals.estimated_calls += u64::from(usage.is_estimated());
+        sample = sample.with_usage(usage);
     }
-    if let Some(cost) = &call.cost {
-        let model = call
-            .attributes
-            .get_str(crate::genai::REQUEST_MODEL)
-            .unwrap_or_default();
-        totals.cost.add(model, cost);
-    }
+    totals.add(&sample);
 }
 
 /// Tokens and cost of several calls: `1234 tokens, $0.0120`; `None` of no calls.
 pub(crate) fn spend_of_calls(totals: &LlmTotals) -> Option<String> {
-    let mark = if totals.estimated_calls > 0 { "~" } else { "" };
     (totals.calls > 0).then(|| {
-        let tokens = totals.total_tokens();
-        if totals.cost.calls == 0 {
-            format!("{mark}{tokens} tokens")
+        let tokens = if totals.are_tokens_unknown() {
+            "tokens unknown".to_owned()
         } else {
-            format!("{mark}{tokens} tokens, {}", totals.cost.display())
-        }
+            format!("{}{} tokens", totals.tokens_mark(), totals.total_tokens())
+        };
+        format!("{tokens}{}, {}", totals.tokens_note(), totals.cost.display())
     })
 }
 

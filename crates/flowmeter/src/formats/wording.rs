@@ -4,10 +4,12 @@
 
 use std::borrow::Cow;
 
+use crate::aggregate::{CacheTotals, LlmTotals};
+use crate::llm::cached::SpanCacheHit;
 use crate::scope::LOGS_DROPPED;
 use flowmeter_model::{
-    AttributeValue, CostTotal, LogLevel, LogRecord, Span, SpanError, SpanKind, SpanStatus, TimestampNs,
-    UsdNanos,
+    AttributeValue, Cost, CostStatus, CostTotal, FigureSource, LogLevel, LogRecord, Span, SpanError,
+    SpanKind, SpanStatus, TimestampNs, TokenUsage, UsdNanos,
 };
 use owo_colors::Style;
 use time::OffsetDateTime;
@@ -114,31 +116,39 @@ pub(crate) fn mark_of(span: &Span) -> Option<(&'static str, Style)> {
 
 /// Tokens and cost of an LLM call, with a space before them; empty where there is nothing to say.
 pub(crate) fn spend_of(span: &Span) -> String {
+    if let Some(hit) = SpanCacheHit::of(span) {
+        return format!(" cached ({})", saved_note(&hit));
+    }
     let mut parts = Vec::new();
     if let Some(usage) = &span.usage
         && (usage.input.is_some() || usage.output.is_some())
     {
-        let mark = if usage.is_estimated() { "~" } else { "" };
-        parts.push(format!(
-            "{mark}{} in, {mark}{} out",
-            usage.input_tokens(),
-            usage.output_tokens()
-        ));
+        // What nobody counted is left out, for it is not zero.
+        let figures = [("in", usage.input), ("out", usage.output)];
+        let known = figures.into_iter().filter_map(|(name, figure)| {
+            let figure = figure?;
+            let is_guess = matches!(figure.source, FigureSource::Estimate | FigureSource::Tokenizer);
+            Some(format!(
+                "{}{} {name}",
+                if is_guess { "~" } else { "" },
+                figure.tokens
+            ))
+        });
+        parts.extend(known);
     }
     // A call that was refused used nothing and cost nothing: there is nothing to say.
-    let refused = span.usage.as_ref().is_none_or(|usage| !usage.is_known());
-    if let Some(cost) = span
-        .cost
-        .as_ref()
-        .filter(|cost| !(refused && cost.amount == Some(UsdNanos::ZERO)))
-    {
-        let mut total = CostTotal::default();
-        total.add("", cost);
-        parts.push(if cost.amount.is_none() {
-            "unpriced".to_owned()
-        } else {
-            total.display()
-        });
+    let is_used = span.usage.as_ref().is_some_and(TokenUsage::is_known);
+    let refused = |cost: &Cost| !is_used && cost.explanation.is_none() && cost.amount == Some(UsdNanos::ZERO);
+    match &span.cost {
+        Some(cost) if refused(cost) => {}
+        Some(cost) if cost.amount.is_some() => {
+            let mut total = CostTotal::default();
+            total.add("", cost);
+            parts.push(total.display());
+        }
+        Some(_) => parts.push("unpriced".to_owned()),
+        None if span.kind == SpanKind::LlmCall && is_used => parts.push("unpriced".to_owned()),
+        None => {}
     }
     parts.extend(effort_of(span));
     if parts.is_empty() {
@@ -146,6 +156,62 @@ pub(crate) fn spend_of(span: &Span) -> String {
     } else {
         format!(" {}", parts.join(", "))
     }
+}
+
+/// `saved 1,234 tokens, $0.0031`: what an answer from a response cache saved.
+fn saved_note(hit: &SpanCacheHit) -> String {
+    let mut total = LlmTotals::default();
+    total.add_cache_hit(&hit.sample());
+    saved_by(&total.cache)
+}
+
+fn saved_by(cache: &CacheTotals) -> String {
+    let tokens = grouped(cache.saved_tokens());
+    format!("saved {tokens} tokens, {}", cache.saved_cost.display())
+}
+
+/// `3 of 4 found, saved 1,234 tokens, $0.0031`: what look-ups in a response cache came to.
+#[must_use]
+pub fn cache_note(cache: &CacheTotals) -> String {
+    let found = format!("{} of {} found", grouped(cache.hits), grouped(cache.lookups()));
+    if cache.hits == 0 {
+        return found;
+    }
+    format!("{found}, {}", saved_by(cache))
+}
+
+/// `1,024 tokens, saved $0.0028`: what providers' prompt caches came to; `None` where they were not used.
+#[must_use]
+pub fn provider_cache_note(llm: &LlmTotals) -> Option<String> {
+    let cache = &llm.cache;
+    if llm.cache_read_tokens == 0 && cache.provider_priced_calls == 0 {
+        return None;
+    }
+    let tokens = format!("{} tokens", grouped(llm.cache_read_tokens));
+    Some(match (cache.provider_saved_status(), cache.provider_saved) {
+        (CostStatus::Unpriced, _) => tokens,
+        (_, saved) if saved < UsdNanos::ZERO => {
+            format!(
+                "{tokens}, writing cost {} more than reading saved",
+                UsdNanos::ZERO - saved
+            )
+        }
+        (CostStatus::Partial, saved) => format!("{tokens}, saved ≥ {saved}"),
+        (_, saved) => format!("{tokens}, saved {saved}"),
+    })
+}
+
+/// A number with commas between its thousands.
+fn grouped(count: u64) -> String {
+    let digits = count.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 /// CPU time from which on it is telling.

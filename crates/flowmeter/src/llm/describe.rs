@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use flowmeter_model::{Cost, FigureSource, TokenUsage};
+use flowmeter_model::{Cost, TokenUsage};
 use serde_json::json;
 use smol_str::SmolStr;
 
@@ -102,14 +102,29 @@ fn describe_cost(cost: &Cost, details: &mut SpanDetails) {
     let attributes = &mut details.attributes;
     if let Some(amount) = cost.amount {
         attributes.set(genai::COST_USD, amount.to_usd());
+        attributes.set(genai::COST_NANOS, amount.0);
     }
     attributes.set(genai::COST_STATUS, cost.status.as_str());
     if let Some(explanation) = &cost.explanation {
         attributes.set(genai::COST_MATCHED, explanation.matched.clone());
         attributes.set(genai::COST_SOURCE, explanation.source.clone());
         attributes.set(genai::COST_RULE, explanation.rule.clone());
+        let texts = [
+            (genai::COST_SOURCE_DATE, &explanation.source_date),
+            (genai::COST_APPLIES_SINCE, &explanation.applies_since),
+            (genai::COST_TERMS, &explanation.terms),
+        ];
+        for (key, text) in texts {
+            if let Some(text) = text {
+                attributes.set(key, text.clone());
+            }
+        }
         if !explanation.lines.is_empty() {
             attributes.set(genai::COST_LINES, json!(explanation.lines));
+            attributes.set(genai::COST_SUM, explanation.sum().decimal());
+        }
+        if let Some(rounding) = cost.amount.and_then(|amount| explanation.rounding(amount)) {
+            attributes.set(genai::COST_ROUNDING, rounding.decimal());
         }
         if !explanation.warnings.is_empty() {
             attributes.set(genai::COST_WARNINGS, json!(explanation.warnings));

@@ -14,8 +14,10 @@ use parking_lot::Mutex;
 use smol_str::SmolStr;
 
 use crate::backends::{Backend, RunIdentity};
+use crate::budget::{Account, Budget, BudgetOwner, BudgetTally};
 use crate::capture::{Capture, CaptureLevel, CaptureLimits, Redactor};
 use crate::details::SpanDetails;
+use crate::llm::KnownRates;
 use crate::logging::{ActiveRun, LogFilter};
 use crate::metrics::MetricsCollector;
 use crate::performance::{ProcessMemory, process_cpu_ns};
@@ -49,6 +51,7 @@ pub struct RunMeterBuilder {
     tail_rules: TailRules,
     log_filter: LogFilter,
     logs_per_span_max: usize,
+    budget: Budget,
 }
 
 impl RunMeterBuilder {
@@ -74,6 +77,7 @@ impl RunMeterBuilder {
             tail_rules: TailRules::default(),
             log_filter: LogFilter::default(),
             logs_per_span_max: LOGS_PER_SPAN_MAX,
+            budget: Budget::default(),
         }
     }
 
@@ -219,6 +223,14 @@ impl RunMeterBuilder {
         self
     }
 
+    /// What the run may spend. Default: no limit. A call that might break a limit is not made, where it is begun with
+    /// [`budgeted_llm_call`](crate::budgeted_llm_call); all other calls only count.
+    #[must_use]
+    pub fn budget(mut self, budget: Budget) -> Self {
+        self.budget = budget;
+        self
+    }
+
     /// Starts the meter: the run begins now.
     ///
     /// # Errors
@@ -244,6 +256,10 @@ impl RunMeterBuilder {
         } else {
             Recorder::disabled()
         };
+        let account = self
+            .budget
+            .is_limited()
+            .then(|| Account::open(self.budget, BudgetOwner::Run, None));
         let clock = TickClock::new();
         let started = TimestampNs(clock.unix_ns(Ticks::now()));
         let shared = Arc::new(RunShared {
@@ -263,6 +279,9 @@ impl RunMeterBuilder {
             memory: ProcessMemory::open(),
             cpu_before_ns: process_cpu_ns(),
             weight: Arc::default(),
+            budgets: BudgetTally::default(),
+            known_rates: KnownRates::default(),
+            allows_unpriced: self.budget.allow_unpriced,
         });
         let (root_id, workflow) = (shared.recorder.next_span_id(), self.workflow);
         // Without spans there are still figures to hand on.
@@ -317,6 +336,7 @@ impl RunMeterBuilder {
             details: Some(details),
             step: None,
             tally: Arc::default(),
+            account,
         };
         let root = SpanScope::open_as(&shared, root_id, remote_span, opening);
         let active = keeps_spans.then(|| ActiveRun::begin(&shared.log_filter));

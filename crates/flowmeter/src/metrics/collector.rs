@@ -11,7 +11,7 @@ use smol_str::SmolStr;
 use super::planner::{PlannerPath, Planning};
 use super::{BatchProgress, Progress, RunMetrics};
 use crate::aggregate::{
-    AggregatedMetrics, Aggregator, ItemSample, LlmSample, NodeSample, Resources, Throughput,
+    AggregatedMetrics, Aggregator, CacheHitSample, ItemSample, LlmSample, NodeSample, Resources, Throughput,
 };
 
 #[derive(Default)]
@@ -81,6 +81,11 @@ impl MetricsCollector {
     pub(crate) fn llm_call_ended(&self, node_path: &str, call: &LlmSample<'_>) {
         let mut counters = self.counters.lock();
         counters.sums_of(node_path).llm_call_ended(node_path, call);
+    }
+
+    pub(crate) fn llm_cache_hit(&self, node_path: &str, hit: &CacheHitSample<'_>) {
+        let mut counters = self.counters.lock();
+        counters.sums_of(node_path).llm_cache_hit(node_path, hit);
     }
 
     pub(crate) fn batch_item_ended(&self, node_path: &str, count: usize, item: &ItemSample) {
@@ -167,6 +172,7 @@ impl RunMetrics {
             error_count: sums.error_count,
             throughput: Throughput::of(&sums.llm.llm, sums.nodes_executed, Some(duration_ns)),
             llm: sums.llm.llm,
+            breakdown: sums.breakdown,
             llm_timings: sums.llm.timings,
             model_timings: sums
                 .models
@@ -191,6 +197,7 @@ impl RunMetrics {
             },
             memory: None,
             parts: None,
+            budget: None,
         }
     }
 }

@@ -50,6 +50,7 @@ impl RunMetrics {
         workflow.insert("duration_ms".into(), json_milliseconds(self.duration_ns));
         workflow.insert("nodes_executed".into(), self.nodes_executed.into());
         workflow.extend(llm_object(&self.llm, &self.llm_timings, Unit::Milliseconds));
+        workflow.entry("cache").or_insert_with(|| self.llm.cache_json());
         workflow.insert("success_rate".into(), self.success_rate().into());
         workflow.insert("error_rate".into(), self.error_rate().into());
         workflow.insert("error_count".into(), self.error_count.into());
@@ -63,12 +64,28 @@ impl RunMetrics {
             workflow.insert("other_nodes".into(), node_object(others).into());
         }
         self.add_models(&mut workflow);
+        workflow.insert(
+            "cost_breakdown".into(),
+            self.breakdown.to_json_with_calls().into(),
+        );
         let mut total = Map::new();
         total.insert("duration_ms".into(), json_milliseconds(self.duration_ns));
         total.insert("llm_calls".into(), self.llm.calls.into());
-        total.insert("tokens_total".into(), self.llm.total_tokens().into());
+        let tokens = (!self.llm.are_tokens_unknown()).then(|| self.llm.total_tokens());
+        total.insert("tokens_total".into(), tokens.into());
+        if self.llm.uncounted_calls > 0 {
+            total.insert("uncounted_calls".into(), self.llm.uncounted_calls.into());
+        }
+        if self.llm.estimated_calls > 0 {
+            total.insert("estimated_calls".into(), self.llm.estimated_calls.into());
+        }
         add_cost(&mut total, &self.llm.cost);
-        json!({ "workflow": workflow, "total": total })
+        total.insert("cost_breakdown".into(), self.breakdown.to_json().into());
+        let mut metrics = json!({ "workflow": workflow, "total": total });
+        if let Some(budget) = &self.budget {
+            metrics["budget"] = budget.to_json();
+        }
+        metrics
     }
 
     /// CPU, memory and queue time of the run as a whole.
@@ -109,6 +126,9 @@ impl RunMetrics {
         self.add_models(&mut object);
         self.add_process(&mut object);
         self.add_planner(&mut object);
+        if let Some(budget) = &self.budget {
+            object.insert("budget".into(), budget.to_json());
+        }
         object
     }
 }

@@ -17,9 +17,10 @@ pub(crate) use planner::PLANNER_PATH;
 pub use planner::{PlannerPath, RunParts};
 
 use crate::aggregate::{
-    LlmTimings, LlmTotals, MemoryUsage, ModelMetrics, NodeMetrics, Resources, Throughput, TypeMetrics, share,
-    success_rate,
+    CostBreakdown, LlmTimings, LlmTotals, MemoryUsage, ModelMetrics, NodeMetrics, Resources, Throughput,
+    TypeMetrics, share, success_rate,
 };
+use crate::budget::BudgetReport;
 
 /// How far a running batch is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -58,6 +59,8 @@ pub struct RunMetrics {
     pub error_count: u64,
     /// All LLM calls.
     pub llm: LlmTotals,
+    /// Why they cost what they cost.
+    pub breakdown: CostBreakdown,
     /// How long they took.
     pub llm_timings: LlmTimings,
     /// LLM calls by model.
@@ -82,6 +85,8 @@ pub struct RunMetrics {
     pub throughput: Throughput,
     /// Its parts, where the workflow was planned first; all other fields are those of the run as a whole.
     pub parts: Option<Box<RunParts>>,
+    /// What became of the budgets; `None` where there was none.
+    pub budget: Option<BudgetReport>,
 }
 
 impl RunMetrics {

@@ -12,7 +12,7 @@ use smol_str::{SmolStr, format_smolstr};
 use crate::genai;
 
 /// The attribute that tells to which node a kept span belonged: `outer/inner`.
-pub(super) const NODE_PATH: &str = "flowmeter.node.path";
+pub(crate) const NODE_PATH: &str = "flowmeter.node.path";
 
 /// How many open spans are remembered, to name the node of what they hold.
 const OPEN_MAX: usize = 65_536;

@@ -10,6 +10,7 @@ mod tail;
 mod threshold;
 mod trace_state;
 
+pub(crate) use minimal::NODE_PATH;
 pub use minimal::{Minimal, MinimalTrace, minimal_form};
 pub use ot_state::OtState;
 pub use sampler::{Sampler, SamplerSetting, SamplingDecision};

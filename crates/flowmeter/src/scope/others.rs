@@ -29,6 +29,7 @@ impl SpanScope {
             details,
             step: Some(self.step_span_id),
             tally: Arc::clone(&self.tally),
+            account: self.account.clone(),
         };
         Some(Self::open(&self.run, Some(self.span_id), opening))
     }
@@ -59,6 +60,7 @@ impl SpanScope {
             node_path: self.node_path.clone(),
             numbers: Numbers::new(),
             tally: Arc::clone(&self.tally),
+            account: self.account.clone(),
             details: Mutex::new(None),
             draft: Mutex::new(Some(draft)),
             node_type: self.node_type.clone(),

@@ -3,6 +3,7 @@
 //! A kill loses nothing that was flushed; the end replaces the file in one step. Reading accepts both forms.
 //! Never keeps a trace in memory: the document is streamed from the lines.
 
+mod calls;
 mod follow;
 mod joined;
 mod place;
@@ -18,6 +19,7 @@ use flowmeter_model::{SpanError, SpanId, SpanStatus, TimestampNs, TraceId};
 use smol_str::SmolStr;
 use thiserror::Error;
 
+pub use calls::{TracedCall, total_of_calls};
 pub use follow::{TraceFollower, TraceProgress};
 pub use place::KeepTrace;
 pub(crate) use place::TracePlace;

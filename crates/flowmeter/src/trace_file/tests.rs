@@ -321,7 +321,7 @@ fn the_human_form_of_a_whole_trace() {
               lines
             [ERROR] connection lost tries=3 waited_s=0.5 pooled=true peer={"port":443}
             → chat gpt-4o
-            ← chat gpt-4o (120.0ms) ✓ ~1200 in, ~85 out, ~$0.0089
+            ← chat gpt-4o (120.0ms) ✓ 1200 in, ~85 out, ~$0.0089
             error: the server failed
               on two lines
               caused by: connection reset

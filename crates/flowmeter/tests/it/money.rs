@@ -257,11 +257,19 @@ async fn the_metrics_have_the_agreed_shape() {
     // 2.50 and 10 dollars for a million tokens.
     assert_eq!(workflow["cost_usd"], 0.01375);
     assert_eq!(workflow["cost_status"], "priced");
-    assert_eq!(
-        shown["total"],
-        json!({"duration_ms": 8300, "llm_calls": 1, "tokens_total": 2950, "cost_usd": 0.01375,
-            "cost_status": "priced"})
-    );
+    let total = &shown["total"];
+    for (key, value) in [
+        ("duration_ms", json!(8300)),
+        ("llm_calls", json!(1)),
+        ("tokens_total", json!(2950)),
+        ("cost_usd", json!(0.01375)),
+        ("cost_nanos", json!(13_750_000)),
+        ("cost_status", json!("priced")),
+        ("unpriced_calls", json!(0)),
+    ] {
+        assert_eq!(total[key], value, "{key}");
+    }
+    assert_eq!(total["cost_breakdown"]["lines"][0]["amount_nanos"], 5_250_000);
     assert!(shown.get("planner").is_none());
     let document: Value = serde_json::from_str(&ran.text).unwrap();
     for key in ["total_duration_ms", "node_count", "success_rate"] {

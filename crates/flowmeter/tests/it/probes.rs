@@ -196,6 +196,7 @@ pub(crate) fn request(model: &str) -> LlmRequest {
         model: model.into(),
         messages: Arc::new(json!([{"role": "user", "parts": [{"type": "text", "content": "hello"}]}])),
         input_text_bytes: 5,
+        input_texts: Vec::new(),
         ..LlmRequest::default()
     }
 }

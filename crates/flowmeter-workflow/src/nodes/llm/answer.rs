@@ -57,6 +57,7 @@ pub(super) fn usage_output(model: &str, usage: &TokenUsage, cost: &Cost) -> Valu
         "cache_creation_input_tokens": written,
         "reasoning_tokens": tokens(usage.reasoning),
         "cost_usd": cost.amount.map(UsdNanos::to_usd),
+        "cost_status": cost.status.as_str(),
     })
 }
 

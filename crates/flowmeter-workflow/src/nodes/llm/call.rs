@@ -14,8 +14,11 @@ use super::super::Services;
 use super::super::carriers::Reach;
 use super::super::leaf::Outputs;
 use super::answer::{structured, told, usage_output};
+use super::cached::{Asked, Next, Said, look_up};
 use super::request::traced_request;
+use super::reserved;
 use crate::chat::{ChatError, ChatReply, ChatRequest};
+use crate::document::CacheEntry;
 
 /// One LLM call. The error comes with its cause in a line.
 pub(super) async fn ask(
@@ -23,6 +26,7 @@ pub(super) async fn ask(
     cx: &NodeContext,
     request: &mut ChatRequest,
     reach: Reach,
+    cache: Option<CacheEntry>,
     outputs: &mut Outputs,
 ) -> Result<(), (NodeError, String)> {
     let checker = match &request.output_schema {
@@ -39,23 +43,35 @@ pub(super) async fn ask(
         .target(&request.model)
         .map_err(|error| node_error(error, request))?;
     let span = current(cx);
+    let asked = Asked {
+        request,
+        target: &target,
+        checker: checker.as_ref(),
+    };
+    let keeping = match look_up(services, cache, &asked, span, outputs).await {
+        Next::Done => return Ok(()),
+        Next::Ask(keeping) => keeping,
+    };
     span.log(
         LogLevel::Info,
         format!("Asking model: {} ({})", target.model, target.provider),
     );
-    let call = span.llm_call(traced_request(request, &target, span.is_recording()));
+    let mut described = traced_request(request, &target, span.is_recording());
+    described.cache_missed = keeping.has_missed();
+    let described = reserved::bounded(described, request, &target);
+    let has_own_limit = described.output_tokens_max.is_some();
+    let call = reserved::begin(&span, described, request).await?;
     request.headers = reach.headers_of(&call);
     let call = Mutex::new(call);
     let answered = chat
-        .chat(request, &|piece| {
-            let mut call = call.lock();
-            call.first_token();
-            call.text(piece);
-        })
+        .chat(request, &|piece| reserved::take(&mut call.lock(), &piece))
         .await;
     let call = call.into_inner();
     let reply = match answered {
         Ok(reply) => reply,
+        Err(error) if call.over_budget().is_some() => {
+            return Err(reserved::cut(call, error, outputs));
+        }
         Err(error) => {
             call.fail(LlmFailure {
                 error_type: error.error_type.clone(),
@@ -77,7 +93,7 @@ pub(super) async fn ask(
         ..
     } = reply;
     let text = Arc::new(Value::String(text));
-    let cost = call.succeed(LlmResponse {
+    let (cost, over) = call.succeed_within_budget(LlmResponse {
         model: model.clone(),
         response_id,
         text: Arc::clone(&text),
@@ -85,22 +101,36 @@ pub(super) async fn ask(
         usage: usage.clone(),
         raw_usage,
     });
-    let model = model.unwrap_or(target.model);
-    outputs.insert("llm_usage".to_owned(), usage_output(&model, &usage, &cost));
+    let shown_model = model.as_ref().unwrap_or(&target.model);
+    outputs.insert("llm_usage".to_owned(), usage_output(shown_model, &usage, &cost));
     span.log(LogLevel::Debug, format!("Answer: {}", told(&usage)));
     // The call has been counted; from here on only the use of its answer can fail.
     let text = Arc::unwrap_or_clone(text);
+    if let Some(over) = over {
+        outputs.insert("response".to_owned(), text);
+        return Err(reserved::failure(over, has_own_limit));
+    }
+    let said = Said {
+        text: &text,
+        model: model.as_ref(),
+        finish_reason: finish_reason.as_ref(),
+        usage: &usage,
+        cost: &cost,
+    };
     match checker {
         None => {
+            keeping.keep(&target, said).await;
             outputs.insert("response".to_owned(), text);
             Ok(())
         }
         Some(checker) => match structured(&checker, &text) {
             Ok(value) => {
+                keeping.keep(&target, said).await;
                 outputs.insert("response".to_owned(), value);
                 Ok(())
             }
             Err(problem) => {
+                keeping.refuse();
                 outputs.insert("response".to_owned(), text);
                 let cut = matches!(
                     finish_reason.as_deref(),

@@ -4,8 +4,10 @@
 //! talks to a provider itself: that is [`crate::chat::ChatModel`]'s work.
 
 mod answer;
+mod cached;
 mod call;
 mod request;
+mod reserved;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,12 +20,17 @@ use super::carriers::{PROPAGATE_BAGGAGE, PROPAGATE_TO_SERVER, Reach};
 use super::leaf::{self, Leaf, Outputs};
 use super::params::Params;
 use super::{ERROR, ERROR_TYPE, NodeType, Services, ValueType, defaulting, optional, output, required};
+use crate::document::CacheEntry;
 use call::ask;
-pub(crate) use request::llm_request;
-use request::{chat_request, is_file};
+use request::chat_request;
+pub(crate) use request::{is_file, llm_request};
+pub(crate) use reserved::bounded as budgeted;
+
+/// The `type` of nodes that ask a model.
+pub(crate) const NAME: &str = "llm";
 
 pub(super) const TYPE: NodeType = NodeType {
-    name: "llm",
+    name: NAME,
     summary: "Asks a language model.",
     params: &[
         required("prompt", ValueType::String, "what to ask"),
@@ -86,7 +93,8 @@ pub(super) const TYPE: NodeType = NodeType {
             "llm_usage",
             ValueType::Object,
             "model, input_tokens, output_tokens, total_tokens, cache_read_input_tokens, \
-             cache_creation_input_tokens, reasoning_tokens, cost_usd; null where unknown",
+             cache_creation_input_tokens, reasoning_tokens, cost_usd, cost_status; null where unknown; \
+             `cached: true` where the answer came from the response cache",
         ),
         output("prompt", ValueType::String, "the prompt as it was sent"),
         ERROR,
@@ -100,6 +108,7 @@ pub(super) const TYPE: NodeType = NodeType {
         leaf::node(
             Llm {
                 services: Arc::clone(setting.services),
+                cache: setting.cache,
             },
             setting,
         )
@@ -113,6 +122,8 @@ fn retry() -> RetryPolicy {
 
 struct Llm {
     services: Arc<Services>,
+    /// What the file says of using answers again.
+    cache: Option<CacheEntry>,
 }
 
 #[async_trait]
@@ -129,8 +140,12 @@ impl Leaf for Llm {
             }
         }
         outputs.insert("prompt".to_owned(), Value::from(request.prompt.as_str()));
-        match ask(&self.services, cx, &mut request, reach, &mut outputs).await {
+        match ask(&self.services, cx, &mut request, reach, self.cache, &mut outputs).await {
             Ok(()) => Ok(outputs),
+            Err((error, _)) if error.is_halted() => {
+                leaf::keep(cx, outputs);
+                Err(error)
+            }
             Err((error, summary)) => Err(leaf::with_outputs(error, summary, outputs)),
         }
     }

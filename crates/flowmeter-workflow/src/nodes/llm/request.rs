@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use flowmeter::LlmRequest;
+use flowmeter::{HAS_TOKENIZER, LlmRequest};
 use flowmeter_engine::NodeError;
 use flowmeter_model::Attributes;
 use serde_json::{Value, json};
@@ -88,7 +88,7 @@ pub(crate) fn llm_request(services: &Services, params: &Value) -> Result<ChatReq
 }
 
 /// Whether the image is a path, not an address and not the image itself.
-pub(super) fn is_file(image: &str) -> bool {
+pub(crate) fn is_file(image: &str) -> bool {
     !["data:", "http://", "https://"]
         .iter()
         .any(|start| image.starts_with(start))
@@ -130,5 +130,12 @@ pub(super) fn traced_request(request: &ChatRequest, target: &ChatTarget, recordi
         parameters,
         messages: Arc::new(messages),
         input_text_bytes: (system.map_or(0, str::len) + request.prompt.len()) as u64,
+        input_texts: if HAS_TOKENIZER {
+            let texts = system.into_iter().chain([request.prompt.as_str()]);
+            texts.map(Arc::from).collect()
+        } else {
+            Vec::new()
+        },
+        ..LlmRequest::default()
     }
 }

@@ -17,6 +17,7 @@ use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
 use crate::backends::{RunEnding, RunIdentity};
+use crate::llm::cached;
 
 /// No more sets of attributes are told apart. Source: OpenTelemetry metrics SDK, cardinality limits.
 const SETS_MAX: usize = 2000;
@@ -169,7 +170,8 @@ impl CallSet {
 impl CallMeter {
     /// Counts a span, if it is an LLM call.
     pub(in crate::backends) fn add(&mut self, span: &Span) {
-        if span.kind != SpanKind::LlmCall {
+        // An answer from our own cache was no operation of a provider.
+        if span.kind != SpanKind::LlmCall || cached::is_hit(span) {
             return;
         }
         let mut attributes = Attributes::new();
@@ -284,6 +286,7 @@ pub fn run_metrics(
     let mut metrics = Vec::new();
     metrics.extend(of_run.workflow_duration(conventions));
     metrics.extend(of_run.models());
+    metrics.extend(of_run.caches());
     metrics.extend(of_run.nodes());
     metrics
 }
@@ -357,6 +360,62 @@ impl RunPoints<'_> {
                 "{call}",
                 "LLM calls without a known price.",
                 unpriced,
+            ),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+
+    /// Look-ups in response caches by model, and what the hits saved.
+    fn caches(&self) -> Vec<Metric> {
+        let (mut lookups, mut tokens, mut costs) = (Vec::new(), Vec::new(), Vec::new());
+        for (model, totals) in &self.ending.metrics.models {
+            let cache = &totals.cache;
+            let with = |key: &'static str, value: AttributeValue| {
+                let mut attributes = Attributes::new();
+                attributes.set(names::REQUEST_MODEL, model.clone());
+                attributes.set(key, value);
+                attributes
+            };
+            for (is_hit, count) in [(true, cache.hits), (false, cache.misses)] {
+                if count > 0 {
+                    lookups.push((with(cached::HIT, is_hit.into()), whole(count)));
+                }
+            }
+            if cache.hits == 0 {
+                continue;
+            }
+            for (kind, saved) in [
+                ("input", cache.saved_input_tokens),
+                ("output", cache.saved_output_tokens),
+            ] {
+                tokens.push((with(TOKEN_TYPE, kind.into()), whole(saved)));
+            }
+            if let Some(saved) = cache.saved_cost.amount() {
+                let status = cache.saved_cost.status().as_str();
+                let attributes = with(names::COST_STATUS, status.into());
+                costs.push((attributes, MetricNumber::F64(saved.to_usd())));
+            }
+        }
+        [
+            self.sum(
+                "flowmeter.cache.lookups",
+                "{lookup}",
+                "Look-ups in the response cache.",
+                lookups,
+            ),
+            self.sum(
+                "flowmeter.cache.saved.tokens",
+                "{token}",
+                "Tokens of calls that the response cache saved.",
+                tokens,
+            ),
+            self.sum(
+                "flowmeter.cache.saved.usd",
+                "{USD}",
+                "What these calls cost when they were made.",
+                costs,
             ),
         ]
         .into_iter()

@@ -11,6 +11,7 @@ use crate::aggregate::{Aggregator, ItemSample, LlmSample, NodeSample};
 use crate::events::line::Subject;
 use crate::events::nesting::{OpenSpan, SpanRef, Trace};
 use crate::genai;
+use crate::llm::cached::{self, SpanCacheHit};
 use crate::performance::names;
 
 /// Adds up what happens.
@@ -114,6 +115,10 @@ impl MetricsJson {
     }
 
     fn call(&mut self, node: &str, call: &Span, failed: bool, ending: &Ending) {
+        if let Some(hit) = SpanCacheHit::of(call) {
+            self.aggregator.llm_cache_hit(node, &hit.sample());
+            return;
+        }
         let unpriced = Cost::unpriced();
         let cost = call.cost.as_ref().unwrap_or(&unpriced);
         let model = call.attributes.get_str(genai::REQUEST_MODEL);
@@ -123,6 +128,8 @@ impl MetricsJson {
             failed,
             duration_ns: ending.duration_ns,
             time_to_first_token_ns: seconds(call, genai::TIME_TO_FIRST_CHUNK),
+            cache_missed: cached::has_missed(call),
+            provider_cache_saved: cached::provider_saved(call),
             ..LlmSample::new(model.unwrap_or_default(), cost)
         };
         if let Some(usage) = &call.usage {

@@ -180,91 +180,94 @@ fn the_timed_lines_as_metrics() {
         EventFormat::Metrics,
         TIMED,
         expect![[r#"
-        {
-          "workflow_duration": 0.2345,
-          "workflow_count": 1,
-          "node_durations": {
-            "read_file": {
-              "min": 0.0452,
-              "max": 0.0452,
-              "sum": 0.0452,
-              "count": 1,
-              "avg": 0.0452,
-              "p50": 0.0452,
-              "p90": 0.0452,
-              "p99": 0.0452
-            },
-            "transform": {
-              "min": 0.1234,
-              "max": 0.1234,
-              "sum": 0.1234,
-              "count": 1,
-              "avg": 0.1234,
-              "p50": 0.1234,
-              "p90": 0.1234,
-              "p99": 0.1234
-            }
-          },
-          "node_counts": {
-            "read_file": 1,
-            "transform": 1
-          },
-          "node_count": 2,
-          "error_count": 0,
-          "error_rate": 0.0,
-          "success_rate": 1.0,
-          "memory_usage": null,
-          "throughput": {
-            "events_per_second": 38.37953091684435,
-            "nodes_per_second": 8.528784648187633,
-            "llm_calls_per_second": 0.0,
-            "tokens_per_second": 0.0
-          },
-          "event_count": 9,
-          "llm_calls": 0,
-          "tokens": {
-            "input": 0,
-            "output": 0,
-            "total": 0
-          },
-          "cost_usd": 0.0,
-          "cost_status": "priced",
-          "nodes": {
-            "reader": {
-              "type": "read_file",
-              "count": 1,
-              "failures": 0,
+            {
+              "workflow_duration": 0.2345,
+              "workflow_count": 1,
+              "node_durations": {
+                "read_file": {
+                  "min": 0.0452,
+                  "max": 0.0452,
+                  "sum": 0.0452,
+                  "count": 1,
+                  "avg": 0.0452,
+                  "p50": 0.0452,
+                  "p90": 0.0452,
+                  "p99": 0.0452
+                },
+                "transform": {
+                  "min": 0.1234,
+                  "max": 0.1234,
+                  "sum": 0.1234,
+                  "count": 1,
+                  "avg": 0.1234,
+                  "p50": 0.1234,
+                  "p90": 0.1234,
+                  "p99": 0.1234
+                }
+              },
+              "node_counts": {
+                "read_file": 1,
+                "transform": 1
+              },
+              "node_count": 2,
+              "error_count": 0,
               "error_rate": 0.0,
-              "durations": {
-                "min": 0.0452,
-                "max": 0.0452,
-                "sum": 0.0452,
-                "count": 1,
-                "avg": 0.0452,
-                "p50": 0.0452,
-                "p90": 0.0452,
-                "p99": 0.0452
-              }
-            },
-            "processor": {
-              "type": "transform",
-              "count": 1,
-              "failures": 0,
-              "error_rate": 0.0,
-              "durations": {
-                "min": 0.1234,
-                "max": 0.1234,
-                "sum": 0.1234,
-                "count": 1,
-                "avg": 0.1234,
-                "p50": 0.1234,
-                "p90": 0.1234,
-                "p99": 0.1234
+              "success_rate": 1.0,
+              "memory_usage": null,
+              "throughput": {
+                "events_per_second": 38.37953091684435,
+                "nodes_per_second": 8.528784648187633,
+                "llm_calls_per_second": 0.0,
+                "tokens_per_second": 0.0
+              },
+              "event_count": 9,
+              "llm_calls": 0,
+              "tokens": {
+                "input": 0,
+                "output": 0,
+                "total": 0
+              },
+              "cost_usd": 0.0,
+              "cost_nanos": 0,
+              "cost_status": "priced",
+              "unpriced_calls": 0,
+              "unpriced_models": [],
+              "nodes": {
+                "reader": {
+                  "type": "read_file",
+                  "count": 1,
+                  "failures": 0,
+                  "error_rate": 0.0,
+                  "durations": {
+                    "min": 0.0452,
+                    "max": 0.0452,
+                    "sum": 0.0452,
+                    "count": 1,
+                    "avg": 0.0452,
+                    "p50": 0.0452,
+                    "p90": 0.0452,
+                    "p99": 0.0452
+                  }
+                },
+                "processor": {
+                  "type": "transform",
+                  "count": 1,
+                  "failures": 0,
+                  "error_rate": 0.0,
+                  "durations": {
+                    "min": 0.1234,
+                    "max": 0.1234,
+                    "sum": 0.1234,
+                    "count": 1,
+                    "avg": 0.1234,
+                    "p50": 0.1234,
+                    "p90": 0.1234,
+                    "p99": 0.1234
+                  }
+                }
               }
             }
-          }
-        }
-    "#]],
+        "#]],
     );
 }
 

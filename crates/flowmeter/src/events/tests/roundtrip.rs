@@ -340,7 +340,7 @@ fn any_ended_span(u: &mut Unstructured<'_>) -> Result<Span> {
                 kind: "input".into(),
                 quantity: u.arbitrary()?,
                 rate_nanos: u.arbitrary()?,
-                amount_usd: 0.25,
+                per: 1_000_000,
             }],
             ..CostExplanation::default()
         };

@@ -248,3 +248,46 @@ fn a_run_tells_its_duration_its_costs_and_its_nodes() {
     "#]]
     .assert_eq(&shown(&metrics));
 }
+
+#[test]
+fn look_ups_in_the_response_cache_are_told_and_are_no_operations() {
+    let mut hit = call("a", 1.0, 0, 0);
+    hit.attributes.set(crate::llm::cached::HIT, true);
+    let mut meter = CallMeter::default();
+    meter.add(&hit);
+    let of_calls = meter.metrics(
+        SemanticConventions::Latest,
+        Temporality::Delta,
+        &identity(),
+        &ending(RunMetrics::default()),
+    );
+    assert_eq!(shown(&of_calls), "");
+
+    let mut totals = LlmTotals::default();
+    totals.cache.misses = 2;
+    let saved = Cost::known(CostStatus::Estimated, UsdNanos(2_500_000), None);
+    totals.add_cache_hit(&crate::CacheHitSample {
+        model: "a",
+        input_tokens: Some(100),
+        output_tokens: Some(20),
+        saved: &saved,
+    });
+    let metrics = RunMetrics {
+        models: [("a".into(), totals)].into(),
+        ..RunMetrics::default()
+    };
+    let metrics = run_metrics(
+        SemanticConventions::Latest,
+        Temporality::Delta,
+        &identity(),
+        &ending(metrics),
+    );
+    let text = shown(&metrics);
+    let of_cache: Vec<&str> = text.lines().filter(|line| line.contains(".cache.")).collect();
+    expect_test::expect![[r#"
+        flowmeter.cache.lookups [{lookup}] 1 {"gen_ai.request.model":"a","flowmeter.cache.hit":true}
+        flowmeter.cache.lookups [{lookup}] 2 {"gen_ai.request.model":"a","flowmeter.cache.hit":false}
+        flowmeter.cache.saved.tokens [{token}] 100 {"gen_ai.request.model":"a","gen_ai.token.type":"input"}
+        flowmeter.cache.saved.tokens [{token}] 20 {"gen_ai.request.model":"a","gen_ai.token.type":"output"}
+        flowmeter.cache.saved.usd [{USD}] 0.0025 {"gen_ai.request.model":"a","flowmeter.cost.status":"estimated"}"#]].assert_eq(&of_cache.join("\n"));
+}
