@@ -165,7 +165,8 @@ pub(crate) fn run_in(
     let mut begun = begin(beginning, &mut warnings, home, output)?;
     let cx = begun.meter.context(SharedStore::new().root());
     let (workflow, store) = (Arc::new(workflow), SharedStore::new());
-    let work = running(&workflow, &store, &cx, inputs);
+    let (theirs, context, inner) = (Arc::clone(&workflow), cx.clone(), Arc::clone(&store));
+    let work = async move { theirs.run_in(&context, &inner, inputs).await };
     let (ended, stopped_by) = runtime.block_on(drive(work, &cx, &mut begun, output));
     let mut result_beside = None;
     let outcome = ended.and_then(|end| {
@@ -187,17 +188,6 @@ pub(crate) fn run_in(
         partial,
         ..finish(begun, &name, outcome, stopped_by, held, output)
     })
-}
-
-/// A workflow at its work, in a store that can be looked at afterwards.
-pub(crate) fn running(
-    workflow: &Arc<Workflow>,
-    store: &Arc<SharedStore>,
-    cx: &NodeContext,
-    inputs: Map<String, Value>,
-) -> impl Future<Output = Result<WorkflowEnd, NodeError>> + Send + 'static {
-    let (workflow, store, cx) = (Arc::clone(workflow), Arc::clone(store), cx.clone());
-    async move { workflow.run_in(&cx, &store, inputs).await }
 }
 
 /// What a workflow gave until its budget ended it.

@@ -15,6 +15,7 @@ mod following;
 mod home;
 mod output;
 mod outputs;
+mod own_budget;
 mod past_runs;
 mod plan_view;
 mod planned_run;

@@ -27,7 +27,7 @@ use crate::exit::{BadUsage, INVALID_INPUTS, NOT_CONFIRMED};
 use crate::home::Home;
 use crate::output::Output;
 use crate::signals::StopSignals;
-use crate::{outputs, planner_view};
+use crate::{outputs, own_budget, planner_view};
 
 /// What the run is called until its workflow has a name.
 const RUN_NAME: &str = "planned";
@@ -362,7 +362,7 @@ impl Between<'_> {
         }
         begun.meter.workflow_begins();
         let (workflow, store) = (Arc::new(workflow), SharedStore::new());
-        let work = execution::running(&workflow, &store, cx, inputs);
+        let work = own_budget::run(Arc::clone(&workflow), Arc::clone(&store), cx.clone(), inputs);
         let (ended, stopped_by) = drive(work, cx, begun, self.output).await;
         let result = ended.and_then(|end| execution::result_of(&end, wanted_output.as_deref()));
         self.partial = execution::partial_outputs(&result, &workflow, &store);

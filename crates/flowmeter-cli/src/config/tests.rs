@@ -48,6 +48,11 @@ fn later_sources_win() {
         output_format: default
         progress: default
         warn_cost: default
+        planner.timeout: default
+        budget.max_cost: default
+        budget.max_tokens: default
+        budget.max_llm_calls: default
+        budget.allow_unpriced: default
         capture.level: command line
         capture.prompt_chars: config.toml
         capture.response_chars: default

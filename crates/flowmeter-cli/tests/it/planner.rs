@@ -616,3 +616,56 @@ fn at_a_terminal_the_user_is_asked() {
     let ended = at_a_terminal(&sandbox, &["run", "shout something", "--no-progress"], &typed);
     assert_eq!(ended.code, 130, "{ended:?}");
 }
+
+#[test]
+fn budgets_hold_for_planner_and_workflow_together() {
+    let model = Model::new(answering());
+    let sandbox = sandbox(&model);
+    let args = [
+        "run",
+        REQUEST,
+        "--yes",
+        "--output-format",
+        "json",
+        "--max-llm-calls",
+    ];
+    let with = |limit: &'static str| sandbox.run(&args.into_iter().chain([limit]).collect::<Vec<_>>());
+    let ended = with("4");
+    assert_eq!(ended.code, 3, "{ended:?}");
+    assert_eq!(ended.json()["metrics"]["planner"]["llm_calls"], 4);
+    assert_eq!(ended.json()["metrics"]["workflow"]["llm_calls"], 0);
+    // Enough for planning, and for nothing more.
+    let ended = with("8");
+    assert_eq!(ended.code, 3, "{ended:?}");
+    assert_eq!(ended.json()["metrics"]["planner"]["llm_calls"], 8);
+    assert_eq!(ended.json()["error"]["node"], "shout");
+    assert_eq!(with("9").code, 0);
+}
+
+#[test]
+fn the_budget_of_a_saved_workflow_holds_for_its_part() {
+    let model = Model::new(on(answering(), "discovery", found("shout")));
+    let sandbox = sandbox(&model);
+    let mut workflow = good_workflow();
+    workflow["budget"] = json!({"max_llm_calls": 1});
+    sandbox.workflow("home/workflows/shout.json", &workflow);
+    let ended = sandbox.run(&["run", REQUEST]);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    workflow["nodes"][1] =
+        json!({"id": "keep", "type": "llm", "params": {"prompt": "again ${shout.response}"}});
+    sandbox.workflow("home/workflows/shout.json", &workflow);
+    let ended = sandbox.run(&["run", REQUEST, "--output-format", "json"]);
+    assert_eq!(ended.code, 3, "{ended:?}");
+    assert_eq!(ended.json()["metrics"]["workflow"]["llm_calls"], 1);
+}
+
+#[test]
+fn answers_that_are_cached_are_not_asked_for_again() {
+    let model = Model::new(answering());
+    let sandbox = sandbox(&model);
+    assert_eq!(sandbox.run(&["plan", REQUEST, "--cache"]).code, 0);
+    let ended = sandbox.run(&["plan", REQUEST, "--cache", "--output-format", "json"]);
+    assert_eq!(model.server.calls(), 8);
+    assert_eq!(ended.json()["metrics"]["planner"]["llm_calls"], 0);
+    assert_eq!(ended.json()["metrics"]["planner"]["path_taken"], "B");
+}

@@ -21,6 +21,19 @@ use crate::template::{NodeNames, ParamTemplates, Resolver};
 /// The failures of a request that say that the server does not take its schema, or something else in it.
 const REFUSALS: [&str; 3] = ["http_400", "http_415", "http_422"];
 
+/// What servers name that choke on a schema with any other status: llama.cpp's answers 500.
+const SCHEMA_MEMBERS: [&str; 2] = ["response_format", "json_schema"];
+
+/// Whether the server may answer the same request without a schema.
+fn is_about_schema(error: &NodeError) -> bool {
+    let names_it = || {
+        SCHEMA_MEMBERS
+            .iter()
+            .any(|member| error.message().contains(member))
+    };
+    REFUSALS.contains(&error.error_type()) || (error.error_type().starts_with("http_") && names_it())
+}
+
 /// What a step does around its question.
 #[async_trait]
 pub(super) trait Step: Send + Sync + 'static {
@@ -85,7 +98,7 @@ impl<S: Step> Asking<S> {
             return self.send(cx, self.in_words(cx, params)?).await;
         }
         match self.send(cx, params.clone()).await {
-            Err(error) if REFUSALS.contains(&error.error_type()) => {
+            Err(error) if is_about_schema(&error) => {
                 let message = format!("{error}; asking without a schema from now on");
                 current(cx).log(LogLevel::Warn, message);
                 asker.told_in_words.store(true, Ordering::Relaxed);
