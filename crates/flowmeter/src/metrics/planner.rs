@@ -130,6 +130,8 @@ impl RunParts {
             .collect();
         object.insert("node_timings".into(), timings.into());
         object.insert("nodes".into(), object_of(&planner.nodes, planner_node));
+        let breakdown = planner.breakdown.to_json_with_calls();
+        object.insert("cost_breakdown".into(), breakdown.into());
         object
     }
 }

@@ -1,3 +1,5 @@
+//! What is a request and what is a file. Never plans anything.
+
 use std::path::Path;
 
 use super::is_request;

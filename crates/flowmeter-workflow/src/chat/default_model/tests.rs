@@ -1,3 +1,5 @@
+//! Which key decides on the model. Never reads the environment.
+
 #![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 
 use super::*;

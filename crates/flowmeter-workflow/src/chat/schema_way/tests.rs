@@ -1,3 +1,5 @@
+//! Which schemas are sent which way. Never sends one.
+
 use serde_json::json;
 
 use super::*;

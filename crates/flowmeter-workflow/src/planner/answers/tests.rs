@@ -1,3 +1,5 @@
+//! Answers as models give them. Never asks one.
+
 #![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 
 use serde_json::json;

@@ -1,3 +1,5 @@
+//! The parts of a run and their sum. Never asks a model.
+
 #![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 
 use flowmeter_engine::{SharedStore, TickClock};
