@@ -151,7 +151,7 @@ pub(crate) fn run_in(
         responses,
     } = execution;
     let name = workflow.name().to_owned();
-    let redaction = redactor(Some((&workflow, &file)), &inputs, &config, home)?;
+    let redaction = redactor(Some(&workflow), &inputs, &config)?;
     let beginning = Beginning {
         name: &name,
         file: Some(&file),
@@ -375,16 +375,15 @@ fn trace_folder(home: &Home, is_shown: bool) -> PathBuf {
 /// Masks what environment, inputs and workflow files hold under names that say secret, and the user's patterns.
 /// Says how many secrets are too long for that.
 pub(crate) fn redactor(
-    workflow: Option<(&Workflow, &Path)>,
+    workflow: Option<&Workflow>,
     inputs: &Map<String, Value>,
     config: &Config,
-    home: &Home,
 ) -> Result<(Redactor, usize)> {
     let mut secrets = Secrets::default();
     secrets.take_environment(std::env::vars_os());
     secrets.take_inputs(inputs);
-    if let Some((workflow, file)) = workflow {
-        secrets.take_workflow(workflow.document(), file, &home.workflows());
+    if let Some(workflow) = workflow {
+        secrets.take_workflow(workflow);
     }
     let (values, too_long) = secrets.into_values();
     let redactor = Redactor::new(&values, &config.redact_patterns).or_else(|_| {

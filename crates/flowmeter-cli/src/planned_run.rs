@@ -148,7 +148,7 @@ fn run_in(runtime: &Runtime, execution: PlannedExecution, home: &Home, output: &
             Aim::Run { .. } => RUN_NAME,
         },
         file: None,
-        redaction: execution::redactor(None, &secret, &config, home)?,
+        redaction: execution::redactor(None, &secret, &config)?,
         config: &config,
         prices: Arc::clone(&prices),
         budget,

@@ -23,6 +23,7 @@ use crate::execution::{self, Execution, TraceWish};
 use crate::exit::{BadUsage, Exit};
 use crate::home::Home;
 use crate::output::Output;
+use crate::saved::resolve;
 use crate::{budget, default_model, outputs, prices, report, stdin};
 
 /// Runs a workflow file.
@@ -66,10 +67,11 @@ fn prepare(args: RunArgs, config: Config, home: &Home, output: &Output) -> Resul
         let message = "--save is for workflows that are planned; give a request in words";
         return Err(BadUsage(message.to_owned()).into());
     }
+    let file = resolve(&args.file, home)?;
     let config = default_model::of_run(config);
     let caching = caching(args.caching, &config, home);
     let responses = caching.responses.clone();
-    let workflow = load(&args.file, &config, home, caching)?;
+    let workflow = load(&file, &config, home, caching)?;
     default_model::tell_if_used(&config, &workflow, output);
     if let Some(wanted) = &args.output {
         outputs::check_wanted(workflow.document(), wanted)?;
@@ -82,7 +84,7 @@ fn prepare(args: RunArgs, config: Config, home: &Home, output: &Output) -> Resul
         output.warn(warning);
     }
     for problem in workflow.warnings() {
-        let warning = format!("{}:{problem}", args.file.display());
+        let warning = format!("{}:{problem}", file.display());
         // Its severity is part of it.
         output.note(&warning);
         warnings.push(warning);
@@ -93,7 +95,7 @@ fn prepare(args: RunArgs, config: Config, home: &Home, output: &Output) -> Resul
     }
     Ok(Execution {
         workflow,
-        file: args.file,
+        file,
         inputs,
         wanted_output: args.output,
         config,
@@ -110,16 +112,11 @@ fn prepare(args: RunArgs, config: Config, home: &Home, output: &Output) -> Resul
     })
 }
 
-/// Loads a workflow file with everything its nodes share.
+/// Loads a workflow, by file or saved name, with everything its nodes share.
 pub(crate) fn load(file: &Path, config: &Config, home: &Home, caching: Caching) -> Result<Workflow> {
-    if file.as_os_str().is_empty() {
-        return Err(BadUsage("the name of the workflow file is empty; name a file".to_owned()).into());
-    }
-    if !file.exists() {
-        return Err(super::no_such_file("workflow file", file).into());
-    }
+    let file = resolve(file, home)?;
     let options = options(config.model.as_deref(), home, from_environment(), caching);
-    Ok(Workflow::load(file, &options)?)
+    Ok(Workflow::load(&file, &options)?)
 }
 
 /// Looks up variables of the environment.

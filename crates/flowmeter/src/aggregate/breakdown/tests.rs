@@ -1,3 +1,5 @@
+//! Breakdowns: nothing is lost, whatever their bounds leave out; amounts add up exactly.
+
 use std::sync::Arc;
 
 use arbtest::arbtest;
