@@ -10,9 +10,7 @@ use anyhow::{Context, Result};
 use flowmeter::Budget;
 use flowmeter_engine::{NodeContext, NodeError, SharedStore};
 use flowmeter_pricing::PriceBook;
-use flowmeter_workflow::planner::{
-    PlanRequest, Planned, PlannedSource, Planner, PlannerConfig, WorkflowFolder,
-};
+use flowmeter_workflow::planner::{PlanRequest, Planned, PlannedSource, Planner, PlannerConfig};
 use flowmeter_workflow::response_cache::Caching;
 use flowmeter_workflow::{InputSources, LoadOptions, PartialOutputs, Workflow, value_of_text};
 use serde_json::{Map, Value};
@@ -231,7 +229,7 @@ impl Between<'_> {
         let planner = Planner::new(PlannerConfig {
             services: Arc::clone(&self.options.services),
             model: self.model.as_str().into(),
-            known: Arc::new(WorkflowFolder::new(self.home.workflows())),
+            known: Arc::new(crate::saved::workflows(self.home)),
             folder: self.folder.clone(),
             saved_workflows: self.options.saved_workflows.clone(),
             timeout: self.config.planner_timeout,

@@ -4,7 +4,9 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::document::{InputEntry, Source, WorkflowDocument};
+use crate::document::{InputEntry, Source, WorkflowDocument, value_type_named};
+use crate::nodes::ValueType;
+use crate::saved::{SavedEntry, SavedReference, SavedWorkflows};
 
 /// A saved workflow.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,6 +55,38 @@ pub trait KnownWorkflows: Send + Sync + 'static {
 impl KnownWorkflows for () {
     fn list(&self) -> Vec<KnownWorkflow> {
         Vec::new()
+    }
+}
+
+impl KnownWorkflows for SavedWorkflows {
+    fn list(&self) -> Vec<KnownWorkflow> {
+        let entries = Self::list(self).unwrap_or_default();
+        entries
+            .into_iter()
+            .filter_map(|entry| self.known(entry))
+            .collect()
+    }
+}
+
+impl SavedWorkflows {
+    fn known(&self, entry: SavedEntry) -> Option<KnownWorkflow> {
+        let inputs = entry.inputs.into_iter().map(|input| InputEntry {
+            name: input.name,
+            description: input.description,
+            required: input.required,
+            value_type: value_type_named(&input.value_type).unwrap_or(ValueType::Any),
+            default: input.default,
+            stdin: input.stdin,
+        });
+        let about = [entry.title, entry.description].into_iter().flatten();
+        let about = about.collect::<Vec<_>>().join(". ");
+        Some(KnownWorkflow {
+            name: entry.name.to_string(),
+            description: (!about.is_empty()).then_some(about),
+            steps: Vec::new(),
+            inputs: inputs.collect(),
+            path: self.file(&SavedReference::from(entry.name)).ok()?,
+        })
     }
 }
 
