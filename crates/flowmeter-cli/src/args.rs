@@ -10,6 +10,7 @@ mod flush;
 mod format;
 mod logs;
 mod pipeline;
+mod planner;
 mod pricing;
 mod sampling;
 mod saved;
@@ -30,6 +31,7 @@ pub(crate) use flush::FlushArgs;
 pub(crate) use format::{EventFormatArg, FormatArgs};
 pub(crate) use logs::{LogArgs, LogFormatArg};
 pub(crate) use pipeline::{GraphForm, PipelineArgs};
+pub(crate) use planner::PlanArgs;
 pub(crate) use pricing::{
     CallArgs, CheckPricesArgs, ExplainArgs, ListPricesArgs, PricingArgs, PricingCommand, PricingViewArgs,
     RatePer, RefreshPricesArgs, SetPriceArgs, ShowPriceArgs,
@@ -44,6 +46,7 @@ Examples:
   flowmeter demo                                   a whole run without key or network
   flowmeter run summarize.json file=notes.txt      run a workflow
   flowmeter run summarize.json file=notes.txt --trace
+  flowmeter run \"summarize notes.txt in three lines\"   plan a workflow, show it, run it
   flowmeter show last                              the trace of the newest saved run
   flowmeter tail                                   the run that is going on, live
   flowmeter nodes llm                              what an `llm` node takes and gives
@@ -72,8 +75,10 @@ pub(crate) struct CommandLine {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Run a workflow, by file or saved name, and report what it did and cost
+    /// Run a workflow, by file or saved name, or have one planned from a request in words, and report what it did and cost
     Run(Box<RunArgs>),
+    /// Plan a workflow from a request in words, and print it without running it
+    Plan(Box<PlanArgs>),
     /// Show a saved trace, also of a run that was killed
     Show(ShowArgs),
     /// Follow a run while it goes on, as a live tree
@@ -130,7 +135,13 @@ Examples:
   flowmeter run report.json --max-cost 0.50             (what might cost more is not asked; exit code 3)
   flowmeter run report.json --trace                     (tree on stderr, and the trace file)
   flowmeter run report.json --log-level info,genai=debug        (log lines as they come)
+  flowmeter run \"summarize notes.txt in three lines\"            (plans a workflow; asks before it runs)
+  flowmeter run \"summarize the notes\" file=notes.txt --yes --save summarize-notes
   flowmeter run report.json --sample 10% --keep-errors --keep-slower-than 30s
+
+A first argument with white space in it that is no file, and does not begin like a path (/, ./, ../,
+~/), is a request in words: a saved workflow that fits is run, else a new one is made, shown, and run
+when you say yes. Without a terminal a new workflow runs with --yes only. `flowmeter plan` only plans.
 
 The result goes to stdout, everything else to stderr. When a run fails or is interrupted, its
 trace is saved without being asked; `flowmeter show FILE` renders it.
@@ -142,8 +153,8 @@ the trace on to the processes and servers that they call, unless they say `propa
 #[derive(Debug, Args)]
 #[command(after_help = RUN_EXAMPLES)]
 pub(crate) struct RunArgs {
-    /// The workflow file, JSON or Markdown (.pflow.md, .flow.md), or the name of a saved workflow
-    #[arg(value_name = "FILE")]
+    /// The workflow file, JSON or Markdown (.pflow.md, .flow.md), the name of a saved workflow, or a request in words
+    #[arg(value_name = "FILE|NAME|REQUEST")]
     pub(crate) file: PathBuf,
     /// Inputs of the workflow; numbers, true/false, [lists] and {objects} are read as such
     #[arg(value_name = "KEY=VALUE")]
@@ -154,9 +165,15 @@ pub(crate) struct RunArgs {
     /// Check everything and print the plan instead of running: nodes, calls, and what to expect in money and time
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Go on without asking where `warn_cost` would ask
+    /// Go on without asking: where `warn_cost` would ask, and before a workflow that was just planned
     #[arg(short = 'y', long)]
     pub(crate) yes: bool,
+    /// Save the workflow that was planned under this name
+    #[arg(long, value_name = "NAME")]
+    pub(crate) save: Option<String>,
+    /// Print the planner's part of the trace as a tree on stderr at the end, and keep the trace file
+    #[arg(long)]
+    pub(crate) trace_planner: bool,
     #[command(flatten)]
     pub(crate) shown: RunOutputArgs,
     #[command(flatten)]
@@ -182,7 +199,7 @@ pub(crate) struct RunOutputArgs {
     /// How much content the trace holds [default: limited]
     #[arg(long, value_name = "LEVEL")]
     pub(crate) capture: Option<CaptureArg>,
-    /// The model of `llm` nodes that name none
+    /// The model of the planner, and of `llm` nodes that name none
     #[arg(short = 'm', long, value_name = "MODEL")]
     pub(crate) model: Option<String>,
     /// Print the result and errors only: no progress, no summary, no warnings
@@ -336,6 +353,8 @@ A config.toml with every key:
   output_format = \"text\"
   progress = \"auto\"
   warn_cost = 1.00           (dollars; asks before a run that may cost more)
+  [planner]
+  timeout = \"120s\"           (of one LLM call)
   [budget]
   max_cost = 0.50            (dollars a run; max_tokens and max_llm_calls likewise)
   allow_unpriced = false

@@ -20,6 +20,7 @@ mod names;
 pub mod nodes;
 mod outputs;
 pub mod plan;
+pub mod planner;
 mod problem;
 pub mod response_cache;
 mod run;

@@ -15,9 +15,10 @@ mod format;
 mod list;
 mod nodes;
 mod pipeline;
-mod plan;
+pub(crate) mod plan;
+mod planner;
 mod pricing;
-mod run;
+pub(crate) mod run;
 mod sample;
 mod save;
 mod schema;
@@ -85,6 +86,7 @@ fn perform(command: Option<Command>, output: &Output) -> Result<Exit> {
             Ok(Exit::Success)
         }
         Some(Command::Run(args)) => run::run(*args, &home, output),
+        Some(Command::Plan(args)) => planner::plan(*args, &home, output),
         Some(Command::Show(args)) => show::run(&args, &home, output),
         Some(Command::Tail(args)) => tail::run(&args, &home, output),
         Some(Command::Format(args)) => format::run(&args, output),
@@ -112,6 +114,7 @@ impl Command {
     fn is_quiet(&self) -> bool {
         match self {
             Self::Run(args) => args.shown.quiet,
+            Self::Plan(args) => args.shown.quiet,
             Self::Demo(args) => args.quiet,
             _ => false,
         }

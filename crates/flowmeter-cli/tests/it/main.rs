@@ -14,6 +14,7 @@ mod interruptions;
 mod logs;
 mod markdown;
 mod performance;
+mod planner;
 mod plans;
 mod prices;
 mod pricing;

@@ -12,6 +12,7 @@ mod markdown;
 mod nodes;
 mod once;
 mod outputs;
+mod planner;
 mod requests;
 mod runs;
 mod templates;
