@@ -291,7 +291,7 @@ fn names_and_files_that_are_not_there_are_told_with_the_nearest() {
         error: the name `Weekly Report` has 'W' in it; a name has lower-case letters, digits, `-` and `_`; write `weekly-report`
         error: versions are removed with their workflow only: flowmeter delete weekly-report
         error: there is no workflow file work/weekly.json
-        error: a value is required for '<FILE>' but none was supplied
+        error: a value is required for '<FILE|NAME|REQUEST>' but none was supplied
 
         For more information, try '--help'.
     "#]].assert_eq(&told);
