@@ -4,6 +4,7 @@
 
 mod budget;
 mod cache;
+mod convert;
 mod export;
 mod flush;
 mod format;
@@ -11,6 +12,7 @@ mod logs;
 mod pipeline;
 mod pricing;
 mod sampling;
+mod saved;
 mod tail;
 mod telemetry;
 
@@ -22,6 +24,7 @@ use clap_complete::Shell;
 
 pub(crate) use budget::BudgetArgs;
 pub(crate) use cache::{CacheAction, CacheArgs, CacheClearArgs, CachingArgs};
+pub(crate) use convert::{ConvertArgs, FmtArgs, FormArg};
 pub(crate) use export::{BackendWish, ExportArgs, FileKind, SemconvArg};
 pub(crate) use flush::FlushArgs;
 pub(crate) use format::{EventFormatArg, FormatArgs};
@@ -32,6 +35,7 @@ pub(crate) use pricing::{
     RatePer, RefreshPricesArgs, SetPriceArgs, ShowPriceArgs,
 };
 pub(crate) use sampling::{SampleArgs, SamplingArgs};
+pub(crate) use saved::{DeleteArgs, DescribeArgs, ListArgs, SaveArgs};
 pub(crate) use tail::TailArgs;
 pub(crate) use telemetry::TelemetryArgs;
 
@@ -68,7 +72,7 @@ pub(crate) struct CommandLine {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Run a workflow file and report what it did and cost
+    /// Run a workflow, by file or saved name, and report what it did and cost
     Run(Box<RunArgs>),
     /// Show a saved trace, also of a run that was killed
     Show(ShowArgs),
@@ -78,6 +82,18 @@ pub(crate) enum Command {
     Format(FormatArgs),
     /// Check workflow files without running them; prints every problem
     Validate(ValidateArgs),
+    /// Keep a workflow under a name, with version and checksum
+    Save(SaveArgs),
+    /// List the saved workflows
+    List(ListArgs),
+    /// Describe a saved workflow: inputs, outputs, nodes, and what it usually costs
+    Describe(DescribeArgs),
+    /// Remove a saved workflow with all its versions
+    Delete(DeleteArgs),
+    /// Convert a workflow file between JSON and Markdown
+    Convert(ConvertArgs),
+    /// Format workflow files
+    Fmt(FmtArgs),
     /// List the node types, or describe one
     Nodes(NodesArgs),
     /// Prices of models: list, show, explain, check, set, refresh
@@ -103,8 +119,10 @@ pub(crate) enum Command {
 const RUN_EXAMPLES: &str = "\
 Examples:
   flowmeter run hello.json
+  flowmeter run report.pflow.md                         (a workflow in Markdown)
   flowmeter run summarize.json file=notes.txt words=50
   flowmeter run triage.json 'tags=[\"db\", \"web\"]' --output-format json
+  flowmeter run weekly-report week=12                   (a saved workflow; a file of that name wins)
   cat notes.txt | flowmeter run summarize.json          (the input with `stdin: true` takes it)
   flowmeter run report.json -o summary --quiet > summary.txt
   flowmeter run report.json --dry-run                   (what it would do and cost; nothing is run)
@@ -124,7 +142,7 @@ the trace on to the processes and servers that they call, unless they say `propa
 #[derive(Debug, Args)]
 #[command(after_help = RUN_EXAMPLES)]
 pub(crate) struct RunArgs {
-    /// The workflow file (JSON)
+    /// The workflow file, JSON or Markdown (.pflow.md, .flow.md), or the name of a saved workflow
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
     /// Inputs of the workflow; numbers, true/false, [lists] and {objects} are read as such
@@ -237,8 +255,9 @@ pub(crate) struct ShowArgs {
 
 const VALIDATE_EXAMPLES: &str = "\
 Examples:
-  flowmeter validate summarize.json
+  flowmeter validate summarize.json report.pflow.md
   flowmeter validate workflows/*.json --output-format json
+  flowmeter validate weekly-report                (a saved workflow)
 
 Every problem of every file is printed with its line and column. Exits with 2 if a file is invalid.";
 
@@ -246,7 +265,7 @@ Every problem of every file is printed with its line and column. Exits with 2 if
 #[derive(Debug, Args)]
 #[command(after_help = VALIDATE_EXAMPLES)]
 pub(crate) struct ValidateArgs {
-    /// The workflow files
+    /// The workflow files, or names of saved workflows
     #[arg(value_name = "FILE", required = true)]
     pub(crate) files: Vec<PathBuf>,
     /// How the findings are printed [default: text]

@@ -2,7 +2,7 @@
 //!
 //! Never prints a result: `report` does, from what comes back.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -149,7 +149,7 @@ pub(crate) fn run_in(
     let tells_times = trace.tree || logs::are_for_people(&telemetry.logs, &config);
     let utc_offset_seconds = if tells_times { local_offset_seconds() } else { 0 };
     let name = workflow.name().to_owned();
-    let (redactor, too_long) = redactor(&workflow, &file, &inputs, &config, home)?;
+    let (redactor, too_long) = redactor(&workflow, &inputs, &config)?;
     if too_long > 0 {
         let warning = format!(
             "{too_long} of the run's secrets are too long to be masked where they stand inside longer texts"
@@ -254,17 +254,11 @@ fn trace_folder(home: &Home, is_shown: bool) -> PathBuf {
 
 /// Masks what environment, inputs and workflow files hold under names that say secret, and the user's patterns.
 /// Says how many secrets are too long for that.
-fn redactor(
-    workflow: &Workflow,
-    file: &Path,
-    inputs: &Map<String, Value>,
-    config: &Config,
-    home: &Home,
-) -> Result<(Redactor, usize)> {
+fn redactor(workflow: &Workflow, inputs: &Map<String, Value>, config: &Config) -> Result<(Redactor, usize)> {
     let mut secrets = Secrets::default();
     secrets.take_environment(std::env::vars_os());
     secrets.take_inputs(inputs);
-    secrets.take_workflow(workflow.document(), file, &home.workflows());
+    secrets.take_workflow(workflow);
     let (values, too_long) = secrets.into_values();
     let redactor = Redactor::new(&values, &config.redact_patterns).or_else(|_| {
         // The patterns alone say what is wrong with them; with the values, the message would tell those.

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use flowmeter::{InvalidRedaction, ReadError};
 use flowmeter_engine::NodeError;
-use flowmeter_workflow::{InvalidInputs, LoadError};
+use flowmeter_workflow::{InvalidInputs, LoadError, SavedError};
 
 use crate::budget::UnpricedModels;
 use crate::config::InvalidSetting;
@@ -114,6 +114,21 @@ pub(crate) fn of_error(error: &anyhow::Error) -> (Exit, &'static str) {
         }
         if cause.is::<MissingFile>() {
             return (Exit::Missing, "file_missing");
+        }
+        match cause.downcast_ref::<SavedError>() {
+            Some(SavedError::Unknown { .. }) => return (Exit::Missing, "workflow_missing"),
+            Some(SavedError::Name(_)) => return (Exit::Invalid, "invalid_name"),
+            Some(SavedError::Load(_)) => return (Exit::Invalid, "invalid_workflow"),
+            Some(
+                SavedError::ChangedByHand { .. }
+                | SavedError::PathOfRun { .. }
+                | SavedError::TooMuch { .. }
+                | SavedError::SamePlace { .. },
+            ) => return (Exit::Invalid, "not_saved"),
+            Some(SavedError::Read { .. } | SavedError::Write { .. } | SavedError::Busy { .. }) => {
+                return (Exit::Failed, "saved_workflows");
+            }
+            None => {}
         }
         match cause.downcast_ref::<LoadError>() {
             Some(LoadError::Unreadable { .. }) => return (Exit::Missing, "file_missing"),

@@ -21,6 +21,7 @@ mod progress;
 mod refreshed;
 mod replace;
 mod report;
+mod saved;
 mod screen;
 mod secrets;
 mod signals;

@@ -5,15 +5,21 @@
 mod cache;
 mod completions;
 mod config;
+mod convert;
+mod delete;
 mod demo;
+mod describe;
 mod flush;
+mod fmt;
 mod format;
+mod list;
 mod nodes;
 mod pipeline;
 mod plan;
 mod pricing;
 mod run;
 mod sample;
+mod save;
 mod schema;
 pub(crate) mod show;
 mod tail;
@@ -83,6 +89,12 @@ fn perform(command: Option<Command>, output: &Output) -> Result<Exit> {
         Some(Command::Tail(args)) => tail::run(&args, &home, output),
         Some(Command::Format(args)) => format::run(&args, output),
         Some(Command::Validate(args)) => validate::run(&args, &home, output),
+        Some(Command::Save(args)) => save::run(&args, &home, output),
+        Some(Command::List(args)) => list::run(&args, &home, output),
+        Some(Command::Describe(args)) => describe::run(&args, &home, output),
+        Some(Command::Delete(args)) => delete::run(&args, &home, output),
+        Some(Command::Convert(args)) => convert::run(&args, output),
+        Some(Command::Fmt(args)) => fmt::run(&args, output),
         Some(Command::Nodes(args)) => nodes::run(&args, output),
         Some(Command::Pricing(args)) => pricing::run(&args, &home, output),
         Some(Command::Schema(_)) => schema::run(output),

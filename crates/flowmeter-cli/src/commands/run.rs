@@ -23,6 +23,7 @@ use crate::execution::{self, Execution, TraceWish};
 use crate::exit::{BadUsage, Exit};
 use crate::home::Home;
 use crate::output::Output;
+use crate::saved::resolve;
 use crate::{budget, outputs, prices, report, stdin};
 
 /// Runs a workflow file.
@@ -59,9 +60,10 @@ pub(super) fn run(args: RunArgs, home: &Home, output: &Output) -> Result<Exit> {
 }
 
 fn prepare(args: RunArgs, config: Config, home: &Home, output: &Output) -> Result<Execution> {
+    let file = resolve(&args.file, home)?;
     let caching = caching(args.caching, &config, home);
     let responses = caching.responses.clone();
-    let workflow = load(&args.file, &config, home, caching)?;
+    let workflow = load(&file, &config, home, caching)?;
     if let Some(wanted) = &args.output {
         outputs::check_wanted(workflow.document(), wanted)?;
     }
@@ -73,7 +75,7 @@ fn prepare(args: RunArgs, config: Config, home: &Home, output: &Output) -> Resul
         output.warn(warning);
     }
     for problem in workflow.warnings() {
-        let warning = format!("{}:{problem}", args.file.display());
+        let warning = format!("{}:{problem}", file.display());
         // Its severity is part of it.
         output.note(&warning);
         warnings.push(warning);
@@ -84,7 +86,7 @@ fn prepare(args: RunArgs, config: Config, home: &Home, output: &Output) -> Resul
     }
     Ok(Execution {
         workflow,
-        file: args.file,
+        file,
         inputs,
         wanted_output: args.output,
         config,
@@ -100,16 +102,17 @@ fn prepare(args: RunArgs, config: Config, home: &Home, output: &Output) -> Resul
     })
 }
 
-/// Loads a workflow file with everything its nodes share.
+/// Loads a workflow, by file or saved name, with everything its nodes share.
 pub(crate) fn load(file: &Path, config: &Config, home: &Home, caching: Caching) -> Result<Workflow> {
-    if file.as_os_str().is_empty() {
-        return Err(BadUsage("the name of the workflow file is empty; name a file".to_owned()).into());
-    }
-    if !file.exists() {
-        return Err(super::no_such_file("workflow file", file).into());
-    }
+    let file = resolve(file, home)?;
     let variable = Arc::new(|name: &str| std::env::var(name).ok());
-    Ok(load_with(file, config.model.as_deref(), home, variable, caching)?)
+    Ok(load_with(
+        &file,
+        config.model.as_deref(),
+        home,
+        variable,
+        caching,
+    )?)
 }
 
 /// The same with these environment variables for the models.

@@ -8,6 +8,7 @@
 mod chat;
 mod documents;
 mod files;
+mod markdown;
 mod nodes;
 mod once;
 mod outputs;
