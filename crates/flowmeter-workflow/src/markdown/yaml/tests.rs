@@ -112,7 +112,8 @@ fn values_and_mistakes() {
           106: an element of the list is expected here; begin each element with `- ` in one column
         "yes: no\n5: 6\n~: x"
         {"yes":false,"5":6,"~":"x"}
-    "#]].assert_eq(&told);
+    "#]]
+    .assert_eq(&told);
 }
 
 #[test]
