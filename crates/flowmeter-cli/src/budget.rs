@@ -117,7 +117,10 @@ pub(crate) fn error_json(error: &BudgetError) -> Value {
         BudgetError::Over(over) => {
             let call = &over.call;
             object.insert("limit".to_owned(), over.limit.as_str().into());
-            let figures = [("max", over.max), ("spent", over.spent), ("left", over.left())];
+            let mut figures = vec![("max", over.max), ("spent", over.spent), ("left", over.left())];
+            if over.withheld > 0 {
+                figures.push(("withheld", over.withheld));
+            }
             for (name, figure) in figures {
                 let (name, figure) = match over.limit {
                     BudgetLimit::Cost => (format!("{name}_usd"), Value::from(dollars(figure))),
