@@ -436,7 +436,8 @@ impl LlmCall {
             input.tokens = input.tokens.min(reserved.plan.call.input_tokens);
         }
         if reserved.over.is_some() {
-            let taken = reserved.running.tokens().min(reserved.output_tokens);
+            // The piece that had no room is here as well, so that there is at least as much as was agreed.
+            let taken = reserved.output_tokens;
             usage.output = Some(Figure::estimate(taken));
             usage.reasoning = usage.reasoning.filter(|figure| figure.tokens <= taken);
         } else if let Some(output) = usage.output.as_mut().filter(|figure| is_guess(figure)) {
