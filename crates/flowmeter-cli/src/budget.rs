@@ -117,7 +117,10 @@ pub(crate) fn error_json(error: &BudgetError) -> Value {
         BudgetError::Over(over) => {
             let call = &over.call;
             object.insert("limit".to_owned(), over.limit.as_str().into());
-            let figures = [("max", over.max), ("spent", over.spent), ("left", over.left())];
+            let mut figures = vec![("max", over.max), ("spent", over.spent), ("left", over.left())];
+            if over.withheld > 0 {
+                figures.push(("withheld", over.withheld));
+            }
             for (name, figure) in figures {
                 let (name, figure) = match over.limit {
                     BudgetLimit::Cost => (format!("{name}_usd"), Value::from(dollars(figure))),
@@ -157,21 +160,39 @@ pub(crate) fn summary(report: &BudgetReport, output: &Output) -> Option<String> 
             u64::try_from(max.0).unwrap_or(0),
         );
         let unpriced = report.unpriced_calls;
-        let (sign, beside) = if unpriced > 0 {
-            ("≥ ", format!(", +{unpriced} unpriced"))
-        } else {
-            ("", String::new())
-        };
+        let mut beside = String::new();
+        let mut sign = "";
+        if report.withheld.0 > 0 {
+            sign = "~";
+            beside = format!(", up to {} more may be", report.withheld);
+        }
+        if unpriced > 0 {
+            sign = "≥ ";
+            beside.push_str(&format!(", +{unpriced} unpriced"));
+        }
         parts.push(format!("{sign}{} of {max} ({share}{beside})", report.spent));
     }
     let counts = [
-        ("tokens", budget.max_tokens, report.spent_tokens),
-        ("LLM calls", budget.max_llm_calls, report.spent_llm_calls),
+        (
+            "tokens",
+            budget.max_tokens,
+            report.spent_tokens,
+            report.withheld_tokens,
+        ),
+        ("LLM calls", budget.max_llm_calls, report.spent_llm_calls, 0),
     ];
-    for (what, max, spent) in counts {
+    for (what, max, spent, withheld) in counts {
         if let Some(max) = max {
             let (shown, of) = (grouped(spent), grouped(max));
-            parts.push(format!("{shown} of {of} {what} ({})", share(spent, max)));
+            let (sign, beside) = if withheld > 0 {
+                ("~", format!(", up to {} more may be", grouped(withheld)))
+            } else {
+                ("", String::new())
+            };
+            parts.push(format!(
+                "{sign}{shown} of {of} {what} ({}{beside})",
+                share(spent, max)
+            ));
         }
     }
     if parts.is_empty() {

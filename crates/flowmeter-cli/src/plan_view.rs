@@ -14,7 +14,7 @@ use crate::progress::grouped;
 const STEPS_MAX: usize = 200;
 
 /// The plan as lines of text, and what the budget means for it.
-pub(crate) fn text(plan: &Plan, budget: &Budget) -> String {
+pub(crate) fn text(plan: &Plan, against: &[String]) -> String {
     let count = plan.steps.len();
     let nodes = if count == 1 { "node" } else { "nodes" };
     let mut text = format!(
@@ -62,7 +62,7 @@ pub(crate) fn text(plan: &Plan, budget: &Budget) -> String {
     }
     text.push('\n');
     text.push_str(&totals(plan));
-    for line in remarks(plan).into_iter().chain(against(plan, budget)) {
+    for line in remarks(plan).into_iter().chain(against.iter().cloned()) {
         text.push_str(&line);
         text.push('\n');
     }

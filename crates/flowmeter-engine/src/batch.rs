@@ -176,7 +176,7 @@ impl<N: Node, I: BatchItems> Batch<N, I> {
                 outcome
             };
             match outcome {
-                Err(error) if error.is_retryable() && number < attempts_max => {
+                Err(error) if error.is_retryable() && number < attempts_max && !cx.is_halting() => {
                     cx.pause(self.policy.retry_wait).await?;
                     number += 1;
                 }
@@ -205,7 +205,9 @@ impl<N: Node, I: BatchItems> Node for Batch<N, I> {
             let (items, is_halted) = (&items, &is_halted);
             let running = stream::iter(0..count)
                 .map(|index| async move {
-                    let result = if is_halted.load(Ordering::Relaxed) {
+                    let result = if cx.is_halting() {
+                        Err(NodeError::halted_elsewhere())
+                    } else if is_halted.load(Ordering::Relaxed) {
                         Err(NodeError::failed("the item never ran"))
                     } else {
                         self.run_item(cx, index, count, &items[index], ready_since).await

@@ -11,6 +11,7 @@ use serde_json::Value;
 use smol_str::SmolStr;
 use tokio_util::sync::CancellationToken;
 
+use crate::halt::Halt;
 use crate::{InScope, NodeError, StoreView, Ticks};
 
 /// A step inside a node that a [`Scope`] may want to know of.
@@ -126,6 +127,8 @@ pub struct NodeContext {
     variables: Variables,
     params: Arc<Value>,
     attempt: u32,
+    /// That of the innermost flow; `None` outside of any.
+    halt: Option<Arc<Halt>>,
 }
 
 impl NodeContext {
@@ -139,6 +142,7 @@ impl NodeContext {
             variables: Variables::default(),
             params: Arc::new(Value::Null),
             attempt: 1,
+            halt: None,
         }
     }
 
@@ -170,6 +174,7 @@ impl NodeContext {
             variables: self.variables.clone(),
             params: Arc::clone(&self.params),
             attempt: self.attempt,
+            halt: self.halt.clone(),
         }
     }
 
@@ -207,6 +212,24 @@ impl NodeContext {
             attempt: number,
             ..self.clone()
         }
+    }
+
+    /// The same in a flow inside this one.
+    pub(crate) fn with_halt(&self, halt: Arc<Halt>) -> Self {
+        Self {
+            halt: Some(halt),
+            ..self.clone()
+        }
+    }
+
+    pub(crate) fn halt(&self) -> Option<&Arc<Halt>> {
+        self.halt.as_ref()
+    }
+
+    /// Whether nothing new may begin, because a branch beside this one cannot go on.
+    #[must_use]
+    pub fn is_halting(&self) -> bool {
+        self.halt.as_ref().is_some_and(|halt| halt.is_set())
     }
 
     /// The shared store as this node sees it.

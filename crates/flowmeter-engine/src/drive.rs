@@ -29,7 +29,7 @@ pub async fn drive<N: Node + ?Sized>(node: &N, cx: &NodeContext) -> Result<Actio
         };
         match outcome {
             Ok(result) => break result,
-            Err(error) if error.is_retryable() && number < attempts_max => {
+            Err(error) if error.is_retryable() && number < attempts_max && !cx.is_halting() => {
                 cx.pause(policy.wait_after(number)).await?;
                 number += 1;
             }

@@ -94,6 +94,11 @@ impl NodeError {
         Self::with_kind(ErrorKind::Halted, "halted", message)
     }
 
+    /// Something beside this cannot go on, so this does not go on either.
+    pub(crate) fn halted_elsewhere() -> Self {
+        Self::halted("stopped: another branch of the workflow could not go on")
+    }
+
     /// The same failure where it halts nothing further out: from here on it is a permanent one like any other.
     #[must_use]
     pub fn contained(mut self) -> Self {

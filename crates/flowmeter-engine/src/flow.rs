@@ -8,10 +8,12 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use async_trait::async_trait;
-use futures_util::future::try_join_all;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use smol_str::SmolStr;
 use thiserror::Error;
 
+use crate::halt::Halt;
 use crate::{Action, Node, NodeContext, NodeError};
 
 /// How often one node may run in one run of a flow, unless the flow says otherwise.
@@ -250,6 +252,7 @@ impl Flow {
     /// The failure of a node, a routing failure, the visit guard, or cancellation.
     pub async fn run_to_end(&self, cx: &NodeContext) -> Result<FlowEnd, NodeError> {
         let visits: Vec<AtomicU32> = self.members.iter().map(|_| AtomicU32::new(0)).collect();
+        let cx = &cx.with_halt(Halt::within(cx.halt()));
         let chain = self.run_chain(cx, self.start, &[], &visits).await?;
         Ok(FlowEnd {
             action: chain.action,
@@ -294,7 +297,7 @@ impl Flow {
                     .targets
                     .iter()
                     .map(|target| self.run_chain(cx, *target, &inner_stops, visits));
-                let ends = try_join_all(branches).await?;
+                let ends = join_branches(cx, branches).await?;
                 let reached = |point: &usize| ends.iter().any(|end| end.stopped_at == Some(*point));
                 if let Some(outer) = stops.iter().copied().find(reached) {
                     return Ok(ChainEnd {
@@ -314,6 +317,9 @@ impl Flow {
         let member = &self.members[index];
         if cx.cancellation().is_cancelled() {
             return Err(NodeError::cancelled());
+        }
+        if cx.is_halting() {
+            return Err(NodeError::halted_elsewhere().in_node(&member.id));
         }
         let visits_max = self.visits_max;
         if visits[index].fetch_add(1, Ordering::Relaxed) >= visits_max && visits_max < u32::MAX {
@@ -345,6 +351,41 @@ impl Flow {
             known.join(", ")
         );
         Err(NodeError::routing(message).in_node(&member.id))
+    }
+}
+
+/// Runs branches side by side. The first failure stops the others, but one that halts the flow lets them end what
+/// they are at.
+async fn join_branches<B>(
+    cx: &NodeContext,
+    branches: impl Iterator<Item = B>,
+) -> Result<Vec<ChainEnd>, NodeError>
+where
+    B: Future<Output = Result<ChainEnd, NodeError>>,
+{
+    let mut running: FuturesUnordered<_> = branches
+        .enumerate()
+        .map(|(index, branch)| async move { (index, branch.await) })
+        .collect();
+    let mut ends: Vec<Option<ChainEnd>> = (0..running.len()).map(|_| None).collect();
+    let mut halted = None;
+    while let Some((index, end)) = running.next().await {
+        match end {
+            Ok(end) => ends[index] = Some(end),
+            Err(error) if error.is_halted() => {
+                if let Some(halt) = cx.halt() {
+                    halt.set();
+                }
+                halted.get_or_insert(error);
+            }
+            // Why the flow halted says more than what came of it.
+            Err(error) if error.is_cancelled() || halted.is_none() => return Err(error),
+            Err(_) => {}
+        }
+    }
+    match halted {
+        Some(error) => Err(error),
+        None => Ok(ends.into_iter().flatten().collect()),
     }
 }
 

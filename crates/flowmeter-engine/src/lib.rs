@@ -35,6 +35,7 @@ mod current;
 mod drive;
 mod error;
 mod flow;
+mod halt;
 mod looping;
 mod node;
 mod retry;

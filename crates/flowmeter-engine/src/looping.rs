@@ -75,6 +75,9 @@ impl<N: Node, C: LoopCondition> Node for Loop<N, C> {
             if decision == LoopDecision::Stop || number >= self.iterations_max {
                 return Ok(action);
             }
+            if cx.is_halting() {
+                return Err(NodeError::halted_elsewhere());
+            }
             number += 1;
         }
     }

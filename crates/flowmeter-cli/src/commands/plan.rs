@@ -12,6 +12,7 @@ use flowmeter_workflow::plan::{Plan, PlanTerms};
 use serde_json::{Map, Value, json};
 
 use crate::args::OutputFormat;
+use crate::budget;
 use crate::execution::Execution;
 use crate::exit::Exit;
 use crate::home::Home;
@@ -39,15 +40,25 @@ pub(crate) fn plan_of(
     Plan::of(workflow, inputs, &terms)
 }
 
+/// Whether the budget is enough, and whether it can be kept at all.
+fn against(plan: &Plan, execution: &Execution) -> Vec<String> {
+    let budget = &execution.budget;
+    let mut lines = plan_view::against(plan, budget);
+    if let Err(unpriced) = budget::check(&execution.workflow, budget, &execution.prices) {
+        lines.push(format!("Budget: the run would be refused: {unpriced}"));
+    }
+    lines
+}
+
 /// Prints the plan of a run.
 pub(super) fn show(execution: &Execution, home: &Home, output: &Output) -> Result<Exit> {
     let plan = plan(execution, home);
     match execution.config.output_format {
         OutputFormat::Json => {
-            let against = plan_view::against(&plan, &execution.budget);
+            let against = against(&plan, execution);
             output.json(&json!({ "plan": plan, "budget": against, "warnings": execution.warnings }))?;
         }
-        OutputFormat::Text => output.text(&plan_view::text(&plan, &execution.budget))?,
+        OutputFormat::Text => output.text(&plan_view::text(&plan, &against(&plan, execution)))?,
     }
     if let Some(limit) = execution.config.warn_cost
         && let Some(warning) = dear(&plan, limit)

@@ -373,3 +373,51 @@ async fn a_flow_that_is_meant_to_go_round_may() {
     assert_eq!(end.action.as_str(), "end");
     assert_eq!(count.load(Ordering::Relaxed), 1001);
 }
+
+#[tokio::test]
+async fn a_branch_that_halts_lets_the_others_end_what_they_are_at_and_begin_nothing() {
+    let diary = Diary::default();
+    let slow = Unhurried(diary.clone());
+    let halting = run_by(|_| Err(NodeError::halted("no money left").with_type("broke")));
+    let inner = Flow::builder("inner")
+        .node("slow", slow)
+        .node("never", step(&diary, "never", ""))
+        .edge("slow", "never")
+        .build()
+        .unwrap();
+    let flow = Flow::builder("outer")
+        .node("fork", step(&diary, "fork", ""))
+        .node("inner", inner)
+        .node("halting", halting)
+        .node("join", step(&diary, "join", ""))
+        .edge("fork", "inner")
+        .edge("fork", "halting")
+        .edge("inner", "join")
+        .edge("halting", "join")
+        .build()
+        .unwrap();
+    let error = flow.run_to_end(&context()).await.unwrap_err();
+    assert!(error.is_halted());
+    assert_eq!((error.error_type(), error.node_id()), ("broke", Some("halting")));
+    assert_eq!(
+        diary.lines(),
+        ["fork", "slow"],
+        "what was under way is whole, nothing else began"
+    );
+    // The signal is that of one run.
+    assert!(!context().is_halting());
+}
+
+/// Takes longer than others, and does not fail.
+struct Unhurried(Diary);
+
+#[flowmeter_engine::async_trait]
+impl Node for Unhurried {
+    async fn run(&self, _cx: &flowmeter_engine::NodeContext) -> Result<Action, NodeError> {
+        for _ in 0..5 {
+            tokio::task::yield_now().await;
+        }
+        self.0.note("slow");
+        Ok(Action::default())
+    }
+}

@@ -112,7 +112,15 @@ impl Frames {
 }
 
 /// A frame without any of these words, and without a reason, has nothing for us but text.
-const TELLING: [&str; 5] = ["\"usage", "eval_count", "TokenCount", "finishReason", "\"error\""];
+const TELLING: [&str; 7] = [
+    "\"usage",
+    "eval_count",
+    "TokenCount",
+    "finishReason",
+    "\"error\"",
+    "\"done\":true",
+    "\"done\": true",
+];
 
 /// Keys that stand in every frame, with null until the answer is over.
 const REASONS: [&str; 2] = ["finish_reason\"", "stop_reason\""];
@@ -138,7 +146,9 @@ fn finish_reason(frame: &Value) -> Option<&str> {
     let mut found = PLACES
         .iter()
         .filter_map(|place| frame.pointer(place).and_then(Value::as_str));
-    found.find(|reason| *reason != "in_progress" && !reason.is_empty())
+    let said = found.find(|reason| *reason != "in_progress" && !reason.is_empty());
+    // Ollama's older servers say only that it is over.
+    said.or_else(|| (frame.get("done") == Some(&Value::Bool(true))).then_some("stop"))
 }
 
 /// What the provider says of itself in a whole body: usage, the usage block, model and id.

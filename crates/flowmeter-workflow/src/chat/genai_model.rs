@@ -334,16 +334,24 @@ impl Call {
 
     fn transport_problem(&self, error: reqwest::Error) -> ChatError {
         let provider = self.route.provider;
+        let has_begun = self.frames.lock().count > 0 || error.is_body() || error.is_decode();
+        // Nothing was sent where there was no connection, and nothing is charged for that.
+        let never_sent = error.is_connect() || error.is_builder();
         // An address may carry a key; the cause is enough.
         let cause = shortened(&root_cause(&error.without_url()));
-        let begun = self.frames.lock().count > 0;
-        if begun {
-            return self.cut(
+        if has_begun {
+            self.cut(
                 "stream_cut",
                 format!("{provider} broke off in mid-answer: {cause}"),
-            );
+            )
+        } else if never_sent {
+            self.unreachable(&cause)
+        } else {
+            self.cut(
+                "connect",
+                format!("{provider} broke the connection before it answered: {cause}"),
+            )
         }
-        self.unreachable(&cause)
     }
 
     fn unreachable(&self, cause: &str) -> ChatError {

@@ -17,6 +17,7 @@ use serde_json::{Map, Value};
 
 use super::{ERROR, ERROR_TYPE, NodeType, ValueType, optional, output};
 use crate::inputs::complete_inputs;
+use crate::outputs::PartialOutputs;
 use crate::run::{LoadError, Loader, Workflow};
 use crate::saved::{self, SavedReference};
 use crate::validate::Form;
@@ -175,7 +176,18 @@ struct ChildRun {
 impl Node for ChildRun {
     async fn run(&self, cx: &NodeContext) -> Result<Action, NodeError> {
         let inputs = std::mem::take(&mut *self.inputs.lock());
-        let end = self.child.run_in(cx, &SharedStore::new(), inputs).await?;
+        let store = SharedStore::new();
+        let end = match self.child.run_in(cx, &store, inputs).await {
+            Ok(end) => end,
+            Err(error) => {
+                if error.is_halted()
+                    && let Some(partial) = self.child.partial_outputs(&store)
+                {
+                    *self.outputs.lock() = partial_outputs(partial);
+                }
+                return Err(error);
+            }
+        };
         let mut outputs = Map::new();
         for (name, value) in end.outputs.declared() {
             outputs.insert(name.to_string(), Value::clone(value));
@@ -185,6 +197,14 @@ impl Node for ChildRun {
         }
         *self.outputs.lock() = outputs;
         Ok(Action::default())
+    }
+}
+
+/// What a child has written that cannot go on, under the names that its outputs would have.
+fn partial_outputs(partial: PartialOutputs) -> Map<String, Value> {
+    match partial.whole {
+        Value::Object(outputs) => outputs,
+        whole => Map::from_iter([("result".to_owned(), whole)]),
     }
 }
 
@@ -229,6 +249,10 @@ impl Node for Nested {
             .map_err(|error| {
                 if error.is_cancelled() {
                     return error;
+                }
+                // Nobody comes after this to write it: what was paid for is not lost.
+                if error.is_halted() {
+                    write(cx.store(), std::mem::take(&mut *outputs.lock()));
                 }
                 let at = error
                     .node_id()

@@ -1,14 +1,16 @@
 //! Usage counted exactly once: random workflow files of retries, fallbacks, batches, loops, forks and nested
-//! workflows, run against a server that keeps its own books.
+//! workflows, run against a server that keeps its own books; also with answers used again, and under budgets.
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use arbtest::arbitrary::{Result as Drawn, Unstructured};
-use flowmeter::{LlmTotals, RunMeter, RunMetrics, TraceDocument, read_trace};
+use flowmeter::{Budget, BudgetError, LlmTotals, RunMeter, RunMetrics, TraceDocument, read_trace};
 use flowmeter_engine::SharedStore;
 use flowmeter_model::{CostStatus, CostTotal, SpanKind, UsdNanos};
 use flowmeter_pricing::{Overrides, PriceBook};
+use flowmeter_workflow::response_cache::{Caching, ResponseCache, ResponseCacheConfig};
 use flowmeter_workflow::scripted_model::{AnswerGiven, Asked, Reply, Script, ScriptedModel};
 use flowmeter_workflow::{LoadOptions, Workflow};
 use serde_json::{Map, Value, json};
@@ -127,6 +129,18 @@ fn answer(seed: u64, breaks: bool, asked: &Asked) -> Reply {
 struct Drawing<'a> {
     folder: &'a Path,
     files: usize,
+    /// Whether answers are short and nodes may have budgets.
+    limited: bool,
+}
+
+impl<'a> Drawing<'a> {
+    fn new(folder: &'a Path) -> Self {
+        Self {
+            folder,
+            files: 0,
+            limited: false,
+        }
+    }
 }
 
 impl Drawing<'_> {
@@ -143,6 +157,9 @@ impl Drawing<'_> {
         if u.ratio(1, 4)? {
             params["system"] = json!("be brief");
         }
+        if self.limited {
+            params["max_tokens"] = json!(u.int_in_range(16..=300)?);
+        }
         let retry = json!({"max": u.int_in_range(1..=3)?, "wait": 0});
         Ok(json!({"id": id, "type": "llm", "params": params, "retry": retry}))
     }
@@ -158,6 +175,12 @@ impl Drawing<'_> {
         } else {
             self.llm(u, id)?
         };
+        if self.limited && u.ratio(1, 4)? {
+            node["budget"] = json!({"max_cost": f64::from(u.int_in_range(0..=80)?) / 10_000.0});
+            if u.ratio(1, 3)? {
+                node["budget"]["max_llm_calls"] = json!(u.int_in_range(1..=4)?);
+            }
+        }
         match u.int_in_range(0..=4)? {
             0 => {
                 node["batch"] = json!({
@@ -247,12 +270,24 @@ struct Ran {
     metrics: RunMetrics,
     trace: TraceDocument,
     server: ScriptedModel,
+    /// Whether the run failed, and whether because of a budget.
+    failed: Option<bool>,
 }
 
-async fn run(document: &Value, folder: &Path, script: Script) -> Ran {
+/// How a workflow is run.
+#[derive(Default)]
+struct Manner {
+    budget: Option<Budget>,
+    caching: Caching,
+}
+
+async fn run(document: &Value, folder: &Path, script: Script, manner: Manner) -> Ran {
     let server = ScriptedModel::start(script).await.unwrap();
+    let services = crate::nodes::services(Some(crate::chat::client(&server)), None);
+    let mut services = Arc::into_inner(services).unwrap();
+    services.caching = manner.caching;
     let options = LoadOptions {
-        services: crate::nodes::services(Some(crate::chat::client(&server)), None),
+        services: Arc::new(services),
         saved_workflows: None,
     };
     let workflow = Workflow::parse("drawn", &document.to_string(), folder, &options);
@@ -261,36 +296,43 @@ async fn run(document: &Value, folder: &Path, script: Script) -> Ran {
     let meter = RunMeter::builder("drawn")
         .prices(Arc::new(prices()))
         .trace_file(&trace);
+    let meter = match manner.budget {
+        Some(budget) => meter.budget(budget),
+        None => meter,
+    };
     let meter = meter.start().unwrap();
     let cx = meter.context(SharedStore::new().root());
     let outcome = workflow.run(&cx, Map::new()).await;
     drop(cx);
     let report = meter.finish(outcome.as_ref());
     assert_eq!(report.dropped.total(), 0);
+    let failed = outcome.err().map(|error| BudgetError::find(&error).is_some());
     Ran {
+        failed,
         metrics: report.metrics,
         trace: read_trace(&trace).unwrap(),
         server,
     }
 }
 
-fn check_books(breaks: bool) {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
-        .unwrap();
+        .unwrap()
+}
+
+fn check_books(breaks: bool) {
+    let runtime = runtime();
     let (mut calls, mut told) = (0, 0);
     arbtest::arbtest(|u| {
         let folder = tempfile::tempdir().unwrap();
-        let mut drawing = Drawing {
-            folder: folder.path(),
-            files: 0,
-        };
+        let mut drawing = Drawing::new(folder.path());
         let document = drawing.document(u, 2)?;
         let seed = u.arbitrary::<u64>()?;
         let script = Script::new().otherwise(move |asked| answer(seed, breaks, asked));
-        let ran = runtime.block_on(run(&document, folder.path(), script));
+        let ran = runtime.block_on(run(&document, folder.path(), script, Manner::default()));
         let metrics = &ran.metrics;
         let total = Sums::of(std::iter::once(&metrics.llm));
         assert_eq!(total, Sums::of_spans(&ran.trace), "spans of {document:#}");
@@ -332,4 +374,201 @@ fn every_call_is_counted_once_and_the_server_agrees() {
 #[test]
 fn broken_answers_are_counted_once_too() {
     check_books(true);
+}
+
+#[test]
+fn answers_used_again_are_no_calls_and_cost_nothing() {
+    let runtime = runtime();
+    let mut hits = 0;
+    arbtest::arbtest(|u| {
+        let folder = tempfile::tempdir().unwrap();
+        let document = Drawing::new(folder.path()).document(u, 2)?;
+        let seed = u.arbitrary::<u64>()?;
+        let mut misses_before = None;
+        // The second time what was answered is there already.
+        for _ in 0..2 {
+            let config = ResponseCacheConfig::in_folder(folder.path().join("responses"));
+            let manner = Manner {
+                caching: Caching {
+                    responses: Some(Arc::new(ResponseCache::new(config))),
+                    all: true,
+                },
+                ..Manner::default()
+            };
+            let script = Script::new().otherwise(move |asked| answer(seed, false, asked));
+            let ran = runtime.block_on(run(&document, folder.path(), script, manner));
+            let (llm, cache) = (&ran.metrics.llm, &ran.metrics.llm.cache);
+            assert_eq!(llm.calls, ran.server.calls() as u64, "calls of {document:#}");
+            assert_eq!(
+                cache.misses, llm.calls,
+                "each call was looked up in vain: {document:#}"
+            );
+            let given = ran.server.usage_given();
+            assert_eq!(
+                (llm.input_tokens, llm.output_tokens),
+                (given.input, given.output),
+                "{document:#}"
+            );
+            let cost: i64 = ran.server.answers().iter().map(cost_of).sum();
+            assert_eq!(llm.cost.known, UsdNanos(cost), "{document:#}");
+            let nodes = ran.metrics.nodes.iter().map(|(_, node)| node.llm.cache.hits);
+            assert_eq!(cache.hits, nodes.sum::<u64>(), "{document:#}");
+            let models = ran.metrics.models.values().map(|model| model.cache.hits);
+            assert_eq!(cache.hits, models.sum::<u64>(), "{document:#}");
+            if let Some(before) = misses_before.replace(cache.misses) {
+                // Which server is asked is part of the key, and this is another one.
+                assert!(before > 0 || cache.misses == 0, "{document:#}");
+            }
+            hits += cache.hits;
+        }
+        Ok(())
+    })
+    .budget_ms(4_000);
+    assert!(hits > 10, "{hits} hits: too few to prove anything");
+}
+
+/// What a provider gives that keeps to what it was told: no more tokens than `max_tokens`, no token shorter than a
+/// byte. Whatever becomes of the answer on its way, it is charged.
+fn charged_answer(seed: u64, breaks: bool, asked: &Asked, charged: &AtomicI64) -> Reply {
+    let draw = |salt, below: u64| chance(seed, asked.number, salt) % below.max(1);
+    if draw(1, 8) == 0 {
+        return Reply::status(500, "the server is out of order");
+    }
+    let limits = [
+        "/max_tokens",
+        "/max_completion_tokens",
+        "/options/num_predict",
+        "/generationConfig/maxOutputTokens",
+    ];
+    let most = limits
+        .iter()
+        .find_map(|limit| asked.body.pointer(limit)?.as_u64());
+    let most = most.unwrap_or_else(|| panic!("no limit in {}", asked.body));
+    let bytes = (asked.prompt.len() + asked.system.len()) as u64;
+    let input = if draw(2, 2) == 0 {
+        bytes
+    } else {
+        1 + draw(3, bytes)
+    };
+    let output = if draw(4, 2) == 0 { most } else { 1 + draw(5, most) };
+    let reasoning = if asked.model == "gemini-drawn" {
+        draw(6, output)
+    } else {
+        0
+    };
+    let given = AnswerGiven {
+        model: asked.model.clone(),
+        input,
+        output,
+        reasoning,
+        cache_read: 0,
+        cache_write_5m: 0,
+        cache_write_1h: 0,
+    };
+    charged.fetch_add(cost_of(&given), Ordering::Relaxed);
+    let text = if draw(7, 2) == 0 {
+        r#"{"n": 1}"#
+    } else {
+        "so it is said"
+    };
+    let reply = Reply::text(text).usage(input, output);
+    let reply = if reasoning > 0 {
+        reply.reasoning(reasoning)
+    } else {
+        reply
+    };
+    if breaks && draw(8, 3) == 0 {
+        reply.cut_after(1)
+    } else {
+        reply
+    }
+}
+
+fn check_limits(breaks: bool) {
+    let runtime = runtime();
+    let (mut refused, mut within) = (0, 0);
+    arbtest::arbtest(|u| {
+        let folder = tempfile::tempdir().unwrap();
+        let mut drawing = Drawing::new(folder.path());
+        drawing.limited = true;
+        let document = drawing.document(u, 2)?;
+        let seed = u.arbitrary::<u64>()?;
+        let limit = UsdNanos(u.int_in_range(0..=20_000_000)?);
+        let max_llm_calls = if u.ratio(1, 4)? {
+            Some(u.int_in_range(1..=12)?)
+        } else {
+            None
+        };
+        let charged = Arc::new(AtomicI64::new(0));
+        let books = Arc::clone(&charged);
+        let script = Script::new().otherwise(move |asked| charged_answer(seed, breaks, asked, &books));
+        let budget = Budget {
+            max_cost: Some(limit),
+            max_llm_calls,
+            ..Budget::default()
+        };
+        let manner = Manner {
+            budget: Some(budget),
+            ..Manner::default()
+        };
+        let ran = runtime.block_on(run(&document, folder.path(), script, manner));
+        let charged = UsdNanos(charged.load(Ordering::Relaxed));
+        assert!(
+            charged <= limit,
+            "the provider charges {charged} of {limit}: {document:#}"
+        );
+        let llm = &ran.metrics.llm;
+        assert_eq!(
+            llm.calls,
+            ran.server.calls() as u64,
+            "a refused call is none: {document:#}"
+        );
+        assert!(max_llm_calls.is_none_or(|most| llm.calls <= most), "{document:#}");
+        let report = ran.metrics.budget.as_ref().unwrap();
+        assert_eq!(report.spent, llm.cost.known, "{document:#}");
+        assert_eq!(report.spent_llm_calls, llm.calls, "{document:#}");
+        assert!(
+            report.spent + report.withheld <= limit,
+            "{report:?}: {document:#}"
+        );
+        if breaks {
+            assert!(charged <= report.spent + report.withheld, "{document:#}");
+        } else {
+            assert_eq!(
+                (charged, report.withheld),
+                (report.spent, UsdNanos(0)),
+                "{document:#}"
+            );
+        }
+        for (path, node) in &report.nodes {
+            let most = node.totals.budget.max_cost.unwrap().0 * i64::try_from(node.runs).unwrap();
+            let totals = &node.totals;
+            assert!(
+                (totals.spent + totals.withheld).0 <= most,
+                "{path} {totals:?}: {document:#}"
+            );
+        }
+        if report.refused_calls > 0 {
+            assert_eq!(ran.failed, Some(true), "{document:#}");
+            refused += 1;
+        } else {
+            within += 1;
+        }
+        Ok(())
+    })
+    .budget_ms(6_000);
+    assert!(
+        refused > 5 && within > 5,
+        "{refused} runs refused, {within} not: too few to prove anything"
+    );
+}
+
+#[test]
+fn no_provider_charges_more_than_a_limit_allows() {
+    check_limits(false);
+}
+
+#[test]
+fn nor_do_answers_that_break_off_and_are_charged_all_the_same() {
+    check_limits(true);
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::amounts::{Amounts, BudgetLimit};
-use super::ledger::{Asked, Ledger, Position, Shortage};
+use super::ledger::{Asked, Ledger, Position, Settled, Shortage};
 use super::{Budget, BudgetOwner};
 
 static ACCOUNTS: AtomicU64 = AtomicU64::new(1);
@@ -89,8 +89,13 @@ impl Account {
     }
 
     /// Takes what a call came to for which nothing was reserved. Says whether a limit has been passed now.
-    pub(crate) fn charge(&self, real: Amounts, unpriced: bool) -> bool {
-        self.ledger.settle(self.slot, Amounts::default(), real, unpriced)
+    pub(crate) fn charge(&self, spent: Amounts, is_unpriced: bool) -> bool {
+        let settled = Settled {
+            spent,
+            is_unpriced,
+            ..Settled::default()
+        };
+        self.ledger.settle(self.slot, Amounts::default(), settled)
     }
 
     /// The first limit, from the inside out, that has been passed.
@@ -158,19 +163,19 @@ impl Held {
     }
 
     /// The call came to this. Gives the account back where a limit has been passed now.
-    pub(crate) fn settle(mut self, real: Amounts, unpriced: bool) -> Option<Arc<Account>> {
-        self.close(real, unpriced)
+    pub(crate) fn settle(mut self, settled: Settled) -> Option<Arc<Account>> {
+        self.close(settled)
     }
 
-    fn close(&mut self, real: Amounts, unpriced: bool) -> Option<Arc<Account>> {
+    fn close(&mut self, settled: Settled) -> Option<Arc<Account>> {
         let account = self.account.take()?;
-        let is_passed = account.ledger.settle(account.slot, self.amounts, real, unpriced);
+        let is_passed = account.ledger.settle(account.slot, self.amounts, settled);
         is_passed.then_some(account)
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        let _nobody_asks = self.close(Amounts::default(), false);
+        let _nobody_asks = self.close(Settled::default());
     }
 }

@@ -99,6 +99,8 @@ pub struct OverBudget {
     pub max: u64,
     /// What is spent of it.
     pub spent: u64,
+    /// What may be spent beyond that: nobody counted what some calls came to.
+    pub withheld: u64,
     /// What became of the call.
     pub kind: OverBudgetKind,
     /// What the call could have come to.
@@ -126,16 +128,28 @@ impl OverBudget {
             limit,
             max: account.budget.limits().of(limit),
             spent,
+            withheld: shortage.position.withheld.of(limit),
             kind,
             call,
             account_id: account.id,
         }))
     }
 
+    fn tell_withheld(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.withheld == 0 {
+            return Ok(());
+        }
+        let withheld = self.limit.show(self.withheld);
+        write!(
+            f,
+            ", and up to {withheld} more may be, for some calls were not counted by their providers"
+        )
+    }
+
     /// What is left: nano-dollars, tokens or calls.
     #[must_use]
     pub fn left(&self) -> u64 {
-        self.max.saturating_sub(self.spent)
+        self.max.saturating_sub(self.spent).saturating_sub(self.withheld)
     }
 }
 
@@ -160,7 +174,8 @@ impl fmt::Display for OverBudget {
                 write!(
                     f,
                     "but {left} is left of the budget of {owner}: {spent} of {max} is spent"
-                )
+                )?;
+                self.tell_withheld(f)
             }
             (OverBudgetKind::Refused, BudgetLimit::Tokens) => {
                 let tokens = limit.show(call.input_tokens.saturating_add(call.output_tokens));
@@ -172,7 +187,8 @@ impl fmt::Display for OverBudget {
                     f,
                     "but {left} are left of the budget of {owner}: {} of {max} are spent",
                     grouped(self.spent)
-                )
+                )?;
+                self.tell_withheld(f)
             }
             (OverBudgetKind::Refused, BudgetLimit::LlmCalls) => {
                 write!(

@@ -48,12 +48,24 @@ struct Slot {
 pub(crate) struct Position {
     pub(crate) spent: Amounts,
     pub(crate) reserved: Amounts,
+    /// What calls that nobody counted may have come to beyond what they are guessed at. It is not given out again.
+    pub(crate) withheld: Amounts,
     /// The most that was reserved at a time.
     pub(crate) reserved_peak: Amounts,
     pub(crate) refused_calls: u64,
     pub(crate) cut_streams: u64,
     /// Calls without a price.
     pub(crate) unpriced_calls: u64,
+}
+
+/// What became of a call.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Settled {
+    /// What it came to, as far as anybody knows.
+    pub(crate) spent: Amounts,
+    /// What it may have come to beyond that.
+    pub(crate) withheld: Amounts,
+    pub(crate) is_unpriced: bool,
 }
 
 /// A limit that does not allow a call.
@@ -231,15 +243,16 @@ impl Ledger {
     }
 
     /// Gives a reservation back and takes what the call came to. Says whether a limit has been passed now.
-    pub(super) fn settle(&self, slot: usize, reserved: Amounts, real: Amounts, unpriced: bool) -> bool {
+    pub(super) fn settle(&self, slot: usize, reserved: Amounts, settled: Settled) -> bool {
         let mut is_passed = false;
         let answers = {
             let mut state = self.state.lock();
             state.each_around(slot, |slot| {
                 let position = &mut slot.position;
                 position.reserved.subtract(reserved);
-                position.spent.add(real);
-                position.unpriced_calls += u64::from(unpriced);
+                position.spent.add(settled.spent);
+                position.withheld.add(settled.withheld);
+                position.unpriced_calls += u64::from(settled.is_unpriced);
                 is_passed |= position.spent.exceeds(&slot.limits);
             });
             if state.waiting.is_empty() {
@@ -268,7 +281,12 @@ impl Ledger {
         self.state.lock().each_around(slot, |slot| {
             let most = slot.limits.of(limit);
             if most != Amounts::UNLIMITED {
-                left = left.min(most.saturating_sub(slot.position.spent.of(limit)));
+                let position = &slot.position;
+                let gone = position
+                    .spent
+                    .of(limit)
+                    .saturating_add(position.withheld.of(limit));
+                left = left.min(most.saturating_sub(gone));
             }
         });
         left
@@ -289,6 +307,7 @@ impl Slot {
         let most = self.limits.of(limit);
         let position = &self.position;
         most.saturating_sub(position.spent.of(limit))
+            .saturating_sub(position.withheld.of(limit))
             .saturating_sub(position.reserved.of(limit))
     }
 

@@ -17,7 +17,7 @@ pub(crate) use account::{Account, Held};
 pub use amounts::BudgetLimit;
 pub(crate) use amounts::{Amounts, usd};
 pub use error::{BoundOfCall, BudgetError, OverBudget, OverBudgetKind, UnpricedModel};
-pub(crate) use ledger::Shortage;
+pub(crate) use ledger::{Settled, Shortage};
 pub(crate) use report::BudgetTally;
 pub use report::{BudgetReport, NodeBudgetReport};
 

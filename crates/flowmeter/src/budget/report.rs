@@ -27,6 +27,11 @@ pub struct BudgetReport {
     pub spent_tokens: u64,
     /// LLM calls that were made.
     pub spent_llm_calls: u64,
+    /// Money that may be spent beyond that, and is not given out again: calls that their providers did not count may
+    /// have come to more than they are guessed at.
+    pub withheld: UsdNanos,
+    /// Tokens of the same kind.
+    pub withheld_tokens: u64,
     /// The most money that was reserved at a time.
     pub reserved_peak: UsdNanos,
     /// Calls that were not made.
@@ -58,6 +63,8 @@ impl BudgetReport {
             spent: usd(position.spent.of(BudgetLimit::Cost)),
             spent_tokens: position.spent.of(BudgetLimit::Tokens),
             spent_llm_calls: position.spent.of(BudgetLimit::LlmCalls),
+            withheld: usd(position.withheld.of(BudgetLimit::Cost)),
+            withheld_tokens: position.withheld.of(BudgetLimit::Tokens),
             reserved_peak: usd(position.reserved_peak.of(BudgetLimit::Cost)),
             refused_calls: position.refused_calls,
             cut_streams: position.cut_streams,
@@ -98,21 +105,31 @@ impl BudgetReport {
         }
         object.insert("spent_usd".into(), dollars(self.spent));
         if let Some(max) = self.budget.max_cost {
-            let left = UsdNanos((max - self.spent).0.max(0));
+            let left = UsdNanos((max - self.spent - self.withheld).0.max(0));
             object.insert("left_usd".into(), dollars(left));
+            object.insert("withheld_usd".into(), dollars(self.withheld));
             object.insert("reserved_high_usd".into(), dollars(self.reserved_peak));
         }
         let counts = [
-            ("tokens", self.budget.max_tokens, self.spent_tokens),
-            ("llm_calls", self.budget.max_llm_calls, self.spent_llm_calls),
+            (
+                "tokens",
+                self.budget.max_tokens,
+                self.spent_tokens,
+                Some(self.withheld_tokens),
+            ),
+            ("llm_calls", self.budget.max_llm_calls, self.spent_llm_calls, None),
         ];
-        for (name, max, spent) in counts {
+        for (name, max, spent, withheld) in counts {
             if let Some(max) = max {
                 object.insert(format!("max_{name}"), max.into());
             }
             object.insert(format!("spent_{name}"), spent.into());
             if let Some(max) = max {
-                object.insert(format!("left_{name}"), max.saturating_sub(spent).into());
+                let left = max.saturating_sub(spent).saturating_sub(withheld.unwrap_or(0));
+                object.insert(format!("left_{name}"), left.into());
+                if let Some(withheld) = withheld {
+                    object.insert(format!("withheld_{name}"), withheld.into());
+                }
             }
         }
         object.insert("refused_calls".into(), self.refused_calls.into());
@@ -158,6 +175,8 @@ impl BudgetTally {
         totals.spent += report.spent;
         totals.spent_tokens += report.spent_tokens;
         totals.spent_llm_calls += report.spent_llm_calls;
+        totals.withheld += report.withheld;
+        totals.withheld_tokens += report.withheld_tokens;
         totals.reserved_peak = totals.reserved_peak.max(report.reserved_peak);
         totals.refused_calls += report.refused_calls;
         totals.cut_streams += report.cut_streams;

@@ -105,7 +105,7 @@ fn a_report_has_the_limits_that_there_are() {
     assert_eq!(
         report.to_json(),
         json!({
-            "max_cost_usd": 0.05, "spent_usd": 0.02, "left_usd": 0.03, "reserved_high_usd": 0.0,
+            "max_cost_usd": 0.05, "spent_usd": 0.02, "left_usd": 0.03, "withheld_usd": 0.0, "reserved_high_usd": 0.0,
             "spent_tokens": 700,
             "max_llm_calls": 3, "spent_llm_calls": 1, "left_llm_calls": 2,
             "refused_calls": 0, "cut_streams": 0, "unpriced_calls": 1, "exceeded": false,
@@ -124,4 +124,31 @@ fn numbers_are_grouped_by_thousands() {
         .map(grouped)
         .collect();
     assert_eq!(shown, ["0", "12", "999", "1,000", "123,456", "1,234,567"]);
+}
+
+#[test]
+fn what_nobody_counted_is_told_beside_what_is_spent() {
+    let budget = Budget {
+        max_cost: Some(UsdNanos(50_000_000)),
+        ..Budget::default()
+    };
+    let account = Account::open(budget, BudgetOwner::Run, None);
+    let Ok(held) = account.reserve_now(Amounts::new(30_000_000, 0, 1)) else {
+        panic!("refused");
+    };
+    held.settle(Settled {
+        spent: Amounts::new(10_000_000, 0, 1),
+        withheld: Amounts::new(20_000_000, 0, 0),
+        is_unpriced: false,
+    });
+    let Err(shortage) = account.reserve_now(Amounts::new(20_000_001, 0, 1)) else {
+        panic!("granted");
+    };
+    let error = OverBudget::error(&account, &shortage, OverBudgetKind::Refused, call());
+    expect!["the call to `gpt-4o-mini` was not made: it could cost $0.0026427 (at most 1,234 input tokens at $0.15 and 4,096 output tokens at $0.60 per million), but $0.02 is left of the budget of the run: $0.01 of $0.05 is spent, and up to $0.02 more may be, for some calls were not counted by their providers"].assert_eq(&error.to_string());
+    let told = BudgetReport::of(&account).to_json();
+    assert_eq!(
+        (&told["left_usd"], &told["withheld_usd"]),
+        (&json!(0.02), &json!(0.02))
+    );
 }

@@ -6,14 +6,14 @@
 use std::sync::Arc;
 
 use flowmeter_engine::Ticks;
-use flowmeter_model::{Clock, Cost, Figure, FigureSource, SystemClock, UsdNanos};
+use flowmeter_model::{Clock, Cost, Figure, FigureSource, SpanStatus, SystemClock, UsdNanos};
 use flowmeter_pricing::{BoundRates, BoundedCall, CallBound};
 
 use super::running::Running;
 use super::{Ended, LlmCall, LlmRequest, Metered};
 use crate::budget::{
-    Account, Amounts, BoundOfCall, BudgetError, BudgetLimit, Held, OverBudget, OverBudgetKind, Shortage,
-    UnpricedModel,
+    Account, Amounts, BoundOfCall, BudgetError, BudgetLimit, Held, OverBudget, OverBudgetKind, Settled,
+    Shortage, UnpricedModel,
 };
 use crate::genai;
 use crate::meter::RunShared;
@@ -250,6 +250,43 @@ impl Reserved {
         true
     }
 
+    /// What a call that came to `spent` by guess may have come to beyond that: where its provider did not count, or
+    /// had not finished counting, no more is certain than what was agreed with it.
+    fn withheld(&self, ended: &Ended, spent: Amounts) -> Amounts {
+        let usage = &ended.usage;
+        let counted = |figure: Option<Figure>| figure.filter(|figure| !figure.source.is_estimate());
+        let (input, output) = (counted(usage.input), counted(usage.output));
+        let has_ended_well = ended.status == SpanStatus::Ok;
+        // Searches, seconds and pages stand in place of tokens.
+        let charged_otherwise = has_ended_well && usage.input.is_none();
+        let minds_output = !matches!(self.output_tokens, 0 | u64::MAX);
+        let output_is_certain = !minds_output || (has_ended_well && output.is_some());
+        if !ended.billed || charged_otherwise || (input.is_some() && output_is_certain) {
+            return Amounts::default();
+        }
+        let input = input.map_or(self.plan.call.input_tokens, |figure| figure.tokens);
+        let seen = usage.output.map_or(0, |figure| figure.tokens);
+        let output = if output_is_certain {
+            seen
+        } else {
+            self.output_tokens.max(seen)
+        };
+        let cost = match &self.plan.rates {
+            Some(rates) if usage.reported_cost.is_none() => {
+                Some(rates.cost_max(input, output, self.plan.searches))
+            }
+            _ => None,
+        };
+        let tokens = if self.plan.limits_tokens {
+            input.saturating_add(output)
+        } else {
+            0
+        };
+        let mut withheld = Amounts::of_call(cost, tokens);
+        withheld.subtract(spent);
+        withheld
+    }
+
     /// Reserves more output: a step, or as much as is needed.
     fn grow(&mut self, needed: u64) -> Result<(), Shortage> {
         let step = needed.saturating_add(GROWTH_TOKENS);
@@ -399,7 +436,8 @@ impl LlmCall {
             input.tokens = input.tokens.min(reserved.plan.call.input_tokens);
         }
         if reserved.over.is_some() {
-            let taken = reserved.running.tokens().min(reserved.output_tokens);
+            // The piece that had no room is here as well, so that there is at least as much as was agreed.
+            let taken = reserved.output_tokens;
             usage.output = Some(Figure::estimate(taken));
             usage.reasoning = usage.reasoning.filter(|figure| figure.tokens <= taken);
         } else if let Some(output) = usage.output.as_mut().filter(|figure| is_guess(figure)) {
@@ -418,13 +456,19 @@ impl LlmCall {
             Some(reserved) => {
                 // What nobody can tell counts as the most that it can be.
                 let amount = cost.amount.or_else(|| reserved.plan.cost(reserved.output_tokens));
+                let spent = Amounts::of_call(amount, tokens);
+                let withheld = reserved.withheld(ended, spent);
                 let Reserved {
                     held,
                     plan,
                     output_tokens,
                     ..
                 } = *reserved;
-                let passed = held.settle(Amounts::of_call(amount, tokens), unpriced);
+                let passed = held.settle(Settled {
+                    spent,
+                    withheld,
+                    is_unpriced: unpriced,
+                });
                 self.overrun = passed.and_then(|account| overrun(&account, plan.described(output_tokens)));
             }
             None => {

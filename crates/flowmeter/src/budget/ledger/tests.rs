@@ -6,7 +6,7 @@ use std::task::{Context, Poll, Waker};
 
 use flowmeter_model::UsdNanos;
 
-use crate::budget::{Account, Amounts, Budget, BudgetLimit, BudgetOwner, Held, Shortage};
+use crate::budget::{Account, Amounts, Budget, BudgetLimit, BudgetOwner, Held, Settled, Shortage};
 
 type Asking = Pin<Box<dyn Future<Output = Result<Held, Shortage>>>>;
 
@@ -31,6 +31,13 @@ fn cost(nanos: u64) -> Amounts {
     Amounts::new(nanos, 0, 1)
 }
 
+fn came_to(spent: Amounts) -> Settled {
+    Settled {
+        spent,
+        ..Settled::default()
+    }
+}
+
 fn granted(asked: Poll<Result<Held, Shortage>>) -> Held {
     match asked {
         Poll::Ready(Ok(held)) => held,
@@ -52,22 +59,40 @@ fn spent(account: &Account) -> u64 {
 }
 
 #[test]
+fn what_nobody_counted_is_not_given_out_again() {
+    let run = account(100, None);
+    let node = account(80, Some(&run));
+    let held = granted(poll(&mut ask(&node, cost(50))));
+    held.settle(Settled {
+        spent: cost(10),
+        withheld: Amounts::new(40, 0, 0),
+        is_unpriced: false,
+    });
+    let shortage = refused(poll(&mut ask(&node, cost(31))));
+    assert_eq!(shortage.position.withheld.of(BudgetLimit::Cost), 40);
+    assert_eq!(node.left(BudgetLimit::Cost), 30);
+    granted(poll(&mut ask(&node, cost(30)))).settle(came_to(cost(30)));
+    assert_eq!((spent(&run), spent(&node)), (40, 40));
+    assert_eq!(run.left(BudgetLimit::Cost), 20);
+}
+
+#[test]
 fn a_call_that_may_fit_later_waits_and_one_that_never_will_is_refused() {
     let run = account(100, None);
     let first = granted(poll(&mut ask(&run, cost(70))));
     let mut second = ask(&run, cost(60));
     assert!(poll(&mut second).is_pending());
-    first.settle(cost(40), false);
+    first.settle(came_to(cost(40)));
     let second = granted(poll(&mut second));
     // 40 are spent and 60 in flight: there never will be room for 61, which is told when nothing is in flight.
     let mut third = ask(&run, cost(61));
     assert!(poll(&mut third).is_pending());
-    second.settle(cost(60), false);
+    second.settle(came_to(cost(60)));
     let shortage = refused(poll(&mut third));
     assert_eq!((shortage.wanted, shortage.limit), (61, BudgetLimit::Cost));
     assert_eq!((spent(&run), run.position().refused_calls), (100, 1));
     // What costs nothing is never too much.
-    granted(poll(&mut ask(&run, cost(0)))).settle(cost(0), false);
+    granted(poll(&mut ask(&run, cost(0)))).settle(came_to(cost(0)));
 }
 
 #[test]
@@ -75,7 +100,7 @@ fn an_exact_fit_fits_and_a_nano_more_does_not() {
     let run = account(100, None);
     refused(poll(&mut ask(&run, cost(101))));
     let held = granted(poll(&mut ask(&run, cost(100))));
-    held.settle(cost(100), false);
+    held.settle(came_to(cost(100)));
     refused(poll(&mut ask(&run, cost(1))));
 }
 
@@ -88,10 +113,10 @@ fn all_accounts_around_agree_or_none_takes_anything() {
     assert_eq!(inner.of_shortage(&shortage).id, node.id);
     assert_eq!(run.position().reserved, Amounts::default());
     assert_eq!(inner.position().reserved, Amounts::default());
-    granted(poll(&mut ask(&inner, cost(30)))).settle(cost(25), false);
+    granted(poll(&mut ask(&inner, cost(30)))).settle(came_to(cost(25)));
     assert_eq!((spent(&inner), spent(&node), spent(&run)), (25, 25, 25));
     // Beside the node there is more.
-    granted(poll(&mut ask(&run, cost(75)))).settle(cost(75), false);
+    granted(poll(&mut ask(&run, cost(75)))).settle(came_to(cost(75)));
     let shortage = refused(poll(&mut ask(&inner, cost(1))));
     assert_eq!(inner.of_shortage(&shortage).id, run.id);
 }
@@ -106,7 +131,7 @@ fn who_waits_is_not_passed_by_smaller_calls() {
     assert!(poll(&mut small).is_pending());
     // A call that needs none of what they wait for goes by.
     let free = granted(poll(&mut ask(&run, cost(0))));
-    first.settle(cost(0), false);
+    first.settle(came_to(cost(0)));
     let large = granted(poll(&mut large));
     let small = granted(poll(&mut small));
     drop((free, large, small));
@@ -124,8 +149,8 @@ fn who_waits_for_a_node_s_own_budget_holds_nobody_else_up() {
     drop(in_node);
     // The node has room now, the run has: 85 + 20 is too much.
     assert!(poll(&mut waiting).is_pending());
-    beside.settle(cost(80), false);
-    granted(poll(&mut waiting)).settle(cost(20), false);
+    beside.settle(came_to(cost(80)));
+    granted(poll(&mut waiting)).settle(came_to(cost(20)));
     assert_eq!(spent(&run), 100);
 }
 
@@ -157,10 +182,10 @@ fn a_reservation_grows_only_into_what_nobody_has() {
     let other = granted(poll(&mut ask(&run, cost(40))));
     held.extend(Amounts::new(20, 0, 0)).unwrap();
     assert!(held.extend(Amounts::new(1, 0, 0)).is_err());
-    other.settle(cost(10), false);
+    other.settle(came_to(cost(10)));
     held.extend(Amounts::new(30, 0, 0)).unwrap();
     assert!(held.extend(Amounts::new(1, 0, 0)).is_err());
-    held.settle(cost(90), false);
+    held.settle(came_to(cost(90)));
     assert_eq!(spent(&run), 100);
 }
 
@@ -180,8 +205,8 @@ fn calls_and_tokens_are_limited_alike() {
     let first = granted(poll(&mut ask(&run, wanted(600))));
     let mut second = ask(&run, wanted(600));
     assert!(poll(&mut second).is_pending());
-    first.settle(wanted(300), false);
-    granted(poll(&mut second)).settle(wanted(300), false);
+    first.settle(came_to(wanted(300)));
+    granted(poll(&mut second)).settle(came_to(wanted(300)));
     assert_eq!(
         refused(poll(&mut ask(&run, wanted(1)))).limit,
         BudgetLimit::LlmCalls
@@ -193,7 +218,7 @@ fn slots_of_closed_accounts_are_used_again() {
     let run = account(100, None);
     for _ in 0..1_000 {
         let node = account(10, Some(&run));
-        granted(poll(&mut ask(&node, cost(1)))).settle(cost(0), false);
+        granted(poll(&mut ask(&node, cost(1)))).settle(came_to(cost(0)));
     }
     assert!(run.slots_in_use() <= 2);
 }
@@ -227,7 +252,7 @@ fn no_order_of_events_passes_a_limit_or_leaves_anybody_behind() {
                 2 if !in_flight.is_empty() => {
                     let held = in_flight.swap_remove(random.choose_index(in_flight.len())?);
                     let most = held.amounts().of(BudgetLimit::Cost);
-                    held.settle(cost(random.int_in_range(0..=most)?), false);
+                    held.settle(came_to(cost(random.int_in_range(0..=most)?)));
                 }
                 3 if !in_flight.is_empty() => {
                     let index = random.choose_index(in_flight.len())?;
@@ -295,7 +320,7 @@ fn many_threads_never_pass_a_limit_together() {
                     };
                     tokio::task::yield_now().await;
                     let real = wanted - number % 3;
-                    held.settle(cost(real), false);
+                    held.settle(came_to(cost(real)));
                     real
                 })
             })
