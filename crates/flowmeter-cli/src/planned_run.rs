@@ -12,7 +12,9 @@ use flowmeter_engine::{NodeContext, NodeError, SharedStore};
 use flowmeter_pricing::PriceBook;
 use flowmeter_workflow::planner::{PlanRequest, Planned, PlannedSource, Planner, PlannerConfig};
 use flowmeter_workflow::response_cache::Caching;
-use flowmeter_workflow::{InputSources, LoadOptions, PartialOutputs, Workflow, value_of_text};
+use flowmeter_workflow::{
+    Form, InputSources, LoadOptions, PartialOutputs, Workflow, WorkflowDraft, WorkflowName, value_of_text,
+};
 use serde_json::{Map, Value};
 use tokio::runtime::Runtime;
 
@@ -25,14 +27,12 @@ use crate::exit::{BadUsage, INVALID_INPUTS, NOT_CONFIRMED};
 use crate::home::Home;
 use crate::output::Output;
 use crate::signals::StopSignals;
-use crate::{outputs, own_budget, planner_view};
+use crate::{outputs, own_budget, planner_view, saved};
 
 /// What the run is called until its workflow has a name.
 const RUN_NAME: &str = "planned";
 /// What a run is called that only plans.
 const PLAN_NAME: &str = "planner";
-/// The longest name of a saved workflow, in characters.
-const SAVED_NAME_CHARS_MAX: usize = 100;
 
 /// What is to become of the workflow.
 pub(crate) enum Aim {
@@ -69,44 +69,54 @@ pub(crate) struct PlannedExecution {
     pub(crate) warnings: Vec<String>,
 }
 
-/// A name that a workflow can be saved under.
-pub(crate) struct SavedName {
-    name: String,
-    path: PathBuf,
-}
+/// A name that a new workflow is to be saved under.
+pub(crate) struct SavedName(WorkflowName);
 
 impl SavedName {
     /// Checks the name, and that nothing is saved under it: before money is spent on a workflow.
-    pub(crate) fn parse(name: &str, home: &Home) -> Result<Self, BadUsage> {
-        let is_plain = name
-            .chars()
-            .all(|character| character.is_ascii_alphanumeric() || "-_".contains(character));
-        let is_short = name.chars().count() <= SAVED_NAME_CHARS_MAX;
-        if name.is_empty() || !is_plain || !is_short {
-            return Err(BadUsage(format!(
-                "--save {name}: a name has letters, digits, - and _, {SAVED_NAME_CHARS_MAX} at most"
-            )));
-        }
-        let path = home.workflows().join(format!("{name}.json"));
-        if path.exists() {
-            return Err(BadUsage(format!(
+    ///
+    /// # Errors
+    /// A name that cannot be, or that is taken.
+    pub(crate) fn parse(name: &str, home: &Home) -> Result<Self> {
+        let name = WorkflowName::parse(name).map_err(|error| BadUsage(format!("--save {name}: {error}")))?;
+        match saved::workflows(home).find(&name.clone().into()) {
+            Ok(place) => Err(BadUsage(format!(
                 "--save {name}: a workflow of this name is saved already ({}); choose another",
-                path.display()
-            )));
+                place.file.display()
+            ))
+            .into()),
+            Err(_) => Ok(Self(name)),
         }
-        Ok(Self {
-            name: name.to_owned(),
-            path,
-        })
     }
 
-    fn save(&self, text: &str) -> io::Result<()> {
-        if let Some(folder) = self.path.parent() {
-            std::fs::create_dir_all(folder)?;
-        }
-        let mut file = std::fs::File::create_new(&self.path)?;
-        io::Write::write_all(&mut file, format!("{text}\n").as_bytes())
+    /// Saves the workflow; says where.
+    fn save(&self, planned: &Planned, text: &str, folder: &Path, home: &Home) -> Result<PathBuf> {
+        let text = described(text, &planned.description);
+        let draft = WorkflowDraft {
+            name: &self.0,
+            text: &text,
+            form: Form::Json,
+            file: None,
+            folder,
+            overwrites_changes: false,
+        };
+        let now = saved::workflows(home).save(&draft).map_err(saved::plain)?;
+        Ok(now.file)
     }
+}
+
+/// The workflow with its description in it, which `list` and the planner show.
+fn described(text: &str, description: &str) -> String {
+    let Ok(Value::Object(mut members)) = serde_json::from_str::<Value>(text) else {
+        return text.to_owned();
+    };
+    if !description.is_empty() {
+        members
+            .entry("description")
+            .or_insert_with(|| Value::from(description));
+    }
+    let text = serde_json::to_string_pretty(&members).unwrap_or_else(|_| text.to_owned());
+    format!("{text}\n")
 }
 
 /// Plans, and does with the workflow what is wanted, in a runtime of its own.
@@ -229,7 +239,7 @@ impl Between<'_> {
         let planner = Planner::new(PlannerConfig {
             services: Arc::clone(&self.options.services),
             model: self.model.as_str().into(),
-            known: Arc::new(crate::saved::workflows(self.home)),
+            known: Arc::new(saved::workflows(self.home)),
             folder: self.folder.clone(),
             saved_workflows: self.options.saved_workflows.clone(),
             timeout: self.config.planner_timeout,
@@ -268,13 +278,15 @@ impl Between<'_> {
             }
             return Ok(());
         };
-        save.save(text).map_err(|error| {
-            let message = format!("the workflow cannot be saved to {}: {error}", save.path.display());
-            NodeError::permanent(message).with_type("not_saved")
-        })?;
+        let file = save
+            .save(planned, text, &self.folder, self.home)
+            .map_err(|error| {
+                let message = format!("the workflow cannot be saved as {}: {error}", save.0);
+                NodeError::permanent(message).with_type("not_saved")
+            })?;
         self.output
-            .note(&format!("saved as {}: {}", save.name, save.path.display()));
-        self.saved_as = Some(save.name.clone());
+            .note(&format!("saved as {}: {}", save.0, file.display()));
+        self.saved_as = Some(save.0.to_string());
         Ok(())
     }
 

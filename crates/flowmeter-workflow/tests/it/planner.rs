@@ -572,7 +572,7 @@ async fn the_planner_adds_little_to_its_calls() {
     let own_ms =
         planner["duration_ms"].as_f64().unwrap() - planner["llm_durations_ms"]["sum"].as_f64().unwrap();
     eprintln!("own time per call: {} ms", own_ms / calls);
-    // Debug builds on busy machines are far slower; the benchmark looks closer.
+    // Debug builds on busy machines are far slower; `cargo xtask bench planner` looks closer.
     assert!(own_ms / calls < 100.0, "{own_ms} ms");
 }
 
