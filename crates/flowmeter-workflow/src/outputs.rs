@@ -11,6 +11,7 @@ use thiserror::Error;
 
 use crate::document::WorkflowDocument;
 use crate::names;
+use crate::nodes;
 use crate::template::{NodeNames, ParamTemplates, Resolver, kind_of, spaced_json};
 
 /// Keys that hold a result, the most telling one first.
@@ -104,7 +105,7 @@ impl PartialOutputs {
 /// A declared output, ready to be resolved.
 pub(crate) struct DeclaredOutput {
     pub(crate) name: SmolStr,
-    pub(crate) value_type: crate::nodes::ValueType,
+    pub(crate) value_type: nodes::ValueType,
     pub(crate) source: Option<ParamTemplates>,
     pub(crate) stdout: bool,
 }
@@ -138,7 +139,8 @@ pub(crate) fn collect(
             .iter()
             .position(|output| output.stdout)
             .or((!declared.is_empty()).then_some(0)),
-        first: first_result(document, cx.store(), &order),
+        first: first_result(document, cx.store(), &order)
+            .or_else(|| all_written(document, cx.store(), &order).map(Arc::new)),
         store,
     })
 }
@@ -171,6 +173,28 @@ fn first_result(document: &WorkflowDocument, store: &StoreView, order: &[&SmolSt
         namespaces
             .iter()
             .find_map(|namespace| ours.iter().find_map(|key| told(namespace, key)))
+    })
+}
+
+/// All that the newest node wrote, its keys in the order in which its type lists them; pflow prints this too where
+/// no key tells a result.
+fn all_written(document: &WorkflowDocument, store: &StoreView, order: &[&SmolStr]) -> Option<Value> {
+    if !document.enable_namespacing {
+        return None;
+    }
+    order.iter().find_map(|id| {
+        let mut entries = store.entries(id);
+        let node = document.nodes.iter().find(|node| node.id == **id)?;
+        let listed = nodes::find(&node.node_type).map_or(&[][..], |node_type| node_type.outputs);
+        entries.sort_by_key(|(key, _)| {
+            let place = listed.iter().position(|output| *key == output.name);
+            place.unwrap_or(listed.len())
+        });
+        let object: Map<String, Value> = entries
+            .iter()
+            .map(|(key, value)| (key.to_string(), Value::clone(value)))
+            .collect();
+        (!object.is_empty()).then_some(Value::Object(object))
     })
 }
 

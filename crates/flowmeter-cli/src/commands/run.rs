@@ -62,12 +62,28 @@ pub(super) fn run(args: RunArgs, home: &Home, output: &Output) -> Result<Exit> {
     }
 }
 
+/// The same error; where the words of a request stand there one by one, with what to write instead.
+fn unquoted(args: &RunArgs, error: anyhow::Error) -> anyhow::Error {
+    let has_words = args.inputs.iter().any(|arg| !arg.contains('='));
+    let is_name = args.file.components().count() == 1 && args.file.extension().is_none();
+    if !has_words || !is_name {
+        return error;
+    }
+    let words: Vec<&str> = args.inputs.iter().map(String::as_str).collect();
+    BadUsage(format!(
+        "{error}; a request in words stands in quotes: flowmeter run \"{} {}\"",
+        args.file.display(),
+        words.join(" ")
+    ))
+    .into()
+}
+
 fn prepare(args: RunArgs, config: Config, home: &Home, output: &Output) -> Result<Execution> {
     if args.save.is_some() {
         let message = "--save is for workflows that are planned; give a request in words";
         return Err(BadUsage(message.to_owned()).into());
     }
-    let file = resolve(&args.file, home)?;
+    let file = resolve(&args.file, home).map_err(|error| unquoted(&args, error))?;
     let config = default_model::of_run(config);
     let caching = caching(args.caching, &config, home);
     let responses = caching.responses.clone();

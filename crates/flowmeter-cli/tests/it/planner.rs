@@ -429,6 +429,15 @@ fn a_misspelt_file_is_no_request() {
         "{}",
         ended.err
     );
+    let ended = sandbox.run(&["run", "shout", "the", "text"]);
+    assert_eq!(ended.code, 2, "{ended:?}");
+    assert!(
+        ended
+            .err
+            .contains("a request in words stands in quotes: flowmeter run \"shout the text\""),
+        "{}",
+        ended.err
+    );
     assert_eq!(sandbox.run(&["run", REQUEST, "--dry-run"]).code, 2);
     assert_eq!(
         sandbox

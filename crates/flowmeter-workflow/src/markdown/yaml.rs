@@ -115,8 +115,12 @@ impl YamlText {
             let (event, span) = match step {
                 Ok(step) => step,
                 Err(error) => {
-                    let complaint = self.explain(&error);
-                    complaints.push(complaint);
+                    let at = error.marker().byte_offset().unwrap_or(0);
+                    let complaint = match builder.never_closed(self.place(at)) {
+                        Some(complaint) => complaint,
+                        None => self.explain(&error),
+                    };
+                    builder.complaints.push(complaint);
                     return None;
                 }
             };
@@ -125,12 +129,13 @@ impl YamlText {
                 if documents > 1 {
                     let at = self.place(span.start.byte_offset().unwrap_or(0));
                     let help = "remove the line `---`, or quote the text";
-                    complaints.push(Complaint::new(at, "a second YAML document begins here", help));
+                    let complaint = Complaint::new(at, "a second YAML document begins here", help);
+                    builder.complaints.push(complaint);
                     return None;
                 }
             }
             if let Err(complaint) = builder.take(event, &span) {
-                complaints.push(complaint);
+                builder.complaints.push(complaint);
                 return None;
             }
         }
@@ -300,6 +305,26 @@ impl Builder<'_, '_> {
             Event::Alias(anchor) => self.alias(anchor, start),
             _ => Ok(()),
         }
+    }
+
+    /// What to say where a bracket is open since an earlier line: what the parser complains of at `at` comes of it.
+    fn never_closed(&self, at: usize) -> Option<Complaint> {
+        let text = &self.yaml.text;
+        self.open.iter().find_map(|open| {
+            let (start, bracket, message, help) = match open {
+                Open::List { start, .. } => (start, '[', "a `[` is never closed", "close the list with `]`"),
+                Open::Object { start, .. } => {
+                    (start, '{', "a `{` is never closed", "close the object with `}`")
+                }
+            };
+            let from = (0..text.len()).find(|byte| self.yaml.place(*byte) == *start)?;
+            let to = (from..text.len())
+                .find(|byte| self.yaml.place(*byte) >= at)
+                .unwrap_or(text.len());
+            let between = text.get(from..to)?;
+            (between.starts_with(bracket) && between.contains('\n'))
+                .then(|| Complaint::new(*start, message, help))
+        })
     }
 
     /// Where the next scalar is a key: the place for it.

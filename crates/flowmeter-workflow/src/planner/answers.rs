@@ -33,18 +33,18 @@ fn object_in_text(text: &str) -> Result<Map<String, Value>, String> {
         Ok(_) => "it is JSON, but no object".to_owned(),
         Err(error) => format!("it is no JSON ({error})"),
     };
-    let mut cut_off = None;
     for (start, _) in text.match_indices('{').take(STARTS_MAX) {
         let mut values = serde_json::Deserializer::from_str(&text[start..]).into_iter::<Value>();
         match values.next() {
             Some(Ok(Value::Object(members))) if !members.is_empty() => return Ok(members),
-            Some(Err(error)) if error.is_eof() && cut_off.is_none() => {
-                cut_off = Some("it breaks off before the JSON object ends".to_owned());
+            // What is inside of an object that never ends is a part of the answer, not the answer.
+            Some(Err(error)) if error.is_eof() => {
+                return Err("it breaks off before the JSON object ends".to_owned());
             }
             _ => {}
         }
     }
-    Err(cut_off.unwrap_or(first_error))
+    Err(first_error)
 }
 
 /// How many `{` are tried as the beginning of an object.

@@ -203,7 +203,10 @@ fn conclude(
     match text_in(store, id::RESULT, "status").as_str() {
         "unclear" => {
             let question = text_in(store, id::REQUIREMENTS, "question");
-            return failure(format!("the request is not clear: {question}"), UNCLEAR);
+            let message = format!(
+                "the request is not clear: {question}\n  put the answer into the request and run it again"
+            );
+            return failure(message, UNCLEAR);
         }
         "impossible" => {
             let reason = text_in(store, id::PLANNING, "reason");

@@ -169,12 +169,15 @@ fn explain(document: &Value, error: &ValidationError<'_>, findings: &mut Finding
             }
             let has = |key: &str| found.get(key).is_some();
             if has("batch") && has("loop") {
-                say("a node cannot have both `batch` and `loop`".to_owned(), None);
+                let help = "keep one of them; rounds for each item go into a workflow of their own, which a \
+                            `workflow` node with `batch` runs";
+                let message = "a node cannot have both `batch` and `loop`".to_owned();
+                say(message, Some(help.to_owned()));
             }
             if has("params") && has("parameters") {
                 say(
                     "a node has either `params` or `parameters`, not both".to_owned(),
-                    None,
+                    Some("put all of them into `params`".to_owned()),
                 );
             }
         }

@@ -182,6 +182,7 @@ fn shapes_are_checked_by_the_schema() {
             9:72: error: unknown key `backof` in `retry`
                 help: did you mean `backoff`? valid: max, wait, backoff
             10:5: error: a node cannot have both `batch` and `loop`
+                help: keep one of them; rounds for each item go into a workflow of their own, which a `workflow` node with `batch` runs
             10:56: error: parameter `command` is a string, not an integer: 5
             10:70: error: parameter `timeout` is a number or a template, not a string: "soon"
                 help: `timeout` (number): the longest it may take, in seconds
@@ -192,6 +193,7 @@ fn shapes_are_checked_by_the_schema() {
             11:85: error: a loop has either `while` or `until`, not both
             11:119: error: `until` must be a template such as `${node.key}`, not "x"
             12:5: error: a node has either `params` or `parameters`, not both
+                help: put all of them into `params`
             12:12: error: the node id `d` is used twice
                 help: nodes[3] has it already; ids are unique
             12:75: error: node type `echo` needs the parameter `message`

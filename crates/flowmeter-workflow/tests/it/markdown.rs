@@ -232,6 +232,7 @@ fn the_lines_of_a_step() {
                 help: did you mean `items`? valid: items, as, error_handling, parallel, max_concurrent, max_retries, retry_wait
             == loop and batch
             5:5: error: a node cannot have both `batch` and `loop`
+                help: keep one of them; rounds for each item go into a workflow of their own, which a `workflow` node with `batch` runs
             12:17: error: `${a.echo}`: node `a` (echo, batch) has no output `echo`; it has results, count, success_count, error_count, errors, batch_metadata, loop_stopped, error, error_type
             == retry
             11:16: error: `max` is at most 10, not 11

@@ -42,6 +42,9 @@ fn values_and_mistakes() {
         "a: !custom x",
         "a: [1, 2",
         "a: {b: 1",
+        "a: [1, 2\nb: x",
+        "a: [1, 2\nb: x\nc: d\n",
+        "a: {b: 1\nc: x",
         "a: [1 2]",
         "a:\n\t- b",
         "a: 1\n  b: 2",
@@ -79,6 +82,15 @@ fn values_and_mistakes() {
         nothing
           103: a `[` is never closed; close the list with `]`
         "a: {b: 1"
+        nothing
+          103: a `{` is never closed; close the object with `}`
+        "a: [1, 2\nb: x"
+        nothing
+          103: a `[` is never closed; close the list with `]`
+        "a: [1, 2\nb: x\nc: d\n"
+        nothing
+          103: a `[` is never closed; close the list with `]`
+        "a: {b: 1\nc: x"
         nothing
           103: a `{` is never closed; close the object with `}`
         "a: [1 2]"

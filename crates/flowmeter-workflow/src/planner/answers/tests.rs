@@ -36,6 +36,10 @@ fn what_is_no_object_is_named() {
         problem("```json\n{\"nodes\": [{\"id\": \"a\", "),
         "it breaks off before the JSON object ends"
     );
+    assert_eq!(
+        problem("{\"nodes\": [{\"id\": \"a\", \"params\": {}}, {\"id\": "),
+        "it breaks off before the JSON object ends"
+    );
     assert_eq!(object_in(json!(12)).unwrap_err(), "it is no JSON object");
 }
 
