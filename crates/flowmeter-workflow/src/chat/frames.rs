@@ -22,6 +22,8 @@ pub(crate) struct Frames {
     pub(crate) response_id: Option<SmolStr>,
     /// The provider's word for why it stopped.
     pub(crate) finish_reason: Option<SmolStr>,
+    /// What the model said instead of an answer, where the provider keeps that apart from answers.
+    pub(crate) refusal: String,
     /// The message of an error frame.
     pub(crate) error: Option<String>,
     /// How many frames had anything in them.
@@ -40,6 +42,7 @@ impl Frames {
             model: None,
             response_id: None,
             finish_reason: None,
+            refusal: String::new(),
             error: None,
             count: 0,
             output_so_far: None,
@@ -55,7 +58,8 @@ impl Frames {
         self.usage.frame(data);
         let wanted = self.model.is_none()
             || TELLING.iter().any(|word| data.contains(word))
-            || REASONS.iter().any(|key| gives_text(data, key));
+            || REASONS.iter().any(|key| gives_text(data, key))
+            || gives_text(data, "refusal\"");
         if !wanted {
             return;
         }
@@ -65,6 +69,11 @@ impl Frames {
         self.read_names(&frame);
         if let Some(reason) = finish_reason(&frame) {
             self.finish_reason = Some(SmolStr::new(reason));
+        }
+        if let Some(said) = refusal(&frame)
+            && self.refusal.len() + said.len() <= REFUSAL_BYTES_MAX
+        {
+            self.refusal.push_str(said);
         }
         if frame.get("error").is_some_and(|error| !error.is_null()) {
             self.error = Some(message_in(&frame).map_or_else(|| shortened(data), shortened));
@@ -151,6 +160,19 @@ fn finish_reason(frame: &Value) -> Option<&str> {
     said.or_else(|| (frame.get("done") == Some(&Value::Bool(true))).then_some("stop"))
 }
 
+/// What is kept of a refusal at most, in bytes.
+const REFUSAL_BYTES_MAX: usize = 64 * 1024;
+
+/// OpenAI and those that speak like it put a refusal beside the content, which is empty then.
+fn refusal(frame: &Value) -> Option<&str> {
+    ["/choices/0/delta/refusal", "/choices/0/message/refusal"]
+        .iter()
+        .find_map(|place| frame.pointer(place).and_then(Value::as_str))
+}
+
+/// Why an answer ended that is a refusal, where the provider says no more than `stop`.
+pub(crate) const REFUSED: &str = "refusal";
+
 /// What the provider says of itself in a whole body: usage, the usage block, model and id.
 pub(crate) struct Whole {
     pub(crate) usage: TokenUsage,
@@ -158,6 +180,7 @@ pub(crate) struct Whole {
     pub(crate) model: Option<SmolStr>,
     pub(crate) response_id: Option<SmolStr>,
     pub(crate) finish_reason: Option<SmolStr>,
+    pub(crate) refusal: Option<String>,
 }
 
 impl Whole {
@@ -170,6 +193,7 @@ impl Whole {
             model: frames.model,
             response_id: frames.response_id,
             finish_reason: finish_reason(body).map(SmolStr::new),
+            refusal: refusal(body).filter(|said| !said.is_empty()).map(str::to_owned),
         }
     }
 }

@@ -18,7 +18,7 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use smol_str::SmolStr;
 
-use super::frames::{Frames, Whole};
+use super::frames::{Frames, REFUSED, Whole};
 use super::problem::{message_in, provider_message, root_cause, shortened};
 use super::route::{EnvLookup, Route};
 use super::schema_way::SchemaWay;
@@ -135,7 +135,10 @@ impl Call {
             let message = format!("{} answered without any text", self.route.provider);
             return Err(ChatError::passing("malformed_reply", message).billed(told.usage, String::new()));
         }
-        let text = text.unwrap_or_default();
+        let (text, finish_reason) = match (text.unwrap_or_default(), told.refusal) {
+            (text, Some(refusal)) if text.is_empty() => (refusal, Some(SmolStr::new_static(REFUSED))),
+            (text, _) => (text, told.finish_reason),
+        };
         if !text.is_empty() {
             // It is here already: there is nothing left to stop.
             let _goes_on = on_piece(Piece {
@@ -149,7 +152,7 @@ impl Call {
                 .model
                 .or_else(|| Some(SmolStr::new(&*response.provider_model_iden.model_name))),
             response_id: told.response_id,
-            finish_reason: told.finish_reason,
+            finish_reason,
             usage: told.usage,
             raw_usage: told.raw_usage,
             time_to_first_token: None,
@@ -210,11 +213,17 @@ impl Call {
                 format!("{} broke off in mid-answer", self.route.provider),
             ));
         }
+        let mut text = std::mem::take(&mut *self.partial.lock());
+        let mut finish_reason = frames.finish_reason.clone();
+        if text.is_empty() && !frames.refusal.is_empty() {
+            text = std::mem::take(&mut frames.refusal);
+            finish_reason = Some(SmolStr::new_static(REFUSED));
+        }
         Ok(ChatReply {
-            text: std::mem::take(&mut *self.partial.lock()),
+            text,
             model: frames.model.clone(),
             response_id: frames.response_id.clone(),
-            finish_reason: frames.finish_reason.clone(),
+            finish_reason,
             usage: frames.usage(false),
             raw_usage: frames.raw_usage(),
             time_to_first_token: first_token,

@@ -85,3 +85,18 @@ fn a_server_may_put_spaces_into_its_json() {
     frames.read(r#"{"type": "message_delta", "delta": {"stop_reason": "end_turn"}}"#);
     assert_eq!(frames.finish_reason.as_deref(), Some("end_turn"));
 }
+
+#[test]
+fn a_refusal_is_what_the_model_said() {
+    let frames = read(
+        "openai",
+        &[
+            json!({"model": "m", "choices": [{"delta": {"content": null, "refusal": "I cannot "}}]}),
+            json!({"model": "m", "choices": [{"delta": {"refusal": "help."}}]}),
+            json!({"model": "m", "choices": [{"delta": {"refusal": null}, "finish_reason": "stop"}]}),
+        ],
+    );
+    assert_eq!(frames.refusal, "I cannot help.");
+    let body = json!({"model": "m", "choices": [{"message": {"content": null, "refusal": "No."}}]});
+    assert_eq!(Whole::read("openai", &body).refusal.as_deref(), Some("No."));
+}
