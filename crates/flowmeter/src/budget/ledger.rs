@@ -119,8 +119,14 @@ pub(crate) struct Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
+        let unheard = self.answer.try_recv();
         let left = {
             let mut state = self.ledger.state.lock();
+            if let Ok(Err(shortage)) = &unheard {
+                // Who was stopped while waiting was refused nothing.
+                let refused = &mut state.slots[shortage.slot].position.refused_calls;
+                *refused = refused.saturating_sub(1);
+            }
             let place = state
                 .waiting
                 .iter()
