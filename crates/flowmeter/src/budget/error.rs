@@ -118,17 +118,17 @@ impl OverBudget {
     ) -> BudgetError {
         let account = account.of_shortage(shortage);
         let limit = shortage.limit;
-        let mut spent = shortage.position.spent.of(limit);
+        let mut spent = shortage.spent;
         if kind == OverBudgetKind::Cut {
             // The call itself, as far as it went, is still among what is reserved.
-            spent = spent.saturating_add(shortage.position.reserved.of(limit));
+            spent = spent.saturating_add(shortage.reserved);
         }
         BudgetError::Over(Box::new(Self {
             owner: account.owner.clone(),
             limit,
             max: account.budget.limits().of(limit),
             spent,
-            withheld: shortage.position.withheld.of(limit),
+            withheld: shortage.withheld,
             kind,
             call,
             account_id: account.id,

@@ -73,7 +73,10 @@ pub(crate) struct Settled {
 pub(crate) struct Shortage {
     pub(crate) slot: usize,
     pub(crate) limit: BudgetLimit,
-    pub(crate) position: Position,
+    /// What is spent of it.
+    pub(crate) spent: u64,
+    pub(crate) reserved: u64,
+    pub(crate) withheld: u64,
     /// What the call would have wanted of it.
     pub(crate) wanted: u64,
 }
@@ -304,7 +307,9 @@ impl Slot {
         Shortage {
             slot: index,
             limit,
-            position: self.position,
+            spent: self.position.spent.of(limit),
+            reserved: self.position.reserved.of(limit),
+            withheld: self.position.withheld.of(limit),
             wanted,
         }
     }

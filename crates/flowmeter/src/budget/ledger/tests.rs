@@ -83,7 +83,7 @@ fn what_nobody_counted_is_not_given_out_again() {
         is_unpriced: false,
     });
     let shortage = refused(poll(&mut ask(&node, cost(31))));
-    assert_eq!(shortage.position.withheld.of(BudgetLimit::Cost), 40);
+    assert_eq!(shortage.withheld, 40);
     assert_eq!(node.left(BudgetLimit::Cost), 30);
     granted(poll(&mut ask(&node, cost(30)))).settle(came_to(cost(30)));
     assert_eq!((spent(&run), spent(&node)), (40, 40));
