@@ -159,6 +159,8 @@ impl fmt::Display for OverBudget {
             owner, limit, call, ..
         } = self;
         let model = &call.model;
+        // Where nobody counted, what is spent is an estimate in part.
+        let guess = if self.withheld > 0 { "~" } else { "" };
         let (max, spent, left) = (
             limit.show(self.max),
             limit.show(self.spent),
@@ -173,7 +175,7 @@ impl fmt::Display for OverBudget {
                 )?;
                 write!(
                     f,
-                    "but {left} is left of the budget of {owner}: {spent} of {max} is spent"
+                    "but {left} is left of the budget of {owner}: {guess}{spent} of {max} is spent"
                 )?;
                 self.tell_withheld(f)
             }
@@ -185,7 +187,7 @@ impl fmt::Display for OverBudget {
                 )?;
                 write!(
                     f,
-                    "but {left} are left of the budget of {owner}: {} of {max} are spent",
+                    "but {left} are left of the budget of {owner}: {guess}{} of {max} are spent",
                     grouped(self.spent)
                 )?;
                 self.tell_withheld(f)
