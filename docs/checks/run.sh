@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the checks against real receivers: `docs/checks/run.sh [phoenix|receiver]...`, all of them by default.
+# Runs the checks against real receivers: `docs/checks/run.sh [phoenix|receiver|markdown]...`, all of them by default.
 #
 # It makes a Python environment with what the checks need, once, in $FLOWMETER_CHECKS_VENV (default: below the
 # target folder), builds the release binary unless FLOWMETER_BIN names one, and starts nothing that outlives it.
@@ -13,10 +13,11 @@ environments=${FLOWMETER_CHECKS_VENV:-$target/checks}
 declare -A needs=(
   [phoenix]="arize-phoenix"
   [receiver]="opentelemetry-proto grpcio"
+  [markdown]="pflow-cli==0.16.0"
 )
 
 checks=("$@")
-[ ${#checks[@]} -gt 0 ] || checks=(receiver phoenix)
+[ ${#checks[@]} -gt 0 ] || checks=(receiver phoenix markdown)
 for check in "${checks[@]}"; do
   if [ -z "${needs[$check]:-}" ]; then
     echo "there is no check \`$check\`; there are: ${!needs[*]}" >&2

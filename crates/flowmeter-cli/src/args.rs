@@ -4,13 +4,16 @@
 
 mod budget;
 mod cache;
+mod convert;
 mod export;
 mod flush;
 mod format;
 mod logs;
 mod pipeline;
+mod planner;
 mod pricing;
 mod sampling;
+mod saved;
 mod tail;
 mod telemetry;
 
@@ -22,16 +25,19 @@ use clap_complete::Shell;
 
 pub(crate) use budget::BudgetArgs;
 pub(crate) use cache::{CacheAction, CacheArgs, CacheClearArgs, CachingArgs};
+pub(crate) use convert::{ConvertArgs, FmtArgs, FormArg};
 pub(crate) use export::{BackendWish, ExportArgs, FileKind, SemconvArg};
 pub(crate) use flush::FlushArgs;
 pub(crate) use format::{EventFormatArg, FormatArgs};
 pub(crate) use logs::{LogArgs, LogFormatArg};
 pub(crate) use pipeline::{GraphForm, PipelineArgs};
+pub(crate) use planner::PlanArgs;
 pub(crate) use pricing::{
     CallArgs, CheckPricesArgs, ExplainArgs, ListPricesArgs, PricingArgs, PricingCommand, PricingViewArgs,
     RatePer, RefreshPricesArgs, SetPriceArgs, ShowPriceArgs,
 };
 pub(crate) use sampling::{SampleArgs, SamplingArgs};
+pub(crate) use saved::{DeleteArgs, DescribeArgs, ListArgs, SaveArgs};
 pub(crate) use tail::TailArgs;
 pub(crate) use telemetry::TelemetryArgs;
 
@@ -40,6 +46,7 @@ Examples:
   flowmeter demo                                   a whole run without key or network
   flowmeter run summarize.json file=notes.txt      run a workflow
   flowmeter run summarize.json file=notes.txt --trace
+  flowmeter run \"summarize notes.txt in three lines\"   plan a workflow, show it, run it
   flowmeter show last                              the trace of the newest saved run
   flowmeter tail                                   the run that is going on, live
   flowmeter nodes llm                              what an `llm` node takes and gives
@@ -68,8 +75,10 @@ pub(crate) struct CommandLine {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Run a workflow file and report what it did and cost
+    /// Run a workflow, by file or saved name, or have one planned from a request in words, and report what it did and cost
     Run(Box<RunArgs>),
+    /// Plan a workflow from a request in words, and print it without running it
+    Plan(Box<PlanArgs>),
     /// Show a saved trace, also of a run that was killed
     Show(ShowArgs),
     /// Follow a run while it goes on, as a live tree
@@ -78,6 +87,18 @@ pub(crate) enum Command {
     Format(FormatArgs),
     /// Check workflow files without running them; prints every problem
     Validate(ValidateArgs),
+    /// Keep a workflow under a name, with version and checksum
+    Save(SaveArgs),
+    /// List the saved workflows
+    List(ListArgs),
+    /// Describe a saved workflow: inputs, outputs, nodes, and what it usually costs
+    Describe(DescribeArgs),
+    /// Remove a saved workflow with all its versions
+    Delete(DeleteArgs),
+    /// Convert a workflow file between JSON and Markdown
+    Convert(ConvertArgs),
+    /// Format workflow files
+    Fmt(FmtArgs),
     /// List the node types, or describe one
     Nodes(NodesArgs),
     /// Prices of models: list, show, explain, check, set, refresh
@@ -103,8 +124,10 @@ pub(crate) enum Command {
 const RUN_EXAMPLES: &str = "\
 Examples:
   flowmeter run hello.json
+  flowmeter run report.pflow.md                         (a workflow in Markdown)
   flowmeter run summarize.json file=notes.txt words=50
   flowmeter run triage.json 'tags=[\"db\", \"web\"]' --output-format json
+  flowmeter run weekly-report week=12                   (a saved workflow; a file of that name wins)
   cat notes.txt | flowmeter run summarize.json          (the input with `stdin: true` takes it)
   flowmeter run report.json -o summary --quiet > summary.txt
   flowmeter run report.json --dry-run                   (what it would do and cost; nothing is run)
@@ -112,7 +135,13 @@ Examples:
   flowmeter run report.json --max-cost 0.50             (what might cost more is not asked; exit code 3)
   flowmeter run report.json --trace                     (tree on stderr, and the trace file)
   flowmeter run report.json --log-level info,genai=debug        (log lines as they come)
+  flowmeter run \"summarize notes.txt in three lines\"            (plans a workflow; asks before it runs)
+  flowmeter run \"summarize the notes\" file=notes.txt --yes --save summarize-notes
   flowmeter run report.json --sample 10% --keep-errors --keep-slower-than 30s
+
+A first argument with white space in it that is no file, and does not begin like a path (/, ./, ../,
+~/), is a request in words: a saved workflow that fits is run, else a new one is made, shown, and run
+when you say yes. Without a terminal a new workflow runs with --yes only. `flowmeter plan` only plans.
 
 The result goes to stdout, everything else to stderr. When a run fails or is interrupted, its
 trace is saved without being asked; `flowmeter show FILE` renders it.
@@ -124,8 +153,8 @@ the trace on to the processes and servers that they call, unless they say `propa
 #[derive(Debug, Args)]
 #[command(after_help = RUN_EXAMPLES)]
 pub(crate) struct RunArgs {
-    /// The workflow file (JSON)
-    #[arg(value_name = "FILE")]
+    /// The workflow file, JSON or Markdown (.pflow.md, .flow.md), the name of a saved workflow, or a request in words
+    #[arg(value_name = "FILE|NAME|REQUEST")]
     pub(crate) file: PathBuf,
     /// Inputs of the workflow; numbers, true/false, [lists] and {objects} are read as such
     #[arg(value_name = "KEY=VALUE")]
@@ -136,9 +165,15 @@ pub(crate) struct RunArgs {
     /// Check everything and print the plan instead of running: nodes, calls, and what to expect in money and time
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Go on without asking where `warn_cost` would ask
+    /// Go on without asking: where `warn_cost` would ask, and before a workflow that was just planned
     #[arg(short = 'y', long)]
     pub(crate) yes: bool,
+    /// Save the workflow that was planned under this name
+    #[arg(long, value_name = "NAME")]
+    pub(crate) save: Option<String>,
+    /// Print the planner's part of the trace as a tree on stderr at the end, and keep the trace file
+    #[arg(long)]
+    pub(crate) trace_planner: bool,
     #[command(flatten)]
     pub(crate) shown: RunOutputArgs,
     #[command(flatten)]
@@ -164,7 +199,7 @@ pub(crate) struct RunOutputArgs {
     /// How much content the trace holds [default: limited]
     #[arg(long, value_name = "LEVEL")]
     pub(crate) capture: Option<CaptureArg>,
-    /// The model of `llm` nodes that name none
+    /// The model of the planner, and of `llm` nodes that name none
     #[arg(short = 'm', long, value_name = "MODEL")]
     pub(crate) model: Option<String>,
     /// Print the result and errors only: no progress, no summary, no warnings
@@ -237,8 +272,9 @@ pub(crate) struct ShowArgs {
 
 const VALIDATE_EXAMPLES: &str = "\
 Examples:
-  flowmeter validate summarize.json
+  flowmeter validate summarize.json report.pflow.md
   flowmeter validate workflows/*.json --output-format json
+  flowmeter validate weekly-report                (a saved workflow)
 
 Every problem of every file is printed with its line and column. Exits with 2 if a file is invalid.";
 
@@ -246,7 +282,7 @@ Every problem of every file is printed with its line and column. Exits with 2 if
 #[derive(Debug, Args)]
 #[command(after_help = VALIDATE_EXAMPLES)]
 pub(crate) struct ValidateArgs {
-    /// The workflow files
+    /// The workflow files, or names of saved workflows
     #[arg(value_name = "FILE", required = true)]
     pub(crate) files: Vec<PathBuf>,
     /// How the findings are printed [default: text]
@@ -317,6 +353,8 @@ A config.toml with every key:
   output_format = \"text\"
   progress = \"auto\"
   warn_cost = 1.00           (dollars; asks before a run that may cost more)
+  [planner]
+  timeout = \"120s\"           (of one LLM call)
   [budget]
   max_cost = 0.50            (dollars a run; max_tokens and max_llm_calls likewise)
   allow_unpriced = false

@@ -175,6 +175,8 @@ pub(crate) struct Config {
     pub(crate) progress: ProgressSetting,
     /// Default: no run is asked about.
     pub(crate) warn_cost: Option<UsdNanos>,
+    /// The longest that an LLM call of the planner may take. Default: 120 s.
+    pub(crate) planner_timeout: Duration,
     /// Default: no limit.
     pub(crate) budget: Budget,
     /// Default: limited.
@@ -208,6 +210,7 @@ impl Default for Config {
             output_format: OutputFormat::default(),
             progress: ProgressSetting::default(),
             warn_cost: None,
+            planner_timeout: Duration::from_secs(120),
             budget: Budget::default(),
             capture: CaptureLevel::default(),
             limits: CaptureLimits::default(),

@@ -58,6 +58,8 @@ pub(crate) struct TraceWish {
     pub(crate) tree: bool,
     /// The file kept, here.
     pub(crate) file: Option<PathBuf>,
+    /// The tree of the planner's part on standard error, and the file kept.
+    pub(crate) planner: bool,
 }
 
 /// A run that is over.
@@ -76,6 +78,8 @@ pub(crate) struct Finished {
     pub(crate) trace: TraceWish,
     pub(crate) warnings: Vec<String>,
     pub(crate) utc_offset_seconds: i32,
+    /// What a planner has made, for JSON output.
+    pub(crate) planned: Option<Value>,
     /// The folder of saved traces, where this run's own went there.
     trace_folder: Option<PathBuf>,
 }
@@ -146,10 +150,112 @@ pub(crate) fn run_in(
         mut warnings,
         responses,
     } = execution;
-    let tells_times = trace.tree || logs::are_for_people(&telemetry.logs, &config);
-    let utc_offset_seconds = if tells_times { local_offset_seconds() } else { 0 };
     let name = workflow.name().to_owned();
-    let (redactor, too_long) = redactor(&workflow, &file, &inputs, &config, home)?;
+    let redaction = redactor(Some(&workflow), &inputs, &config)?;
+    let beginning = Beginning {
+        name: &name,
+        file: Some(&file),
+        redaction,
+        config: &config,
+        prices,
+        budget,
+        trace: &trace,
+        telemetry: &telemetry,
+    };
+    let mut begun = begin(beginning, &mut warnings, home, output)?;
+    let cx = begun.meter.context(SharedStore::new().root());
+    let (workflow, store) = (Arc::new(workflow), SharedStore::new());
+    let (theirs, context, inner) = (Arc::clone(&workflow), cx.clone(), Arc::clone(&store));
+    let work = async move { theirs.run_in(&context, &inner, inputs).await };
+    let (ended, stopped_by) = runtime.block_on(drive(work, &cx, &mut begun, output));
+    let mut result_beside = None;
+    let outcome = ended.and_then(|end| {
+        let result = result_of(&end, wanted_output.as_deref());
+        if result.is_err() {
+            result_beside = Some(end.outputs.result());
+        }
+        result
+    });
+    let partial = partial_outputs(&outcome, &workflow, &store);
+    let held = Held {
+        config,
+        trace,
+        warnings,
+        responses,
+    };
+    Ok(Finished {
+        result_beside,
+        partial,
+        ..finish(begun, &name, outcome, stopped_by, held, output)
+    })
+}
+
+/// What a workflow gave until its budget ended it.
+pub(crate) fn partial_outputs(
+    outcome: &Result<RunResult, NodeError>,
+    workflow: &Workflow,
+    store: &Arc<SharedStore>,
+) -> Option<PartialOutputs> {
+    match outcome {
+        Err(error) if exit::of_run::<()>(Err(error)) == Exit::OverBudget => workflow.partial_outputs(store),
+        _ => None,
+    }
+}
+
+/// What a run holds until it is reported.
+pub(crate) struct Held {
+    pub(crate) config: Config,
+    pub(crate) trace: TraceWish,
+    pub(crate) warnings: Vec<String>,
+    /// The cache that nodes may use.
+    pub(crate) responses: Option<Arc<ResponseCache>>,
+}
+
+/// What a run begins with, whatever is to be run.
+pub(crate) struct Beginning<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) file: Option<&'a Path>,
+    /// What masks secrets, and how many are too long for it.
+    pub(crate) redaction: (Redactor, usize),
+    pub(crate) config: &'a Config,
+    pub(crate) prices: Arc<PriceBook>,
+    pub(crate) budget: Budget,
+    pub(crate) trace: &'a TraceWish,
+    pub(crate) telemetry: &'a TelemetryArgs,
+}
+
+/// A run that has begun: everything that goes on beside its work.
+pub(crate) struct Begun {
+    pub(crate) meter: RunMeter,
+    pub(crate) signals: StopSignals,
+    line: ProgressLine,
+    shows_progress: bool,
+    utc_offset_seconds: i32,
+    trace_folder: Option<PathBuf>,
+}
+
+/// Begins a run: its meter, its signals, its progress.
+///
+/// # Errors
+/// When the run cannot even begin.
+pub(crate) fn begin(
+    beginning: Beginning<'_>,
+    warnings: &mut Vec<String>,
+    home: &Home,
+    output: &Output,
+) -> Result<Begun> {
+    let Beginning {
+        name,
+        file,
+        redaction: (redactor, too_long),
+        config,
+        prices,
+        budget,
+        trace,
+        telemetry,
+    } = beginning;
+    let tells_times = trace.tree || trace.planner || logs::are_for_people(&telemetry.logs, config);
+    let utc_offset_seconds = if tells_times { local_offset_seconds() } else { 0 };
     if too_long > 0 {
         let warning = format!(
             "{too_long} of the run's secrets are too long to be masked where they stand inside longer texts"
@@ -159,14 +265,14 @@ pub(crate) fn run_in(
     }
     let signals = StopSignals::listen(*output).context("signals cannot be listened for")?;
     // What grows line by line on the terminal leaves no place for a line that changes.
-    let shows_progress = ProgressLine::is_wanted(&config, output)
-        && !crate::telemetry::writes_to_terminal(&telemetry, &config);
-    let keep = if trace.tree || trace.file.is_some() {
+    let shows_progress =
+        ProgressLine::is_wanted(config, output) && !crate::telemetry::writes_to_terminal(telemetry, config);
+    let keep = if trace.tree || trace.planner || trace.file.is_some() {
         KeepTrace::Always
     } else {
         KeepTrace::UnlessOk
     };
-    let mut builder = RunMeter::builder(&name)
+    let mut builder = RunMeter::builder(name)
         .capture(config.capture)
         .limits(config.limits)
         .redactor(redactor)
@@ -174,20 +280,22 @@ pub(crate) fn run_in(
         .budget(budget)
         .keep_trace(keep)
         .follow_progress(shows_progress)
-        .resource("workflow.file", file.display().to_string())
         .resource("flowmeter.version", env!("CARGO_PKG_VERSION"));
-    let folder = trace_folder(home, trace.tree);
+    if let Some(file) = file {
+        builder = builder.resource("workflow.file", file.display().to_string());
+    }
+    let folder = trace_folder(home, trace.tree || trace.planner);
     builder = match &trace.file {
         Some(path) => builder.trace_file(path),
         None => builder.trace_file_in(&folder),
     };
     let mut noticed = Vec::new();
-    builder = crate::telemetry::apply(builder, &telemetry, &config, home, output, &mut noticed)?;
+    builder = crate::telemetry::apply(builder, telemetry, config, home, output, &mut noticed)?;
     let line = ProgressLine::new(shows_progress);
     builder = logs::apply(
         builder,
         &telemetry.logs,
-        &config,
+        config,
         output,
         utc_offset_seconds,
         line.stderr(),
@@ -198,27 +306,38 @@ pub(crate) fn run_in(
         output.warn(&warning);
         warnings.push(warning);
     }
-    let (workflow, store) = (Arc::new(workflow), SharedStore::new());
-    let running = Running {
-        workflow: Arc::clone(&workflow),
-        store: Arc::clone(&store),
-        inputs,
-    };
-    let (ended, stopped_by) = runtime.block_on(drive(running, &meter, signals, line, output));
-    let mut result_beside = None;
-    let outcome = ended.and_then(|end| {
-        let result = result_of(&end, wanted_output.as_deref());
-        if result.is_err() {
-            result_beside = Some(end.outputs.result());
-        }
-        result
-    });
+    Ok(Begun {
+        meter,
+        signals,
+        line,
+        shows_progress,
+        utc_offset_seconds,
+        trace_folder: trace.file.is_none().then_some(folder),
+    })
+}
+
+/// Ends a run: its telemetry is written, and what went wrong with that is told.
+pub(crate) fn finish(
+    begun: Begun,
+    name: &str,
+    outcome: Result<RunResult, NodeError>,
+    stopped_by: Option<&'static str>,
+    held: Held,
+    output: &Output,
+) -> Finished {
+    let Begun {
+        meter,
+        utc_offset_seconds,
+        trace_folder,
+        ..
+    } = begun;
+    let Held {
+        config,
+        trace,
+        mut warnings,
+        responses,
+    } = held;
     let report = meter.finish(outcome.as_ref());
-    let partial = match &outcome {
-        Err(error) if exit::of_run::<()>(Err(error)) == Exit::OverBudget => workflow.partial_outputs(&store),
-        _ => None,
-    };
-    let trace_folder = trace.file.is_none().then_some(folder);
     for error in &report.export_errors {
         let warning = crate::report::with_causes(error);
         output.warn(&warning);
@@ -228,19 +347,20 @@ pub(crate) fn run_in(
         output.warn(&warning);
         warnings.push(warning);
     }
-    Ok(Finished {
-        workflow: name,
+    Finished {
+        workflow: name.to_owned(),
         outcome,
-        result_beside,
-        partial,
+        result_beside: None,
+        partial: None,
         report,
         stopped_by,
         config,
         trace,
         warnings,
         utc_offset_seconds,
+        planned: None,
         trace_folder,
-    })
+    }
 }
 
 /// Where traces go. One that is to be shown goes to the temporary folder where the home cannot be written.
@@ -254,17 +374,17 @@ fn trace_folder(home: &Home, is_shown: bool) -> PathBuf {
 
 /// Masks what environment, inputs and workflow files hold under names that say secret, and the user's patterns.
 /// Says how many secrets are too long for that.
-fn redactor(
-    workflow: &Workflow,
-    file: &Path,
+pub(crate) fn redactor(
+    workflow: Option<&Workflow>,
     inputs: &Map<String, Value>,
     config: &Config,
-    home: &Home,
 ) -> Result<(Redactor, usize)> {
     let mut secrets = Secrets::default();
     secrets.take_environment(std::env::vars_os());
     secrets.take_inputs(inputs);
-    secrets.take_workflow(workflow.document(), file, &home.workflows());
+    if let Some(workflow) = workflow {
+        secrets.take_workflow(workflow);
+    }
     let (values, too_long) = secrets.into_values();
     let redactor = Redactor::new(&values, &config.redact_patterns).or_else(|_| {
         // The patterns alone say what is wrong with them; with the values, the message would tell those.
@@ -274,29 +394,22 @@ fn redactor(
     Ok((redactor, too_long))
 }
 
-/// A workflow on its way.
-struct Running {
-    workflow: Arc<Workflow>,
-    store: Arc<SharedStore>,
-    inputs: Map<String, Value>,
-}
-
-/// Runs the workflow until it ends or is stopped.
-async fn drive(
-    running: Running,
-    meter: &RunMeter,
-    mut signals: StopSignals,
-    mut line: ProgressLine,
+/// Drives the work of a run until it ends or is stopped.
+pub(crate) async fn drive<T: Send + 'static>(
+    work: impl Future<Output = Result<T, NodeError>> + Send + 'static,
+    cx: &NodeContext,
+    begun: &mut Begun,
     output: &Output,
-) -> (Result<WorkflowEnd, NodeError>, Option<&'static str>) {
-    let cx: NodeContext = meter.context(SharedStore::new().root());
+) -> (Result<T, NodeError>, Option<&'static str>) {
+    let Begun {
+        meter,
+        signals,
+        line,
+        shows_progress,
+        ..
+    } = begun;
     let cancellation = cx.cancellation().clone();
-    let Running {
-        workflow,
-        store,
-        inputs,
-    } = running;
-    let mut running = tokio::spawn(meter.within(async move { workflow.run_in(&cx, &store, inputs).await }));
+    let mut running = tokio::spawn(meter.within(work));
     let progress = meter.progress_handle();
     let mut tick = tokio::time::interval(progress::TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -322,6 +435,8 @@ async fn drive(
         }
     };
     line.clear();
+    // For work that follows in the same run.
+    *line = ProgressLine::new(*shows_progress);
     let outcome = outcome.unwrap_or_else(|error| {
         let what = match error.try_into_panic() {
             Ok(panic) => format!("a node panicked: {}", panic_text(&*panic)),
@@ -350,7 +465,7 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
 }
 
 /// The value to print. An output that was asked for and is not there fails the run.
-fn result_of(end: &WorkflowEnd, wanted: Option<&str>) -> Result<RunResult, NodeError> {
+pub(crate) fn result_of(end: &WorkflowEnd, wanted: Option<&str>) -> Result<RunResult, NodeError> {
     let Some(name) = wanted else {
         return Ok(RunResult {
             whole: end.outputs.result(),

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use flowmeter::{InvalidRedaction, ReadError};
 use flowmeter_engine::NodeError;
-use flowmeter_workflow::{InvalidInputs, LoadError};
+use flowmeter_workflow::{InvalidInputs, LoadError, SavedError};
 
 use crate::budget::UnpricedModels;
 use crate::config::InvalidSetting;
@@ -76,6 +76,32 @@ impl fmt::Display for MissingFile {
 
 impl std::error::Error for MissingFile {}
 
+/// No model is named, and the environment has no key of a provider.
+#[derive(Debug)]
+pub(crate) struct MissingModel(pub(crate) String);
+
+impl fmt::Display for MissingModel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for MissingModel {}
+
+/// The class of a planned run whose inputs are not complete.
+pub(crate) const INVALID_INPUTS: &str = "invalid_inputs";
+
+/// The class of a run that needs somebody's yes, where nobody can be asked.
+pub(crate) const NOT_CONFIRMED: &str = "not_confirmed";
+
+/// The classes of node errors that mean: the command line has to say something else, or more.
+const BAD_USAGE: &[&str] = &[
+    UNKNOWN_OUTPUT,
+    INVALID_INPUTS,
+    NOT_CONFIRMED,
+    flowmeter_workflow::planner::UNCLEAR,
+];
+
 /// The class of a run whose output was asked for by a name that it does not have.
 pub(crate) const UNKNOWN_OUTPUT: &str = "unknown_output";
 
@@ -90,7 +116,7 @@ pub(crate) fn of_run<T>(outcome: Result<&T, &NodeError>) -> Exit {
     match outcome {
         Ok(_) => Exit::Success,
         Err(error) if error.is_cancelled() => Exit::Interrupted,
-        Err(error) if error.error_type() == UNKNOWN_OUTPUT => Exit::Invalid,
+        Err(error) if BAD_USAGE.contains(&error.error_type()) => Exit::Invalid,
         Err(error) if OVER_BUDGET.contains(&error.error_type()) => Exit::OverBudget,
         Err(error) if MISSING_SERVICES.contains(&error.error_type()) => Exit::Missing,
         Err(_) => Exit::Failed,
@@ -112,8 +138,26 @@ pub(crate) fn of_error(error: &anyhow::Error) -> (Exit, &'static str) {
         if cause.is::<InvalidSetting>() || cause.is::<InvalidRedaction>() {
             return (Exit::Invalid, "invalid_setting");
         }
+        if cause.is::<MissingModel>() {
+            return (Exit::Missing, "no_model");
+        }
         if cause.is::<MissingFile>() {
             return (Exit::Missing, "file_missing");
+        }
+        match cause.downcast_ref::<SavedError>() {
+            Some(SavedError::Unknown { .. }) => return (Exit::Missing, "workflow_missing"),
+            Some(SavedError::Name(_)) => return (Exit::Invalid, "invalid_name"),
+            Some(SavedError::Load(_)) => return (Exit::Invalid, "invalid_workflow"),
+            Some(
+                SavedError::ChangedByHand { .. }
+                | SavedError::PathOfRun { .. }
+                | SavedError::TooMuch { .. }
+                | SavedError::SamePlace { .. },
+            ) => return (Exit::Invalid, "not_saved"),
+            Some(SavedError::Read { .. } | SavedError::Write { .. } | SavedError::Busy { .. }) => {
+                return (Exit::Failed, "saved_workflows");
+            }
+            None => {}
         }
         match cause.downcast_ref::<LoadError>() {
             Some(LoadError::Unreadable { .. }) => return (Exit::Missing, "file_missing"),

@@ -24,10 +24,70 @@ const FILES_MAX: usize = 60;
 pub(crate) struct PastOfTraces {
     runs: u64,
     duration_ns: Option<Between<u64>>,
+    /// How long each run took that succeeded.
+    durations_ns: Vec<u64>,
+    /// What each run cost that succeeded and whose every call has a price.
+    costs: Vec<UsdNanos>,
+    /// Runs that succeeded with a call without a price.
+    unpriced: u64,
     nodes: HashMap<String, PastNode>,
 }
 
+/// What is usual among earlier runs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct UsualRun {
+    /// The runs that are known.
+    pub(crate) runs: u64,
+    /// Those that succeeded: the amounts are theirs.
+    pub(crate) succeeded: u64,
+    /// How long they took.
+    pub(crate) duration_ns: Option<Usual<u64>>,
+    /// What they cost.
+    pub(crate) cost: Option<Usual<UsdNanos>>,
+    /// Those whose cost is not known in full.
+    pub(crate) unpriced: u64,
+}
+
+/// An amount that differs from run to run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Usual<T> {
+    /// Half of the runs had no more.
+    pub(crate) median: T,
+    /// Nine of ten runs had no more.
+    pub(crate) p90: T,
+    /// The least.
+    pub(crate) low: T,
+    /// The most.
+    pub(crate) high: T,
+}
+
+impl<T: Copy + Ord> Usual<T> {
+    /// By nearest rank: each amount is one that was measured.
+    fn of(amounts: &[T]) -> Option<Self> {
+        let mut sorted = amounts.to_vec();
+        sorted.sort();
+        let rank = |percent: usize| sorted[(sorted.len() * percent).div_ceil(100).max(1) - 1];
+        Some(Self {
+            low: *sorted.first()?,
+            high: *sorted.last()?,
+            median: rank(50),
+            p90: rank(90),
+        })
+    }
+}
+
 impl PastOfTraces {
+    /// What is usual, where any run is known.
+    pub(crate) fn usual(&self) -> Option<UsualRun> {
+        (self.runs > 0).then(|| UsualRun {
+            runs: self.runs,
+            succeeded: self.durations_ns.len() as u64,
+            duration_ns: Usual::of(&self.durations_ns),
+            cost: Usual::of(&self.costs),
+            unpriced: self.unpriced,
+        })
+    }
+
     /// Reads the newest traces of `workflow`.
     pub(crate) fn of(home: &Home, workflow: &str) -> Self {
         let mut past = Self::default();
@@ -58,6 +118,15 @@ impl PastOfTraces {
                 .and_then(taken_ns)
         {
             widen(&mut self.duration_ns, taken);
+            self.durations_ns.push(taken);
+            let calls = trace.spans.iter().filter(|span| span.kind == SpanKind::LlmCall);
+            let cost = calls
+                .map(|call| call.cost.as_ref().and_then(|cost| cost.amount))
+                .try_fold(UsdNanos::ZERO, |sum, cost| Some(sum + cost?));
+            match cost {
+                Some(cost) => self.costs.push(cost),
+                None => self.unpriced += 1,
+            }
         }
         // The node around each call bears its cost; a call without a price leaves the node's unknown.
         let mut costs: HashMap<SpanId, Option<UsdNanos>> = HashMap::new();
@@ -143,3 +212,6 @@ fn path_of(node: &Span, by_id: &HashMap<SpanId, &Span>) -> String {
     ids.push(id(node));
     ids.join("/")
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,11 +7,11 @@ use std::path::Path;
 
 use anyhow::{Context, Error, Result};
 use flowmeter::{
-    BudgetError, DropCounts, HumanStyle, RunMetrics, cache_note, format_duration, provider_cache_note,
-    read_trace, write_human,
+    BudgetError, DropCounts, HumanStyle, RunMetrics, cache_note, format_duration, planner_note, planner_part,
+    provider_cache_note, read_trace, write_human,
 };
 use flowmeter_engine::NodeError;
-use flowmeter_workflow::{InvalidInputs, text_of};
+use flowmeter_workflow::{InvalidInputs, InvalidWorkflow, text_of};
 use owo_colors::Style;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -41,6 +41,8 @@ struct RunJson<'a> {
     trace_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     trace_file: Option<&'a Path>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    planned: Option<&'a Value>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     export_errors: &'a [String],
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
@@ -76,7 +78,7 @@ impl ErrorJson {
             error_type: error.error_type().to_owned(),
             node: error.node_id().map(str::to_owned),
             chain: error.chain(),
-            problems: Vec::new(),
+            problems: problems_of(error),
             budget: BudgetError::find(error).map(budget::error_json),
         }
     }
@@ -109,6 +111,14 @@ impl ErrorJson {
     }
 }
 
+/// The problems of a workflow that a planner could not mend.
+fn problems_of(error: &NodeError) -> Vec<Value> {
+    let cause = std::error::Error::source(error);
+    let invalid = cause.and_then(|cause| cause.downcast_ref::<InvalidWorkflow>());
+    let problems = invalid.into_iter().flat_map(|invalid| &invalid.problems);
+    problems.map(problem_json).collect()
+}
+
 /// Prints what a run came to.
 pub(crate) fn run(finished: &Finished, output: &Output) -> Result<Exit> {
     let exit = exit::of_run(finished.outcome.as_ref());
@@ -116,7 +126,7 @@ pub(crate) fn run(finished: &Finished, output: &Output) -> Result<Exit> {
         OutputFormat::Json => print_json(finished, output),
         OutputFormat::Text => print_text(finished, output),
     };
-    if finished.trace.tree {
+    if finished.trace.tree || finished.trace.planner {
         print_tree(finished, output);
     }
     if let Err(error) = &finished.outcome {
@@ -169,6 +179,7 @@ pub(crate) fn refused(error: &Error, output: &Output) -> Result<Exit> {
         status: "failed",
         trace_id: None,
         trace_file: None,
+        planned: None,
         export_errors: &[],
         warnings: &[],
     };
@@ -210,6 +221,7 @@ fn print_json(finished: &Finished, output: &Output) -> io::Result<()> {
         status,
         trace_id: Some(report.trace_id.to_string()),
         trace_file: report.trace_file.as_deref(),
+        planned: finished.planned.as_ref(),
         export_errors: &export_errors,
         warnings: &finished.warnings,
     };
@@ -309,6 +321,9 @@ fn summary(finished: &Finished, output: &Output) -> String {
         finished.workflow,
         parts.join(", ")
     );
+    if let Some(parts) = &metrics.parts {
+        line.push_str(&format!("\n  {}", planner_note(parts)));
+    }
     if let Some(spent) = metrics
         .budget
         .as_ref()
@@ -340,8 +355,15 @@ fn print_tree(finished: &Finished, output: &Output) {
                 utc_offset_seconds: finished.utc_offset_seconds,
             };
             let mut err = io::BufWriter::new(io::stderr().lock());
+            let part = (!finished.trace.tree).then(|| planner_part(&trace)).flatten();
+            if finished.trace.planner && !finished.trace.tree && part.is_none() {
+                drop(err);
+                output.warn("no planner ran: there is no part of the trace to show");
+                return;
+            }
+            let shown = part.as_ref().unwrap_or(&trace);
             // A standard error that is closed is no failure.
-            let _closed = write_human(&trace, style, &mut err).and_then(|()| io::Write::flush(&mut err));
+            let _closed = write_human(shown, style, &mut err).and_then(|()| io::Write::flush(&mut err));
         }
         Err(error) => output.warn(&with_causes(&error)),
     }

@@ -2,12 +2,13 @@
 //!
 //! Never decides which name says secret, and never masks anything: both are the library's.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 
 use flowmeter::is_secret_name;
-use flowmeter_workflow::{WorkflowDocument, check_file};
+use flowmeter_workflow::{Workflow, WorkflowDocument};
 use serde_json::{Map, Value};
 
 /// Variables whose names say secret to a machine, though everybody knows that they hold a folder.
@@ -65,35 +66,28 @@ impl Secrets {
         self.take_members(inputs, false, Place::Given);
     }
 
-    /// Takes what a workflow file says under secret names, and the files of the workflows nested in it as far
-    /// as their paths are written out.
-    pub(crate) fn take_workflow(&mut self, document: &WorkflowDocument, file: &Path, saved: &Path) {
-        let file = file.canonicalize().unwrap_or_else(|_| file.to_path_buf());
-        let folder = file.parent().map(Path::to_path_buf).unwrap_or_default();
-        let mut seen = BTreeSet::from([file]);
-        let mut nested = self.take_document(document, &folder, saved);
-        while let Some(path) = nested.pop() {
-            let Ok(path) = path.canonicalize() else {
-                continue;
-            };
-            if !seen.insert(path.clone()) {
-                continue;
-            }
-            // The workflow was loaded with this file in it: what is wrong with it was said then.
-            if let Ok(checked) = check_file(&path, Some(saved)) {
-                nested.extend(self.take_document(&checked.document, &checked.folder, saved));
+    /// Takes what a workflow file says under secret names, and the workflows nested in it as far as their paths are
+    /// written out.
+    pub(crate) fn take_workflow(&mut self, workflow: &Workflow) {
+        self.take_document(workflow.document());
+        let mut seen = HashSet::new();
+        let mut nested: Vec<&Arc<Workflow>> = workflow.children().values().collect();
+        while let Some(child) = nested.pop() {
+            // One that is nested in several places is there once.
+            if seen.insert(Arc::as_ptr(child)) {
+                self.take_document(child.document());
+                nested.extend(child.children().values());
             }
         }
     }
 
-    /// Takes what one file says; the files of the workflows that it runs.
-    fn take_document(&mut self, document: &WorkflowDocument, folder: &Path, saved: &Path) -> Vec<PathBuf> {
+    /// Takes what one file says.
+    fn take_document(&mut self, document: &WorkflowDocument) {
         for input in &document.inputs {
             if let Some(default) = &input.default {
                 self.take(default, is_secret_name(&input.name), Place::Written);
             }
         }
-        let mut nested = Vec::new();
         for node in &document.nodes {
             self.take(&node.params, false, Place::Written);
             if let Some(batch) = &node.batch {
@@ -102,11 +96,7 @@ impl Secrets {
             for (name, value) in node.repeat.iter().flat_map(|repeat| &repeat.carry) {
                 self.take(value, is_secret_name(name), Place::Written);
             }
-            if node.node_type == "workflow" {
-                nested.extend(nested_file(&node.params, folder, saved));
-            }
         }
-        nested
     }
 
     /// What stands under a secret name is secret all the way down.
@@ -159,27 +149,6 @@ fn is_setting(value: &str) -> bool {
             .iter()
             .any(|word| value.eq_ignore_ascii_case(word))
         || (path.is_absolute() && path.is_dir())
-}
-
-/// The file that a `workflow` node runs, where it is no template.
-fn nested_file(params: &Value, folder: &Path, saved: &Path) -> Option<PathBuf> {
-    let text = |key: &str| {
-        let text = params.get(key).and_then(Value::as_str);
-        text.filter(|text| !text.contains(TEMPLATE))
-    };
-    let by_name = |name: &str| saved.join(format!("{name}.json"));
-    text("workflow_path")
-        .map(|path| folder.join(path))
-        .or_else(|| text("workflow_name").map(by_name))
-        .or_else(|| {
-            text("workflow").map(|either| {
-                if either.contains(['/', '\\', '.']) {
-                    folder.join(either)
-                } else {
-                    by_name(either)
-                }
-            })
-        })
 }
 
 #[cfg(test)]

@@ -20,6 +20,9 @@ const SILENCE: Duration = Duration::from_millis(10);
 /// How long a workflow waits for its input until the user is told that it does.
 const PATIENCE: Duration = Duration::from_secs(3);
 
+/// The same where the text would be welcome, though nobody waits for it.
+const PATIENCE_UNASKED: Duration = Duration::from_millis(100);
+
 /// What standard input is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
@@ -47,16 +50,33 @@ pub(crate) fn read(wanted: Option<&str>, output: &Output) -> Result<Option<Strin
                     "waiting for standard input, which goes to the input `{input}`"
                 ));
             }
-            let mut bytes = Vec::new();
-            file.read_to_end(&mut bytes)
-                .context("standard input cannot be read")?;
-            let text = String::from_utf8(bytes)
-                .map_err(|_| BadUsage("standard input is no UTF-8 text".to_owned()))?;
-            Ok(Some(text))
+            whole(&mut file).map(Some)
         }
         (Kind::Pipe, None) if !is_ready(&file, SILENCE) => Ok(None),
         (Kind::Pipe | Kind::File, None) => Ok(beginning(&mut file)),
     }
+}
+
+/// The text that was piped in, where nobody knows yet what it is for: whoever pipes anything has begun to by now.
+/// `None` where nothing was.
+///
+/// # Errors
+/// As [`read`].
+pub(crate) fn read_if_there() -> Result<Option<String>> {
+    let Some((kind, mut file)) = open() else {
+        return Ok(None);
+    };
+    if kind == Kind::Nothing || (kind == Kind::Pipe && !is_ready(&file, PATIENCE_UNASKED)) {
+        return Ok(None);
+    }
+    whole(&mut file).map(|text| Some(text).filter(|text| !text.is_empty()))
+}
+
+fn whole(file: &mut File) -> Result<String> {
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)
+        .context("standard input cannot be read")?;
+    Ok(String::from_utf8(bytes).map_err(|_| BadUsage("standard input is no UTF-8 text".to_owned()))?)
 }
 
 fn open() -> Option<(Kind, File)> {

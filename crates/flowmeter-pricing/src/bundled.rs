@@ -32,23 +32,54 @@ pub(crate) struct BookMatch {
     pub(crate) warning: Option<String>,
 }
 
-/// The entry of this id at this provider, for whoever goes through the book. Some ids are labels that the
-/// entry's own rule does not match; those of Fireworks stand behind a path.
+/// The entry of this id at this provider, for whoever goes through the book.
 pub(crate) fn entry_of(book: &Calculator, provider: &str, model: &str) -> BookMatch {
-    let means_it =
-        |name: &str| look_up(book, Some(provider), name).is_some_and(|found| found.model_id == model);
-    let name = ["", "accounts/fireworks/models/", "accounts/fireworks/routers/"]
-        .into_iter()
-        .map(|path| format!("{path}{model}"))
-        .find(|name| means_it(name))
-        .unwrap_or_else(|| model.to_owned());
     BookMatch {
         provider: provider.to_owned(),
-        name,
+        name: spelling_of(book, provider, model).unwrap_or_else(|| model.to_owned()),
         key: format_smolstr!("{provider}/{model}"),
         rule: "exact model",
         warning: None,
     }
+}
+
+/// A name under which the book finds the entry of this id: some ids are labels that the entry's own rule
+/// does not match. Those of Fireworks stand behind a path, those of Bedrock's regions mean any of them, and
+/// some rules name only what comes with a version.
+fn spelling_of(book: &Calculator, provider: &str, model: &str) -> Option<String> {
+    let means_it =
+        |name: &str| look_up(book, Some(provider), name).is_some_and(|found| found.model_id == model);
+    let shorter = std::iter::successors(Some(model), |name| Some(name.rsplit_once('-')?.0)).skip(1);
+    let regional = model.strip_prefix("regional.");
+    let regional = regional
+        .into_iter()
+        .flat_map(|name| [format!("us.{name}"), name.to_owned()]);
+    let versions = ["-latest", "-2024-07-18", "-2024-08-06"];
+    let spellings = [model.to_owned()]
+        .into_iter()
+        .chain(
+            ["accounts/fireworks/models/", "accounts/fireworks/routers/"]
+                .map(|path| format!("{path}{model}")),
+        )
+        .chain(regional)
+        .chain(versions.map(|version| format!("{model}{version}")))
+        .chain(shorter.map(str::to_owned));
+    let mut spellings = spellings;
+    spellings.find(|name| means_it(name))
+}
+
+/// The entry that has this name for its id, whatever its own rule matches.
+fn by_id(book: &Calculator, provider: &str, name: &str) -> Option<BookMatch> {
+    let known = book.providers().find(|known| known.id() == provider)?;
+    let model = known
+        .models()
+        .find(|model| model.id().eq_ignore_ascii_case(name))?;
+    spelling_of(book, provider, model.id())?;
+    let mut entry = entry_of(book, provider, model.id());
+    if fine_tuned_base(name).is_some() {
+        entry.rule = "fine-tuned entry";
+    }
+    Some(entry)
 }
 
 /// Providers of the book that make models, rather than host those of others.
@@ -103,11 +134,12 @@ pub(crate) fn find(book: &Calculator, hint: Option<&str>, model: &str) -> Option
 /// The name at one provider: as it is, without its prefix, without version suffixes.
 pub(crate) fn find_at(book: &Calculator, provider: &str, name: &str) -> Option<BookMatch> {
     let accept = |name: &str, rule| accept(book, provider, name, rule);
-    if let Some(found) = accept(name, "exact model") {
+    if let Some(found) = accept(name, "exact model").or_else(|| by_id(book, provider, name)) {
         return Some(found);
     }
     let short = unprefixed(name).map(|found| found.name);
-    if let Some(found) = short.and_then(|short| accept(short, "prefix stripped")) {
+    let stripped = |short| accept(short, "prefix stripped").or_else(|| by_id(book, provider, short));
+    if let Some(found) = short.and_then(stripped) {
         return Some(found);
     }
     if fine_tuned_base(name).is_some() {
@@ -129,7 +161,7 @@ pub(crate) fn find_at(book: &Calculator, provider: &str, name: &str) -> Option<B
 fn find_by_name(book: &Calculator, hint: Option<&str>, name: &str) -> Option<BookMatch> {
     let prefixed = unprefixed(name);
     let bare = prefixed.map_or(name, |found| found.name);
-    if without_region(bare).is_some() {
+    if without_region(bare).is_some() || bare.starts_with("regional.") {
         return find_at(book, "aws", bare);
     }
     let named = prefixed.and_then(|found| found.provider);
@@ -147,8 +179,14 @@ fn find_by_name(book: &Calculator, hint: Option<&str>, name: &str) -> Option<Boo
     }
     let mut found = find_at(book, &maker, bare)?;
     if let Some(hint) = hint {
+        // OpenAI's name is in the book, but this model is not among its own.
+        let lacking = if matches!(host(hint), Host::Known(_)) {
+            "has no such model in"
+        } else {
+            "is not in"
+        };
         found.warning = Some(format!(
-            "provider `{}` is not in the price book: priced as from `{maker}`",
+            "provider `{}` {lacking} the price book: priced as from `{maker}`",
             hint.trim()
         ));
     }
@@ -186,7 +224,7 @@ fn look_up(book: &Calculator, provider: Option<&str>, name: &str) -> Option<Pric
 /// The book's match for a name, if the rule behind it means this model and not a family of names.
 fn accept(book: &Calculator, provider: &str, name: &str, rule: &'static str) -> Option<BookMatch> {
     let found = look_up(book, Some(provider), name)?;
-    let rule = if found.model_id == name {
+    let rule = if found.model_id.eq_ignore_ascii_case(name) {
         rule
     } else {
         match literal_in(book, provider, name, &found)? {

@@ -9,18 +9,22 @@
 mod batch_items;
 pub mod chat;
 mod compile;
+pub mod convert;
 mod document;
 pub mod http_client;
 mod inputs;
 mod loop_condition;
+mod markdown;
 mod model_calls;
 mod names;
 pub mod nodes;
 mod outputs;
 pub mod plan;
+pub mod planner;
 mod problem;
 pub mod response_cache;
 mod run;
+mod saved;
 mod schema;
 pub mod scripted_model;
 mod template;
@@ -39,6 +43,10 @@ pub use names::nearest_name;
 pub use outputs::{Outputs, PartialOutputs, UnknownOutput, text_of};
 pub use problem::{InvalidWorkflow, Problem, Severity};
 pub use run::{LoadError, LoadOptions, Workflow, WorkflowEnd};
+pub use saved::{
+    InvalidWorkflowName, NameReason, SavedEntry, SavedError, SavedFile, SavedInput, SavedNow, SavedOutput,
+    SavedPlace, SavedReference, SavedWorkflows, VERSIONS_MAX, WorkflowDraft, WorkflowName,
+};
 pub use schema::json_schema;
 pub use template::{InvalidTemplate, Template, render_value};
-pub use validate::{CheckedWorkflow, check_file, check_text};
+pub use validate::{CheckedWorkflow, Form, check_file, check_text, check_text_as};

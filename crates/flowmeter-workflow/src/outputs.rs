@@ -18,6 +18,9 @@ pub(crate) const RESULT_KEYS: [&str; 8] = [
     "result", "response", "output", "text", "data", "stdout", "echo", "results",
 ];
 
+/// So many of them are agreed; the others are those of node types of ours.
+const AGREED_KEYS: usize = 6;
+
 /// An output that was asked for and is not there.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("there is no output `{name}`; {help}")]
@@ -147,18 +150,28 @@ fn newest_first<'a>(document: &'a WorkflowDocument, last_node: &str) -> Vec<&'a 
     last.chain(others).map(|node| &node.id).collect()
 }
 
+/// The first of the telling keys that any node wrote, the newest node first; pflow chooses alike. Only where there is
+/// none, a key of a node type of ours.
 fn first_result(document: &WorkflowDocument, store: &StoreView, order: &[&SmolStr]) -> Option<Arc<Value>> {
-    if !document.enable_namespacing {
-        return first_of(store, "");
-    }
-    order.iter().find_map(|id| first_of(store, id))
-}
-
-fn first_of(store: &StoreView, namespace: &str) -> Option<Arc<Value>> {
-    RESULT_KEYS
+    let namespaces: Vec<&str> = if document.enable_namespacing {
+        order.iter().map(|id| id.as_str()).collect()
+    } else {
+        vec![""]
+    };
+    let told = |namespace: &str, key: &str| {
+        store
+            .get_in(namespace, key)
+            .filter(|value| !value.is_null() && value.as_str() != Some(""))
+    };
+    let (agreed, ours) = RESULT_KEYS.split_at(AGREED_KEYS);
+    let by_key = agreed
         .iter()
-        .filter_map(|key| store.get_in(namespace, key))
-        .find(|value| !value.is_null() && value.as_str() != Some(""))
+        .find_map(|key| namespaces.iter().find_map(|namespace| told(namespace, key)));
+    by_key.or_else(|| {
+        namespaces
+            .iter()
+            .find_map(|namespace| ours.iter().find_map(|key| told(namespace, key)))
+    })
 }
 
 fn resolve(

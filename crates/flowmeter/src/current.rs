@@ -13,6 +13,7 @@ use smol_str::SmolStr;
 use crate::budget::BudgetError;
 use crate::details::MESSAGE;
 use crate::llm::{LlmCacheHit, LlmCall, LlmRequest};
+use crate::metrics::PlannerPath;
 use crate::performance::ChildUsage;
 use crate::propagation::Carrier;
 use crate::recorder::{RecordedValue, RecordingSpan};
@@ -125,6 +126,13 @@ impl<'a> CurrentSpan<'a> {
     pub fn child_ended(&self, usage: &ChildUsage) {
         if let Some(scope) = self.scope {
             scope.child_ended(usage);
+        }
+    }
+
+    /// Says which way the planner goes; the first one that is said counts.
+    pub fn planner_took(&self, path: PlannerPath) {
+        if let Some(scope) = self.scope {
+            scope.run.collector.planner_took(path);
         }
     }
 

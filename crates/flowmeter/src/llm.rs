@@ -65,7 +65,7 @@ pub struct LlmRequest {
     /// The longest answer, in tokens, that the provider is told to give, for a budget. Without it: the longest that
     /// the model can give.
     pub output_tokens_max: Option<u64>,
-    /// The service tier that is asked for.
+    /// The service tier that is asked for. It sets the price where the answer names none.
     pub service_tier: Option<SmolStr>,
     /// How often the provider may search the web for it.
     pub web_searches_max: u64,
@@ -282,7 +282,7 @@ impl LlmCall {
             response_model: ended.model.as_deref(),
             usage: &ended.usage,
             start: metered.sent_at,
-            service_tier: ended.usage.service_tier.as_deref(),
+            service_tier: self.request.service_tier.as_deref(),
         };
         let cost = if ended.billed {
             metered.run.prices.price(&priced)

@@ -248,6 +248,12 @@ impl RunMeter {
         self.shared.collector.progress()
     }
 
+    /// The workflow that a planner has made begins: its time counts from here on. Call it between the two, in a run
+    /// that holds both; where nothing was planned nothing happens.
+    pub fn workflow_begins(&self) {
+        self.shared.collector.workflow_begins();
+    }
+
     /// A handle for [`RunMeter::progress`] that may outlive a borrow of the meter.
     #[must_use]
     pub fn progress_handle(&self) -> ProgressHandle {

@@ -15,6 +15,7 @@ use smol_str::{SmolStr, format_smolstr};
 use crate::aggregate::NodeSample;
 use crate::budget::{Account, Budget, BudgetError, BudgetOwner, BudgetReport};
 use crate::details::SpanDetails;
+use crate::metrics::PLANNER_PATH;
 use crate::performance::{MemoryChange, MemoryMark, names};
 use crate::recorder::RecordedValue;
 use crate::scope::{SpanOpening, SpanScope, status_of, unseen_end};
@@ -68,6 +69,7 @@ pub struct Traced<N> {
     node: N,
     description: NodeDescription,
     operation: SmolStr,
+    is_planner: bool,
     budget: Option<Budget>,
 }
 
@@ -83,7 +85,24 @@ impl<N: Node> Traced<N> {
             node,
             description,
             operation,
+            is_planner: false,
             budget: None,
+        }
+    }
+
+    /// Wraps the flow that plans a workflow: its span is `planner`, and what happens in it counts as the planner's
+    /// part of the run.
+    #[must_use]
+    pub fn planner(node: N) -> Self {
+        let operation = SmolStr::new_static("planner");
+        let description = NodeDescription {
+            kind: SpanKind::Workflow,
+            ..NodeDescription::node(operation.clone(), operation.clone())
+        };
+        Self {
+            operation,
+            is_planner: true,
+            ..Self::new(node, description)
         }
     }
 
@@ -102,6 +121,7 @@ impl<N: Node> Traced<N> {
         let description = &self.description;
         let is_node = description.kind == SpanKind::Node;
         let node_path = match (is_node, scope.node_path.is_empty()) {
+            (false, _) if self.is_planner => SmolStr::new_static(PLANNER_PATH),
             (false, _) => scope.node_path.clone(),
             (true, true) => description.id.clone(),
             (true, false) => format_smolstr!("{}/{}", scope.node_path, description.id),
@@ -139,6 +159,9 @@ impl<N: Node> Traced<N> {
         };
         let span = SpanScope::open(run, Some(scope.innermost_id()), opening);
         let memory_before = run.memory.look_at_start(span.start());
+        if self.is_planner {
+            run.collector.planner_started();
+        }
         if is_node {
             run.collector.node_started(span.span_id, &span.node_path);
         }
@@ -154,6 +177,7 @@ impl<N: Node> Traced<N> {
             journal,
             description,
             is_node,
+            is_planner: self.is_planner,
             memory_before,
             own_account,
         };
@@ -189,6 +213,7 @@ struct Ending<'a> {
     journal: Option<Journal>,
     description: &'a NodeDescription,
     is_node: bool,
+    is_planner: bool,
     memory_before: Option<MemoryMark>,
     /// The account of its own budget.
     own_account: Option<Arc<Account>>,
@@ -213,6 +238,10 @@ impl Ending<'_> {
         let mut attributes: SmallVec<[(&'static str, RecordedValue<'_>); 6]> = SmallVec::new();
         attributes.push(first);
         let mut children = None;
+        if self.is_planner {
+            let duration_ns = span.run.ns_between(span.start(), Ticks::now());
+            span.run.collector.planner_ended(duration_ns);
+        }
         if self.is_node {
             let tally = &span.tally;
             let now = Ticks::now();

@@ -13,13 +13,13 @@ use crate::amounts;
 
 const EXAMPLES: &str = "\
 Examples:
-  flowmeter pricing list sonnet                     what is known of models with this in their names
-  flowmeter pricing show claude-sonnet-4-5          every rate of one model
-  flowmeter pricing explain last                    why the newest saved run cost what it cost
+  flowmeter pricing list sonnet                   # what is known of models with this in their names
+  flowmeter pricing show claude-sonnet-4-5        # every rate of one model
+  flowmeter pricing explain last                  # why the newest saved run cost what it cost
   flowmeter pricing explain --model gpt-4o --input 1200 --output 300
   flowmeter pricing set my-model --input 0.15 --output 0.60 --per 1M
-  flowmeter pricing check                           look for mistakes in ~/.flowmeter/pricing.json
-  flowmeter pricing refresh prices.json             use a newer price file
+  flowmeter pricing check                         # look for mistakes in ~/.flowmeter/pricing.json
+  flowmeter pricing refresh prices.json           # use a newer price file
 
 Prices are looked for in this order: the cost that the provider reports, your own
 ~/.flowmeter/pricing.json, a refreshed price file, the prices that came with flowmeter. A model that
@@ -117,12 +117,13 @@ pub(crate) struct ShowPriceArgs {
 
 const EXPLAIN_EXAMPLES: &str = "\
 Examples:
-  flowmeter pricing explain last                    each call of the newest saved run, and the sum
+  flowmeter pricing explain last                  # each call of the newest saved run, and the sum
   flowmeter pricing explain 4bf92f35 --json
   flowmeter pricing explain --model claude-sonnet-4-5 --input 1400 --cache-read 1024 \\
       --cache-write 150 --cache-write-1h 50 --output 300 --web-searches 2
   flowmeter pricing explain --model gpt-4o --input 1000 --output 200 --service-tier batch
-  flowmeter pricing explain --model deepseek-chat --input 1000 --output 200 --at 2025-06-01T17:00:00Z
+  flowmeter pricing explain --model deepseek-chat --input 1000 --output 200 \\
+      --at 2025-06-01T17:00:00Z
 
 --input is all input, cached tokens included, and --output all output, reasoning included: as
 providers and flowmeter's results count them. Where the parts come to more than the whole, they are
@@ -205,7 +206,7 @@ pub(crate) struct CallArgs {
 
 const CHECK_EXAMPLES: &str = "\
 Examples:
-  flowmeter pricing check                     ~/.flowmeter/pricing.json
+  flowmeter pricing check                   # ~/.flowmeter/pricing.json
   flowmeter pricing check prices.json --json
   cat prices.json | flowmeter pricing check -
 
@@ -238,8 +239,8 @@ const SET_EXAMPLES: &str = "\
 Examples:
   flowmeter pricing set my-model --input 0.15 --output 0.60 --per 1M
   flowmeter pricing set openai/gpt-4o --input 0.0025 --output 0.01
-  flowmeter pricing set my-model --cache-read 0.015 --per 1M     (the other rates stay)
-  flowmeter pricing set my-model --input 0 --output 0            (a model that costs nothing)
+  flowmeter pricing set my-model --cache-read 0.015 --per 1M   # the other rates stay
+  flowmeter pricing set my-model --input 0 --output 0          # a model that costs nothing
   flowmeter pricing set my-model --remove
 
 Rates are dollars per 1,000 tokens, as pricing.json has them, unless --per 1M is given. What stands
@@ -308,9 +309,10 @@ pub(crate) struct SetPriceArgs {
 const REFRESH_EXAMPLES: &str = "\
 Examples:
   flowmeter pricing refresh prices.json
-  flowmeter pricing refresh https://raw.githubusercontent.com/pydantic/genai-prices/main/prices/data.json
-  flowmeter pricing refresh model_prices_and_context_window.json      (LiteLLM's)
-  flowmeter pricing refresh --reset                                   (back to the bundled prices)
+  flowmeter pricing refresh \\
+      https://raw.githubusercontent.com/pydantic/genai-prices/main/prices/data.json
+  flowmeter pricing refresh model_prices_and_context_window.json    # LiteLLM's
+  flowmeter pricing refresh --reset                                 # back to the bundled prices
 
 The file is read and checked before it replaces anything, and is kept in ~/.flowmeter. Models that
 it does not have keep their bundled prices; your own pricing.json goes before both.

@@ -89,6 +89,7 @@ pub(super) fn run(args: DemoArgs, home: &Home, output: &Output) -> Result<Exit> 
         trace: TraceWish {
             tree: !args.quiet,
             file: args.trace_file,
+            planner: false,
         },
         responses: None,
         // The demonstration stays on this machine.

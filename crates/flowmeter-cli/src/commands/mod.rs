@@ -5,15 +5,22 @@
 mod cache;
 mod completions;
 mod config;
+mod convert;
+mod delete;
 mod demo;
+mod describe;
 mod flush;
+mod fmt;
 mod format;
+mod list;
 mod nodes;
 mod pipeline;
-mod plan;
+pub(crate) mod plan;
+mod planner;
 mod pricing;
-mod run;
+pub(crate) mod run;
 mod sample;
+mod save;
 mod schema;
 pub(crate) mod show;
 mod tail;
@@ -79,10 +86,17 @@ fn perform(command: Option<Command>, output: &Output) -> Result<Exit> {
             Ok(Exit::Success)
         }
         Some(Command::Run(args)) => run::run(*args, &home, output),
+        Some(Command::Plan(args)) => planner::plan(*args, &home, output),
         Some(Command::Show(args)) => show::run(&args, &home, output),
         Some(Command::Tail(args)) => tail::run(&args, &home, output),
         Some(Command::Format(args)) => format::run(&args, output),
         Some(Command::Validate(args)) => validate::run(&args, &home, output),
+        Some(Command::Save(args)) => save::run(&args, &home, output),
+        Some(Command::List(args)) => list::run(&args, &home, output),
+        Some(Command::Describe(args)) => describe::run(&args, &home, output),
+        Some(Command::Delete(args)) => delete::run(&args, &home, output),
+        Some(Command::Convert(args)) => convert::run(&args, output),
+        Some(Command::Fmt(args)) => fmt::run(&args, output),
         Some(Command::Nodes(args)) => nodes::run(&args, output),
         Some(Command::Pricing(args)) => pricing::run(&args, &home, output),
         Some(Command::Schema(_)) => schema::run(output),
@@ -100,6 +114,7 @@ impl Command {
     fn is_quiet(&self) -> bool {
         match self {
             Self::Run(args) => args.shown.quiet,
+            Self::Plan(args) => args.shown.quiet,
             Self::Demo(args) => args.quiet,
             _ => false,
         }

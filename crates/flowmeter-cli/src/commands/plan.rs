@@ -6,8 +6,10 @@ use std::io::{self, BufRead, IsTerminal};
 
 use anyhow::Result;
 use flowmeter_model::{Clock, SystemClock, UsdNanos};
+use flowmeter_pricing::PriceBook;
+use flowmeter_workflow::Workflow;
 use flowmeter_workflow::plan::{Plan, PlanTerms};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use crate::args::OutputFormat;
 use crate::budget;
@@ -19,13 +21,23 @@ use crate::past_runs::PastOfTraces;
 use crate::plan_view;
 
 fn plan(execution: &Execution, home: &Home) -> Plan {
-    let past = PastOfTraces::of(home, execution.workflow.name());
+    plan_of(&execution.workflow, &execution.inputs, &execution.prices, home)
+}
+
+/// What a run of this workflow with these inputs would do.
+pub(crate) fn plan_of(
+    workflow: &Workflow,
+    inputs: &Map<String, Value>,
+    prices: &PriceBook,
+    home: &Home,
+) -> Plan {
+    let past = PastOfTraces::of(home, workflow.name());
     let terms = PlanTerms {
-        prices: &execution.prices,
+        prices,
         start: SystemClock.now(),
         past: &past,
     };
-    Plan::of(&execution.workflow, &execution.inputs, &terms)
+    Plan::of(workflow, inputs, &terms)
 }
 
 /// Whether the budget is enough, and whether it can be kept at all.
@@ -82,7 +94,7 @@ pub(super) fn is_welcome(execution: &Execution, home: &Home, output: &Output) ->
 }
 
 /// What to say of a run that may cost more than `limit`.
-fn dear(plan: &Plan, limit: UsdNanos) -> Option<String> {
+pub(crate) fn dear(plan: &Plan, limit: UsdNanos) -> Option<String> {
     let name = &plan.workflow;
     let expected = plan_view::money(plan.cost);
     match plan.cost.high {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use flowmeter::StreamTarget;
-use flowmeter_workflow::chat::GenaiModel;
+use flowmeter_workflow::chat::{EnvLookup, GenaiModel};
 use flowmeter_workflow::http_client::HttpClient;
 use flowmeter_workflow::nodes::Services;
 use flowmeter_workflow::response_cache::Caching;
@@ -15,7 +15,7 @@ use flowmeter_workflow::{InputSources, LoadOptions, Workflow};
 use serde_json::{Map, Value};
 use smol_str::SmolStr;
 
-use super::plan;
+use super::{plan, planner};
 use crate::args::{OutputFormat, RunArgs};
 use crate::caching::caching;
 use crate::config::Config;
@@ -23,7 +23,8 @@ use crate::execution::{self, Execution, TraceWish};
 use crate::exit::{BadUsage, Exit};
 use crate::home::Home;
 use crate::output::Output;
-use crate::{budget, outputs, prices, report, stdin};
+use crate::saved::resolve;
+use crate::{budget, default_model, outputs, prices, report, stdin};
 
 /// Runs a workflow file.
 pub(super) fn run(args: RunArgs, home: &Home, output: &Output) -> Result<Exit> {
@@ -34,6 +35,9 @@ pub(super) fn run(args: RunArgs, home: &Home, output: &Output) -> Result<Exit> {
     } else {
         output
     };
+    if planner::is_request(&args.file) {
+        return planner::run(args, home, output);
+    }
     let config = super::settings(home).map(|config| config.with_flags(&args.shown));
     // Where even the settings are unknown, the flag still says how to print.
     let format = match &config {
@@ -59,9 +63,16 @@ pub(super) fn run(args: RunArgs, home: &Home, output: &Output) -> Result<Exit> {
 }
 
 fn prepare(args: RunArgs, config: Config, home: &Home, output: &Output) -> Result<Execution> {
+    if args.save.is_some() {
+        let message = "--save is for workflows that are planned; give a request in words";
+        return Err(BadUsage(message.to_owned()).into());
+    }
+    let file = resolve(&args.file, home)?;
+    let config = default_model::of_run(config);
     let caching = caching(args.caching, &config, home);
     let responses = caching.responses.clone();
-    let workflow = load(&args.file, &config, home, caching)?;
+    let workflow = load(&file, &config, home, caching)?;
+    default_model::tell_if_used(&config, &workflow, output);
     if let Some(wanted) = &args.output {
         outputs::check_wanted(workflow.document(), wanted)?;
     }
@@ -73,7 +84,7 @@ fn prepare(args: RunArgs, config: Config, home: &Home, output: &Output) -> Resul
         output.warn(warning);
     }
     for problem in workflow.warnings() {
-        let warning = format!("{}:{problem}", args.file.display());
+        let warning = format!("{}:{problem}", file.display());
         // Its severity is part of it.
         output.note(&warning);
         warnings.push(warning);
@@ -84,7 +95,7 @@ fn prepare(args: RunArgs, config: Config, home: &Home, output: &Output) -> Resul
     }
     Ok(Execution {
         workflow,
-        file: args.file,
+        file,
         inputs,
         wanted_output: args.output,
         config,
@@ -93,6 +104,7 @@ fn prepare(args: RunArgs, config: Config, home: &Home, output: &Output) -> Resul
         trace: TraceWish {
             tree: args.shown.trace,
             file: args.shown.trace_file,
+            planner: args.trace_planner,
         },
         telemetry: args.telemetry,
         warnings,
@@ -100,16 +112,16 @@ fn prepare(args: RunArgs, config: Config, home: &Home, output: &Output) -> Resul
     })
 }
 
-/// Loads a workflow file with everything its nodes share.
+/// Loads a workflow, by file or saved name, with everything its nodes share.
 pub(crate) fn load(file: &Path, config: &Config, home: &Home, caching: Caching) -> Result<Workflow> {
-    if file.as_os_str().is_empty() {
-        return Err(BadUsage("the name of the workflow file is empty; name a file".to_owned()).into());
-    }
-    if !file.exists() {
-        return Err(super::no_such_file("workflow file", file).into());
-    }
-    let variable = Arc::new(|name: &str| std::env::var(name).ok());
-    Ok(load_with(file, config.model.as_deref(), home, variable, caching)?)
+    let file = resolve(file, home)?;
+    let options = options(config.model.as_deref(), home, from_environment(), caching);
+    Ok(Workflow::load(&file, &options)?)
+}
+
+/// Looks up variables of the environment.
+pub(crate) fn from_environment() -> EnvLookup {
+    Arc::new(|name: &str| std::env::var(name).ok())
 }
 
 /// The same with these environment variables for the models.
@@ -117,9 +129,19 @@ pub(super) fn load_with(
     file: &Path,
     default_model: Option<&str>,
     home: &Home,
-    variable: flowmeter_workflow::chat::EnvLookup,
+    variable: EnvLookup,
     caching: Caching,
 ) -> Result<Workflow, flowmeter_workflow::LoadError> {
+    Workflow::load(file, &options(default_model, home, variable, caching))
+}
+
+/// What nodes share, and where saved workflows are.
+pub(crate) fn options(
+    default_model: Option<&str>,
+    home: &Home,
+    variable: EnvLookup,
+    caching: Caching,
+) -> LoadOptions {
     let http = HttpClient::new();
     let services = Services {
         chat: Arc::new(GenaiModel::with_http(variable, http.clone())),
@@ -127,11 +149,10 @@ pub(super) fn load_with(
         http,
         caching,
     };
-    let options = LoadOptions {
+    LoadOptions {
         services: Arc::new(services),
         saved_workflows: Some(home.workflows()),
-    };
-    Workflow::load(file, &options)
+    }
 }
 
 /// The inputs from the command line, standard input, the environment and the settings.
@@ -141,19 +162,7 @@ fn inputs(
     config: &Config,
     output: &Output,
 ) -> Result<Map<String, Value>> {
-    let mut given = Vec::new();
-    for arg in args {
-        let Some((key, value)) = arg.split_once('=').filter(|(key, _)| !key.is_empty()) else {
-            return Err(BadUsage(format!(
-                "`{arg}` is no input: write it as KEY=VALUE, such as file=notes.txt"
-            ))
-            .into());
-        };
-        if given.iter().any(|(known, _)| known == key) {
-            return Err(BadUsage(format!("the input `{key}` is given twice")).into());
-        }
-        given.push((key.to_owned(), value.to_owned()));
-    }
+    let given = given(args)?;
     let wanted = workflow.document().inputs.iter().find(|input| input.stdin);
     // What the command line gives is not waited for.
     let is_given = wanted.is_some_and(|input| given.iter().any(|(key, _)| input.name == *key));
@@ -168,4 +177,22 @@ fn inputs(
         settings: Some(&|name| config.inputs.get(name).cloned()),
     };
     Ok(workflow.prepare_inputs(&given, sources)?)
+}
+
+/// The inputs that stand on the command line, each once.
+pub(crate) fn given(args: &[String]) -> Result<Vec<(String, String)>> {
+    let mut given: Vec<(String, String)> = Vec::new();
+    for arg in args {
+        let Some((key, value)) = arg.split_once('=').filter(|(key, _)| !key.is_empty()) else {
+            return Err(BadUsage(format!(
+                "`{arg}` is no input: write it as KEY=VALUE, such as file=notes.txt"
+            ))
+            .into());
+        };
+        if given.iter().any(|(known, _)| known == key) {
+            return Err(BadUsage(format!("the input `{key}` is given twice")).into());
+        }
+        given.push((key.to_owned(), value.to_owned()));
+    }
+    Ok(given)
 }

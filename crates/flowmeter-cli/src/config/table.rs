@@ -36,7 +36,7 @@ impl Setting {
 pub(crate) const SETTINGS: &[Setting] = &[
     Setting {
         key: "model",
-        description: "the model of llm nodes that name none",
+        description: "the model of the planner, and of llm nodes that name none",
         apply: |config, text| {
             config.model = Some(text.to_owned()).filter(|model| !model.trim().is_empty());
             Ok(())
@@ -67,6 +67,18 @@ pub(crate) const SETTINGS: &[Setting] = &[
                 .warn_cost
                 .map_or_else(String::new, |cost| cost.to_usd().to_string())
         },
+    },
+    Setting {
+        key: "planner.timeout",
+        description: "the longest that an LLM call of the planner may take, such as 60s",
+        apply: |config, text| {
+            config.planner_timeout = amounts::duration(text)?;
+            if config.planner_timeout.is_zero() {
+                return Err("must be longer than nothing, such as 60s".to_owned());
+            }
+            Ok(())
+        },
+        show: |config| format!("{}s", config.planner_timeout.as_secs_f64()),
     },
     Setting {
         key: "budget.max_cost",

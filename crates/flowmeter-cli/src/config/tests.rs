@@ -48,6 +48,7 @@ fn later_sources_win() {
         output_format: default
         progress: default
         warn_cost: default
+        planner.timeout: default
         budget.max_cost: default
         budget.max_tokens: default
         budget.max_llm_calls: default

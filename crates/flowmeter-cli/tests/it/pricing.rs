@@ -38,6 +38,45 @@ fn newer(input: &str) -> String {
 }
 
 #[test]
+fn the_examples_of_the_help_texts_work_when_pasted() {
+    let sandbox = Sandbox::new();
+    let mut tried = 0;
+    for command in ["list", "show", "explain", "set", "check", "refresh"] {
+        let help = sandbox.run(&["pricing", command, "--help"]).out;
+        let (_, examples) = help.split_once("Examples:\n").expect("there are examples");
+        let (examples, _) = examples.split_once("\n\n").expect("there is more text");
+        for example in examples.replace("\\\n", " ").lines() {
+            let words = example.split_once('#').map_or(example, |(pasted, _)| pasted);
+            let words: Vec<&str> = words.split_whitespace().collect();
+            if words[0] == "cat" {
+                continue;
+            }
+            // A line that was wrapped is no command.
+            assert_eq!(words[..2], ["flowmeter", "pricing"], "{command}: {example}");
+            // These need a file, an address or a saved run.
+            let needs = [
+                "prices.json",
+                "model_prices",
+                "http",
+                "last",
+                "4bf92f35",
+                "check",
+                "|",
+            ];
+            if !words
+                .iter()
+                .any(|word| needs.iter().any(|need| word.contains(need)))
+            {
+                let ended = sandbox.run(&words[1..]);
+                assert_eq!(ended.code, 0, "{example}: {ended:?}");
+                tried += 1;
+            }
+        }
+    }
+    assert!(tried >= 12, "{tried}");
+}
+
+#[test]
 fn the_golden_call_is_explained_to_the_nano_dollar() {
     let sandbox = Sandbox::new();
     // All input, and what stood beside the cached parts.

@@ -70,7 +70,12 @@ fn the_default_model_answers_where_the_node_names_none() {
     let sandbox = Sandbox::asking(&model);
     let document = json!({"nodes": [{"id": "ask", "type": "llm", "params": {"prompt": "hi"}}]});
     let workflow = sandbox.workflow("ask.json", &document);
-    assert_eq!(sandbox.run(&["run", &workflow]).code, 1);
+    // Nobody names one: that of the first key, which is said.
+    let ended = sandbox.run(&["run", &workflow]);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let said = "nodes that name no model ask openai/gpt-4.1 (OPENAI_API_KEY is set; --model chooses another)";
+    assert!(ended.err.contains(said), "{}", ended.err);
+    assert_eq!(Sandbox::new().run(&["run", &workflow]).code, 1);
     assert_eq!(
         sandbox
             .run(&["run", &workflow, "--model", "openai/from-flag"])
@@ -85,7 +90,7 @@ fn the_default_model_answers_where_the_node_names_none() {
         .iter()
         .map(|request| request.body["model"].clone())
         .collect();
-    assert_eq!(asked, ["from-flag", "from-file"]);
+    assert_eq!(asked, ["gpt-4.1", "from-flag", "from-file"]);
 }
 
 #[test]

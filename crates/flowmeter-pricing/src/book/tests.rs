@@ -468,7 +468,8 @@ fn every_entry_of_the_book_is_priced_as_the_book_prices_it() {
         for model in provider.models() {
             let cost = book.price(&call(Some(provider.id()), model.id(), &usage));
             let Some(amount) = cost.amount else { continue };
-            let request = genai_prices::PriceRequest::new(model.id(), &theirs)
+            let entry = bundled::entry_of(calculator, provider.id(), model.id());
+            let request = genai_prices::PriceRequest::new(&entry.name, &theirs)
                 .with_provider_id(provider.id())
                 .with_timestamp(start);
             let total = calculator.calculate(&request).unwrap().total_price;

@@ -106,6 +106,53 @@ fn names_in_use_are_found() {
 }
 
 #[test]
+fn an_entry_is_found_under_its_own_id() {
+    // Ids that the entry's own rule does not match.
+    for (hint, model, wanted) in [
+        ("fireworks", "deepseek-v3p2", "fireworks/deepseek-v3p2"),
+        ("fireworks", "fireworks/deepseek-v3p2", "fireworks/deepseek-v3p2"),
+        (
+            "bedrock",
+            "regional.anthropic.claude-opus-5",
+            "aws/regional.anthropic.claude-opus-5",
+        ),
+        ("mistral", "codestral", "mistral/codestral"),
+        ("mistral", "Magistral-Small", "mistral/magistral-small"),
+        ("mistral", "mistral-medium-3-1", "mistral/mistral-medium-3-1"),
+        ("openai", "ft:gpt-4o", "openai/ft:gpt-4o"),
+        ("openai", "ft:gpt-4o-mini", "openai/ft:gpt-4o-mini"),
+        (
+            "minimax",
+            "MiniMax-M2.1-highspeed",
+            "minimax/MiniMax-M2.1-highspeed",
+        ),
+    ] {
+        matches(Some(hint), model, wanted);
+    }
+    matches(
+        None,
+        "aws/regional.amazon.nova-2-lite-v1:0",
+        "aws/regional.amazon.nova-2-lite-v1:0",
+    );
+    matches(None, "regional.openai.gpt-6-sol", "aws/regional.openai.gpt-6-sol");
+    let book = Calculator::bundled();
+    for model in ["deepseek-v3p", "accounts/fireworks/models/mine"] {
+        assert_eq!(find(book, Some("fireworks"), model), None, "{model}");
+    }
+    for provider in book.providers() {
+        for model in provider.models() {
+            let found = find_at(book, provider.id(), &fold(model.id()));
+            let found = found.map(|found| found.key.to_string());
+            let wanted = format!("{}/{}", provider.id(), model.id());
+            // Without any spelling there is no asking for its price.
+            if spelling_of(book, provider.id(), model.id()).is_some() {
+                assert_eq!(found, Some(wanted));
+            }
+        }
+    }
+}
+
+#[test]
 fn bedrock_keeps_the_region_that_sets_the_price() {
     let regional = "aws/regional.anthropic.claude-sonnet-4-5-20250929-v1:0";
     matches(

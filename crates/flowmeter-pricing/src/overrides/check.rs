@@ -84,7 +84,9 @@ impl PriceBook {
             });
         }
         for entry in &reading.entries {
-            findings.extend(check_shape(entry, &reading.overrides));
+            let known = self.book_entry(&fold(&entry.model));
+            let in_book = known.as_ref().map(|known| known.found.key.as_str());
+            findings.extend(check_shape(entry, &reading.overrides, in_book));
             findings.extend(self.check_name(entry));
             let compared = self.check_against_book(entry, at);
             // That a rate is a thousand times the book's says more than that it is high.
@@ -223,7 +225,7 @@ fn faults_and_doubts(reading: &Reading) -> Vec<Finding> {
 }
 
 /// What is odd about the rates of one entry among themselves.
-fn check_shape(entry: &PlacedEntry, overrides: &Overrides) -> Vec<Finding> {
+fn check_shape(entry: &PlacedEntry, overrides: &Overrides, in_book: Option<&str>) -> Vec<Finding> {
     let rate = |key: &str| entry.rates.iter().find(|rate| rate.key == key);
     let mut findings = Vec::new();
     let mut say = |severity, place: Option<&PlacedRate>, message: String| {
@@ -278,23 +280,25 @@ fn check_shape(entry: &PlacedEntry, overrides: &Overrides) -> Vec<Finding> {
             ),
         );
     }
-    if input.is_none() {
-        say(
-            Severity::Warning,
-            None,
-            format!(
-                "`{model}` has no `input`: its calls are priced in part only; write 0 for what costs nothing"
+    let lacks = |key: &str| rate(key).is_none() && !entry.faulty.iter().any(|faulty| faulty == key);
+    for key in ["input", "output"] {
+        if !lacks(key) || (key == "output" && is_embedding(model)) {
+            continue;
+        }
+        match in_book {
+            Some(book) => say(
+                Severity::Hint,
+                None,
+                format!("`{model}` has no `{key}`: that of {book} in the price book is used"),
             ),
-        );
-    }
-    if output.is_none() && !is_embedding(model) {
-        say(
-            Severity::Warning,
-            None,
-            format!(
-                "`{model}` has no `output`: its calls are priced in part only; write 0 for what costs nothing"
+            None => say(
+                Severity::Warning,
+                None,
+                format!(
+                    "`{model}` has no `{key}`: its calls are priced in part only; write 0 for what costs nothing"
+                ),
             ),
-        );
+        }
     }
     let all_zero = entry.rates.iter().all(|rate| rate.nanos == 0);
     if let Some(free) = [input, output].into_iter().flatten().find(|rate| rate.nanos == 0)

@@ -153,6 +153,8 @@ pub(super) struct PlacedEntry {
     /// Whether the rates are written per million tokens.
     pub(super) per_million: bool,
     pub(super) rates: Vec<PlacedRate>,
+    /// Members that are there but cannot be read.
+    pub(super) faulty: Vec<String>,
 }
 
 /// Everything that a price file says, right or wrong.
@@ -260,6 +262,7 @@ fn read_model(page: Page<'_>, model: &str, value: &RawValue, reading: &mut Readi
         column: key_column,
         per_million: shift != PER_THOUSAND,
         rates: Vec::new(),
+        faulty: Vec::new(),
     };
     let faults_before = reading.faults.len();
     for (at, (key, member)) in members.iter().enumerate() {
@@ -281,6 +284,7 @@ fn read_model(page: Page<'_>, model: &str, value: &RawValue, reading: &mut Readi
             reading,
         ) {
             reading.faults.push(fault);
+            entry.faulty.push(key.to_string());
         }
     }
     let rateless = OverrideRates {

@@ -88,6 +88,10 @@ impl<'a> Told<'a> {
             .kept
             .as_ref()
             .is_some_and(|kept| kept.shape.takes_more_from(shape));
+        // Some gateways end a stream with a block of nulls or zeros, which takes nothing back.
+        if !merges && self.kept.as_ref().is_some_and(|kept| counts(&kept.block)) && !counts(block) {
+            return;
+        }
         // Two of three answers are one object of which the block can be taken out; but it is small.
         let block = block.clone();
         match &mut self.kept {
@@ -167,6 +171,17 @@ impl<'a> Told<'a> {
         usage.file_searches = usage.file_searches.or(self.searches.file);
         usage
     }
+}
+
+/// Whether a block has any number above zero.
+fn counts(block: &Block<'_>) -> bool {
+    block.entries().any(|(_, node)| match node {
+        Node::Whole(count) => *count > 0,
+        Node::Real(count) => *count > 0.0,
+        Node::Object(inner) => counts(inner),
+        Node::List(items) => items.iter().filter_map(Node::as_object).any(counts),
+        _ => false,
+    })
 }
 
 /// What the native block leaves out is what Bedrock itself counted.

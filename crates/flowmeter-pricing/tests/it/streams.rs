@@ -44,6 +44,20 @@ fn openai() {
         ],
         "in 12 out 10",
     );
+    // A block of nulls or zeros behind the counts takes nothing back; alone, zeros are what was counted.
+    for empty in [
+        r#"{"choices":[],"usage":{"prompt_tokens":null,"completion_tokens":null,"total_tokens":null}}"#,
+        r#"{"choices":[],"usage":{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0,"prompt_tokens_details":{"cached_tokens":0}}}"#,
+        r#"{"choices":[],"usage":{}}"#,
+    ] {
+        let counted = r#"{"choices":[],"usage":{"prompt_tokens":5,"completion_tokens":1,"total_tokens":6}}"#;
+        stream(Some("openai"), &[empty, counted, empty, "[DONE]"], "in 5 out 1");
+    }
+    stream(
+        None,
+        &[r#"{"choices":[],"usage":{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}}"#],
+        "in 0 out 0",
+    );
     // Without `stream_options.include_usage` nobody counts.
     stream(
         Some("openai"),

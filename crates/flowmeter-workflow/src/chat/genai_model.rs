@@ -21,6 +21,7 @@ use smol_str::SmolStr;
 use super::frames::{Frames, Whole};
 use super::problem::{message_in, provider_message, root_cause, shortened};
 use super::route::{EnvLookup, Route};
+use super::schema_way::SchemaWay;
 use super::{ChatError, ChatModel, ChatReply, ChatRequest, ChatTarget, OnPiece, Piece};
 use crate::http_client::HttpClient;
 
@@ -378,14 +379,6 @@ fn service_target(route: &Route) -> Result<ServiceTarget, ChatError> {
     })
 }
 
-/// Whether the provider itself can hold the answer to a JSON Schema. The others are told in words.
-fn takes_schemas(adapter: &str) -> bool {
-    !matches!(
-        adapter,
-        "ollama" | "deepseek" | "cohere" | "bedrock_api" | "minimax"
-    )
-}
-
 fn messages(request: &ChatRequest, route: &Route) -> Result<genai::chat::ChatRequest, ChatError> {
     let mut parts = vec![ContentPart::Text(request.prompt.clone())];
     for image in &request.images {
@@ -399,7 +392,7 @@ fn messages(request: &ChatRequest, route: &Route) -> Result<genai::chat::ChatReq
     if let Some(schema) = request
         .output_schema
         .as_ref()
-        .filter(|_| !takes_schemas(route.adapter))
+        .filter(|schema| SchemaWay::of(route.adapter, schema) == SchemaWay::Words)
     {
         let wish = format!("Answer with JSON alone, and let it follow this JSON Schema: {schema}");
         system = Some(match system {
@@ -445,11 +438,23 @@ fn options(request: &ChatRequest, route: &Route) -> Result<ChatOptions, ChatErro
         ..ChatOptions::default()
     };
     if let Some(schema) = &request.output_schema {
-        options.response_format = Some(if takes_schemas(route.adapter) {
-            ChatResponseFormat::JsonSpec(JsonSpec::new("answer", schema.clone()))
-        } else {
-            ChatResponseFormat::JsonMode
-        });
+        match SchemaWay::of(route.adapter, schema) {
+            SchemaWay::Strict => {
+                let spec = JsonSpec::new("answer", schema.clone());
+                options.response_format = Some(ChatResponseFormat::JsonSpec(spec));
+            }
+            // The library knows the strict form only, which would forbid every member that the schema leaves open.
+            SchemaWay::Loose => {
+                let wish = json!({"name": "answer", "strict": false, "schema": schema});
+                let extra = options.extra_body.get_or_insert_with(|| json!({}));
+                if let Value::Object(extra) = extra {
+                    extra
+                        .entry("response_format")
+                        .or_insert_with(|| json!({"type": "json_schema", "json_schema": wish}));
+                }
+            }
+            SchemaWay::Words => options.response_format = Some(ChatResponseFormat::JsonMode),
+        }
     }
     if let Some(effort) = &request.reasoning_effort {
         let effort = effort.parse::<ReasoningEffort>().map_err(|_| {

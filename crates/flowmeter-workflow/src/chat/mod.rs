@@ -2,10 +2,12 @@
 //!
 //! The client library is named in one file, behind [`ChatModel`].
 
+mod default_model;
 mod frames;
 mod genai_model;
 mod problem;
 mod route;
+mod schema_way;
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -17,6 +19,7 @@ use serde_json::Value;
 use smol_str::SmolStr;
 use thiserror::Error;
 
+pub use default_model::{DefaultModel, default_model, default_model_variables};
 pub use genai_model::GenaiModel;
 pub(crate) use problem::{provider_message, root_cause, status_is_passing};
 pub use route::EnvLookup;

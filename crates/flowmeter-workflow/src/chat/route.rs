@@ -336,6 +336,12 @@ impl Route {
     }
 }
 
+/// The variables that hold the key of this provider; none where it wants no key or is not known.
+pub(super) fn key_variables(provider: &str) -> &'static [&'static str] {
+    let known = PROVIDERS.iter().find(|known| known.names.contains(&provider));
+    known.map_or(&[], |known| known.key_vars)
+}
+
 /// The provider that `model` names by a prefix, and the name behind it.
 fn named(model: &str) -> Result<Option<(&'static Provider, &str)>, ChatError> {
     let by_prefix = |prefix: &str| {

@@ -31,6 +31,10 @@ pub enum ResolutionMode {
 /// A workflow file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WorkflowDocument {
+    /// Its title, for people.
+    pub title: Option<String>,
+    /// What it is for.
+    pub description: Option<String>,
     /// The version of the format; `0.1.0` where the file says nothing.
     pub ir_version: String,
     /// The nodes, in the order of the file.
@@ -262,6 +266,8 @@ impl WorkflowDocument {
         };
         let members_of = |key: &str| top.get(key).and_then(Value::as_object).into_iter().flatten();
         Self {
+            title: text_of(top, "title"),
+            description: text_of(top, "description"),
             ir_version: text_of(top, "ir_version").unwrap_or_else(|| "0.1.0".to_owned()),
             nodes,
             edges: objects_in("edges")
@@ -426,7 +432,7 @@ impl EdgeEntry {
 }
 
 impl InputEntry {
-    fn read(name: &str, value: &Value) -> Option<Self> {
+    pub(crate) fn read(name: &str, value: &Value) -> Option<Self> {
         let object = value.as_object()?;
         Some(Self {
             name: SmolStr::new(name),
@@ -442,7 +448,7 @@ impl InputEntry {
 }
 
 impl OutputEntry {
-    fn read(name: &str, value: &Value) -> Option<Self> {
+    pub(crate) fn read(name: &str, value: &Value) -> Option<Self> {
         let object = value.as_object()?;
         Some(Self {
             name: SmolStr::new(name),

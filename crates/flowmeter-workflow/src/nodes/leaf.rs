@@ -68,7 +68,8 @@ pub(super) fn keep(cx: &NodeContext, outputs: Outputs) {
     }
 }
 
-fn outputs_of(error: &NodeError) -> Outputs {
+/// What a failed attempt has to show; it is taken out of the error.
+pub(crate) fn outputs_of(error: &NodeError) -> Outputs {
     let source = std::error::Error::source(error);
     let remains = source.and_then(|source| source.downcast_ref::<Remains>());
     remains

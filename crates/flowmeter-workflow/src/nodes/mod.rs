@@ -24,6 +24,7 @@ mod write_file;
 use std::sync::Arc;
 
 use flowmeter_engine::{Node, RetryPolicy};
+pub(crate) use leaf::outputs_of;
 pub(crate) use llm::{budgeted, llm_request};
 use smol_str::SmolStr;
 pub(crate) use workflow::NAME as WORKFLOW_TYPE;

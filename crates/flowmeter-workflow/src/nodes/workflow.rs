@@ -19,6 +19,8 @@ use super::{ERROR, ERROR_TYPE, NodeType, ValueType, optional, output};
 use crate::inputs::complete_inputs;
 use crate::outputs::PartialOutputs;
 use crate::run::{LoadError, Loader, Workflow};
+use crate::saved::{self, SavedReference};
+use crate::validate::Form;
 
 /// The `type` of nested workflows.
 pub(crate) const NAME: &str = "workflow";
@@ -93,39 +95,44 @@ struct Nested {
     loaded: Mutex<Vec<(PathBuf, Arc<Workflow>)>>,
 }
 
-/// Where parameters say that the nested workflow is: `workflow_name`, `workflow_path`, or `workflow` for either.
+/// How parameters say which workflow is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WrittenPlace<'a> {
+    /// By the name of a saved workflow.
+    Name(&'a str),
+    /// By a path.
+    Path(&'a str),
+}
+
+/// Which workflow parameters mean: `workflow_name`, `workflow_path`, or `workflow` for either.
+pub(crate) fn written_place(params: &Map<String, Value>) -> Result<WrittenPlace<'_>, String> {
+    let text = |key: &str| params.get(key).and_then(Value::as_str);
+    match (text("workflow_name"), text("workflow_path"), text("workflow")) {
+        (Some(name), None, None) => Ok(WrittenPlace::Name(name)),
+        (None, Some(path), None) => Ok(WrittenPlace::Path(path)),
+        (None, None, Some(either)) if either.contains(['/', '\\', '.']) => Ok(WrittenPlace::Path(either)),
+        (None, None, Some(name)) => Ok(WrittenPlace::Name(name)),
+        (None, None, None) => Err("a nested workflow needs `workflow_path` or `workflow_name`".to_owned()),
+        _ => Err("a nested workflow has one of `workflow_path`, `workflow_name` and `workflow`".to_owned()),
+    }
+}
+
+/// The file of the nested workflow; for a saved one that is not there, where it would be.
 pub(crate) fn place_of(
     params: &Map<String, Value>,
     folder: &Path,
     saved_workflows: Option<&Path>,
 ) -> Result<PathBuf, String> {
-    let text = |key: &str| params.get(key).and_then(Value::as_str);
-    let (name, path) = match (text("workflow_name"), text("workflow_path"), text("workflow")) {
-        (Some(name), None, None) => (Some(name), None),
-        (None, Some(path), None) => (None, Some(path)),
-        (None, None, Some(either)) if either.contains(['/', '\\']) || either.contains('.') => {
-            (None, Some(either))
-        }
-        (None, None, Some(name)) => (Some(name), None),
-        (None, None, None) => {
-            return Err("a nested workflow needs `workflow_path` or `workflow_name`".to_owned());
-        }
-        _ => {
-            return Err(
-                "a nested workflow has one of `workflow_path`, `workflow_name` and `workflow`".to_owned(),
-            );
-        }
+    let name = match written_place(params)? {
+        WrittenPlace::Path(path) => return Ok(folder.join(path)),
+        WrittenPlace::Name(name) => name,
     };
-    if let Some(path) = path {
-        return Ok(folder.join(path));
-    }
-    let name = name.unwrap_or_default();
-    let is_plain = !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\\']);
-    if !is_plain {
-        return Err(format!("`{name}` is no name of a saved workflow"));
-    }
+    let reference = SavedReference::parse(name).map_err(|error| error.to_string())?;
     match saved_workflows {
-        Some(saved) => Ok(saved.join(format!("{name}.json"))),
+        Some(saved) => {
+            let unsaved = || saved.join(format!("{reference}{}", Form::Json.ending()));
+            Ok(saved::file_of(saved, &reference).unwrap_or_else(unsaved))
+        }
         None => Err(format!(
             "the saved workflow `{name}` cannot be looked up: no folder of saved workflows is set"
         )),

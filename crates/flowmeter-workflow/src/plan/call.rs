@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use smol_str::SmolStr;
 
-use super::walk::Unknown;
+use super::sight::Unknown;
 use super::{Between, PlanTerms, nanoseconds};
 use crate::document::NodeEntry;
 use crate::nodes::{Services, budgeted, llm_request};

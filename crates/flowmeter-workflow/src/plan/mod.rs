@@ -4,6 +4,7 @@
 
 mod call;
 mod order;
+mod sight;
 mod walk;
 
 use std::time::Duration;

@@ -79,6 +79,8 @@ fn keys_at(place: &Place<'_>) -> Vec<&'static str> {
             "enable_namespacing",
             "template_resolution_mode",
             "budget",
+            "title",
+            "description",
         ],
         Place::Node => vec![
             "id", "type", "purpose", "params", "batch", "loop", "retry", "cache", "budget",

@@ -34,6 +34,8 @@ fn schema_for(occurs: impl Fn(&str) -> bool) -> Value {
         "additionalProperties": false,
         "properties": {
             "$schema": {"type": "string", "description": "The schema that editors check the file with."},
+            "title": {"type": "string", "description": "The title, for people."},
+            "description": {"type": "string", "description": "What the workflow is for."},
             "ir_version": {
                 "type": "string",
                 "pattern": r"^[0-9]+\.[0-9]+\.[0-9]+$",

@@ -18,6 +18,7 @@ use crate::names;
 use crate::nodes::workflow as nested_node;
 use crate::problem::{Anchor, Findings, Problem, Severity, pointer_step};
 use crate::run::LoadError;
+use crate::saved;
 use crate::template::kind_of;
 
 /// The parameters that say which workflow it is.
@@ -72,8 +73,8 @@ fn load(
             return None;
         }
     };
-    if let Ok(file) = path.canonicalize() {
-        if let Some(message) = circle(&checker.chain, &file) {
+    if let Ok(file) = checker.identity(&path) {
+        if let Some(message) = circle(checker, &file) {
             findings.error(at, Anchor::Value, message);
             return None;
         }
@@ -97,7 +98,7 @@ fn load(
         }
         Err(LoadError::Invalid(invalid)) => {
             report_invalid(&path, &invalid, at, findings);
-            if let Ok(file) = path.canonicalize() {
+            if let Ok(file) = checker.identity(&path) {
                 checker.done.insert(file, Err(invalid));
             }
             None
@@ -119,14 +120,14 @@ fn load(
 
 /// That there is no such file, and what other workflow files its folder has, the nearest name first.
 fn missing(path: &Path, saved_workflows: Option<&Path>) -> (String, Option<String>) {
-    let is_saved = saved_workflows.is_some_and(|saved| path.parent() == Some(saved));
-    let shown = |name: &str| {
-        if is_saved {
-            name.trim_end_matches(".json").to_owned()
-        } else {
-            name.to_owned()
-        }
-    };
+    if let Some(saved) = saved_workflows
+        && path.parent() == Some(saved)
+    {
+        let wanted = saved::stem(path).unwrap_or_default();
+        let help = saved::names_near(saved, &wanted)
+            .unwrap_or_else(|| "nothing is saved yet; `flowmeter save FILE` saves a workflow".to_owned());
+        return (format!("there is no saved workflow `{wanted}`"), Some(help));
+    }
     let wanted = path.file_name().unwrap_or_default().to_string_lossy();
     let entries = path.parent().and_then(|folder| std::fs::read_dir(folder).ok());
     let mut found: Vec<String> = entries
@@ -134,19 +135,12 @@ fn missing(path: &Path, saved_workflows: Option<&Path>) -> (String, Option<Strin
         .flatten()
         .filter_map(Result::ok)
         .map(|entry| entry.file_name().to_string_lossy().into_owned())
-        .filter(|name| name.ends_with(".json"))
-        .map(|name| shown(&name))
+        .filter(|name| saved::is_workflow_file(Path::new(name)))
         .collect();
     found.sort();
     let found: Vec<&str> = found.iter().map(String::as_str).collect();
-    let wanted = shown(&wanted);
-    if is_saved {
-        let help = names::suggestion(&wanted, &found, "saved workflows");
-        (format!("there is no saved workflow `{wanted}`"), help)
-    } else {
-        let help = names::suggestion(&wanted, &found, "in that folder");
-        (format!("there is no workflow file `{}`", path.display()), help)
-    }
+    let help = names::suggestion(&wanted, &found, "in that folder");
+    (format!("there is no workflow file `{}`", path.display()), help)
 }
 
 fn report_invalid(
@@ -195,7 +189,8 @@ fn placed(path: &Path, problem: &Problem) -> String {
 }
 
 /// What to say where `file` is one of the files around it.
-pub(super) fn circle(chain: &[PathBuf], file: &Path) -> Option<String> {
+pub(super) fn circle(checker: &Checker, file: &Path) -> Option<String> {
+    let chain = &checker.chain;
     let first = chain.iter().position(|outer| outer == file);
     if first.is_none() && chain.len() >= nested_node::DEPTH_MAX {
         return Some(format!(
@@ -207,12 +202,7 @@ pub(super) fn circle(chain: &[PathBuf], file: &Path) -> Option<String> {
         .iter()
         .map(PathBuf::as_path)
         .chain([file])
-        .map(|path| {
-            path.file_name()
-                .unwrap_or(path.as_os_str())
-                .to_string_lossy()
-                .into_owned()
-        })
+        .map(|path| checker.shown(path))
         .collect();
     Some(format!("the workflow runs itself: {}", shown.join(" → ")))
 }

@@ -9,15 +9,20 @@ mod graph;
 mod references;
 
 use std::collections::{BTreeMap, HashMap};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use smol_str::SmolStr;
 
 use crate::document::{NodeEntry, ResolutionMode, Source, WorkflowDocument};
+use crate::markdown::{MarkdownSource, is_markdown};
 use crate::nodes::{NodeType, find};
-use crate::problem::{Findings, InvalidWorkflow, Problem, Severity};
+use crate::problem::{Finding, Findings, InvalidWorkflow, Problem, Severity};
 use crate::run::LoadError;
+use crate::saved::{self, WorkflowDraft};
 use crate::schema::messages::check_shape;
 
 /// A workflow file without errors.
@@ -33,8 +38,19 @@ pub struct CheckedWorkflow {
     pub document: Arc<WorkflowDocument>,
     /// What is odd about it, though it can run.
     pub warnings: Vec<Problem>,
+    /// The files whose content stands in it where it names them.
+    pub(crate) included_files: Vec<IncludedFile>,
     /// The workflows nested in it, by the id of the node that runs them.
     pub(crate) children: BTreeMap<SmolStr, Arc<CheckedWorkflow>>,
+}
+
+/// A file that a workflow names by a relative path, and that was read in its place.
+#[derive(Clone, Debug)]
+pub(crate) struct IncludedFile {
+    /// The path as it is written.
+    pub(crate) written: String,
+    /// The file.
+    pub(crate) source: PathBuf,
 }
 
 /// Checks a workflow file, with every workflow nested in it. `saved_workflows` is where `workflow_name` is
@@ -47,7 +63,7 @@ pub fn check_file(path: &Path, saved_workflows: Option<&Path>) -> Result<Checked
     checker.check_path(path)
 }
 
-/// Checks a workflow given as a text; relative paths in it start from `folder`.
+/// Checks a workflow given as a text in JSON; relative paths in it start from `folder`.
 ///
 /// # Errors
 /// [`LoadError::Invalid`] with everything that is wrong.
@@ -58,21 +74,52 @@ pub fn check_text(
     saved_workflows: Option<&Path>,
 ) -> Result<CheckedWorkflow, LoadError> {
     let mut checker = Checker::new(saved_workflows.map(Path::to_path_buf));
-    Ok(checker.check(name, text, None, folder)?)
+    Ok(checker.check(name, text, Form::Json, None, folder)?)
+}
+
+/// The same for a text in either form.
+///
+/// # Errors
+/// [`LoadError::Invalid`] with everything that is wrong.
+pub fn check_text_as(
+    form: Form,
+    name: &str,
+    text: &str,
+    folder: &Path,
+    saved_workflows: Option<&Path>,
+) -> Result<CheckedWorkflow, LoadError> {
+    let mut checker = Checker::new(saved_workflows.map(Path::to_path_buf));
+    Ok(checker.check(name, text, form, None, folder)?)
 }
 
 /// Checks workflows, each nested file once.
 pub(crate) struct Checker {
     saved_workflows: Option<PathBuf>,
+    /// The same as the system knows it.
+    saved_folder: Option<PathBuf>,
+    /// The workflow that is to be saved: whoever names it means the one that is being checked.
+    saving: Option<Saving>,
     done: HashMap<PathBuf, Result<Arc<CheckedWorkflow>, InvalidWorkflow>>,
     /// The files around the one that is being checked, outermost first, and that one.
     chain: Vec<PathBuf>,
 }
 
+/// A workflow that is to be saved.
+struct Saving {
+    /// Where it will lie.
+    place: PathBuf,
+    /// Where it lies.
+    file: Option<PathBuf>,
+}
+
 impl Checker {
     pub(crate) fn new(saved_workflows: Option<PathBuf>) -> Self {
         Self {
+            saved_folder: saved_workflows
+                .as_ref()
+                .map(|folder| folder.canonicalize().unwrap_or_else(|_| folder.clone())),
             saved_workflows,
+            saving: None,
             done: HashMap::new(),
             chain: Vec::new(),
         }
@@ -88,14 +135,87 @@ impl Checker {
         self.check_path(path)
     }
 
+    /// Checks a workflow as it will be once it is saved: by name it means itself then.
+    pub(crate) fn saving(
+        saved_workflows: PathBuf,
+        draft: &WorkflowDraft<'_>,
+    ) -> Result<CheckedWorkflow, LoadError> {
+        let mut checker = Self::new(Some(saved_workflows));
+        let saved = checker.saved_folder.clone().unwrap_or_default();
+        let file = draft.file.and_then(|file| file.canonicalize().ok());
+        let folder = file
+            .as_deref()
+            .map(|file| checker.folder_of(file))
+            .unwrap_or_else(|| {
+                draft
+                    .folder
+                    .canonicalize()
+                    .unwrap_or_else(|_| draft.folder.to_path_buf())
+            });
+        let place = saved.join(format!("{}{}", draft.name, Form::Json.ending()));
+        checker.chain.push(place.clone());
+        checker.saving = Some(Saving {
+            place,
+            file: file.clone(),
+        });
+        let checked = checker.check(draft.name.as_str(), draft.text, draft.form, file, &folder);
+        checked.map_err(|mut invalid| {
+            invalid.file = draft.file.map(Path::to_path_buf);
+            invalid.into()
+        })
+    }
+
+    /// What a file is in the chain and among what is done.
+    fn identity(&self, path: &Path) -> std::io::Result<PathBuf> {
+        let place = self.saving.as_ref().map(|saving| saving.place.as_path());
+        // It need not be there yet, nor be written in the form that it will have.
+        if let (Some(place), Some(saved)) = (place, &self.saved_workflows)
+            && path.parent() == Some(saved)
+            && saved::stem(path) == saved::stem(place)
+        {
+            return Ok(place.to_path_buf());
+        }
+        let file = path.canonicalize()?;
+        match &self.saving {
+            Some(saving) if saving.file.as_ref() == Some(&file) => Ok(saving.place.clone()),
+            _ => Ok(file),
+        }
+    }
+
+    /// Where the relative paths of a file start: beside it, or where a saved workflow has its files.
+    fn folder_of(&self, file: &Path) -> PathBuf {
+        let saved = self.saved_folder.as_deref();
+        saved
+            .and_then(|saved| saved::base_folder(saved, file))
+            .or_else(|| file.parent().map(Path::to_path_buf))
+            .unwrap_or_default()
+    }
+
+    /// How messages call a file of the chain.
+    fn shown(&self, file: &Path) -> String {
+        let saved = self.saved_folder.as_deref();
+        saved
+            .and_then(|saved| saved::shown(saved, file))
+            .unwrap_or_else(|| {
+                file.file_name()
+                    .unwrap_or(file.as_os_str())
+                    .to_string_lossy()
+                    .into_owned()
+            })
+    }
+
     fn check_path(&mut self, path: &Path) -> Result<CheckedWorkflow, LoadError> {
         let unreadable = |source| LoadError::Unreadable {
             path: path.to_path_buf(),
             source,
         };
-        let bytes = std::fs::read(path).map_err(unreadable)?;
-        let file = path.canonicalize().map_err(unreadable)?;
-        if let Some(circle) = children::circle(&self.chain, &file) {
+        let bytes = read_limited(path).map_err(unreadable)?;
+        let file = self.identity(path).map_err(unreadable)?;
+        if bytes.len() as u64 > FILE_BYTES_MAX {
+            let message = format!("the file is larger than {} MiB", FILE_BYTES_MAX / 1024 / 1024);
+            return Err(single(path, 1, 1, message).into());
+        }
+        if let Some(circle) = children::circle(self, &file) {
             return Err(single(path, 1, 1, circle).into());
         }
         let text = match std::str::from_utf8(&bytes) {
@@ -107,9 +227,10 @@ impl Checker {
                 return Err(single(path, line, column, "the file is not UTF-8 text").into());
             }
         };
-        let folder = file.parent().map(Path::to_path_buf).unwrap_or_default();
+        let folder = self.folder_of(&file);
         self.chain.push(file.clone());
-        let checked = self.check(&name_of(path), text, Some(file), &folder);
+        let form = Form::of_path(path);
+        let checked = self.check(&name_of(path), text, form, Some(file), &folder);
         self.chain.pop();
         checked.map_err(|mut invalid| {
             // The user knows the file by the path that they gave.
@@ -122,13 +243,15 @@ impl Checker {
         &mut self,
         name: &str,
         text: &str,
+        form: Form,
         file: Option<PathBuf>,
         folder: &Path,
     ) -> Result<CheckedWorkflow, InvalidWorkflow> {
-        let (source, value) = Source::parse(text).map_err(|problem| InvalidWorkflow {
-            file: file.clone(),
-            problems: vec![problem],
-        })?;
+        let (source, value) =
+            Written::parse(text, form, Some(folder)).map_err(|problems| InvalidWorkflow {
+                file: file.clone(),
+                problems,
+            })?;
         let mut findings = Findings::default();
         source.find_duplicate_keys(&mut findings);
         check_shape(&value, &mut findings);
@@ -138,7 +261,8 @@ impl Checker {
         let children = children::check(self, &document, folder, &mut findings);
         let context = Context::new(&document, &children);
         references::check(&context, &reachable, &mut findings);
-        let has_errors = findings.has_errors();
+        let has_errors = findings.has_errors() || source.has_errors();
+        let included_files = source.included_files(folder);
         let problems = source.locate(findings.0);
         if has_errors {
             return Err(InvalidWorkflow { file, problems });
@@ -149,9 +273,111 @@ impl Checker {
             folder: folder.to_path_buf(),
             document: Arc::new(document),
             warnings: problems,
+            included_files,
             children,
         })
     }
+}
+
+/// A form of workflow files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Form {
+    /// One JSON object.
+    Json,
+    /// Markdown with a section `## Steps`.
+    Markdown,
+}
+
+impl Form {
+    /// The form of a file, by its name: Markdown where it ends with `.md`, else JSON.
+    #[must_use]
+    pub fn of_path(path: &Path) -> Self {
+        match path.file_name() {
+            Some(name) if is_markdown(&name.to_string_lossy()) => Self::Markdown,
+            _ => Self::Json,
+        }
+    }
+}
+
+/// A text in either form, with its places.
+pub(crate) enum Written<'a> {
+    Json(Source<'a>),
+    Markdown(MarkdownSource<'a>),
+}
+
+impl<'a> Written<'a> {
+    /// Reads a text. Files that Markdown names are taken from `folder`; without one they stay names.
+    pub(crate) fn parse(
+        text: &'a str,
+        form: Form,
+        folder: Option<&Path>,
+    ) -> Result<(Self, Value), Vec<Problem>> {
+        match form {
+            Form::Json => Source::parse(text)
+                .map(|(source, value)| (Self::Json(source), value))
+                .map_err(|problem| vec![problem]),
+            Form::Markdown => {
+                MarkdownSource::parse(text, folder).map(|(source, value)| (Self::Markdown(source), value))
+            }
+        }
+    }
+
+    fn included_files(&self, folder: &Path) -> Vec<IncludedFile> {
+        let written = match self {
+            Self::Json(_) => &[],
+            Self::Markdown(source) => source.inlined.as_slice(),
+        };
+        written
+            .iter()
+            .map(|written| IncludedFile {
+                source: folder.join(written),
+                written: written.clone(),
+            })
+            .collect()
+    }
+
+    /// What the other form has no place for, and which files were taken in.
+    pub(crate) fn into_notes(self) -> Vec<String> {
+        match self {
+            Self::Json(_) => Vec::new(),
+            Self::Markdown(source) => source.notes,
+        }
+    }
+
+    pub(crate) fn find_duplicate_keys(&self, findings: &mut Findings) {
+        match self {
+            Self::Json(source) => source.find_duplicate_keys(findings),
+            // Said where they were read.
+            Self::Markdown(_) => {}
+        }
+    }
+
+    pub(crate) fn has_errors(&self) -> bool {
+        match self {
+            Self::Json(_) => false,
+            Self::Markdown(source) => source.has_errors(),
+        }
+    }
+
+    pub(crate) fn locate(&self, findings: Vec<Finding>) -> Vec<Problem> {
+        match self {
+            Self::Json(source) => source.locate(findings),
+            Self::Markdown(source) => source.locate(findings),
+        }
+    }
+}
+
+/// How large a workflow file may be, in bytes.
+const FILE_BYTES_MAX: u64 = 32 * 1024 * 1024;
+
+/// The file, and one byte more than is allowed where it is too large.
+fn read_limited(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?
+        .take(FILE_BYTES_MAX + 1)
+        .read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 fn single(file: &Path, line: usize, column: usize, message: impl Into<String>) -> InvalidWorkflow {
@@ -171,10 +397,7 @@ fn single(file: &Path, line: usize, column: usize, message: impl Into<String>) -
 
 /// The name of a workflow: its file's, without the extension.
 pub(crate) fn name_of(path: &Path) -> String {
-    path.file_stem().map_or_else(
-        || "workflow".to_owned(),
-        |stem| stem.to_string_lossy().into_owned(),
-    )
+    saved::stem(path).unwrap_or_else(|| "workflow".to_owned())
 }
 
 /// What the checks of one document share.

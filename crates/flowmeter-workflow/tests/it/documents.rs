@@ -49,7 +49,7 @@ fn four_mistakes_are_reported_at_once() {
             7:37: error: there is no node `sy`
                 help: did you mean `say`? nodes: fetch, say, tell
             8:3: error: unknown key `input` in a workflow
-                help: did you mean `inputs`? valid: ir_version, nodes, edges, start_node, inputs, outputs, enable_namespacing, template_resolution_mode, budget
+                help: did you mean `inputs`? valid: ir_version, nodes, edges, start_node, inputs, outputs, enable_namespacing, template_resolution_mode, budget, title, description
         "#]],
     );
 }

@@ -8,9 +8,11 @@
 mod chat;
 mod documents;
 mod files;
+mod markdown;
 mod nodes;
 mod once;
 mod outputs;
+mod planner;
 mod requests;
 mod runs;
 mod templates;

@@ -79,7 +79,16 @@ async fn values_flow_from_inputs_through_nodes_to_outputs() {
 }
 
 #[tokio::test]
-async fn the_text_output_is_the_first_telling_key_of_the_last_node() {
+async fn the_text_output_is_the_first_telling_key_of_any_node() {
+    let document = json!({
+        "nodes": [{"id": "c", "type": "code", "params": {"code": "result = 'told'"}}, shell("a", "echo one")],
+        "edges": [edge("c", "a")]
+    });
+    assert_eq!(
+        printed(&run(document).await.unwrap()),
+        "told",
+        "a result tells more than a stdout"
+    );
     let nodes = json!([shell("a", "echo one"), shell("b", "echo two >&2")]);
     let document = json!({"nodes": nodes, "edges": [edge("a", "b")]});
     let end = run(document).await.unwrap();
@@ -130,7 +139,8 @@ async fn failures_follow_the_edge_for_them() {
         "edges": [edge("s", "a"), edge_on("a", "error", "h")]
     });
     let end = run(document).await.unwrap();
-    assert!(printed(&end).contains("has no member `b`"), "{}", printed(&end));
+    let handled = end.outputs.named("h.echo").unwrap();
+    assert!(text_of(&handled).contains("has no member `b`"), "{handled}");
 
     let ok = json!({"nodes": [shell("a", "echo ok"), echo("h", json!("x"))], "edges": [edge_on("a", "error", "h")]});
     assert_eq!(printed(&run(ok).await.unwrap()), "ok");
@@ -215,13 +225,16 @@ async fn loops_carry_values_until_the_condition_holds() {
     let end = run(body(json!({"while": "${count.result.more}", "carry": carry})))
         .await
         .unwrap();
-    assert_eq!(*end.outputs.result(), json!([4, "condition"]));
+    assert_eq!(*end.outputs.named("after.echo").unwrap(), json!([4, "condition"]));
     let carry = json!({"n": "${count.result.n}"});
     let end = run(body(
         json!({"until": "${self.result.never ?? false}", "carry": carry, "max_iterations": 2}),
     ))
     .await;
-    assert_eq!(*end.unwrap().outputs.result(), json!([2, "max_iterations"]));
+    assert_eq!(
+        *end.unwrap().outputs.named("after.echo").unwrap(),
+        json!([2, "max_iterations"])
+    );
 }
 
 #[tokio::test]
@@ -233,7 +246,7 @@ async fn branches_from_one_node_run_side_by_side_and_join() {
     });
     let begun = Instant::now();
     let end = run(document).await.unwrap();
-    assert_eq!(printed(&end), "ab");
+    assert_eq!(*end.outputs.named("j.echo").unwrap(), json!("ab"));
     assert!(
         begun.elapsed() < Duration::from_millis(580),
         "{:?}",
@@ -274,7 +287,7 @@ async fn nested_workflows_have_a_store_of_their_own() {
     let workflow = workflow.unwrap_or_else(|error| panic!("{error}"));
     let inputs = workflow.prepare_inputs(&[], InputSources::default()).unwrap();
     let end = workflow.run(&context(), inputs).await.unwrap();
-    let result = end.outputs.result();
+    let result = end.outputs.named("all.echo").unwrap();
     assert_eq!(result[0], "a-5");
     assert_eq!(result[1], "plain");
     assert_eq!(result[2], "plain-2");

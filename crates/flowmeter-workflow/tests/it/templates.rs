@@ -14,7 +14,8 @@ async fn echoed(message: Value) -> Result<Value, NodeError> {
         ],
         "edges": [{"from": "shell", "to": "echo"}]
     });
-    run(document).await.map(|end| Value::clone(&end.outputs.result()))
+    let end = run(document).await?;
+    Ok(Value::clone(&end.outputs.named("echo.echo").unwrap()))
 }
 
 #[tokio::test]

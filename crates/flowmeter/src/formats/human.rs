@@ -8,6 +8,7 @@ use std::io::{self, Write};
 use flowmeter_model::{LogRecord, Span, SpanId, SpanKind, SpanStatus, TimestampNs};
 use owo_colors::{OwoColorize, Style};
 
+use super::planner::write_planner;
 use super::summary::Summary;
 use super::wording::{
     NOT_SAMPLED, causes_of, end_name, format_duration, is_first_and_only, items_note, label_of, level_style,
@@ -85,6 +86,7 @@ pub fn write_human(trace: &TraceDocument, style: HumanStyle, output: &mut dyn Wr
 /// Whatever `output` fails with.
 pub fn write_summary(trace: &TraceDocument, style: HumanStyle, output: &mut dyn Write) -> io::Result<()> {
     Summary::of_trace(trace).write(output)?;
+    write_planner(trace, output)?;
     write_warnings(trace, style, output)
 }
 

@@ -41,7 +41,7 @@ pub(super) struct Reserved {
     held: Held,
     plan: Plan,
     /// Output tokens that are reserved; more than any answer has where they limit nothing.
-    output_tokens: u64,
+    pub(super) output_tokens: u64,
     imposed: Option<u64>,
     running: Running,
     /// Why the answer may not go on.

@@ -1,7 +1,7 @@
 //! What an LLM call used where nobody counted.
 //!
-//! Never overwrites what a provider counted, but where a stream broke off after more than that. Without the feature
-//! `tokenizer` no text is kept for it, only its length.
+//! Never overwrites what a provider counted, but where a stream broke off after more than that; what such a stream had
+//! counted by then is an estimate, too. Without the feature `tokenizer` no text is kept for it, only its length.
 
 use flowmeter_model::{Figure, SpanStatus};
 use flowmeter_pricing::{HAS_TOKENIZER, estimate_bytes, estimate_input, estimate_output};
@@ -67,9 +67,19 @@ impl LlmCall {
         if counts_output || may_be_more {
             let model = ended.model.as_deref().unwrap_or(&self.request.model);
             let seen = self.answer_text.tokens(model, self.output_text_bytes);
-            if usage.output.is_none_or(|counted| counted.tokens < seen.tokens) {
-                usage.output = Some(seen);
-            }
+            let agreed = self
+                .reserved
+                .as_ref()
+                .map_or(u64::MAX, |reserved| reserved.output_tokens);
+            usage.output = match usage.output {
+                Some(counted) if counted.tokens < seen.tokens => Some(seen),
+                // What a stream counted before it broke off is where it stood then, not what is billed.
+                Some(counted) if self.request.stream && counted.tokens <= agreed => {
+                    Some(Figure::estimate(counted.tokens))
+                }
+                None => Some(seen),
+                counted => counted,
+            };
         }
     }
 

@@ -17,7 +17,7 @@ pub fn milliseconds(duration_ns: u64) -> f64 {
 }
 
 /// A number of milliseconds for JSON: whole numbers without a fraction, as the agreed shape shows them.
-fn json_milliseconds(duration_ns: u64) -> Value {
+pub(super) fn json_milliseconds(duration_ns: u64) -> Value {
     let value = milliseconds(duration_ns);
     if value.fract() == 0.0 {
         json!(value as u64)
@@ -26,7 +26,7 @@ fn json_milliseconds(duration_ns: u64) -> Value {
     }
 }
 
-fn node_object(node: &NodeMetrics) -> Map<String, Value> {
+pub(super) fn node_object(node: &NodeMetrics) -> Map<String, Value> {
     let mut object = Map::new();
     object.insert("type".into(), node.node_type.as_str().into());
     object.insert("runs".into(), node.runs.into());
@@ -38,11 +38,8 @@ fn node_object(node: &NodeMetrics) -> Map<String, Value> {
 }
 
 impl RunMetrics {
-    /// The `metrics` object of the agreed run result: `workflow` and `total`. Beside what is agreed, `workflow`
-    /// has `nodes`, `by_model`, the aggregated metrics by node type (in seconds, as agreed for those), error
-    /// rate, CPU, memory and throughput.
-    #[must_use]
-    pub fn to_json(&self) -> Value {
+    /// `workflow` and `total` of the agreed run result, as if the run had one part only.
+    pub(super) fn undivided_json(&self) -> Value {
         let timings: Map<String, Value> = self
             .nodes
             .iter()
@@ -128,6 +125,7 @@ impl RunMetrics {
         object.extend(llm_object(&self.llm, &self.llm_timings, Unit::Milliseconds));
         self.add_models(&mut object);
         self.add_process(&mut object);
+        self.add_planner(&mut object);
         if let Some(budget) = &self.budget {
             object.insert("budget".into(), budget.to_json());
         }

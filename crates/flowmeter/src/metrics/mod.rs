@@ -5,6 +5,7 @@
 
 mod collector;
 mod json;
+mod planner;
 
 use std::collections::BTreeMap;
 
@@ -12,6 +13,8 @@ use smol_str::SmolStr;
 
 pub(crate) use collector::MetricsCollector;
 pub use json::milliseconds;
+pub(crate) use planner::PLANNER_PATH;
+pub use planner::{PlannerPath, RunParts};
 
 use crate::aggregate::{
     CostBreakdown, LlmTimings, LlmTotals, MemoryUsage, ModelMetrics, NodeMetrics, Resources, Throughput,
@@ -46,7 +49,7 @@ pub struct Progress {
 /// The metrics of a finished run.
 #[derive(Clone, Debug, Default)]
 pub struct RunMetrics {
-    /// From start to end.
+    /// From start to end; of a run with parts, what both of them took.
     pub duration_ns: u64,
     /// Node executions, nested workflows' included.
     pub nodes_executed: u64,
@@ -80,6 +83,8 @@ pub struct RunMetrics {
     pub memory: Option<MemoryUsage>,
     /// How much happened a second.
     pub throughput: Throughput,
+    /// Its parts, where the workflow was planned first; all other fields are those of the run as a whole.
+    pub parts: Option<Box<RunParts>>,
     /// What became of the budgets; `None` where there was none.
     pub budget: Option<BudgetReport>,
 }

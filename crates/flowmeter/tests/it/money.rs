@@ -354,6 +354,33 @@ async fn the_statuses_of_costs_reach_the_metrics() {
 }
 
 #[tokio::test]
+async fn the_tier_asked_for_sets_the_price_where_the_answer_names_none() {
+    // gpt-5: 1.25 and 10 dollars per million tokens, at the flex tier half of that.
+    for (asked, granted, nanos) in [
+        (None, None, 2_250_000),
+        (Some("flex"), None, 1_125_000),
+        (Some("flex"), Some("default"), 2_250_000),
+        (Some("auto"), None, 2_250_000),
+        (None, Some("flex"), 1_125_000),
+    ] {
+        let node = quick(move |cx| {
+            let mut sent = request("gpt-5");
+            sent.service_tier = asked.map(Into::into);
+            let mut answer = response(1_000, 100);
+            answer.usage.service_tier = granted.map(str::to_owned);
+            drop(current(cx).llm_call(sent).succeed(answer));
+            Ok(Action::default())
+        });
+        let ran = run(traced("a", node)).await;
+        assert_eq!(
+            ran.report.metrics.to_json()["total"]["cost_nanos"],
+            nanos,
+            "{asked:?} {granted:?}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_failed_call_says_why_and_counts() {
     let node = quick(|cx| {
         let failure = LlmFailure {

@@ -115,6 +115,17 @@ fn every_mistake_is_found_and_not_only_the_first() {
 }
 
 #[test]
+fn a_rate_that_cannot_be_read_is_not_missing_as_well() {
+    checks(
+        "{\"gpt-4o\": {\"input\": \"0.0025\", \"output\": 0.01},\n\"gpt-4o-mini\": {\"unit\": \"1M\", \"output\": 0.6}}",
+        expect![[r#"
+            error 1:22 `input` of `gpt-4o` must be a number of dollars but is text in quotes; write it without quotes, such as 0.003
+            hint 2:1 `gpt-4o-mini` has no `input`: that of openai/gpt-4o-mini in the price book is used
+        "#]],
+    );
+}
+
+#[test]
 fn odd_rates_are_asked_about() {
     checks(
         r#"{"own-1": {"unit": "1M", "input": 1, "output": 0.5, "cache_read": 2, "cache_write": 3, "cache_write_1h": 2},

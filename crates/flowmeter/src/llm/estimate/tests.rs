@@ -70,6 +70,29 @@ fn what_was_counted_stays_unless_more_was_sent() {
 }
 
 #[test]
+fn what_a_stream_had_counted_when_it_broke_off_is_an_estimate() {
+    let mut streamed = call("claude-sonnet-4-5", "x");
+    streamed.request.stream = true;
+    streamed.text("Hi");
+    // The count of Anthropic's first event stands for an answer that has not begun.
+    let usage = TokenUsage {
+        input: counted(9),
+        output: counted(8),
+        ..TokenUsage::default()
+    };
+    let input = Some((9, FigureSource::Provider));
+    for status in [SpanStatus::Error, SpanStatus::Cancelled] {
+        let told = estimated(&streamed, ended(status, usage.clone()));
+        assert_eq!(told, [input, Some((8, FigureSource::Estimate))]);
+    }
+    let whole = [input, Some((8, FigureSource::Provider))];
+    assert_eq!(estimated(&streamed, ended(SpanStatus::Ok, usage.clone())), whole);
+    // A refusal that came whole counted for good.
+    let refused = call("claude-sonnet-4-5", "x");
+    assert_eq!(estimated(&refused, ended(SpanStatus::Error, usage)), whole);
+}
+
+#[test]
 fn what_is_charged_without_tokens_has_none() {
     let call = call("rerank-v3.5", "a question");
     let searched = TokenUsage {
