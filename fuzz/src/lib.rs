@@ -48,7 +48,10 @@ pub fn usage(input: &[u8]) {
     }
     let text = String::from_utf8_lossy(input);
     cut(&text, text.split('\n'));
-    cut(&text, pieces(&text, 1 + input.first().map_or(0, |byte| usize::from(*byte))));
+    cut(
+        &text,
+        pieces(&text, 1 + input.first().map_or(0, |byte| usize::from(*byte))),
+    );
     let headers = text.lines().filter_map(|line| line.split_once(':'));
     bounded(&extract_usage_from_headers(None, headers));
 }
@@ -63,7 +66,8 @@ fn as_one_frame(hint: Option<&str>, input: &[u8], from_bytes: &TokenUsage) {
     stream.frame(frame);
     let from_frame = stream.usage();
     let lowered = frame.to_ascii_lowercase();
-    let hidden = frame.contains('\\') || lowered.contains("x-amzn-bedrock-") || lowered.contains("-service-tier");
+    let hidden =
+        frame.contains('\\') || lowered.contains("x-amzn-bedrock-") || lowered.contains("-service-tier");
     let nothing = from_frame == TokenUsage::default();
     // A tier or a search alone makes no frame worth reading.
     let told = from_bytes.input.is_some() || from_bytes.output.is_some();

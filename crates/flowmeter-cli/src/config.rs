@@ -37,7 +37,7 @@ pub(crate) enum ProgressSetting {
 /// Which log lines are kept, and how they are shown.
 #[derive(Clone, Debug)]
 pub(crate) struct LogSettings {
-    /// Default: info of libraries and debug of nodes.
+    /// Default: info of libraries, errors of the model client, and debug of nodes.
     pub(crate) filter: LogFilter,
     /// The filter as it was written.
     level: String,
@@ -50,7 +50,8 @@ pub(crate) struct LogSettings {
 impl Default for LogSettings {
     fn default() -> Self {
         Self {
-            filter: LogFilter::default(),
+            // The client library warns of every last chunk of a stream; what matters of it is told by us.
+            filter: "genai=error".parse().unwrap_or_default(),
             level: String::new(),
             format: LogFormatArg::default(),
             lines_per_span: 1_000,

@@ -184,6 +184,9 @@ fn remarks(plan: &Plan) -> Vec<String> {
         0 => "From prompt sizes and the longest answers: no trace of an earlier run is there. Further attempts \
               after failures are not in it."
             .to_owned(),
+        _ if plan.steps.iter().all(|step| step.past.is_none()) => "From prompt sizes and the longest answers: earlier \
+             runs had none of these nodes. Further attempts after failures are not in it."
+            .to_owned(),
         1 => "Nodes that an earlier run had are taken from it, the others from prompt sizes and the longest answers."
             .to_owned(),
         runs => format!(

@@ -2,13 +2,14 @@
 //!
 //! Never computes a figure: all of them come from the run's metrics.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 
 use anyhow::{Context, Error, Result};
 use flowmeter::{
-    BudgetError, DropCounts, HumanStyle, RunMetrics, cache_note, format_duration, planner_note, planner_part,
-    provider_cache_note, read_trace, write_human,
+    BudgetError, CostBreakdown, DropCounts, HumanStyle, RunMetrics, cache_note, format_duration,
+    planner_note, planner_part, provider_cache_note, read_trace, write_human,
 };
 use flowmeter_engine::NodeError;
 use flowmeter_workflow::{InvalidInputs, InvalidWorkflow, text_of};
@@ -142,6 +143,7 @@ pub(crate) fn run(finished: &Finished, output: &Output) -> Result<Exit> {
     if finished.config.output_format == OutputFormat::Text {
         output.note(&summary(finished, output));
     }
+    warn_of_prices(&finished.report.metrics.breakdown, output);
     warn_of_losses(&finished.report.dropped, output);
     if let Some(path) = &finished.report.trace_file {
         output.say(&format!("trace: {}", path.display()));
@@ -233,6 +235,24 @@ fn write_json(object: &RunJson<'_>, output: &Output) -> io::Result<()> {
         serde_json::to_writer_pretty(&mut *out, object)?;
         out.write_all(b"\n")
     })
+}
+
+/// What is odd about the prices that applied, each once: a unit in doubt, a price file that could not be used.
+fn warn_of_prices(breakdown: &CostBreakdown, output: &Output) {
+    const TOLD_MAX: usize = 5;
+    let told: BTreeSet<&str> = breakdown
+        .all_prices()
+        .flat_map(|price| price.warnings.iter().map(String::as_str))
+        .collect();
+    for warning in told.iter().take(TOLD_MAX) {
+        output.warn(warning);
+    }
+    if told.len() > TOLD_MAX {
+        output.warn(&format!(
+            "{} more remarks on prices: see `flowmeter pricing explain last`",
+            told.len() - TOLD_MAX
+        ));
+    }
 }
 
 fn warn_of_losses(dropped: &DropCounts, output: &Output) {

@@ -68,7 +68,7 @@ const SPELLINGS: &[(&str, &[&str])] = &[
     ("cohere", &["cohere"]),
     ("groq", &["groq"]),
     ("perplexity", &["perplexity"]),
-    ("openrouter", &["openrouter"]),
+    ("openrouter", &["openrouter", "open_router", "open-router"]),
     (
         "together",
         &["together", "together_ai", "together-ai", "togetherai"],
@@ -78,10 +78,12 @@ const SPELLINGS: &[(&str, &[&str])] = &[
     ("zhipuai", &["zhipuai", "zhipu", "bigmodel"]),
     ("zai", &["zai", "z.ai", "z-ai"]),
     ("cerebras", &["cerebras"]),
+    ("github-copilot", &["github-copilot", "github_copilot", "copilot"]),
 ];
 
 const LOCAL: &[&str] = &[
     "ollama",
+    "ollama_chat",
     "llama.cpp",
     "llamacpp",
     "llama_cpp",

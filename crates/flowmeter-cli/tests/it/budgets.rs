@@ -494,6 +494,39 @@ fn what_branches_and_nested_workflows_have_by_then_is_in_the_partial_result() {
 }
 
 #[test]
+fn a_plan_counts_answers_that_are_there_already_as_no_calls() {
+    let model = answering("it is so");
+    let sandbox = sandbox(&model);
+    let mut node = with(
+        ask("ask", json!({"prompt": "What of ${item}?"})),
+        "cache",
+        json!(true),
+    );
+    node["batch"] = json!({"items": ["a", "a", "a", "b", "b"]});
+    let document = chain(vec![node]);
+    let planned = |flags: &[&str]| {
+        let ended = run(&sandbox, &document, &[&["--dry-run"], flags].concat());
+        assert_eq!(ended.code, 0, "{ended:?}");
+        ended.json()
+    };
+    let before = planned(&[]);
+    assert_eq!(before["plan"]["llm_calls"], json!({"low": 1, "high": 5}));
+    let ended = run(&sandbox, &document, &[]);
+    let metrics = ended.json()["metrics"]["total"].clone();
+    assert_eq!(metrics["llm_calls"], 2, "{ended:?}");
+    let cost = metrics["cost_usd"].as_f64().unwrap();
+    let expected = &before["plan"]["cost_usd"];
+    assert!(
+        expected["low"].as_f64().unwrap() <= cost && cost <= expected["high"].as_f64().unwrap(),
+        "{cost} of {expected}"
+    );
+    let after = planned(&["--max-llm-calls", "1"]);
+    assert_eq!(after["plan"]["llm_calls"], json!({"low": 0, "high": 0}));
+    assert!(after["budget"].to_string().contains("1 LLM call"), "{after}");
+    assert!(!after["budget"].to_string().contains("not enough"), "{after}");
+}
+
+#[test]
 fn a_plan_says_that_a_run_would_be_refused() {
     let model = answering("never");
     let sandbox = sandbox(&model);

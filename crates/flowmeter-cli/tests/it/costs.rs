@@ -317,3 +317,54 @@ fn a_run_without_calls_has_nothing_to_explain() {
     assert_eq!(missing.code, 4);
     assert!(missing.err.contains("did you mean `t.json`?"), "{}", missing.err);
 }
+
+#[test]
+fn a_run_says_once_what_is_odd_about_its_prices() {
+    let model = Model::new(Script::new().otherwise(|_| Reply::text("ok").usage(1_000, 100)));
+    let sandbox = Sandbox::asking(&model);
+    let node = |id: &str| json!({"id": id, "type": "llm", "params": {"model": "openai/gpt-4o", "prompt": format!("hi {id}")}});
+    let workflow = sandbox.workflow(
+        "ask.json",
+        &json!({"nodes": [node("a"), node("b")], "edges": [{"from": "a", "to": "b"}]}),
+    );
+    let remarks = |ended: &Ended| -> Vec<String> {
+        let lines = ended.err.lines().filter(|line| line.starts_with("warning: "));
+        lines.map(str::to_owned).collect()
+    };
+    // A thousandth of the price: dollars per thousand tokens under the unit of a million.
+    let own = r#"{"gpt-4o": {"unit": "1M", "input": 0.0025, "output": 0.01}}"#;
+    let file = sandbox.file("home/pricing.json", own);
+    for format in ["text", "json"] {
+        let ended = sandbox.run(&["run", &workflow, "--output-format", format]);
+        let told = remarks(&ended);
+        assert_eq!(told.len(), 2, "{ended:?}");
+        assert!(
+            told[0].starts_with("warning: `input` of `gpt-4o` in pricing.json is 1000 times cheaper"),
+            "{told:?}"
+        );
+    }
+    std::fs::remove_file(file).unwrap();
+
+    // A refreshed price file that broke after it was stored.
+    let newer = r#"{"gpt-4o": {"litellm_provider": "openai", "mode": "chat", "input_cost_per_token": 1e-06,
+        "output_cost_per_token": 2e-06}}"#;
+    let newer = sandbox.file("newer.json", newer);
+    assert_eq!(sandbox.run(&["pricing", "refresh", &newer]).code, 0);
+    let healthy = sandbox.run(&["run", &workflow]);
+    assert!(remarks(&healthy).is_empty(), "{healthy:?}");
+    assert!(healthy.err.contains("$0.0024"), "{healthy:?}");
+    for entry in std::fs::read_dir(sandbox.home().join("prices")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.file_name().unwrap().to_string_lossy().starts_with("prices-") {
+            std::fs::write(path, "no longer JSON").unwrap();
+        }
+    }
+    let broken = sandbox.run(&["run", &workflow]);
+    let told = remarks(&broken);
+    assert_eq!(told.len(), 1, "{broken:?}");
+    assert!(
+        told[0].starts_with("warning: the refreshed prices cannot be used"),
+        "{told:?}"
+    );
+    assert!(broken.err.contains("$0.007"), "{broken:?}");
+}

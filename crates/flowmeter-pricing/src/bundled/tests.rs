@@ -93,6 +93,7 @@ fn names_in_use_are_found() {
             "mistral/mistral-large",
         ),
         (None, "mistral-large-latest", "mistral/mistral-large"),
+        (Some("open_router"), "openai/gpt-4o", "openrouter/openai/gpt-4o"),
         (Some("perplexity"), "sonar-pro", "perplexity/sonar-pro"),
         (Some("cohere"), "command-r-plus-08-2024", "cohere/command-r-plus"),
         (

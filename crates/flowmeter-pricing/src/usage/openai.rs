@@ -200,13 +200,23 @@ struct Written {
 
 impl Written {
     fn of(block: &Block<'_>, details: Option<&Block<'_>>) -> Self {
-        let names = ["cache_write_tokens", "cache_creation_tokens", "cache_creation"];
+        // Alibaba's Qwen keeps Anthropic's names, within the details.
+        let names = [
+            "cache_write_tokens",
+            "cache_creation_tokens",
+            "cache_creation_input_tokens",
+            "cache_creation",
+        ];
         let total = details_count(details, &names)
             .or_else(|| any_count(block, &["cache_creation_input_tokens", "cache_write_tokens"]));
         let split = details.and_then(|details| {
             any_object(
                 details,
-                &["cache_write_tokens_details", "cache_creation_token_details"],
+                &[
+                    "cache_write_tokens_details",
+                    "cache_creation_token_details",
+                    "cache_creation",
+                ],
             )
         });
         let short = details_count(split, &["ttl_30m_tokens", "ephemeral_5m_input_tokens"]);

@@ -40,6 +40,13 @@ fn openai_chat() {
         "model":"gpt-4o-2024-11-20","usage":{"prompt_tokens":9,"completion_tokens":3,"total_tokens":12}}"#,
         "in 9 out 3",
     );
+    // Alibaba's Qwen: the writes are part of the prompt, under Anthropic's names.
+    answer(
+        Some("dashscope"),
+        r#"{"object":"chat.completion","choices":[],"model":"qwen3-coder-plus","usage":{"prompt_tokens":3019,"completion_tokens":104,"total_tokens":3123,
+        "prompt_tokens_details":{"cached_tokens":1000,"cache_creation":{"ephemeral_5m_input_tokens":1605},"cache_creation_input_tokens":1605,"cache_type":"ephemeral"}}}"#,
+        "in 3019 read 1000 w5m 1605 out 104",
+    );
     // Legacy completions.
     answer(
         None,

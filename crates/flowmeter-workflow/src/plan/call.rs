@@ -68,6 +68,8 @@ pub struct PlannedCall {
     pub provider: Option<SmolStr>,
     /// The model, likewise.
     pub model: Option<SmolStr>,
+    /// How many calls are made; an answer from the response cache is none.
+    pub calls: Between<u64>,
     /// Input tokens of all calls.
     pub input_tokens: Between<u64>,
     /// Output tokens of all calls.
@@ -99,6 +101,7 @@ impl PlannedCall {
         Self {
             provider: None,
             model: None,
+            calls: nothing,
             input_tokens: nothing,
             output_tokens: nothing,
             price: PriceKnown::Priced,
@@ -118,6 +121,7 @@ impl PlannedCall {
         Self {
             provider: same(self.provider, other.provider),
             model: same(self.model, other.model),
+            calls: self.calls.plus(other.calls),
             input_tokens: self.input_tokens.plus(other.input_tokens),
             output_tokens: self.output_tokens.plus(other.output_tokens),
             price: if self.price == PriceKnown::Priced {
@@ -144,11 +148,33 @@ impl PlannedCall {
     /// The same calls for each of several executions; how long one takes stays.
     pub(super) fn times(self, executions: Between<u64>) -> Self {
         Self {
+            calls: self.calls.times(executions),
             input_tokens: self.input_tokens.times(executions),
             output_tokens: self.output_tokens.times(executions),
             cost: self.cost.map(|cost| cost.times(executions)),
             ..self
         }
+    }
+
+    /// The same where equal requests may share an answer: with the response cache one call is certain, or none where
+    /// nobody knows yet what is asked.
+    pub(super) fn sharing_answers(mut self) -> Self {
+        let shared_by = match self.cache {
+            CacheForecast::Off | CacheForecast::Hit => return self,
+            CacheForecast::InRun => u64::MAX,
+            CacheForecast::Partly | CacheForecast::Miss => self.calls.low.max(1),
+        };
+        for low in [
+            &mut self.calls.low,
+            &mut self.input_tokens.low,
+            &mut self.output_tokens.low,
+        ] {
+            *low /= shared_by;
+        }
+        if let Some(cost) = &mut self.cost {
+            cost.low = UsdNanos(cost.low.0 / i64::try_from(shared_by).unwrap_or(i64::MAX));
+        }
+        self
     }
 
     /// What `part` calls took, for `whole` of them.
@@ -168,6 +194,7 @@ impl PlannedCall {
             UsdNanos(i64::try_from(up(u64::try_from(amount.0).unwrap_or(0))).unwrap_or(i64::MAX))
         };
         Self {
+            calls: tokens(self.calls),
             input_tokens: tokens(self.input_tokens),
             output_tokens: tokens(self.output_tokens),
             cost: self.cost.map(|cost| Between {
@@ -189,6 +216,7 @@ pub(super) fn planned(
 ) -> PlannedCall {
     let params = Value::Object(params.clone());
     let open = PlannedCall {
+        calls: Between::exactly(1),
         input_tokens: Between { low: 0, high: None },
         output_tokens: Between { low: 1, high: None },
         price: PriceKnown::InRun,

@@ -199,7 +199,7 @@ impl Plan {
         for step in steps.iter().filter(|step| step.certainty > Certainty::OnError) {
             let Some(call) = &step.call else { continue };
             let always = step.certainty == Certainty::Always;
-            llm_calls = llm_calls.plus(surely(step.executions, always));
+            llm_calls = llm_calls.plus(surely(call.calls, always));
             tokens = tokens.plus(surely(call.input_tokens.plus(call.output_tokens), always));
             match step.cost {
                 Some(of_step) if always => cost = cost.plus(of_step),

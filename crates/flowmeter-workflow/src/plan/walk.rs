@@ -160,11 +160,12 @@ impl Walk<'_> {
         let call = (node.node_type == "llm").then(|| {
             let call = self.call(node, &items, sight, cx);
             // Of unknown items one was looked at, of known ones all.
-            call.times(if matches!(items, Items::Unknown) {
+            let call = call.times(if matches!(items, Items::Unknown) {
                 executions
             } else {
                 runs
-            })
+            });
+            call.sharing_answers()
         });
         sight.note_written(node, call.as_ref(), executions, cx);
         let cost = match (&call, past.and_then(|past| past.cost)) {

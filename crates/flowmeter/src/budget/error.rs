@@ -118,17 +118,17 @@ impl OverBudget {
     ) -> BudgetError {
         let account = account.of_shortage(shortage);
         let limit = shortage.limit;
-        let mut spent = shortage.position.spent.of(limit);
+        let mut spent = shortage.spent;
         if kind == OverBudgetKind::Cut {
             // The call itself, as far as it went, is still among what is reserved.
-            spent = spent.saturating_add(shortage.position.reserved.of(limit));
+            spent = spent.saturating_add(shortage.reserved);
         }
         BudgetError::Over(Box::new(Self {
             owner: account.owner.clone(),
             limit,
             max: account.budget.limits().of(limit),
             spent,
-            withheld: shortage.position.withheld.of(limit),
+            withheld: shortage.withheld,
             kind,
             call,
             account_id: account.id,
@@ -159,6 +159,8 @@ impl fmt::Display for OverBudget {
             owner, limit, call, ..
         } = self;
         let model = &call.model;
+        // Where nobody counted, what is spent is an estimate in part.
+        let guess = if self.withheld > 0 { "~" } else { "" };
         let (max, spent, left) = (
             limit.show(self.max),
             limit.show(self.spent),
@@ -173,7 +175,7 @@ impl fmt::Display for OverBudget {
                 )?;
                 write!(
                     f,
-                    "but {left} is left of the budget of {owner}: {spent} of {max} is spent"
+                    "but {left} is left of the budget of {owner}: {guess}{spent} of {max} is spent"
                 )?;
                 self.tell_withheld(f)
             }
@@ -185,7 +187,7 @@ impl fmt::Display for OverBudget {
                 )?;
                 write!(
                     f,
-                    "but {left} are left of the budget of {owner}: {} of {max} are spent",
+                    "but {left} are left of the budget of {owner}: {guess}{} of {max} are spent",
                     grouped(self.spent)
                 )?;
                 self.tell_withheld(f)

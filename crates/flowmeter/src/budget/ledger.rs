@@ -73,7 +73,10 @@ pub(crate) struct Settled {
 pub(crate) struct Shortage {
     pub(crate) slot: usize,
     pub(crate) limit: BudgetLimit,
-    pub(crate) position: Position,
+    /// What is spent of it.
+    pub(crate) spent: u64,
+    pub(crate) reserved: u64,
+    pub(crate) withheld: u64,
     /// What the call would have wanted of it.
     pub(crate) wanted: u64,
 }
@@ -119,8 +122,14 @@ pub(crate) struct Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
+        let unheard = self.answer.try_recv();
         let left = {
             let mut state = self.ledger.state.lock();
+            if let Ok(Err(shortage)) = &unheard {
+                // Who was stopped while waiting was refused nothing.
+                let refused = &mut state.slots[shortage.slot].position.refused_calls;
+                *refused = refused.saturating_sub(1);
+            }
             let place = state
                 .waiting
                 .iter()
@@ -298,7 +307,9 @@ impl Slot {
         Shortage {
             slot: index,
             limit,
-            position: self.position,
+            spent: self.position.spent.of(limit),
+            reserved: self.position.reserved.of(limit),
+            withheld: self.position.withheld.of(limit),
             wanted,
         }
     }

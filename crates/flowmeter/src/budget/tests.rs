@@ -145,7 +145,7 @@ fn what_nobody_counted_is_told_beside_what_is_spent() {
         panic!("granted");
     };
     let error = OverBudget::error(&account, &shortage, OverBudgetKind::Refused, call());
-    expect!["the call to `gpt-4o-mini` was not made: it could cost $0.0026427 (at most 1,234 input tokens at $0.15 and 4,096 output tokens at $0.60 per million), but $0.02 is left of the budget of the run: $0.01 of $0.05 is spent, and up to $0.02 more may be, for some calls were not counted by their providers"].assert_eq(&error.to_string());
+    expect!["the call to `gpt-4o-mini` was not made: it could cost $0.0026427 (at most 1,234 input tokens at $0.15 and 4,096 output tokens at $0.60 per million), but $0.02 is left of the budget of the run: ~$0.01 of $0.05 is spent, and up to $0.02 more may be, for some calls were not counted by their providers"].assert_eq(&error.to_string());
     let told = BudgetReport::of(&account).to_json();
     assert_eq!(
         (&told["left_usd"], &told["withheld_usd"]),

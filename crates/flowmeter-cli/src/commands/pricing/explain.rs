@@ -160,9 +160,11 @@ impl<'a> ExplainedRun<'a> {
     fn difference(&self) -> Option<String> {
         let metrics = self.trace.metrics.as_ref()?;
         let calls = metrics.get("llm_calls")?.as_u64()?;
-        let usd = metrics.get("cost_usd").and_then(Value::as_f64).unwrap_or(0.0);
-        let cost = UsdNanos::from_usd(usd).ok()?;
-        (calls != self.totals.calls || cost != self.totals.cost.known).then(|| {
+        let usd = metrics.get("cost_usd").and_then(Value::as_f64);
+        let cost = usd.and_then(|usd| UsdNanos::from_usd(usd).ok());
+        let is_same = cost.unwrap_or_default() == self.totals.cost.known;
+        (calls != self.totals.calls || !is_same).then(|| {
+            let cost = cost.map_or_else(|| "no known cost".to_owned(), |cost| cost.to_string());
             format!(
                 "the run itself counted {calls} calls and {cost}; the trace has {} of them: its figures are complete, \
                  the trace is not",

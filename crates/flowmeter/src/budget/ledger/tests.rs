@@ -59,6 +59,20 @@ fn spent(account: &Account) -> u64 {
 }
 
 #[test]
+fn who_is_stopped_while_waiting_is_not_counted_as_refused() {
+    let run = account(100, None);
+    let held = granted(poll(&mut ask(&run, cost(90))));
+    let (mut stopped, mut heard) = (ask(&run, cost(20)), ask(&run, cost(30)));
+    assert!(poll(&mut stopped).is_pending() && poll(&mut heard).is_pending());
+    held.settle(came_to(cost(90)));
+    assert_eq!(run.position().refused_calls, 2);
+    drop(stopped);
+    refused(poll(&mut heard));
+    drop(heard);
+    assert_eq!(run.position().refused_calls, 1);
+}
+
+#[test]
 fn what_nobody_counted_is_not_given_out_again() {
     let run = account(100, None);
     let node = account(80, Some(&run));
@@ -69,7 +83,7 @@ fn what_nobody_counted_is_not_given_out_again() {
         is_unpriced: false,
     });
     let shortage = refused(poll(&mut ask(&node, cost(31))));
-    assert_eq!(shortage.position.withheld.of(BudgetLimit::Cost), 40);
+    assert_eq!(shortage.withheld, 40);
     assert_eq!(node.left(BudgetLimit::Cost), 30);
     granted(poll(&mut ask(&node, cost(30)))).settle(came_to(cost(30)));
     assert_eq!((spent(&run), spent(&node)), (40, 40));
