@@ -132,16 +132,17 @@ Examples:
   flowmeter run report.json -o summary --quiet > summary.txt
   flowmeter run report.json --dry-run                   (what it would do and cost; nothing is run)
   flowmeter run report.json --cache                     (the same request is asked only once)
-  flowmeter run report.json --max-cost 0.50             (what might cost more is not asked; exit code 3)
+  flowmeter run report.json --max-cost 0.50             (stops before it costs more; exit code 3)
   flowmeter run report.json --trace                     (tree on stderr, and the trace file)
   flowmeter run report.json --log-level info,genai=debug        (log lines as they come)
-  flowmeter run \"summarize notes.txt in three lines\"            (plans a workflow; asks before it runs)
+  flowmeter run \"summarize notes.txt in three lines\"        (plans a workflow; asks before it runs)
   flowmeter run \"summarize the notes\" file=notes.txt --yes --save summarize-notes
   flowmeter run report.json --sample 10% --keep-errors --keep-slower-than 30s
 
 A first argument with white space in it that is no file, and does not begin like a path (/, ./, ../,
-~/), is a request in words: a saved workflow that fits is run, else a new one is made, shown, and run
-when you say yes. Without a terminal a new workflow runs with --yes only. `flowmeter plan` only plans.
+~/), is a request in words: a saved workflow that fits is run, else a new one is made, shown, and
+run when you say yes. Without a terminal a new workflow runs with --yes only. `flowmeter plan` only
+plans.
 
 The result goes to stdout, everything else to stderr. When a run fails or is interrupted, its
 trace is saved without being asked; `flowmeter show FILE` renders it.
@@ -412,3 +413,6 @@ pub(crate) struct CompletionsArgs {
     #[arg(value_name = "SHELL")]
     pub(crate) shell: Shell,
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,10 +12,10 @@ Examples:
   flowmeter convert report.pflow.md -o report.json
   flowmeter convert report.json -o report.pflow.md
 
-Nothing is lost unsaid. What Markdown has no words for (edges that `next` cannot say, a start node, …)
-goes into its front matter below `flowmeter:`; what it has no place for at all is refused, each thing
-with its name. What JSON has no place for (other sections, comments) is told on stderr. Files that a
-Markdown workflow names, such as `- prompt: ./prompt.txt`, are taken in.";
+Nothing is lost unsaid. What Markdown has no words for (edges that `next` cannot say, a start
+node, …) goes into its front matter below `flowmeter:`; what it has no place for at all is
+refused, each thing with its name. What JSON has no place for (other sections, comments) is told
+on stderr. Files that a Markdown workflow names, such as `- prompt: ./prompt.txt`, are taken in.";
 
 /// `flowmeter convert`.
 #[derive(Debug, Args)]
@@ -47,8 +47,8 @@ Examples:
   flowmeter fmt workflows/*.pflow.md --check      (writes nothing; exit 1 where a file would change)
   flowmeter fmt report.pflow.md --stdout
 
-Blank lines, bullets, headings and indentation become uniform. Words, comments and order stay, and so
-does the meaning: the file is read again and compared before anything is written.";
+Blank lines, bullets, headings and indentation become uniform. Words, comments and order stay, and
+so does the meaning: the file is read again and compared before anything is written.";
 
 /// `flowmeter fmt`.
 #[derive(Debug, Args)]

@@ -17,12 +17,14 @@ Examples:
   flowmeter format events.jsonl --format otlp > otlp.jsonl      (one export request a line)
 
 A line is one JSON object: {\"type\": \"node_start\", \"node\": {\"id\": \"n1\", \"type\": \"read\"}}. There are
-workflow_start, node_start, log, node_end, error, custom, workflow_end, and span_start and span_end for
-what is smaller than a node. `timestamp` (ns), `trace_id`, `span_id`, `parent_span_id` and `attributes`
-may stand on any line; without ids nesting follows order.
+workflow_start, node_start, log, node_end, error, custom, workflow_end, and span_start and span_end
+for what is smaller than a node. `timestamp` (ns), `trace_id`, `span_id`, `parent_span_id` and
+`attributes` may stand on any line; without ids nesting follows order.
 
-What is wrong with a line is said on stderr as FILE:LINE: message, and the rest is formatted all the same.
-Exit codes: 0 success, 1 some lines had problems, 2 bad usage, 4 the file is missing, 130 interrupted.";
+What is wrong with a line is said on stderr as FILE:LINE: message, and the rest is formatted all
+the same.
+Exit codes: 0 success, 1 some lines had problems, 2 bad usage, 4 the file is missing, 130
+interrupted.";
 
 /// `flowmeter format`.
 #[derive(Debug, Args)]

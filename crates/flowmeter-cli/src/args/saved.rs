@@ -13,9 +13,9 @@ Examples:
   flowmeter run weekly-report week=12
   flowmeter save weekly-report@2 --name weekly-report    (version 2 becomes the newest again)
 
-The file is checked, then kept in ~/.flowmeter/workflows with a version and a checksum, together with
-the files that it names by relative paths. Saving again makes the next version; the ten newest are
-kept, and NAME@VERSION means one of them. A saved file may be edited where it lies.
+The file is checked, then kept in ~/.flowmeter/workflows with a version and a checksum, together
+with the files that it names by relative paths. Saving again makes the next version; the ten
+newest are kept, and NAME@VERSION means one of them. A saved file may be edited where it lies.
 
 Names have lower-case letters, digits, `-` and `_`, and begin with a letter.";
 
@@ -61,7 +61,8 @@ Examples:
   flowmeter describe weekly-report@2
   flowmeter describe weekly-report --json | jq .inputs
 
-Cost and time are those of earlier runs whose traces are there (`flowmeter run … --trace` keeps one).";
+Cost and time are those of earlier runs whose traces are there (`flowmeter run … --trace` keeps
+one).";
 
 /// `flowmeter describe`.
 #[derive(Debug, Args)]

@@ -13,9 +13,9 @@ Examples:
   flowmeter tail --no-follow     how far the run is now, and out
   flowmeter tail --events | jq -c 'select(.type == \"node_end\")'
 
-On a terminal the tree is drawn live, and printed whole when the run has ended. Elsewhere there is a
-line for everything as it happens. `tail` only looks: Ctrl-C ends it and leaves the run alone, and it
-exits with 0 also when the run fails.";
+On a terminal the tree is drawn live, and printed whole when the run has ended. Elsewhere there is
+a line for everything as it happens. `tail` only looks: Ctrl-C ends it and leaves the run alone,
+and it exits with 0 also when the run fails.";
 
 /// `flowmeter tail`.
 #[derive(Debug, Args)]
