@@ -104,16 +104,26 @@ fn no_text_makes_it_panic_and_every_problem_is_inside_of_the_file() {
 
 #[test]
 fn formatting_keeps_the_meaning_and_has_an_end() {
+    let (mut readable, mut refused) = (0, 0);
     arbtest(|u| {
         let text = any_text(u)?;
-        let readable = matches!(MarkdownSource::parse(&text, None), Ok((source, _)) if !source.has_errors());
-        let once = formatted(&text);
-        assert_eq!(once.is_some(), readable, "{text:?}");
-        if let Some(once) = once {
-            assert_eq!(formatted(&once).as_deref(), Some(once.as_str()), "{text:?}");
+        let is_readable =
+            matches!(MarkdownSource::parse(&text, None), Ok((source, _)) if !source.has_errors());
+        match formatted(&text) {
+            Some(once) => {
+                assert!(is_readable, "{text:?}");
+                assert_eq!(formatted(&once).as_deref(), Some(once.as_str()), "{text:?}");
+            }
+            // What would read differently afterwards is left alone; that is for odd texts only.
+            None => refused += u32::from(is_readable),
         }
+        readable += u32::from(is_readable);
         Ok(())
     });
+    assert!(
+        refused <= 1 + readable / 20,
+        "{refused} of {readable} were left alone"
+    );
 }
 
 fn any_string(u: &mut Unstructured<'_>) -> Result<String> {
