@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use crate::args::BudgetArgs;
 use crate::output::Output;
-use crate::progress::grouped;
+use flowmeter::grouped;
 
 /// The run's budget: what the command line says, else the tighter of what the settings and the workflow file say.
 pub(crate) fn of_run(args: &BudgetArgs, settings: Budget, file: Option<Budget>) -> Budget {

@@ -8,7 +8,7 @@ use flowmeter_workflow::plan::{
     Between, CacheForecast, Certainty, Plan, PlannedCall, PlannedStep, PriceKnown,
 };
 
-use crate::progress::grouped;
+use flowmeter::grouped;
 
 /// Above this many steps only the first and the dearest are worth a line.
 const STEPS_MAX: usize = 200;

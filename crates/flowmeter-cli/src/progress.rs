@@ -5,7 +5,7 @@
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
-use flowmeter::{Progress, ProgressHandle, format_duration};
+use flowmeter::{Progress, ProgressHandle, format_duration, grouped};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::config::{Config, ProgressSetting};
@@ -223,19 +223,6 @@ fn running_nodes(progress: &Progress) -> String {
         named.push_str(&format!(" and {more} more"));
     }
     named
-}
-
-/// A count with its thousands apart: `12,345`.
-pub(crate) fn grouped(count: u64) -> String {
-    let digits = count.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ use crate::commands::validate::{invalid_workflow, problem_json};
 use crate::execution::Finished;
 use crate::exit::{self, Exit};
 use crate::output::Output;
-use crate::progress::grouped;
+use flowmeter::grouped;
 
 /// The agreed object of a run.
 #[derive(Serialize)]

@@ -82,8 +82,8 @@ fn by_id(book: &Calculator, provider: &str, name: &str) -> Option<BookMatch> {
     Some(entry)
 }
 
-/// Providers of the book that make models, rather than host those of others.
-const MAKERS: [&str; 9] = [
+/// Providers of the book that make models, rather than host those of others; the likeliest first.
+pub(crate) const MAKERS: [&str; 9] = [
     "openai",
     "anthropic",
     "google",

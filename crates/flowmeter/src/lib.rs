@@ -125,8 +125,8 @@ pub use flowmeter_otlp::{
 };
 pub use flowmeter_pricing::HAS_TOKENIZER;
 pub use formats::{
-    HumanStyle, LiveTree, LiveView, cache_note, format_duration, graph_mermaid, graph_text, planner_note,
-    planner_part, provider_cache_note, write_human, write_summary,
+    HumanStyle, LiveTree, LiveView, cache_note, format_duration, graph_mermaid, graph_text, grouped,
+    planner_note, planner_part, provider_cache_note, write_human, write_summary,
 };
 pub use llm::{LlmCacheHit, LlmCall, LlmFailure, LlmRequest, LlmResponse};
 pub use logging::{

@@ -17,7 +17,7 @@ use crate::caching::responses;
 use crate::exit::Exit;
 use crate::home::Home;
 use crate::output::Output;
-use crate::progress::grouped;
+use flowmeter::grouped;
 
 /// Does what `flowmeter cache` was asked for.
 pub(super) fn run(args: &CacheArgs, home: &Home, output: &Output) -> Result<Exit> {

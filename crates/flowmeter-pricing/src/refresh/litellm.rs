@@ -6,6 +6,7 @@
 use rustc_hash::FxHashMap;
 use serde_json::{Map, Value, json};
 
+use crate::bundled::MAKERS;
 use crate::decimal::{decimal, scale};
 use crate::host::{fold, known_id};
 
@@ -123,19 +124,6 @@ const WHOLES: [(&str, &str); 14] = [
     ("output_reasoning_mtok", "output_mtok"),
     ("output_audio_mtok", "output_mtok"),
     ("output_image_mtok", "output_mtok"),
-];
-
-/// Providers whose models are known by name alone, the likeliest first.
-const MAKERS: [&str; 9] = [
-    "openai",
-    "anthropic",
-    "google",
-    "x-ai",
-    "mistral",
-    "deepseek",
-    "cohere",
-    "perplexity",
-    "meta",
 ];
 
 /// Whether a JSON object looks like this file.

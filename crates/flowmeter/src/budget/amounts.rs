@@ -6,6 +6,8 @@ use std::fmt;
 
 use flowmeter_model::UsdNanos;
 
+use crate::formats::grouped;
+
 /// What a budget can limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum BudgetLimit {
@@ -109,17 +111,4 @@ impl Amounts {
             *held = (*held).max(other);
         }
     }
-}
-
-/// `12,345`.
-pub(crate) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }

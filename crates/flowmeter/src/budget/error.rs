@@ -9,8 +9,9 @@ use flowmeter_model::UsdNanos;
 use smol_str::SmolStr;
 use thiserror::Error;
 
-use super::amounts::{BudgetLimit, grouped, usd};
+use super::amounts::{BudgetLimit, usd};
 use super::{Account, BudgetOwner, Shortage};
+use crate::formats::grouped;
 
 /// Why a call is not made, or not finished.
 #[derive(Clone, Debug, Error)]

@@ -4,8 +4,8 @@ use expect_test::expect;
 use flowmeter_model::UsdNanos;
 use serde_json::json;
 
-use super::amounts::grouped;
 use super::*;
+use crate::formats::grouped;
 
 fn call() -> BoundOfCall {
     BoundOfCall {

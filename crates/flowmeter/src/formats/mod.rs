@@ -14,4 +14,4 @@ pub use graph::{graph_mermaid, graph_text};
 pub use human::{HumanStyle, write_human, write_summary};
 pub use live_tree::{LiveTree, LiveView};
 pub use planner::{planner_note, planner_part};
-pub use wording::{cache_note, format_duration, provider_cache_note};
+pub use wording::{cache_note, format_duration, grouped, provider_cache_note};

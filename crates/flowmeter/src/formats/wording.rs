@@ -201,8 +201,9 @@ pub fn provider_cache_note(llm: &LlmTotals) -> Option<String> {
     })
 }
 
-/// A number with commas between its thousands.
-fn grouped(count: u64) -> String {
+/// A number with commas between its thousands: `12,345`.
+#[must_use]
+pub fn grouped(count: u64) -> String {
     let digits = count.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (index, digit) in digits.chars().enumerate() {

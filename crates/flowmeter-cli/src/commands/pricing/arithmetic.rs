@@ -4,7 +4,7 @@
 
 use flowmeter_model::{Cost, CostExplanation, CostLine, CostStatus, UsdFemtos, UsdNanos};
 
-use crate::progress::grouped;
+use flowmeter::grouped;
 
 /// Where the names of properties end.
 const NAME_WIDTH: usize = 9;

@@ -15,7 +15,7 @@ use crate::exit::Exit;
 use crate::home::Home;
 use crate::output::Output;
 use crate::prices;
-use crate::progress::grouped;
+use flowmeter::grouped;
 
 /// Columns between two of them.
 const GAP: usize = 2;

@@ -7,7 +7,7 @@ use flowmeter_pricing::{OutputLimit, Rate, RateKind};
 use serde_json::{Value, json};
 
 use super::arithmetic::{aligned, per_text};
-use crate::progress::grouped;
+use flowmeter::grouped;
 
 /// A rate in dollars: `$3.00`.
 pub(super) fn dollars(rate: &Rate) -> String {

@@ -19,9 +19,10 @@ use crate::args::RefreshPricesArgs;
 use crate::exit::{BadUsage, Exit, MissingFile};
 use crate::home::Home;
 use crate::output::Output;
-use crate::progress::{BytesLine, grouped};
+use crate::progress::BytesLine;
 use crate::refreshed::{self, Refreshed};
 use crate::{prices, signals};
+use flowmeter::grouped;
 
 /// A price file has some megabytes.
 const DOWNLOAD_BYTES_MAX: usize = 64 << 20;

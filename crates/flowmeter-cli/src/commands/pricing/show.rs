@@ -14,7 +14,7 @@ use crate::exit::{BadUsage, Exit};
 use crate::home::Home;
 use crate::output::Output;
 use crate::prices;
-use crate::progress::grouped;
+use flowmeter::grouped;
 
 /// Shows one model.
 pub(super) fn run(args: &ShowPriceArgs, home: &Home, output: &Output) -> Result<Exit> {
