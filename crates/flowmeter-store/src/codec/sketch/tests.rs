@@ -1,0 +1,70 @@
+//! Sketches: percentiles within one percent, merging, bytes.
+
+use arbtest::arbtest;
+
+use super::{LatencySketch, read_varint, write_varint};
+
+fn sketch_of(durations: &[u64]) -> LatencySketch {
+    let mut sketch = LatencySketch::default();
+    for duration in durations {
+        sketch.add(*duration);
+    }
+    sketch
+}
+
+#[test]
+fn percentiles_are_off_by_a_percent_at_most() {
+    arbtest(|u| {
+        let mut durations: Vec<u64> = u.arbitrary()?;
+        for duration in &mut durations {
+            *duration >>= u.int_in_range(0..=63)?;
+        }
+        let sketch = sketch_of(&durations);
+        durations.sort_unstable();
+        for percent in [0, 1, 25, 50, 90, 99, 100] {
+            let rank = (durations.len() * percent).div_ceil(100).max(1);
+            let exact = durations.get(rank - 1).copied();
+            let found = sketch.quantile_ns(percent as f64 / 100.0);
+            assert_eq!(found.is_some(), exact.is_some());
+            if let (Some(found), Some(exact)) = (found, exact) {
+                let off = found.abs_diff(exact) as f64;
+                assert!(
+                    off <= 0.0101 * exact as f64 + 1.0,
+                    "{percent} %: {found} for {exact}"
+                );
+            }
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn a_merged_sketch_is_that_of_all() {
+    arbtest(|u| {
+        let (a, b): (Vec<u32>, Vec<u32>) = (u.arbitrary()?, u.arbitrary()?);
+        let wide = |durations: &[u32]| durations.iter().map(|ns| u64::from(*ns)).collect::<Vec<_>>();
+        let (a, b) = (wide(&a), wide(&b));
+        let mut merged = sketch_of(&a);
+        merged.merge(&sketch_of(&b));
+        assert_eq!(merged, sketch_of(&[a, b].concat()));
+        let mut bytes = Vec::new();
+        merged.write(&mut bytes);
+        let mut rest = bytes.as_slice();
+        assert_eq!(LatencySketch::read(&mut rest), Some(merged));
+        assert!(rest.is_empty());
+        Ok(())
+    });
+}
+
+#[test]
+fn bytes_that_are_no_sketch_are_refused_or_read_without_harm() {
+    arbtest(|u| {
+        let bytes: Vec<u8> = u.arbitrary()?;
+        let _read_or_not = LatencySketch::read(&mut bytes.as_slice());
+        Ok(())
+    });
+    let mut bytes = Vec::new();
+    write_varint(&mut bytes, u64::MAX);
+    assert_eq!(read_varint(&mut bytes.as_slice()), Some(u64::MAX));
+    assert_eq!(read_varint(&mut &bytes[..3]), None);
+}
