@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use flowmeter::{InvalidRedaction, ReadError};
 use flowmeter_engine::NodeError;
+use flowmeter_store::StoreError;
 use flowmeter_workflow::{InvalidInputs, LoadError, SavedError};
 
 use crate::budget::UnpricedModels;
@@ -172,6 +173,12 @@ pub(crate) fn of_error(error: &anyhow::Error) -> (Exit, &'static str) {
             Some(SavedError::Read { .. } | SavedError::Write { .. } | SavedError::Busy { .. }) => {
                 return (Exit::Failed, "saved_workflows");
             }
+            None => {}
+        }
+        match cause.downcast_ref::<StoreError>() {
+            Some(StoreError::Absent { .. }) => return (Exit::Missing, "file_missing"),
+            Some(StoreError::Invalid(_)) => return (Exit::Invalid, "usage"),
+            Some(_) => return (Exit::Failed, "history"),
             None => {}
         }
         match cause.downcast_ref::<LoadError>() {

@@ -12,6 +12,7 @@ mod default_model;
 mod execution;
 mod exit;
 mod following;
+mod history;
 mod home;
 mod output;
 mod outputs;
