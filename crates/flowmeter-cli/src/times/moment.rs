@@ -103,6 +103,9 @@ fn ago(text: &str) -> Option<Moment> {
     if rest == "now" {
         return Some(Moment::Ago(Duration::ZERO));
     }
+    if rest.is_empty() {
+        return None;
+    }
     let mut seconds = 0.0;
     while !rest.is_empty() {
         let digits = rest
@@ -118,7 +121,7 @@ fn ago(text: &str) -> Option<Moment> {
         rest = rest[letters..].trim_start();
     }
     let duration = Duration::try_from_secs_f64(seconds).ok()?;
-    (!text.is_empty()).then_some(Moment::Ago(duration))
+    Some(Moment::Ago(duration))
 }
 
 /// Whether `word` is a unit: by its short name or in full.
