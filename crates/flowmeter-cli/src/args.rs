@@ -13,6 +13,7 @@ mod logs;
 mod pipeline;
 mod planner;
 mod pricing;
+mod run_filter;
 mod sampling;
 mod saved;
 mod tail;
@@ -38,6 +39,7 @@ pub(crate) use pricing::{
     CallArgs, CheckPricesArgs, ExplainArgs, ListPricesArgs, PricingArgs, PricingCommand, PricingViewArgs,
     RatePer, RefreshPricesArgs, SetPriceArgs, ShowPriceArgs,
 };
+pub(crate) use run_filter::RunFilterArgs;
 pub(crate) use sampling::{SampleArgs, SamplingArgs};
 pub(crate) use saved::{DeleteArgs, DescribeArgs, ListArgs, SaveArgs};
 pub(crate) use tail::TailArgs;
