@@ -77,6 +77,18 @@ impl fmt::Display for MissingFile {
 
 impl std::error::Error for MissingFile {}
 
+/// A run that the history does not have.
+#[derive(Debug)]
+pub(crate) struct MissingRun(pub(crate) String);
+
+impl fmt::Display for MissingRun {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for MissingRun {}
+
 /// No model is named, and the environment has no key of a provider.
 #[derive(Debug)]
 pub(crate) struct MissingModel(pub(crate) String);
@@ -144,6 +156,9 @@ pub(crate) fn of_error(error: &anyhow::Error) -> (Exit, &'static str) {
         }
         if cause.is::<MissingFile>() {
             return (Exit::Missing, "file_missing");
+        }
+        if cause.is::<MissingRun>() {
+            return (Exit::Missing, "run_missing");
         }
         match cause.downcast_ref::<SavedError>() {
             Some(SavedError::Unknown { .. }) => return (Exit::Missing, "workflow_missing"),

@@ -12,6 +12,8 @@ mod codec;
 mod error;
 mod forget;
 mod logs;
+mod memory;
+mod rules;
 mod run;
 mod search;
 mod span_row;
@@ -27,6 +29,7 @@ pub use budget::{
 pub use error::StoreError;
 pub use forget::{ForgetSelector, Forgotten, Retention, Upkeep};
 pub use logs::{LogFilter, StoredLog};
+pub use memory::{MemoryConfig, MemoryStore};
 pub use run::{
     InvalidRunKey, Origin, ProcessMark, RunDetail, RunEnd, RunFilter, RunKey, RunOrder, RunRow, RunStart,
     RunStatus,

@@ -106,6 +106,7 @@ pub use backends::otlp::{
 pub use backends::{
     Backend, BackendFailure, Batch, ConsoleBackend, ConsoleConfig, Deadline, ExportError, FileBackend,
     FileConfig, FileFormat, FileMode, FileSync, InvalidFileConfig, Rotation, RunEnding, RunIdentity,
+    StartsWanted,
 };
 pub use backends::{InvalidStreamTarget, StreamBackend, StreamConfig, StreamTarget};
 pub use budget::{

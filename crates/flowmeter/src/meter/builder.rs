@@ -297,13 +297,17 @@ impl RunMeterBuilder {
         let (root_id, workflow) = (shared.recorder.next_span_id(), self.workflow);
         // Without spans there are still figures to hand on.
         let pipeline = if keeps_spans || !self.backends.is_empty() {
+            let mut resource = self.service;
+            capture.mask_resource(&mut resource);
             let identity = Arc::new(RunIdentity {
                 trace_id,
+                root_span_id: Some(root_id),
+                parent_span_id: remote_span,
                 workflow: workflow.clone(),
                 started,
                 trace_state: shared.trace_context.trace_state.to_string(),
                 sampled: shared.trace_context.sampled,
-                resource: self.service,
+                resource,
             });
             let mut header = TraceHeader::new(trace_id, workflow.clone(), started)
                 .part_of_trace(remote_span.map(|_| root_id));
