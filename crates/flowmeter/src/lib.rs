@@ -111,7 +111,8 @@ pub use backends::{
 pub use backends::{InvalidStreamTarget, StreamBackend, StreamConfig, StreamTarget};
 pub use budget::{
     BoundOfCall, Budget, BudgetError, BudgetLimit, BudgetOwner, BudgetReport, NodeBudgetReport, OverBudget,
-    OverBudgetKind, UnpricedModel,
+    OverBudgetKind, SharedAccount, SharedAnswer, SharedBudgetName, SharedBudgets, SharedCall, SharedConcern,
+    SharedCost, SharedHold, SharedRefusal, UncheckedBudgets, UnpricedModel,
 };
 pub use capture::{CaptureLevel, CaptureLimits, InvalidRedaction, Redactor, is_secret_name};
 pub use current::{CurrentSpan, current};
