@@ -8,6 +8,7 @@ mod convert;
 mod export;
 mod flush;
 mod format;
+mod history;
 mod logs;
 mod pipeline;
 mod planner;
@@ -31,6 +32,7 @@ pub(crate) use convert::{ConvertArgs, FmtArgs, FormArg};
 pub(crate) use export::{BackendWish, ExportArgs, FileKind, SemconvArg};
 pub(crate) use flush::FlushArgs;
 pub(crate) use format::{EventFormatArg, FormatArgs};
+pub(crate) use history::HistoryArgs;
 pub(crate) use logs::{LogArgs, LogFormatArg};
 pub(crate) use pipeline::{GraphForm, PipelineArgs};
 pub(crate) use planner::PlanArgs;
@@ -389,6 +391,12 @@ A config.toml with every key:
   rotate_keep = 5
   [traces]
   keep = 200
+  [history]
+  enabled = true             (FLOWMETER_HISTORY=0 or --no-history: not this run)
+  [retention]                (without it the history is kept for ever)
+  payloads = \"30d\"           (prompts, answers, attributes, logs)
+  runs = \"400d\"
+  max_size = \"5GB\"
   [cache]
   enabled = false            (true: as --cache)
   ttl = \"7d\"

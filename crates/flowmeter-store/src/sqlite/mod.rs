@@ -2,7 +2,10 @@
 //!
 //! Only this module knows SQL.
 
+mod budgets;
 mod connection;
+
+pub use budgets::Budgets;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
