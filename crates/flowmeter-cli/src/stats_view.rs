@@ -8,7 +8,7 @@ pub(crate) mod prometheus;
 pub(crate) mod table;
 
 use flowmeter_model::{CostTotal, UsdNanos};
-use flowmeter_store::{GroupBy, LatencySketch, StatsRow, StatsSums};
+use flowmeter_store::{GroupBy, LatencySketch, StatsQuery, StatsRow, StatsSums};
 
 use crate::args::Metric;
 
@@ -24,11 +24,15 @@ pub(crate) enum Subject {
 }
 
 impl Subject {
-    /// Of a grouping: a model has no runs, and a node is part of them.
-    pub(crate) fn of(by: Option<&GroupBy>) -> Self {
-        match by {
+    /// Of a query: a model has no runs, and a node is part of them.
+    pub(crate) fn of(query: &StatsQuery) -> Self {
+        let filter = &query.filter;
+        let is_of_calls = !filter.models.is_empty() || !filter.providers.is_empty();
+        match query.by {
             Some(GroupBy::Model | GroupBy::Provider) => Self::LlmCalls,
+            _ if is_of_calls => Self::LlmCalls,
             Some(GroupBy::Node) => Self::Nodes,
+            _ if !filter.nodes.is_empty() => Self::Nodes,
             _ => Self::Runs,
         }
     }
@@ -104,28 +108,11 @@ pub(crate) fn is_time(by: Option<&GroupBy>) -> bool {
     matches!(by, Some(GroupBy::Day | GroupBy::Hour))
 }
 
-/// Adds sums to others.
-pub(crate) fn add(total: &mut StatsSums, other: &StatsSums) {
-    total.runs += other.runs;
-    total.runs_failed += other.runs_failed;
-    total.nodes += other.nodes;
-    total.nodes_failed += other.nodes_failed;
-    total.llm_calls += other.llm_calls;
-    total.llm_calls_failed += other.llm_calls_failed;
-    total.cache_hits += other.cache_hits;
-    total.tokens.add(&other.tokens);
-    total.cost.merge(&other.cost);
-    total.saved.merge(&other.saved);
-    total.run_duration.merge(&other.run_duration);
-    total.node_duration.merge(&other.node_duration);
-    total.llm_duration.merge(&other.llm_duration);
-}
-
 /// The sums of all rows.
 pub(crate) fn total_of<'a>(rows: impl IntoIterator<Item = &'a StatsRow>) -> StatsSums {
     let mut total = StatsSums::default();
     for row in rows {
-        add(&mut total, &row.sums);
+        total.merge(&row.sums);
     }
     total
 }
@@ -162,12 +149,12 @@ pub(crate) fn telling_metric(total: &StatsSums) -> Metric {
 }
 
 /// Orders rows by a figure, the largest first, equal ones by their names; times stay in their order unless asked.
-pub(crate) fn sort(rows: &mut [StatsRow], by: Option<&GroupBy>, metric: Option<Metric>) {
-    if is_time(by) && metric.is_none() {
+pub(crate) fn sort(rows: &mut [StatsRow], query: &StatsQuery, metric: Option<Metric>) {
+    if is_time(query.by.as_ref()) && metric.is_none() {
         rows.sort_by_key(|row| row.begins);
         return;
     }
-    let subject = Subject::of(by);
+    let subject = Subject::of(query);
     let wanted = metric.unwrap_or(Metric::Cost);
     let key = |row: &StatsRow| figure(&row.sums, wanted, subject).unwrap_or(-1.0);
     rows.sort_by(|a, b| {

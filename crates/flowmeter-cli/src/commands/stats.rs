@@ -75,12 +75,12 @@ fn show(
     };
     let by = query.by.as_ref();
     let mut rows = store.stats(&query)?;
-    stats_view::sort(&mut rows, by, args.sort);
+    stats_view::sort(&mut rows, &query, args.sort);
     match format {
-        StatsFormat::Table => print_table(args, by, &rows, times, output)?,
+        StatsFormat::Table => print_table(args, &query, &rows, times, output)?,
         StatsFormat::Json => output.json(&json::document(&query, &rows))?,
         StatsFormat::Csv => output.text(&csv::write(by, &rows))?,
-        StatsFormat::Prometheus => output.text(&prometheus::write(by, &rows))?,
+        StatsFormat::Prometheus => output.text(&prometheus::write(&query, &rows))?,
     }
     if let Some(path) = &args.chart {
         let metric = args
@@ -106,11 +106,12 @@ fn filter_of(args: &StatsArgs, times: &TimeWords) -> StatsFilter {
 
 fn print_table(
     args: &StatsArgs,
-    by: Option<&GroupBy>,
+    query: &StatsQuery,
     rows: &[StatsRow],
     times: &TimeWords,
     output: &Output,
 ) -> Result<()> {
+    let subject = Subject::of(query);
     let total = stats_view::total_of(rows);
     if total == StatsSums::default() {
         output.note(
@@ -128,7 +129,8 @@ fn print_table(
         .limit
         .map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
     let view = View {
-        by,
+        by: query.by.as_ref(),
+        subject,
         times,
         glyphs,
         style: TableStyle {
@@ -144,7 +146,6 @@ fn print_table(
         }),
     };
     output.text(&table::render(&view, rows))?;
-    let subject = Subject::of(by);
     output.note(&format!("p50, p90 and p99 are those of {}", subject.words()));
     let unpriced = total.cost.unpriced_calls;
     if unpriced > 0 {
@@ -267,10 +268,10 @@ fn chart_of(
     times: &TimeWords,
 ) -> Result<Chart> {
     let by = query.by.as_ref().filter(|by| !stats_view::is_time(Some(by)));
-    let subject = Subject::of(by);
+    let subject = Subject::of(query);
     let steps = steps_of(query, store, times)?;
     let mut largest: Vec<StatsRow> = rows.to_vec();
-    stats_view::sort(&mut largest, by, Some(metric));
+    stats_view::sort(&mut largest, query, Some(metric));
     if by.is_some() {
         largest.retain(|row| stats_view::figure(&row.sums, metric, subject).is_some_and(|value| value > 0.0));
     }
@@ -299,7 +300,7 @@ fn chart_of(
         for row in store.stats(&of_step)? {
             let place = groups.iter().position(|group| group.group == row.group);
             if let Some(sum) = sums.get_mut(place.unwrap_or(groups.len())) {
-                stats_view::add(sum, &row.sums);
+                sum.merge(&row.sums);
             }
         }
         for (values, sums) in values.iter_mut().zip(&sums) {

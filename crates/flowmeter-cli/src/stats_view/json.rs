@@ -12,7 +12,7 @@ use crate::times::rfc3339;
 /// The whole answer.
 pub(crate) fn document(query: &StatsQuery, rows: &[StatsRow]) -> Value {
     let by = query.by.as_ref();
-    let subject = Subject::of(by);
+    let subject = Subject::of(query);
     let row_objects: Vec<Value> = rows.iter().map(|row| row_object(query, row, subject)).collect();
     let at = |time: Option<TimestampNs>| time.map(rfc3339);
     json!({

@@ -9,7 +9,7 @@
 use std::fmt::Write as _;
 
 use flowmeter_model::UsdNanos;
-use flowmeter_store::{GroupBy, LatencySketch, StatsRow, StatsSums};
+use flowmeter_store::{GroupBy, LatencySketch, StatsQuery, StatsRow, StatsSums};
 
 use super::Subject;
 use crate::times::rfc3339;
@@ -101,8 +101,9 @@ const LLM_COUNTERS: [Counter; 12] = [
 ];
 
 /// The whole text.
-pub(crate) fn write(by: Option<&GroupBy>, rows: &[StatsRow]) -> String {
-    let subject = Subject::of(by);
+pub(crate) fn write(query: &StatsQuery, rows: &[StatsRow]) -> String {
+    let by = query.by.as_ref();
+    let subject = Subject::of(query);
     let labels: Vec<String> = rows.iter().map(|row| label(by, row)).collect();
     let mut text = String::new();
     if subject == Subject::Runs {

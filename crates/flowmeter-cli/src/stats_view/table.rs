@@ -7,7 +7,7 @@ use flowmeter_model::{CostTotal, UsdNanos};
 use flowmeter_store::{GroupBy, StatsRow, StatsSums};
 use owo_colors::Style;
 
-use super::{Subject, add, figure, is_time, total_of};
+use super::{Subject, figure, is_time, total_of};
 use crate::args::Metric;
 use crate::sparkline::{Glyphs, bar, sparkline};
 use crate::table::{Cell, Column, Table, TableStyle};
@@ -19,6 +19,7 @@ const BAR_CELLS: usize = 12;
 /// How the table is to look.
 pub(crate) struct View<'a> {
     pub(crate) by: Option<&'a GroupBy>,
+    pub(crate) subject: Subject,
     pub(crate) times: &'a TimeWords,
     pub(crate) glyphs: Glyphs,
     pub(crate) style: TableStyle,
@@ -30,7 +31,7 @@ pub(crate) struct View<'a> {
 
 /// The table's lines; of no rows none.
 pub(crate) fn render(view: &View<'_>, rows: &[StatsRow]) -> String {
-    let subject = Subject::of(view.by);
+    let subject = view.subject;
     let most = rows
         .iter()
         .filter_map(|row| figure(&row.sums, view.metric, subject))
@@ -196,7 +197,7 @@ fn trend_of(rows: &[StatsRow]) -> Vec<StatsSums> {
     for row in rows {
         total.resize_with(total.len().max(row.trend.len()), StatsSums::default);
         for (sum, step) in total.iter_mut().zip(&row.trend) {
-            add(sum, step);
+            sum.merge(step);
         }
     }
     total
