@@ -7,13 +7,13 @@ mod gone;
 mod rows;
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
 
 use flowmeter_model::{TimestampNs, UsdNanos};
-use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
+use rusqlite::{Connection, Transaction};
 
-use super::{IsAlive, SqliteConfig, connection};
-use crate::{AccountState, BudgetId, BudgetRule, BudgetTerms, PastPeriod, StoreError};
+use super::connection::{self, Purpose};
+use super::{SqliteConfig, locking};
+use crate::{AccountState, BudgetId, BudgetRule, BudgetTerms, PastPeriod, Spender, StoreError};
 use rows::Account;
 
 /// Rules at most: each is looked at for each call.
@@ -26,14 +26,12 @@ const PAST_PERIODS_MAX: usize = 28;
 const WEEKDAYS_MIN: usize = 4;
 /// A checkpoint falls to this connection only when nobody else makes one: pages of the log.
 const CHECKPOINT_PAGES: i64 = 8_000;
-/// How often a transaction that finds the file held by others asks again, at about a millisecond each.
-const ASKED_AGAIN_MAX: i32 = 30_000;
 
 /// The shared budgets of a history.
 pub struct Budgets {
     connection: Connection,
     path: PathBuf,
-    is_alive: IsAlive,
+    config: SqliteConfig,
 }
 
 impl Budgets {
@@ -42,16 +40,13 @@ impl Budgets {
     /// # Errors
     /// As [`SqliteStore::open`](crate::SqliteStore::open).
     pub fn open(path: &Path, config: &SqliteConfig) -> Result<Self, StoreError> {
-        let mut connection = connection::open(path, config)?;
-        connection
-            .pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)
-            .map_err(failed)?;
-        connection.busy_handler(Some(ask_again)).map_err(failed)?;
-        connection.set_prepared_statement_cache_capacity(32);
+        connection::prepare(path, config)?;
+        let connection = connection::open(path, config, Purpose::Write)?;
+        connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
         Ok(Self {
             connection,
             path: path.to_owned(),
-            is_alive: config.is_alive.clone(),
+            config: config.clone(),
         })
     }
 
@@ -67,7 +62,7 @@ impl Budgets {
     /// # Errors
     /// When the file cannot be read.
     pub fn rules(&self) -> Result<Vec<BudgetRule>, StoreError> {
-        rows::rules(&self.connection).map_err(failed)
+        Ok(rows::rules(&self.connection)?)
     }
 
     /// Sets a rule in place of one of the same scope and period, whose account goes on. `spent_so_far` is what the
@@ -83,28 +78,28 @@ impl Budgets {
     ) -> Result<AccountState, StoreError> {
         let path = self.path.clone();
         let transaction = self.begin()?;
-        let id = rows::put_rule(&transaction, terms, now).map_err(failed)?;
-        let rules = rows::rules(&transaction).map_err(failed)?;
+        let id = rows::put_rule(&transaction, terms, now)?;
+        let rules = rows::rules(&transaction)?;
         if rules.len() > RULES_MAX {
             return Err(StoreError::Invalid(format!(
                 "there are {RULES_MAX} budgets already; remove one with `flowmeter budget remove`"
             )));
         }
         let rule = rules.iter().find(|rule| rule.id == id).cloned();
-        let rule = rule.ok_or_else(|| failed(rusqlite::Error::QueryReturnedNoRows))?;
-        rows::move_account(&transaction, &rule, now).map_err(failed)?;
-        let mut account = Account::open(&transaction, &rule, now).map_err(failed)?;
+        let rule = rule.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+        rows::move_account(&transaction, &rule, now)?;
+        let mut account = Account::open(&transaction, &rule, now)?;
         let missing = spent_so_far.0.saturating_sub(account.state.spent.0);
         if missing > 0 {
-            account.spend(&transaction, missing, now).map_err(failed)?;
+            account.spend(&transaction, missing, now)?;
         }
         // What is passed already is said by whoever sets the rule; a limit that was raised is warned of anew.
-        account.forget_mark(&transaction).map_err(failed)?;
-        account.mark(&transaction).map_err(failed)?;
+        account.forget_mark(&transaction)?;
+        account.mark(&transaction)?;
         if rules.iter().any(|rule| rule.hard) {
             put_mark(&path)?;
         }
-        transaction.commit().map_err(failed)?;
+        transaction.commit()?;
         Ok(account.state)
     }
 
@@ -115,10 +110,10 @@ impl Budgets {
     pub fn remove(&mut self, id: BudgetId) -> Result<bool, StoreError> {
         let path = self.path.clone();
         let transaction = self.begin()?;
-        let was_there = rows::remove_rule(&transaction, id).map_err(failed)?;
-        let rules = rows::rules(&transaction).map_err(failed)?;
+        let was_there = rows::remove_rule(&transaction, id)?;
+        let rules = rows::rules(&transaction)?;
         let is_any_hard = rules.iter().any(|rule| rule.hard);
-        transaction.commit().map_err(failed)?;
+        transaction.commit()?;
         if !is_any_hard {
             // If it cannot be removed, a file that cannot be opened counts as one with hard budgets: the safe side.
             let _stays = std::fs::remove_file(mark_of_hard_rules(&path));
@@ -135,7 +130,19 @@ impl Budgets {
         let rules = self.rules()?;
         rules
             .iter()
-            .map(|rule| rows::state(&self.connection, rule, now).map_err(failed))
+            .map(|rule| Ok(rows::state(&self.connection, rule, now)?))
+            .collect()
+    }
+
+    /// How the account of each rule that concerns a call of `spender` stands in the period of `now`. Only reads.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn concerning(&self, spender: &Spender, now: TimestampNs) -> Result<Vec<AccountState>, StoreError> {
+        let rules = self.rules()?;
+        let concerned = rules.iter().filter(|rule| rule.scope.concerns(spender));
+        concerned
+            .map(|rule| Ok(rows::state(&self.connection, rule, now)?))
             .collect()
     }
 
@@ -145,7 +152,7 @@ impl Budgets {
     /// # Errors
     /// When the file cannot be read.
     pub fn past(&self, rule: &BudgetRule, now: TimestampNs) -> Result<Vec<PastPeriod>, StoreError> {
-        let periods = rows::past(&self.connection, rule, now, PAST_PERIODS_MAX).map_err(failed)?;
+        let periods = rows::past(&self.connection, rule, now, PAST_PERIODS_MAX)?;
         if rule.period == crate::BudgetPeriod::Day {
             let weekly: Vec<PastPeriod> = periods.iter().skip(6).step_by(7).copied().collect();
             if weekly.len() >= WEEKDAYS_MIN {
@@ -156,20 +163,8 @@ impl Budgets {
     }
 
     fn begin(&mut self) -> Result<Transaction<'_>, StoreError> {
-        self.connection
-            .transaction_with_behavior(TransactionBehavior::Immediate)
-            .map_err(failed)
+        locking::begin(&mut self.connection, &self.config)
     }
-}
-
-/// Waits a little, never in step with others, and says whether to ask again.
-fn ask_again(asked: i32) -> bool {
-    let jitter = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .map_or(0, |since| u64::from(since.subsec_nanos()) / 8 % 1_024);
-    let most = if asked < 4 { 200 } else { 1_500 };
-    std::thread::sleep(Duration::from_micros(50 + most * jitter / 1_024));
-    asked < ASKED_AGAIN_MAX
 }
 
 /// A file beside the history that is there while a hard rule is: it answers whether limits would be passed unseen
@@ -183,20 +178,6 @@ fn mark_of_hard_rules(path: &Path) -> PathBuf {
 fn put_mark(path: &Path) -> Result<(), StoreError> {
     let text = "There are hard budgets in the history beside this file (see `flowmeter budget list`).\n";
     std::fs::write(mark_of_hard_rules(path), text).map_err(StoreError::Io)
-}
-
-/// What a failure of the database means here.
-fn failed(error: rusqlite::Error) -> StoreError {
-    match error.sqlite_error_code() {
-        Some(ErrorCode::DiskFull) => StoreError::DiskFull,
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Busy {
-            waited_ms: u64::from(ASKED_AGAIN_MAX.unsigned_abs()),
-        },
-        Some(ErrorCode::DatabaseCorrupt) => StoreError::Damaged {
-            what: "the budgets".to_owned(),
-        },
-        _ => StoreError::Sqlite(error),
-    }
 }
 
 #[cfg(test)]

@@ -5,8 +5,8 @@
 use flowmeter_model::{TimestampNs, UsdNanos};
 use rusqlite::{Connection, params};
 
+use super::Budgets;
 use super::rows::{self, Account, column};
-use super::{Budgets, failed};
 use crate::{AccountState, BudgetRule, CallCost, Refused, Reservation, ReservationId, Spender, StoreError};
 
 /// Whether there is room, and what was done where there is.
@@ -38,9 +38,9 @@ impl Budgets {
         now: TimestampNs,
     ) -> Result<Answer<Option<Reservation>>, StoreError> {
         let transaction = self.begin()?;
-        let answer = hold(&transaction, spender, amount, now).map_err(failed)?;
+        let answer = hold(&transaction, spender, amount, now)?;
         if matches!(answer, Ok(Some(_))) {
-            transaction.commit().map_err(failed)?;
+            transaction.commit()?;
         }
         Ok(answer)
     }
@@ -52,8 +52,8 @@ impl Budgets {
     pub fn extend(&mut self, id: ReservationId, more: UsdNanos) -> Result<Answer<()>, StoreError> {
         let more = UsdNanos(more.0.max(0));
         let transaction = self.begin()?;
-        let rules = rows::rules(&transaction).map_err(failed)?;
-        let mut held = holds(&transaction, id, &rules).map_err(failed)?;
+        let rules = rows::rules(&transaction)?;
+        let mut held = holds(&transaction, id, &rules)?;
         for (account, _) in &held {
             if let Some(refused) = refusal(&account.state, more) {
                 return Ok(Err(refused));
@@ -61,15 +61,13 @@ impl Budgets {
         }
         for (account, amount) in &mut held {
             account.state.reserved += more;
-            account.write(&transaction).map_err(failed)?;
-            transaction
-                .execute(
-                    "UPDATE budget_hold SET amount = ?3 WHERE reservation = ?1 AND account = ?2",
-                    params![id.0, account.id, (*amount + more).0],
-                )
-                .map_err(failed)?;
+            account.write(&transaction)?;
+            transaction.execute(
+                "UPDATE budget_hold SET amount = ?3 WHERE reservation = ?1 AND account = ?2",
+                params![id.0, account.id, (*amount + more).0],
+            )?;
         }
-        transaction.commit().map_err(failed)?;
+        transaction.commit()?;
         Ok(Ok(()))
     }
 
@@ -102,8 +100,8 @@ impl Budgets {
         now: TimestampNs,
     ) -> Result<Vec<AccountState>, StoreError> {
         let transaction = self.begin()?;
-        let states = end(&transaction, id, cost, now).map_err(failed)?;
-        transaction.commit().map_err(failed)?;
+        let states = end(&transaction, id, cost, now)?;
+        transaction.commit()?;
         Ok(states)
     }
 
@@ -119,13 +117,13 @@ impl Budgets {
     ) -> Result<Vec<AccountState>, StoreError> {
         let transaction = self.begin()?;
         let mut states = Vec::new();
-        let rules = rows::rules(&transaction).map_err(failed)?;
+        let rules = rows::rules(&transaction)?;
         for rule in rules.iter().filter(|rule| rule.scope.concerns(spender)) {
-            let account = Account::open(&transaction, rule, now).map_err(failed)?;
-            states.push(take(&transaction, account, cost, now).map_err(failed)?);
+            let account = Account::open(&transaction, rule, now)?;
+            states.push(take(&transaction, account, cost, now)?);
         }
         if !states.is_empty() {
-            transaction.commit().map_err(failed)?;
+            transaction.commit()?;
         }
         Ok(states)
     }

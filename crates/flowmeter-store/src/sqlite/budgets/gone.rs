@@ -6,8 +6,8 @@ use flowmeter_model::TimestampNs;
 use rusqlite::Connection;
 use smol_str::SmolStr;
 
+use super::Budgets;
 use super::accounts::withhold;
-use super::{Budgets, failed};
 use crate::{ProcessMark, ReservationId, StoreError};
 
 /// No call takes as long: one hour. Counts only where nobody can tell whether a process lives.
@@ -19,7 +19,7 @@ impl Budgets {
     /// Ends the reservations of processes that are gone; what they held is withheld until the period ends. Says
     /// whether there were any.
     pub(super) fn free_what_is_gone(&mut self, now: TimestampNs) -> Result<bool, StoreError> {
-        let made = reservations(&self.connection).map_err(failed)?;
+        let made = reservations(&self.connection)?;
         let mut judged: Vec<(ProcessMark, Option<bool>)> = Vec::new();
         let mut gone = Vec::new();
         for Made { id, at, process } in made {
@@ -27,7 +27,7 @@ impl Budgets {
                 if let Some((_, lives)) = judged.iter().find(|(known, _)| *known == mark) {
                     return *lives;
                 }
-                let lives = (self.is_alive)(&mark);
+                let lives = (self.config.is_alive)(&mark);
                 judged.push((mark, lives));
                 lives
             });
@@ -41,9 +41,9 @@ impl Budgets {
             let transaction = self.begin()?;
             for id in some {
                 // Where another process has done the same by now, there is nothing left to do.
-                withhold(&transaction, *id).map_err(failed)?;
+                withhold(&transaction, *id)?;
             }
-            transaction.commit().map_err(failed)?;
+            transaction.commit()?;
         }
         Ok(!gone.is_empty())
     }
