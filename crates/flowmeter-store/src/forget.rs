@@ -8,6 +8,7 @@ use crate::{RunFilter, RunKey};
 
 /// What is to be forgotten for good.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "one is made for each command")]
 pub enum ForgetSelector {
     /// These runs.
     Runs(Vec<RunKey>),
@@ -33,9 +34,10 @@ pub struct Forgotten {
 /// How long things are kept. `None`: for ever.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Retention {
-    /// Prompts, answers, attributes, mutations, logs. Default: for ever.
+    /// Prompts, answers, attributes, mutations, logs, of runs that ended or were last heard of so long ago. Default: for
+    /// ever.
     pub payloads: Option<Duration>,
-    /// Runs and their spans. Default: for ever.
+    /// Runs and their spans; what they came to stays in the sums of [`crate::Store::stats`]. Default: for ever.
     pub runs: Option<Duration>,
     /// The used part of the file, bytes; the oldest payloads go first, then the oldest runs. Default: no limit.
     pub size_bytes_max: Option<u64>,

@@ -12,6 +12,8 @@ mod codec;
 mod error;
 mod forget;
 mod logs;
+mod memory;
+mod rules;
 mod run;
 mod search;
 mod span_row;
@@ -21,18 +23,19 @@ mod store;
 
 pub use append::Append;
 pub use budget::{
-    AccountState, BudgetId, BudgetPeriod, BudgetRule, BudgetScope, Refused, Reservation, ReservationId,
-    Spender,
+    AccountState, BudgetId, BudgetPeriod, BudgetRule, BudgetScope, BudgetTerms, CallCost, Forecast,
+    ForecastGround, PastPeriod, Refused, Reservation, ReservationId, Spender,
 };
 pub use error::StoreError;
 pub use forget::{ForgetSelector, Forgotten, Retention, Upkeep};
 pub use logs::{LogFilter, StoredLog};
+pub use memory::{MemoryConfig, MemoryStore};
 pub use run::{
     InvalidRunKey, Origin, ProcessMark, RunDetail, RunEnd, RunFilter, RunKey, RunOrder, RunRow, RunStart,
     RunStatus,
 };
 pub use search::{SearchHit, SearchMode, SearchPlace, SearchQuery};
 pub use span_row::{SpanFilter, SpanRow, TokenSums};
-pub use sqlite::{SqliteConfig, SqliteStore};
+pub use sqlite::{Budgets, SqliteConfig, SqliteStore};
 pub use stats::{GroupBy, LatencySketch, StatsFilter, StatsQuery, StatsRow, StatsSums};
 pub use store::Store;

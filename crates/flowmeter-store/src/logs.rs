@@ -19,7 +19,7 @@ pub struct LogFilter {
     pub since: Option<TimestampNs>,
     /// Written before.
     pub until: Option<TimestampNs>,
-    /// The message contains this, in any case of letters.
+    /// The message contains this row of characters, in any case.
     pub contains: Option<String>,
     /// The target begins so.
     pub target: Option<String>,

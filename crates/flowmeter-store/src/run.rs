@@ -125,9 +125,9 @@ pub struct RunEnd {
 /// How a run stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum RunStatus {
-    /// It goes on, and its process lives.
+    /// It goes on, and its process lives; or its process cannot be looked at, and wrote something in the last 24 hours.
     Running,
-    /// It has no end, and its process is gone.
+    /// It has no end, and its process is gone; or nobody records it, for it came as a file.
     Interrupted,
     /// It did what it should.
     Ok,
@@ -177,13 +177,14 @@ pub struct RunRow {
     pub status: RunStatus,
     /// When it began.
     pub started: TimestampNs,
-    /// When it ended; of one without an end, when it was last heard of.
+    /// When it ended; of one without an end, when it was last heard of: the latest time that it has told of.
     pub ended: Option<TimestampNs>,
     /// Spans that are kept.
     pub spans: u64,
     /// Log lines that are kept.
     pub logs: u64,
-    /// Node executions.
+    /// Node executions. These and the sums below are what the run said at its end; of a run that did not, what its kept
+    /// spans come to.
     pub nodes: u64,
     /// LLM calls.
     pub llm_calls: u64,
@@ -241,7 +242,7 @@ pub struct RunFilter {
     pub until: Option<TimestampNs>,
     /// It asked one of these models.
     pub models: Vec<String>,
-    /// It cost at least so much.
+    /// What is known of its cost is at least so much.
     pub cost_min: Option<flowmeter_model::UsdNanos>,
     /// It took longer.
     pub slower_than_ns: Option<u64>,
@@ -259,7 +260,8 @@ pub struct RunFilter {
     pub trace_prefix: Option<String>,
 }
 
-/// How runs are ordered; among equals the newer one comes first.
+/// How runs are ordered; among equals the newer one comes first, and of those that began at once the one that was
+/// first heard of later.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RunOrder {
     /// The newest first.

@@ -10,8 +10,8 @@ use crate::{RunFilter, RunKey};
 /// How the text is meant.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SearchMode {
-    /// Every word of it occurs in the same place, in any order and case; what stands in quotes occurs as a phrase.
-    /// Scripts without spaces between words (Chinese, Japanese, Thai) match wherever the characters stand in a row.
+    /// Every word of it occurs in the same place, in any order and case; what stands in quotes occurs as a phrase, and
+    /// so does what has marks instead of spaces between (`data-base`). Words are those of UAX #29. Scripts without spaces between words (Chinese, Japanese, Thai) match wherever the characters stand in a row.
     #[default]
     Words,
     /// Exactly this row of characters, also inside words, in any case.

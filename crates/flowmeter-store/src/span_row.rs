@@ -67,7 +67,9 @@ pub struct SpanRow {
     pub kind: SpanKind,
     /// `node.llm`, `chat gpt-4o`, ….
     pub operation: SmolStr,
-    /// The node that it is, or that it happened in: `outer/inner` where workflows are nested; empty outside nodes.
+    /// The node that it is, or that it happened in, by the attribute `node.id` of the node spans around it:
+    /// `outer/inner` where workflows are nested; empty outside nodes. A span that was kept without those around it says
+    /// so itself (`flowmeter.node.path`).
     pub node: SmolStr,
     /// The model of an LLM call: the one that was asked for. Empty elsewhere.
     pub model: SmolStr,
@@ -94,6 +96,10 @@ pub struct SpanRow {
     pub mutations: u32,
     /// Whether the answer came from our response cache.
     pub cache_hit: bool,
+    /// Of such an answer: how what it saved is known; `None` elsewhere.
+    pub saved_status: Option<CostStatus>,
+    /// Of such an answer: what the call cost when it was made; `None` where that is unknown.
+    pub saved: Option<UsdNanos>,
 }
 
 /// Which spans. Conditions are joined by *and*, the values in one list by *or*; an empty list is no condition.

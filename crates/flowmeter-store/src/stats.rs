@@ -2,7 +2,7 @@
 //!
 //! Never takes an unknown cost for zero: sums say how many calls they could not price.
 
-use flowmeter_model::{CostTotal, SpanKind, SpanStatus, TimestampNs};
+use flowmeter_model::{CostTotal, TimestampNs};
 use smol_str::SmolStr;
 
 use crate::{RunFilter, TokenSums};
@@ -12,13 +12,13 @@ pub use crate::codec::sketch::LatencySketch;
 /// By what the sums are kept apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum GroupBy {
-    /// By the model of LLM calls.
+    /// By the model of LLM calls; nothing else counts.
     Model,
-    /// By who answered LLM calls.
+    /// By who answered LLM calls; nothing else counts.
     Provider,
     /// By the workflow of the run.
     Workflow,
-    /// By the node, as `workflow/node`.
+    /// By the node, as `workflow/node`; LLM calls outside nodes stand under their workflow alone, and runs do not count.
     Node,
     /// By hour, in the zone that the query names.
     Hour,
@@ -35,7 +35,9 @@ pub struct StatsQuery {
     pub by: Option<GroupBy>,
     /// Of these.
     pub filter: StatsFilter,
-    /// A series of so many equal steps from the first to the last moment for each row: for trends. 0: none.
+    /// A series of so many steps from the first to the last moment for each row, for trends: from [`RunFilter::since`],
+    /// else the first span that counts, to [`RunFilter::until`], else the last span. Steps are equal, and whole
+    /// half-hours (from a full or half hour of UTC on) where the time has as many. 0: none. Hours and days have none.
     pub trend_steps: usize,
     /// How far local time is east of UTC, in seconds: hours and days begin there.
     pub utc_offset_seconds: i32,
@@ -44,25 +46,25 @@ pub struct StatsQuery {
 /// Which runs and spans count.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct StatsFilter {
-    /// Runs; a condition on single runs (tags, session, user, cost, duration) makes the query go over spans rather
-    /// than over sums.
+    /// Runs; a condition on single runs (all but the workflow and the times) makes the query go over spans rather than
+    /// over sums. `since` and `until` are about when each span began.
     pub runs: RunFilter,
-    /// LLM calls to these models.
+    /// LLM calls to these models; nothing else counts then.
     pub models: Vec<String>,
-    /// LLM calls answered by these.
+    /// LLM calls answered by these; nothing else counts then.
     pub providers: Vec<String>,
-    /// These nodes.
+    /// These nodes (as in [`crate::SpanRow::node`]) and the LLM calls in them; runs do not count then.
     pub nodes: Vec<String>,
 }
 
 /// What a group came to.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct StatsSums {
-    /// Runs that ended.
+    /// Runs whose root span ended.
     pub runs: u64,
     /// Of these, those that did not end well.
     pub runs_failed: u64,
-    /// Node executions.
+    /// Node executions whose spans were kept; of a run that was not sampled these are the failed ones.
     pub nodes: u64,
     /// Of these, those that did not end well.
     pub nodes_failed: u64,
@@ -86,6 +88,13 @@ pub struct StatsSums {
     pub llm_duration: LatencySketch,
 }
 
+impl StatsSums {
+    /// Adds other sums.
+    pub fn merge(&mut self, other: &Self) {
+        crate::rules::sums::merge(self, other);
+    }
+}
+
 /// One row of an answer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StatsRow {
@@ -97,27 +106,4 @@ pub struct StatsRow {
     pub sums: StatsSums,
     /// The sums of each step, oldest first, where a trend was asked for.
     pub trend: Vec<StatsSums>,
-}
-
-/// What a sum is kept apart by, at the finest: one hour's spans of one kind with all of these equal.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct RollUpKey {
-    /// The workflow of the run.
-    pub(crate) workflow: SmolStr,
-    /// The node.
-    pub(crate) node: SmolStr,
-    /// The model.
-    pub(crate) model: SmolStr,
-    /// The provider.
-    pub(crate) provider: SmolStr,
-}
-
-/// Whether a span counts in roll-ups: attempts, items and rounds are parts of nodes, which count.
-pub(crate) fn counts(kind: SpanKind) -> bool {
-    matches!(kind, SpanKind::Run | SpanKind::Node | SpanKind::LlmCall)
-}
-
-/// Whether it ended badly.
-pub(crate) fn is_failure(status: SpanStatus) -> bool {
-    status != SpanStatus::Ok
 }

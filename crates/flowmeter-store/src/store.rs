@@ -44,8 +44,8 @@ pub trait Store: Send + Sync {
     /// When the store cannot be read.
     fn run(&self, key: &RunKey) -> Result<Option<RunDetail>, StoreError>;
 
-    /// The spans of a run that ended, in the order of their start, with everything that was kept of them. Logs stand
-    /// apart. Handed out one by one, so that a run of any size can be read; `visit` ends it early.
+    /// The spans of a run that ended, in the order of their start (of those that started at once, by their ids), with
+    /// everything that was kept of them. Logs stand apart. Handed out one by one, so that a run of any size can be read; `visit` ends it early.
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -57,7 +57,7 @@ pub trait Store: Send + Sync {
     /// When the store cannot be read.
     fn span(&self, key: &RunKey, span_id: SpanId) -> Result<Option<Span>, StoreError>;
 
-    /// The rows of a run's spans, in the order of their start.
+    /// The rows of a run's spans, in the order of their start (of those that started at once, by their ids).
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -89,7 +89,9 @@ pub trait Store: Send + Sync {
     /// When the store cannot be read, and for a text without anything to look for.
     fn search(&self, query: &SearchQuery) -> Result<Vec<SearchHit>, StoreError>;
 
-    /// Sums and percentiles.
+    /// Sums and percentiles. Spans count where they began; runs that have had their time ([`Store::retain`]) stay in the
+    /// sums that need no look at single runs, by whole half-hours; forgotten runs are in none. Rows come in the order of
+    /// time, or of their groups' names.
     ///
     /// # Errors
     /// When the store cannot be read.
