@@ -3,6 +3,7 @@
 //! Only this module knows SQL.
 
 mod batch_runs;
+mod budgets;
 mod connection;
 mod content_source;
 mod failure;
@@ -15,6 +16,8 @@ mod run_row;
 mod store;
 mod whole_span;
 mod writer;
+
+pub use budgets::Budgets;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
