@@ -1,0 +1,5 @@
+//! The store as others use it: every backend is held to one contract.
+
+#![allow(clippy::unwrap_used, reason = "what a test does not find fails it")]
+
+mod in_memory;
