@@ -2,4 +2,5 @@
 
 #![allow(clippy::unwrap_used, reason = "what a test does not find fails it")]
 
+mod budgets;
 mod in_memory;
