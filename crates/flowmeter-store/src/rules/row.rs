@@ -6,11 +6,10 @@ use flowmeter_model::{
     AttributeValue, Attributes, Cost, CostStatus, Figure, FigureSource, Span, SpanError, SpanKind,
     SpanStatus, TimestampNs, TokenUsage, UsdNanos,
 };
-use serde_json::Value;
 use smol_str::SmolStr;
-use xxhash_rust::xxh3::Xxh3;
 
 use super::node_paths::NODE_PATH;
+use crate::codec::payload::prompt_hash;
 use crate::{RunKey, SpanRow, TokenSums};
 
 /// The model that was asked for.
@@ -109,69 +108,6 @@ fn known_status(name: Option<&str>) -> CostStatus {
         .into_iter()
         .find(|status| Some(status.as_str()) == name)
         .unwrap_or(CostStatus::Priced)
-}
-
-/// A hash of the model, the system instructions and all messages of an LLM call; 0 where there are no messages.
-fn prompt_hash(span: &Span) -> u64 {
-    let Some(messages) = span.attributes.get(INPUT_MESSAGES) else {
-        return 0;
-    };
-    let mut hash = Xxh3::new();
-    hash.update(
-        span.attributes
-            .get_str(REQUEST_MODEL)
-            .unwrap_or_default()
-            .as_bytes(),
-    );
-    hash.update(&[0]);
-    if let Some(instructions) = span.attributes.get(SYSTEM_INSTRUCTIONS) {
-        hash_value(&mut hash, instructions);
-    }
-    hash.update(&[0]);
-    hash_value(&mut hash, messages);
-    // 0 stands for none.
-    hash.digest().max(1)
-}
-
-fn hash_value(hash: &mut Xxh3, value: &AttributeValue) {
-    match value {
-        AttributeValue::Str(text) => hash.update(text.as_bytes()),
-        AttributeValue::Json(value) => hash_json(hash, value),
-        AttributeValue::Bool(_) | AttributeValue::I64(_) | AttributeValue::F64(_) => {}
-    }
-}
-
-/// Hashes texts, and numbers by their digits; the marks between them keep `["ab"]` and `["a", "b"]` apart.
-fn hash_json(hash: &mut Xxh3, value: &Value) {
-    match value {
-        Value::Null => hash.update(&[1]),
-        Value::Bool(flag) => hash.update(&[2, u8::from(*flag)]),
-        Value::Number(number) => {
-            hash.update(&[3]);
-            hash.update(number.to_string().as_bytes());
-        }
-        Value::String(text) => {
-            hash.update(&[4]);
-            hash.update(&(text.len() as u64).to_le_bytes());
-            hash.update(text.as_bytes());
-        }
-        Value::Array(items) => {
-            hash.update(&[5]);
-            hash.update(&(items.len() as u64).to_le_bytes());
-            for item in items {
-                hash_json(hash, item);
-            }
-        }
-        Value::Object(members) => {
-            hash.update(&[6]);
-            hash.update(&(members.len() as u64).to_le_bytes());
-            for (key, member) in members {
-                hash.update(&(key.len() as u64).to_le_bytes());
-                hash.update(key.as_bytes());
-                hash_json(hash, member);
-            }
-        }
-    }
 }
 
 /// What is left of a span when its payload has had its time: what its row holds, as a span. Its message is gone and its

@@ -4,3 +4,4 @@
 
 mod budgets;
 mod in_memory;
+mod sqlite;
