@@ -11,6 +11,7 @@ mod budget;
 mod codec;
 mod error;
 mod forget;
+pub mod insights;
 mod logs;
 mod memory;
 mod rules;
@@ -20,6 +21,8 @@ mod span_row;
 pub mod sqlite;
 mod stats;
 mod store;
+#[doc(hidden)]
+pub mod synthetic;
 
 pub use append::Append;
 pub use budget::{
