@@ -63,7 +63,9 @@ fn shown(history: &History, what: &str, number: u32) -> String {
 
 /// The model that a run used in a node, or all its models.
 fn model_of(history: &History, run: u32, node: Option<u32>) -> u32 {
-    let Some(node) = node else { return history.run(run).models };
+    let Some(node) = node else {
+        return history.run(run).models;
+    };
     let calls = history.spans_of(run).iter();
     usual(
         calls

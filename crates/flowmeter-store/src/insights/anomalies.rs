@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use flowmeter_model::TimestampNs;
 
 use super::change_points::{self, levelled, of_failures};
-use super::gathered::Gathered;
+use super::gathered::{Family, Gathered};
 use super::history::History;
 use super::series::{self, Metric, Series};
 use super::{Amount, Insight, InsightKind, InsightQuery, Per, Shortage, Size, robust, splits, words};
@@ -18,7 +18,7 @@ pub(super) const PAST_MIN: usize = 30;
 /// A day needs so many days before it,
 const DAYS_MIN: usize = 14;
 /// looks back so far,
-const DAYS_MAX: usize = 56;
+const DAYS_MAX: usize = 120;
 /// and needs so many runs, as do those days.
 const DAY_RUNS_MIN: usize = 5;
 /// An amount nearer to the usual one is no anomaly.
@@ -171,7 +171,26 @@ impl Others {
     }
 }
 
+/// The runs of a day.
+struct Day {
+    runs: Vec<usize>,
+    median: f64,
+    /// Without what lies far out.
+    mean: f64,
+}
+
 impl Part<'_> {
+    fn day(&self, runs: Vec<usize>) -> Option<Day> {
+        let values: Vec<f64> = runs.iter().map(|place| self.values[*place]).collect();
+        let median = robust::median_of(values.iter().copied())?;
+        let reach = 3.0 * robust::spread(&values, median).max(SPREAD_MIN);
+        let held = values
+            .iter()
+            .map(|value| value.clamp(median - reach, median + reach));
+        let mean = held.sum::<f64>() / values.len() as f64;
+        Some(Day { runs, median, mean })
+    }
+
     fn kind(&self) -> InsightKind {
         match self.series.metric {
             Metric::Latency => InsightKind::LatencyAnomaly,
@@ -195,36 +214,33 @@ impl Part<'_> {
 
     /// Days whose usual run is far from that of the days before. Returns the places that are told by it.
     fn days(&self, gathered: &mut Gathered) -> Vec<usize> {
-        let days: Vec<(Vec<usize>, f64)> = self
+        let days: Vec<Day> = self
             .by_day()
             .into_values()
-            .filter_map(|places| {
-                let level = robust::median_of(places.iter().map(|place| self.values[*place]))?;
-                Some((places, level))
-            })
+            .filter_map(|places| self.day(places))
             .collect();
         let mut told = Vec::new();
-        for (place, (runs, level)) in days.iter().enumerate() {
-            let past: Vec<f64> = days[place.saturating_sub(DAYS_MAX)..place]
-                .iter()
-                .map(|(_, level)| *level)
-                .collect();
+        for (place, day) in days.iter().enumerate() {
+            let past = &days[place.saturating_sub(DAYS_MAX)..place];
             if past.len() < DAYS_MIN {
                 continue;
             }
-            let Some(middle) = robust::median_of(past.iter().copied()) else { continue };
-            let spread = robust::spread(&past, middle).max(SPREAD_MIN);
-            let above = level - middle;
-            let p_value = robust::student_two_sided(above / spread, past.len() as f64 / 2.0);
-            let is_large = above.abs() >= RATIO_MIN.ln();
-            let is_large = is_large && p_value < P_WORDS;
+            let middle = |level: fn(&Day) -> f64| robust::median_of(past.iter().map(level)).unwrap_or(0.0);
+            let (mean, median) = (middle(|day| day.mean), middle(|day| day.median));
+            // The mean of more runs lies nearer to the usual one.
+            let off = |day: &Day| (day.mean - mean) * (day.runs.len() as f64).sqrt();
+            let distances: Vec<f64> = past.iter().map(off).collect();
+            let spread = robust::spread(&distances, 0.0).max(SPREAD_MIN);
+            let p_value = robust::student_two_sided(off(day) / spread, past.len() as f64 / 2.0);
+            let above = day.median - median;
+            let is_large =
+                above.abs() >= RATIO_MIN.ln() && (day.mean - mean) * above > 0.0 && p_value < P_WORDS;
             if is_large {
-                told.extend(runs.iter().copied());
+                told.extend(day.runs.iter().copied());
             }
-            gathered.tested(
-                p_value,
-                is_large.then(|| self.told(runs, above, &format!("{} days before", past.len()))),
-            );
+            let insight =
+                is_large.then(|| self.told(&day.runs, above, &format!("{} days before", past.len())));
+            gathered.tested(Family::Days, p_value, insight);
         }
         told.sort_unstable();
         told
@@ -232,7 +248,9 @@ impl Part<'_> {
 
     /// Single runs far above the others of their level.
     fn runs(&self, told: &[usize], gathered: &mut Gathered) {
-        let Some(others) = Others::of(&self.values[self.from..self.until]) else { return };
+        let Some(others) = Others::of(&self.values[self.from..self.until]) else {
+            return;
+        };
         for place in self.from..self.until {
             let unusual = others.judge(self.values[place], true);
             let is_large = unusual.above >= RATIO_MIN.ln() && unusual.p_value < P_WORDS;
@@ -240,7 +258,7 @@ impl Part<'_> {
                 let beside = format!("{} other runs", self.until - self.from - 1);
                 self.told(&[place], unusual.above, &beside)
             });
-            gathered.tested(unusual.p_value, insight);
+            gathered.tested(Family::Runs, unusual.p_value, insight);
         }
     }
 
@@ -286,10 +304,14 @@ impl Part<'_> {
             .collect();
         let excess = values.iter().map(|value| value - usual).sum::<f64>().abs();
         insight.size = self.size(excess, places);
-        insight.evidence.push(format!("compared with {beside} on the same level"));
+        insight
+            .evidence
+            .push(format!("compared with {beside} on the same level"));
         if places.len() > 1 {
             let shown: Vec<String> = insight.runs.iter().map(words::short).collect();
-            insight.evidence.push(format!("{} runs: {}", places.len(), shown.join(", ")));
+            insight
+                .evidence
+                .push(format!("{} runs: {}", places.len(), shown.join(", ")));
         }
         if self.is_seasonal {
             let local = words::local(first.started, offset);
@@ -315,9 +337,14 @@ impl Part<'_> {
             Metric::Latency => Amount::Seconds(excess),
             Metric::Cost => Amount::Usd(words::usd_of(excess)),
             _ => {
-                let runs = places.iter().map(|place| self.history.run(self.series.runs[*place]));
+                let runs = places
+                    .iter()
+                    .map(|place| self.history.run(self.series.runs[*place]));
                 let (usd, tokens) = runs.fold((Some(0), 0), |(usd, tokens), run| {
-                    (usd.zip(run.cost).map(|(sum, cost)| sum + cost), tokens + run.tokens)
+                    (
+                        usd.zip(run.cost).map(|(sum, cost)| sum + cost),
+                        tokens + run.tokens,
+                    )
                 });
                 let usd = usd.filter(|usd| *usd > 0)? as f64 / 1e9;
                 Amount::Usd(words::usd_of(excess * usd / tokens.max(1) as f64))
@@ -357,10 +384,11 @@ impl Part<'_> {
                 })
                 .sum::<f64>()
                 / past.len() as f64;
-            let p_value = robust::binomial_at_least(*failed, day.len() as u64, usual).powf(1.0 / crowds.max(1.0));
+            let p_value =
+                robust::binomial_at_least(*failed, day.len() as u64, usual).powf(1.0 / crowds.max(1.0));
             let is_large = *failed >= 3 && share >= usual + SHARE_MIN && share >= 2.0 * usual;
             let insight = is_large.then(|| self.told_failing(day, *failed, usual, past.len(), runs));
-            gathered.tested(p_value, insight);
+            gathered.tested(Family::Days, p_value, insight);
         }
     }
 
@@ -388,7 +416,12 @@ impl Part<'_> {
         }
         let errors: Vec<String> = errors
             .iter()
-            .map(|(error, count)| format!("{} {count} times", if error.is_empty() { "unknown" } else { error }))
+            .map(|(error, count)| {
+                format!(
+                    "{} {count} times",
+                    if error.is_empty() { "unknown" } else { error }
+                )
+            })
             .collect();
         insight.evidence.push(format!("errors: {}", errors.join(", ")));
         insight.evidence.push(format!("compared with {days} days before"));

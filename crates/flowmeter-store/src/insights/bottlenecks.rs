@@ -30,7 +30,11 @@ pub(super) struct Queue {
 /// The batches of a run with items that waited.
 pub(super) fn queues(sample: &Sample) -> Vec<Queue> {
     let mut batches: BTreeMap<SpanId, Vec<&Step>> = BTreeMap::new();
-    for step in sample.steps.iter().filter(|step| step.kind == SpanKind::BatchItem) {
+    for step in sample
+        .steps
+        .iter()
+        .filter(|step| step.kind == SpanKind::BatchItem)
+    {
         if let Some(parent) = step.parent {
             batches.entry(parent).or_default().push(step);
         }
@@ -55,7 +59,10 @@ pub(super) fn queues(sample: &Sample) -> Vec<Queue> {
 }
 
 fn at_once(items: &[&Step]) -> usize {
-    let mut edges: Vec<(u64, i32)> = items.iter().flat_map(|item| [(item.start, 1), (item.end, -1)]).collect();
+    let mut edges: Vec<(u64, i32)> = items
+        .iter()
+        .flat_map(|item| [(item.start, 1), (item.end, -1)])
+        .collect();
     edges.sort_unstable();
     let (mut now, mut most) = (0, 0);
     for (_, change) in edges {
@@ -79,14 +86,21 @@ pub(super) fn deciding_nodes(samples: &[Sample]) -> FxHashSet<SmolStr> {
     for sample in samples {
         for nodes in siblings(sample).into_values() {
             for pair in nodes.windows(2) {
-                next.entry(pair[0].node.clone()).or_default().insert(pair[1].node.clone());
+                next.entry(pair[0].node.clone())
+                    .or_default()
+                    .insert(pair[1].node.clone());
             }
             if let Some(last) = nodes.last() {
-                next.entry(last.node.clone()).or_default().insert(SmolStr::default());
+                next.entry(last.node.clone())
+                    .or_default()
+                    .insert(SmolStr::default());
             }
         }
     }
-    next.into_iter().filter(|(_, next)| next.len() > 1).map(|(node, _)| node).collect()
+    next.into_iter()
+        .filter(|(_, next)| next.len() > 1)
+        .map(|(node, _)| node)
+        .collect()
 }
 
 fn siblings(sample: &Sample) -> BTreeMap<SpanId, Vec<&Step>> {
@@ -126,7 +140,9 @@ pub(super) fn independent(sample: &Sample, deciding: &FxHashSet<SmolStr>) -> Vec
         }
         // Those that would run beside another and did not.
         let beside = |a: usize, b: usize| {
-            begin[a] < finish[b] && begin[b] < finish[a] && (nodes[a].end <= nodes[b].start || nodes[b].end <= nodes[a].start)
+            begin[a] < finish[b]
+                && begin[b] < finish[a]
+                && (nodes[a].end <= nodes[b].start || nodes[b].end <= nodes[a].start)
         };
         let listed = (0..nodes.len()).filter(|a| (0..nodes.len()).any(|b| *a != b && beside(*a, b)));
         found.push(Independent {
@@ -158,10 +174,16 @@ fn needs(before: &Step, after: &Step, deciding: &FxHashSet<SmolStr>) -> bool {
         return true;
     }
     let own = before.node.rsplit('/').next().unwrap_or_default();
-    let written = before.writes.iter().map(|write| write.namespace.as_str()).chain([own]);
+    let written = before
+        .writes
+        .iter()
+        .map(|write| write.namespace.as_str())
+        .chain([own]);
     let mut written = written.collect::<Vec<&str>>();
     written.sort_unstable();
-    let reads_it = reads.iter().any(|read| written.binary_search(&read.as_str()).is_ok());
+    let reads_it = reads
+        .iter()
+        .any(|read| written.binary_search(&read.as_str()).is_ok());
     let writes_it = after
         .writes
         .iter()
@@ -189,7 +211,11 @@ pub(super) fn loops(sample: &Sample) -> Vec<IdleRounds> {
     }
     let mut found = Vec::new();
     let mut rounds: BTreeMap<SpanId, Vec<&Step>> = BTreeMap::new();
-    for step in sample.steps.iter().filter(|step| step.kind == SpanKind::Iteration) {
+    for step in sample
+        .steps
+        .iter()
+        .filter(|step| step.kind == SpanKind::Iteration)
+    {
         if let Some(parent) = step.parent {
             rounds.entry(parent).or_default().push(step);
         }
@@ -241,7 +267,10 @@ fn idle(sample: &Sample, node: &SmolStr, mut times: Vec<(u64, u64)>) -> Option<I
         .filter(|(from, until)| !changes.iter().any(|time| time >= from && time <= until))
         .collect();
     let calls = sample.steps.iter().filter(|step| {
-        step.kind == SpanKind::LlmCall && idle.iter().any(|(from, until)| step.start >= *from && step.end <= *until)
+        step.kind == SpanKind::LlmCall
+            && idle
+                .iter()
+                .any(|(from, until)| step.start >= *from && step.end <= *until)
     });
     Some(IdleRounds {
         node: node.clone(),

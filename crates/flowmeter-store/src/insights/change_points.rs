@@ -6,12 +6,14 @@ use flowmeter_model::{SpanKind, TimestampNs};
 use rustc_hash::FxHashMap;
 
 use super::alongside::{self, Changed};
-use super::gathered::Gathered;
+use super::gathered::{Family, Gathered};
 use super::history::History;
 use super::seasons::Seasons;
 use super::series::{self, Metric, Series};
 use super::splits::{self, Split};
-use super::{Amount, DAY_NS, Insight, InsightKind, InsightQuery, Per, SECOND_NS, Shortage, Size, robust, words};
+use super::{
+    Amount, DAY_NS, Insight, InsightKind, InsightQuery, Per, SECOND_NS, Shortage, Size, robust, words,
+};
 
 /// With fewer runs no change can be told from chance.
 pub(super) const RUNS_MIN: usize = 40;
@@ -89,7 +91,7 @@ pub(super) fn look(history: &History, workflow: u32, query: &InsightQuery, gathe
     gathered.tests(tests.saturating_sub(changes.len() as u64));
     for change in without_echoes(history, changes) {
         let insight = told(history, workflow, &runs, &change, query);
-        gathered.tested(change.p_value, Some(insight));
+        gathered.tested(Family::Other, change.p_value, Some(insight));
     }
 }
 
@@ -144,9 +146,12 @@ fn is_large(series: &Series, values: &[f64], splits: &[Split], place: usize) -> 
     let ratio = (level(&values[at..until]) - level(&values[from..at])).abs().exp();
     let (before, after) = (level(&series.values[from..at]), level(&series.values[at..until]));
     // With the seasons taken off and with them, it must go the same way.
-    let same_way =
-        (after > before) == (level(&values[at..until]) > level(&values[from..at]));
-    let least = if series.metric == Metric::Latency { SECONDS_MIN } else { 0.0 };
+    let same_way = (after > before) == (level(&values[at..until]) > level(&values[from..at]));
+    let least = if series.metric == Metric::Latency {
+        SECONDS_MIN
+    } else {
+        0.0
+    };
     ratio >= RATIO_MIN && same_way && (after - before).abs() >= least
 }
 
@@ -168,9 +173,15 @@ fn among_alike(history: &History, series: &Series, values: &[f64], at: usize, of
     let mut cells: FxHashMap<(bool, usize), (Vec<f64>, Vec<f64>)> = FxHashMap::default();
     for (place, value) in values.iter().enumerate() {
         let (before, after) = cells.entry(cell(place)).or_default();
-        if place < at { before.push(*value) } else { after.push(*value) }
+        if place < at {
+            before.push(*value)
+        } else {
+            after.push(*value)
+        }
     }
-    let alike = cells.into_values().filter(|(before, after)| before.len() >= 3 && after.len() >= 3);
+    let alike = cells
+        .into_values()
+        .filter(|(before, after)| before.len() >= 3 && after.len() >= 3);
     let (mut before, mut after) = (Vec::new(), Vec::new());
     for (of_before, of_after) in alike {
         before.extend(of_before);
@@ -181,7 +192,12 @@ fn among_alike(history: &History, series: &Series, values: &[f64], at: usize, of
     }
     let hits = |values: &[f64]| values.iter().filter(|value| **value > 0.0).count() as u64;
     let p_value = if series.metric == Metric::Errors {
-        robust::fisher(hits(&before), before.len() as u64, hits(&after), after.len() as u64)
+        robust::fisher(
+            hits(&before),
+            before.len() as u64,
+            hits(&after),
+            after.len() as u64,
+        )
     } else {
         robust::mann_whitney(&before, &after)
     };
@@ -198,8 +214,13 @@ fn change(
 ) -> Change {
     let changed = alongside::changed(history, &series.runs, series.node, at);
     // A model or a version changes at one run; where the level changed is only known by so much.
-    let exact = changed.iter().find(|changed| changed.what != "user").map(|changed| changed.at);
-    let at = exact.filter(|exact| (from + 1..until).contains(exact)).unwrap_or(at);
+    let exact = changed
+        .iter()
+        .find(|changed| changed.what != "user")
+        .map(|changed| changed.at);
+    let at = exact
+        .filter(|exact| (from + 1..until).contains(exact))
+        .unwrap_or(at);
     let (before, after) = (&series.values[from..at], &series.values[at..until]);
     let hits = |values: &[f64]| values.iter().filter(|value| **value > 0.0).count();
     Change {
@@ -270,7 +291,9 @@ fn tolerance(a: &Change, b: &Change, history: &History) -> u64 {
     let near = |change: &Change| {
         let run = change.edge.1 as usize;
         let (from, until) = (run.saturating_sub(30), (run + 30).min(history.runs.len() - 1));
-        history.runs[until].started.saturating_sub(history.runs[from].started)
+        history.runs[until]
+            .started
+            .saturating_sub(history.runs[from].started)
     };
     near(a).max(near(b)).max(DAY_NS / 12)
 }
@@ -299,7 +322,10 @@ fn amount(metric: Metric, value: f64) -> String {
 }
 
 fn from_to(change: &Change) -> String {
-    let (before, after) = (amount(change.metric, change.before), amount(change.metric, change.after));
+    let (before, after) = (
+        amount(change.metric, change.before),
+        amount(change.metric, change.after),
+    );
     let verb = if change.rises() { "rose" } else { "fell" };
     format!("{verb} from {before} to {after}")
 }
@@ -348,9 +374,13 @@ fn told(history: &History, workflow: u32, runs: &[u32], change: &Change, query: 
             words::percent(changed.share_after)
         ));
     }
-    insight.evidence.extend(change.notes.iter().map(|note| format!("at the same time {note}")));
+    insight
+        .evidence
+        .extend(change.notes.iter().map(|note| format!("at the same time {note}")));
     if change.is_seasonal {
-        insight.evidence.push("hours and weekdays are compared with their like".to_owned());
+        insight
+            .evidence
+            .push("hours and weekdays are compared with their like".to_owned());
     }
     insight.figure("before", change.before);
     insight.figure("after", change.after);
@@ -378,12 +408,14 @@ fn suggestion(change: &Change, insight: &Insight) -> String {
 
 /// Calls a month in a node, or runs a month.
 fn monthly(history: &History, runs: &[u32], node: Option<u32>, query: &InsightQuery) -> f64 {
-    let Some(node) = node else { return history.runs_a_month(runs, query.now) };
+    let Some(node) = node else {
+        return history.runs_a_month(runs, query.now);
+    };
     let begins = query.now.0.saturating_sub(30 * DAY_NS);
     let recent = runs.iter().filter(|run| history.run(**run).started >= begins);
-    let calls = recent.flat_map(|run| history.spans_of(*run)).filter(|span| {
-        span.node == node && span.kind == SpanKind::LlmCall && !span.cache_hit
-    });
+    let calls = recent
+        .flat_map(|run| history.spans_of(*run))
+        .filter(|span| span.node == node && span.kind == SpanKind::LlmCall && !span.cache_hit);
     calls.count() as f64
 }
 
@@ -404,7 +436,14 @@ fn size(history: &History, runs: &[u32], change: &Change, query: &InsightQuery) 
             let (count, per) = if monthly > 0.0 {
                 (monthly, Per::Month)
             } else {
-                (1.0, if change.node.is_some() { Per::Call } else { Per::Run })
+                (
+                    1.0,
+                    if change.node.is_some() {
+                        Per::Call
+                    } else {
+                        Per::Run
+                    },
+                )
             };
             Some(Size {
                 amount: Amount::Usd(words::usd_of(usd * count)),

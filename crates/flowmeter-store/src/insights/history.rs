@@ -93,11 +93,9 @@ pub(super) struct SpanPoint {
     pub(super) run: u32,
     pub(super) node: u32,
     pub(super) model: u32,
-    pub(super) provider: u32,
     pub(super) error: u32,
     pub(super) input: u32,
     pub(super) output: u32,
-    pub(super) cache_read: u32,
     pub(super) kind: SpanKind,
     pub(super) status: SpanStatus,
     pub(super) cache_hit: bool,
@@ -183,9 +181,17 @@ impl History {
     }
 
     fn point_of_run(&mut self, row: &RunRow) -> RunPoint {
-        let has_end = matches!(row.status, RunStatus::Ok | RunStatus::Error | RunStatus::Cancelled);
+        let has_end = matches!(
+            row.status,
+            RunStatus::Ok | RunStatus::Error | RunStatus::Cancelled
+        );
         let text = |text: &Option<String>| text.clone().unwrap_or_default();
-        let models = row.models.iter().map(SmolStr::as_str).collect::<Vec<_>>().join(", ");
+        let models = row
+            .models
+            .iter()
+            .map(SmolStr::as_str)
+            .collect::<Vec<_>>()
+            .join(", ");
         RunPoint {
             key: row.key,
             workflow: self.names.number(&row.workflow),
@@ -195,7 +201,9 @@ impl History {
             cost: (row.cost.unpriced_calls == 0 && row.cost.partial_calls == 0).then_some(row.cost.known.0),
             tokens: row.tokens.total(),
             llm_calls: row.llm_calls,
-            version: self.names.number(row.origin.workflow_version.as_deref().unwrap_or_default()),
+            version: self
+                .names
+                .number(row.origin.workflow_version.as_deref().unwrap_or_default()),
             commit: self.names.number(&text(&row.origin.git_commit)),
             user: self.names.number(&text(&row.origin.user)),
             models: self.names.number(&models),
@@ -260,7 +268,9 @@ impl History {
             row.cost_status,
             None | Some(CostStatus::Unpriced | CostStatus::Partial)
         );
-        if row.cache_hit && let Some(point) = self.runs.get_mut(run as usize) {
+        if row.cache_hit
+            && let Some(point) = self.runs.get_mut(run as usize)
+        {
             point.is_cached = true;
         }
         SpanPoint {
@@ -273,11 +283,9 @@ impl History {
             run,
             node: self.names.number(&row.node),
             model: self.names.number(&row.model),
-            provider: self.names.number(&row.provider),
             error: self.names.number(&row.error_type),
             input: whole(row.tokens.input),
             output: whole(row.tokens.output),
-            cache_read: whole(row.tokens.cache_read),
             kind: row.kind,
             status: row.status,
             cache_hit: row.cache_hit,
@@ -317,7 +325,10 @@ impl History {
     /// How many runs of these began within the last 30 days before `now`.
     pub(super) fn runs_a_month(&self, runs: &[u32], now: TimestampNs) -> f64 {
         let begins = now.0.saturating_sub(30 * super::DAY_NS);
-        let recent = runs.iter().filter(|run| self.run(**run).started >= begins).count();
+        let recent = runs
+            .iter()
+            .filter(|run| self.run(**run).started >= begins)
+            .count();
         recent as f64
     }
 }

@@ -5,7 +5,7 @@
 use flowmeter_model::{SpanKind, SpanStatus};
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::gathered::Gathered;
+use super::gathered::{Family, Gathered};
 use super::history::{History, SpanPoint};
 use super::{Amount, DAY_NS, Insight, InsightKind, InsightQuery, Per, SECOND_NS, Size, robust, words};
 use crate::RunKey;
@@ -55,7 +55,11 @@ pub(super) fn look(history: &History, workflow: u32, query: &InsightQuery, gathe
         models.sort_by_key(|(model, record)| (std::cmp::Reverse(record.runs), history.name(*model).clone()));
         for (place, first) in models.iter().enumerate() {
             for second in &models[place + 1..] {
-                let pair = Pair { history, workflow, node, query };
+                let pair = Pair {
+                    history,
+                    workflow,
+                    node,
+                };
                 pair.look(first, second, gathered);
             }
         }
@@ -77,10 +81,13 @@ fn records(history: &History, runs: &[u32], query: &InsightQuery) -> FxHashMap<u
                 continue;
             }
             let key = (span.node, span.model);
-            let place = of_run.iter().position(|(known, _)| *known == key).unwrap_or_else(|| {
-                of_run.push((key, OfRun::default()));
-                of_run.len() - 1
-            });
+            let place = of_run
+                .iter()
+                .position(|(known, _)| *known == key)
+                .unwrap_or_else(|| {
+                    of_run.push((key, OfRun::default()));
+                    of_run.len() - 1
+                });
             let sums = &mut of_run[place].1;
             if span.status == SpanStatus::Ok && !failed.contains(&span.parent) {
                 sums.ok += 1;
@@ -97,15 +104,22 @@ fn records(history: &History, runs: &[u32], query: &InsightQuery) -> FxHashMap<u
         }
         for ((node, model), sums) in of_run {
             let models = nodes.entry(node).or_default();
-            let place = models.iter().position(|(known, _)| *known == model).unwrap_or_else(|| {
-                models.push((model, Record::default()));
-                models.len() - 1
-            });
+            let place = models
+                .iter()
+                .position(|(known, _)| *known == model)
+                .unwrap_or_else(|| {
+                    models.push((model, Record::default()));
+                    models.len() - 1
+                });
             let record = &mut models[place].1;
             record.runs += 1;
             record.runs_failed += u64::from(sums.failed > 0);
             record.calls += sums.ok + sums.failed;
-            record.recent += if point.started >= recent { sums.ok + sums.failed } else { 0 };
+            record.recent += if point.started >= recent {
+                sums.ok + sums.failed
+            } else {
+                0
+            };
             record.newest = Some(point.key);
             if sums.ok > 0 {
                 let calls = sums.ok as f64;
@@ -135,7 +149,6 @@ struct Pair<'a> {
     history: &'a History,
     workflow: u32,
     node: u32,
-    query: &'a InsightQuery,
 }
 
 impl Pair<'_> {
@@ -153,7 +166,11 @@ impl Pair<'_> {
                 && dear.1.recent > 0
                 && is_equal(&dear.1, &cheap.1)
                 && is_alike(&dear.1.input, &cheap.1.input);
-            gathered.tested(p_value, is_cheaper.then(|| self.cheaper(dear, cheap)));
+            gathered.tested(
+                Family::Other,
+                p_value,
+                is_cheaper.then(|| self.cheaper(dear, cheap)),
+            );
             if is_cheaper {
                 return;
             }
@@ -212,8 +229,15 @@ impl Pair<'_> {
             let middle = |values: &[f64]| robust::median_of(values.iter().copied()).unwrap_or(0.0);
             let (low, high) = (middle(of_a).min(middle(of_b)), middle(of_a).max(middle(of_b)));
             if low > 0.0 && high / low >= RATIO_MIN && p_value < P_WORDS {
-                let more = if middle(of_a) > middle(of_b) { first.0 } else { second.0 };
-                told.push((p_value, format!("{} {:.1} times the {what}", self.history.name(more), high / low)));
+                let more = if middle(of_a) > middle(of_b) {
+                    first.0
+                } else {
+                    second.0
+                };
+                told.push((
+                    p_value,
+                    format!("{} {:.1} times the {what}", self.history.name(more), high / low),
+                ));
             }
         }
         let p_value = robust::fisher(a.runs_failed, a.runs, b.runs_failed, b.runs);
@@ -243,17 +267,27 @@ impl Pair<'_> {
             self.history.name(second.0),
             texts.join("; ")
         );
-        let mut insight = Insight::new(InsightKind::ModelComparison, self.history.name(self.workflow), title);
+        let mut insight = Insight::new(
+            InsightKind::ModelComparison,
+            self.history.name(self.workflow),
+            title,
+        );
         insight.node = Some(node.clone());
-        let amount = if a.cost.len() >= RUNS_MIN && b.cost.len() >= RUNS_MIN && texts.iter().any(|text| text.contains("cost")) {
+        let amount = if a.cost.len() >= RUNS_MIN
+            && b.cost.len() >= RUNS_MIN
+            && texts.iter().any(|text| text.contains("cost"))
+        {
             Amount::Usd(words::usd_of((mean(&a.cost) - mean(&b.cost)).abs()))
         } else {
             Amount::Seconds((mean(&a.seconds) - mean(&b.seconds)).abs())
         };
-        insight.size = Some(Size { amount, per: Per::Call });
+        insight.size = Some(Size {
+            amount,
+            per: Per::Call,
+        });
         self.describe(&mut insight, [first, second]);
         insight.suggestion = format!("choose the model of node `{node}` by what matters there");
-        gathered.tested(p_value, Some(insight));
+        gathered.tested(Family::Other, p_value, Some(insight));
     }
 
     fn describe(&self, insight: &mut Insight, models: [&(u32, Record); 2]) {
@@ -279,10 +313,14 @@ impl Pair<'_> {
         insight.figure("runs_second", models[1].1.runs as f64);
         insight.figure("failed_share_first", share(&models[0].1));
         insight.figure("failed_share_second", share(&models[1].1));
-        insight.evidence.push(format!("`{}` last ran with each in {}", self.history.name(self.node), {
-            let shown: Vec<String> = insight.runs.iter().map(words::short).collect();
-            shown.join(" and ")
-        }));
+        insight.evidence.push(format!(
+            "`{}` last ran with each in {}",
+            self.history.name(self.node),
+            {
+                let shown: Vec<String> = insight.runs.iter().map(words::short).collect();
+                shown.join(" and ")
+            }
+        ));
     }
 }
 

@@ -9,7 +9,7 @@ use flowmeter_model::{SpanKind, SpanStatus, TimestampNs};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::change_points::of_failures;
-use super::gathered::Gathered;
+use super::gathered::{Family, Gathered};
 use super::history::History;
 use super::{Amount, Insight, InsightKind, Per, Size, robust, splits, words};
 use crate::RunStatus;
@@ -53,7 +53,12 @@ fn faults(history: &History, run: u32) -> Vec<Fault> {
         .spans_of(run)
         .iter()
         .filter(|span| span.status == SpanStatus::Error && span.node != 0)
-        .map(|span| (span.start.saturating_add(span.duration_ns), (span.node, span.error)))
+        .map(|span| {
+            (
+                span.start.saturating_add(span.duration_ns),
+                (span.node, span.error),
+            )
+        })
         .collect();
     failed.sort_unstable();
     let mut seen: FxHashSet<Fault> = FxHashSet::default();
@@ -87,7 +92,11 @@ fn error_pairs(history: &History, workflow: u32, runs: &[u32], gathered: &mut Ga
     frequent.truncate(ERRORS_MAX);
     let frequent: FxHashSet<Fault> = frequent.into_iter().map(|(_, fault)| fault).collect();
     for (run, faults) in &by_run {
-        let faults: Vec<Fault> = faults.iter().copied().filter(|fault| frequent.contains(fault)).collect();
+        let faults: Vec<Fault> = faults
+            .iter()
+            .copied()
+            .filter(|fault| frequent.contains(fault))
+            .collect();
         for (place, first) in faults.iter().enumerate() {
             for second in &faults[place + 1..] {
                 pairs.entry((*first, *second)).or_default().push(*run);
@@ -100,7 +109,12 @@ fn error_pairs(history: &History, workflow: u32, runs: &[u32], gathered: &mut Ga
         let with_first = counts[&first];
         let with_second_only = counts[&second].saturating_sub(both.len() as u64);
         let without = runs.len() as u64 - with_first;
-        let p_value = robust::fisher(both.len() as u64, with_first, with_second_only.min(without), without);
+        let p_value = robust::fisher(
+            both.len() as u64,
+            with_first,
+            with_second_only.min(without),
+            without,
+        );
         let share = both.len() as f64 / with_first as f64;
         let elsewhere = with_second_only as f64 / without.max(1) as f64;
         let is_large = both.len() >= RUNS_MIN && share >= 0.3 && share >= 2.0 * elsewhere;
@@ -136,12 +150,16 @@ fn error_pairs(history: &History, workflow: u32, runs: &[u32], gathered: &mut Ga
             );
             insight
         });
-        gathered.tested(p_value, insight);
+        gathered.tested(Family::Other, p_value, insight);
     }
 }
 
 fn newest(history: &History, runs: &[u32]) -> Vec<crate::RunKey> {
-    runs.iter().rev().take(5).map(|run| history.run(*run).key).collect()
+    runs.iter()
+        .rev()
+        .take(5)
+        .map(|run| history.run(*run).key)
+        .collect()
 }
 
 fn such_as(insight: &Insight) -> String {
@@ -200,15 +218,25 @@ fn grams(history: &History, runs: &[u32]) -> Vec<Gram> {
 
 fn ways(history: &History, workflow: u32, runs: &[u32], gathered: &mut Gathered) {
     let grams = grams(history, runs);
-    let way = Way { history, workflow, runs };
+    let way = Way {
+        history,
+        workflow,
+        runs,
+    };
     let mut failing: Vec<(f64, Insight, &Gram)> = Vec::new();
     let mut detours: Vec<(f64, Insight, &Gram)> = Vec::new();
     let mut shifts: Vec<(f64, f64, Insight)> = Vec::new();
     let mut tests = 0;
     for gram in &grams {
         tests += 3;
-        failing.extend(way.failing(gram).map(|(p_value, insight)| (p_value, insight, gram)));
-        detours.extend(way.detour(gram).map(|(p_value, insight)| (p_value, insight, gram)));
+        failing.extend(
+            way.failing(gram)
+                .map(|(p_value, insight)| (p_value, insight, gram)),
+        );
+        detours.extend(
+            way.detour(gram)
+                .map(|(p_value, insight)| (p_value, insight, gram)),
+        );
         shifts.extend(way.shifts(gram));
     }
     for mut found in [failing, detours] {
@@ -219,7 +247,7 @@ fn ways(history: &History, workflow: u32, runs: &[u32], gathered: &mut Gathered)
                 continue;
             }
             told.push(gram);
-            gathered.tested(p_value, Some(insight));
+            gathered.tested(Family::Other, p_value, Some(insight));
         }
     }
     // Where one way becomes more frequent, others become rarer: the largest rise stands for all at its time.
@@ -230,7 +258,7 @@ fn ways(history: &History, workflow: u32, runs: &[u32], gathered: &mut Gathered)
         let at = insight.at.map_or(0, |at| at.0);
         if told.iter().all(|known| known.abs_diff(at) > near) {
             told.push(at);
-            gathered.tested(p_value, Some(insight));
+            gathered.tested(Family::Other, p_value, Some(insight));
         }
     }
     gathered.tests(tests);
@@ -250,7 +278,11 @@ struct Way<'a> {
 
 impl Way<'_> {
     fn shown(&self, gram: &Gram) -> String {
-        let names: Vec<&str> = gram.nodes.iter().map(|node| self.history.name(*node).as_str()).collect();
+        let names: Vec<&str> = gram
+            .nodes
+            .iter()
+            .map(|node| self.history.name(*node).as_str())
+            .collect();
         names.join(" → ")
     }
 
@@ -266,13 +298,23 @@ impl Way<'_> {
     fn failing(&self, gram: &Gram) -> Option<(f64, Insight)> {
         let with = gram.places.len();
         let failed_with = gram.places.iter().filter(|place| self.is_failed(**place)).count();
-        let failed = (0..self.runs.len()).filter(|place| self.is_failed(*place)).count();
+        let failed = (0..self.runs.len())
+            .filter(|place| self.is_failed(*place))
+            .count();
         let (without, failed_without) = (self.runs.len() - with, failed - failed_with);
-        let (share, elsewhere) = (failed_with as f64 / with as f64, failed_without as f64 / without.max(1) as f64);
+        let (share, elsewhere) = (
+            failed_with as f64 / with as f64,
+            failed_without as f64 / without.max(1) as f64,
+        );
         if failed_with < RUNS_MIN || share < elsewhere + 0.15 || share < 2.0 * elsewhere {
             return None;
         }
-        let p_value = robust::fisher(failed_with as u64, with as u64, failed_without as u64, without as u64);
+        let p_value = robust::fisher(
+            failed_with as u64,
+            with as u64,
+            failed_without as u64,
+            without as u64,
+        );
         if p_value >= P_WORDS {
             return None;
         }
@@ -290,8 +332,15 @@ impl Way<'_> {
             .map(|place| self.runs[*place])
             .collect();
         insight.runs = newest(self.history, &failing);
-        insight.size = Some(of_failures(self.history, &failing, failing.len() as f64, Per::Total));
-        insight.evidence.push(format!("{failed_with} of {with} runs that way, {failed_without} of {without} others"));
+        insight.size = Some(of_failures(
+            self.history,
+            &failing,
+            failing.len() as f64,
+            Per::Total,
+        ));
+        insight.evidence.push(format!(
+            "{failed_with} of {with} runs that way, {failed_without} of {without} others"
+        ));
         insight.evidence.push(such_as(&insight));
         insight.figure("share_with", share);
         insight.figure("share_without", elsewhere);
@@ -313,13 +362,23 @@ impl Way<'_> {
         let value = |place: usize, is_money: bool| {
             let run = self.history.run(self.runs[place]);
             let is_plain = run.status == RunStatus::Ok && !run.is_cached;
-            let amount = if is_money { run.cost } else { run.duration_ns.map(|ns| ns as i64) };
-            amount.filter(|amount| is_plain && *amount > 0).map(|amount| amount as f64 / 1e9)
+            let amount = if is_money {
+                run.cost
+            } else {
+                run.duration_ns.map(|ns| ns as i64)
+            };
+            amount
+                .filter(|amount| is_plain && *amount > 0)
+                .map(|amount| amount as f64 / 1e9)
         };
         let sides = |is_money: bool| {
             let (mut inside, mut outside) = (Vec::new(), Vec::new());
             for place in 0..self.runs.len() {
-                let side = if with.contains(&place) { &mut inside } else { &mut outside };
+                let side = if with.contains(&place) {
+                    &mut inside
+                } else {
+                    &mut outside
+                };
                 side.extend(value(place, is_money));
             }
             (inside, outside)
@@ -337,7 +396,13 @@ impl Way<'_> {
         if more < 1.5 * less || p_value >= P_WORDS {
             return None;
         }
-        let amount = |value: f64| if is_money { words::dollars(value) } else { words::seconds(value) };
+        let amount = |value: f64| {
+            if is_money {
+                words::dollars(value)
+            } else {
+                words::seconds(value)
+            }
+        };
         let title = format!(
             "runs that come back ({}) {} {}, others {}",
             self.shown(gram),
@@ -348,7 +413,11 @@ impl Way<'_> {
         let mut insight = Insight::new(InsightKind::PathPattern, self.history.name(self.workflow), title);
         let extra = (more - less) * gram.places.len() as f64;
         insight.size = Some(Size {
-            amount: if is_money { Amount::Usd(words::usd_of(extra)) } else { Amount::Seconds(extra) },
+            amount: if is_money {
+                Amount::Usd(words::usd_of(extra))
+            } else {
+                Amount::Seconds(extra)
+            },
             per: Per::Total,
         });
         insight.runs = newest(self.history, &self.runs_of(gram));
@@ -362,15 +431,24 @@ impl Way<'_> {
         insight.figure("share", share);
         insight.figure("with", more);
         insight.figure("without", less);
-        insight.suggestion = format!("find out why {} is gone at all: each time costs {} more", self.shown(gram), amount(more - less));
+        insight.suggestion = format!(
+            "find out why {} is gone at all: each time costs {} more",
+            self.shown(gram),
+            amount(more - less)
+        );
         Some((p_value, insight))
     }
 
     /// Since a moment more of the runs that end well go this way.
     fn shifts(&self, gram: &Gram) -> Vec<(f64, f64, Insight)> {
         let with: FxHashSet<usize> = gram.places.iter().copied().collect();
-        let good: Vec<usize> = (0..self.runs.len()).filter(|place| !self.is_failed(*place)).collect();
-        let series: Vec<f64> = good.iter().map(|place| f64::from(u8::from(with.contains(place)))).collect();
+        let good: Vec<usize> = (0..self.runs.len())
+            .filter(|place| !self.is_failed(*place))
+            .collect();
+        let series: Vec<f64> = good
+            .iter()
+            .map(|place| f64::from(u8::from(with.contains(place))))
+            .collect();
         let (found, _) = splits::of_shares(&series);
         let share = |values: &[f64]| values.iter().sum::<f64>() / values.len().max(1) as f64;
         let mut shifts = Vec::new();
@@ -401,12 +479,18 @@ impl Way<'_> {
                     Some(duration as f64 / super::SECOND_NS)
                 }))
             };
-            let longer = durations(true).zip(durations(false)).map_or(0.0, |(with, without)| with - without);
+            let longer = durations(true)
+                .zip(durations(false))
+                .map_or(0.0, |(with, without)| with - without);
             insight.size = Some(Size {
                 amount: Amount::Seconds((longer * (after - before)).abs()),
                 per: Per::Run,
             });
-            insight.evidence.push(format!("{} runs before, {} since", split.at - from, until - split.at));
+            insight.evidence.push(format!(
+                "{} runs before, {} since",
+                split.at - from,
+                until - split.at
+            ));
             insight.figure("share_before", before);
             insight.figure("share_after", after);
             let [last, next] = [0, 1].map(|place| words::short(&insight.runs[place]));

@@ -12,7 +12,8 @@ use super::gathered::Gathered;
 use super::history::History;
 use super::sample::{Sample, Step, common_beginning};
 use super::{
-    Amount, DAY_NS, Insight, InsightKind, InsightQuery, ModelRates, Per, PriceLookup, SECOND_NS, Size, robust, words,
+    Amount, DAY_NS, Insight, InsightKind, InsightQuery, ModelRates, Per, PriceLookup, SECOND_NS, Size,
+    robust, words,
 };
 use crate::{RunKey, RunStatus, Store, StoreError};
 
@@ -32,6 +33,10 @@ const PREFIX_LIFE_NS: u64 = 300_000_000_000;
 const PROMPTS_MIN: usize = 8;
 /// Answers that a limit is judged by.
 const ANSWERS_MIN: usize = 30;
+/// A limit so many times the longest answer is far above it,
+const LIMIT_FACTOR_MIN: f64 = 8.0;
+/// and only if so many tokens could be spared.
+const LIMIT_SPARE_MIN: f64 = 2_048.0;
 /// A smaller part of a run is not worth waiting for.
 const SAVED_SHARE_MIN: f64 = 0.1;
 /// Nor is less than this.
@@ -117,7 +122,10 @@ impl View<'_> {
             let rates = self.prices.rates(&provider, &model, self.query.now);
             let recent = self.recent(&node, &model);
             if let Some(rates) = rates {
-                gathered_some(gathered, self.static_prefix(&node, &model, &calls, rates, &recent));
+                gathered_some(
+                    gathered,
+                    self.static_prefix(&node, &model, &calls, rates, &recent),
+                );
             }
             gathered_some(gathered, self.output_limit(&node, &model, &calls, rates, &recent));
         }
@@ -129,7 +137,10 @@ impl View<'_> {
             starts: Vec::new(),
             outputs: Vec::new(),
         };
-        let runs = self.runs.iter().filter(|run| self.history.run(**run).started >= begins);
+        let runs = self
+            .runs
+            .iter()
+            .filter(|run| self.history.run(**run).started >= begins);
         for span in runs.flat_map(|run| self.history.spans_of(*run)) {
             let is_it = span.kind == SpanKind::LlmCall
                 && span.status == SpanStatus::Ok
@@ -156,7 +167,12 @@ impl View<'_> {
         rates: ModelRates,
         recent: &Recent,
     ) -> Option<Insight> {
-        let with_prompt = || calls.iter().map(|(_, step)| *step).filter(|step| step.prompt.len > 0 && step.input > 0);
+        let with_prompt = || {
+            calls
+                .iter()
+                .map(|(_, step)| *step)
+                .filter(|step| step.prompt.len > 0 && step.input > 0)
+        };
         let prompts = with_prompt().count();
         let common = common_beginning(with_prompt().map(|step| &step.prompt));
         let is_all = with_prompt().all(|step| step.prompt.len <= common + 1);
@@ -199,7 +215,13 @@ impl View<'_> {
         insight.evidence.push(format!(
             "the same in {prompts} of {prompts} prompts of {} runs, such as {}",
             distinct(calls),
-            insight.runs.iter().take(3).map(words::short).collect::<Vec<_>>().join(", ")
+            insight
+                .runs
+                .iter()
+                .take(3)
+                .map(words::short)
+                .collect::<Vec<_>>()
+                .join(", ")
         ));
         insight.evidence.push(format!(
             "{} calls in the last 30 days, {} of them within 5 minutes after another",
@@ -234,7 +256,10 @@ impl View<'_> {
         recent: &Recent,
     ) -> Option<Insight> {
         let limit = calls.last()?.1.max_tokens?;
-        let same = calls.iter().filter(|(_, step)| step.max_tokens == Some(limit)).count();
+        let same = calls
+            .iter()
+            .filter(|(_, step)| step.max_tokens == Some(limit))
+            .count();
         let is_cut_off = calls.iter().any(|(_, step)| step.is_cut_off);
         if (same as f64) < 0.8 * calls.len() as f64 || is_cut_off || recent.outputs.len() < ANSWERS_MIN {
             return None;
@@ -243,7 +268,7 @@ impl View<'_> {
         let p99 = robust::quantile(&mut recent.outputs.clone(), 0.99)?;
         // Twice the longest answer is room enough; a power of two is easier to read.
         let enough = (2.0 * longest).max(64.0).log2().ceil().exp2();
-        if (limit as f64) < 4.0 * longest || enough >= limit as f64 {
+        if (limit as f64) < LIMIT_FACTOR_MIN * longest || limit as f64 - enough < LIMIT_SPARE_MIN {
             return None;
         }
         let title = format!(
@@ -253,7 +278,9 @@ impl View<'_> {
         );
         let mut insight = self.insight(InsightKind::OutputLimit, node, title);
         insight.size = rates.map(|rates| Size {
-            amount: Amount::Usd(words::usd_of((limit as f64 - enough) / 1e6 * rates.output as f64 / 1e9)),
+            amount: Amount::Usd(words::usd_of(
+                (limit as f64 - enough) / 1e6 * rates.output as f64 / 1e9,
+            )),
             per: Per::Call,
         });
         insight.runs = keys(calls);
@@ -266,9 +293,17 @@ impl View<'_> {
         insight.evidence.push(format!(
             "max_tokens is {limit} in {same} of {} calls looked at, such as in {}",
             calls.len(),
-            insight.runs.iter().take(3).map(words::short).collect::<Vec<_>>().join(", ")
+            insight
+                .runs
+                .iter()
+                .take(3)
+                .map(words::short)
+                .collect::<Vec<_>>()
+                .join(", ")
         ));
-        insight.evidence.push("the size is what budgets hold back for each call without need".to_owned());
+        insight
+            .evidence
+            .push("the size is what budgets hold back for each call without need".to_owned());
         insight.figure("max_tokens", limit as f64);
         insight.figure("longest", longest);
         insight.figure("p99", p99);
@@ -288,14 +323,23 @@ impl View<'_> {
             let duration = sample.duration_ns.max(1) as f64;
             for queue in bottlenecks::queues(sample) {
                 let share = queue.saved_ns as f64 / duration;
-                queues.entry(queue.node.clone()).or_default().push((sample.key, share, queue));
+                queues
+                    .entry(queue.node.clone())
+                    .or_default()
+                    .push((sample.key, share, queue));
             }
             for found in bottlenecks::independent(sample, &deciding) {
                 let share = found.saved_ns as f64 / duration;
-                independent.entry(found.nodes).or_default().push((sample.key, share, found.saved_ns));
+                independent
+                    .entry(found.nodes)
+                    .or_default()
+                    .push((sample.key, share, found.saved_ns));
             }
             for found in bottlenecks::loops(sample) {
-                loops.entry(found.node.clone()).or_default().push((sample.key, found));
+                loops
+                    .entry(found.node.clone())
+                    .or_default()
+                    .push((sample.key, found));
             }
         }
         for (node, seen) in queues {
@@ -334,14 +378,17 @@ impl View<'_> {
             newest.items,
             newest.places
         ));
-        insight.evidence.push(format!("{} of a run's time, seen in {} runs", words::percent(share), seen.len()));
+        insight.evidence.push(format!(
+            "{} of a run's time, seen in {} runs",
+            words::percent(share),
+            seen.len()
+        ));
         insight.figure("items", newest.items as f64);
         insight.figure("at_a_time", newest.places as f64);
         insight.figure("wait_p50_s", wait / SECOND_NS);
         insight.figure("share", share);
-        insight.suggestion = format!(
-            "raise the number of items at a time of batch `{node}`, as far as rate limits allow"
-        );
+        insight.suggestion =
+            format!("raise the number of items at a time of batch `{node}`, as far as rate limits allow");
         Some(insight)
     }
 
@@ -368,12 +415,21 @@ impl View<'_> {
             "{} of a run's time, seen in {} runs, such as {}",
             words::percent(share),
             seen.len(),
-            insight.runs.iter().take(3).map(words::short).collect::<Vec<_>>().join(", ")
+            insight
+                .runs
+                .iter()
+                .take(3)
+                .map(words::short)
+                .collect::<Vec<_>>()
+                .join(", ")
         ));
-        insight.evidence.push("by what their templates name and what they write to the shared store".to_owned());
+        insight
+            .evidence
+            .push("by what their templates name and what they write to the shared store".to_owned());
         insight.figure("share", share);
         insight.figure("saved_s", saved / SECOND_NS);
-        insight.suggestion = "fork: give the node before them edges to all of them, and join after them".to_owned();
+        insight.suggestion =
+            "fork: give the node before them edges to all of them, and join after them".to_owned();
         Some(insight)
     }
 
@@ -386,22 +442,35 @@ impl View<'_> {
         let rounds = robust::median_of(idle.iter().map(|(_, rounds)| rounds.rounds as f64))?;
         let unchanged = robust::median_of(idle.iter().map(|(_, rounds)| rounds.idle as f64))?;
         let seconds = robust::median_of(idle.iter().map(|(_, rounds)| rounds.idle_ns as f64))? / SECOND_NS;
-        let usd = idle.iter().map(|(_, rounds)| rounds.cost.map(|cost| cost as f64 / 1e9));
-        let usd = robust::median_of(usd.collect::<Option<Vec<f64>>>().unwrap_or_default()).filter(|usd| *usd > 0.0);
-        let title = format!(
-            "of {rounds:.0} rounds of `{node}`, {unchanged:.0} leave the shared store as it was"
-        );
+        let usd = idle
+            .iter()
+            .map(|(_, rounds)| rounds.cost.map(|cost| cost as f64 / 1e9));
+        let usd =
+            robust::median_of(usd.collect::<Option<Vec<f64>>>().unwrap_or_default()).filter(|usd| *usd > 0.0);
+        let title =
+            format!("of {rounds:.0} rounds of `{node}`, {unchanged:.0} leave the shared store as it was");
         let mut insight = self.insight(InsightKind::IdleLoop, node, title);
         let amount = usd.map_or(Amount::Seconds(seconds), |usd| Amount::Usd(words::usd_of(usd)));
-        insight.size = Some(Size { amount, per: Per::Run });
+        insight.size = Some(Size {
+            amount,
+            per: Per::Run,
+        });
         insight.runs = idle.iter().take(5).map(|(key, _)| *key).collect();
         insight.evidence.push(format!(
             "in {} of {} runs with this loop that were looked at, such as {}; medians",
             idle.len(),
             seen.len(),
-            insight.runs.iter().take(3).map(words::short).collect::<Vec<_>>().join(", ")
+            insight
+                .runs
+                .iter()
+                .take(3)
+                .map(words::short)
+                .collect::<Vec<_>>()
+                .join(", ")
         ));
-        insight.evidence.push(format!("these rounds take {} of a run", words::seconds(seconds)));
+        insight
+            .evidence
+            .push(format!("these rounds take {} of a run", words::seconds(seconds)));
         insight.figure("rounds", rounds);
         insight.figure("idle_rounds", unchanged);
         insight.figure("idle_s", seconds);

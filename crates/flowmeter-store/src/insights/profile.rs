@@ -49,9 +49,14 @@ pub struct PathShare {
 }
 
 /// Describes the one workflow of a history.
-pub(super) fn describe(store: &dyn Store, history: &History, gathered: &mut Gathered) -> Result<(), StoreError> {
+pub(super) fn describe(
+    store: &dyn Store,
+    history: &History,
+    gathered: &mut Gathered,
+) -> Result<(), StoreError> {
     let newest = history.runs.iter().rev();
-    let whole = newest.filter(|run| run.status == RunStatus::Ok && run.is_sampled && run.duration_ns.is_some());
+    let whole =
+        newest.filter(|run| run.status == RunStatus::Ok && run.is_sampled && run.duration_ns.is_some());
     let mut sums: BTreeMap<SmolStr, (u64, u64)> = BTreeMap::new();
     let (mut runs, mut all) = (0_u64, 0_u64);
     for run in whole.take(TREES) {
@@ -68,7 +73,11 @@ pub(super) fn describe(store: &dyn Store, history: &History, gathered: &mut Gath
             sum.1 += link.llm_ns;
         }
     }
-    gathered.time = shares(sums.into_iter().map(|(node, (ns, llm))| (node, ns, llm)), all, runs);
+    gathered.time = shares(
+        sums.into_iter().map(|(node, (ns, llm))| (node, ns, llm)),
+        all,
+        runs,
+    );
     gathered.paths = paths(history);
     Ok(())
 }

@@ -171,9 +171,8 @@ pub(super) fn fisher(hits_a: u64, n_a: u64, hits_b: u64, n_b: u64) -> f64 {
     if n_a == 0 || n_b == 0 || hits == 0 || hits == n {
         return 1.0;
     }
-    let choose = |n: u64, k: u64| {
-        ln_gamma(n as f64 + 1.0) - ln_gamma(k as f64 + 1.0) - ln_gamma((n - k) as f64 + 1.0)
-    };
+    let choose =
+        |n: u64, k: u64| ln_gamma(n as f64 + 1.0) - ln_gamma(k as f64 + 1.0) - ln_gamma((n - k) as f64 + 1.0);
     let all = choose(n, hits);
     let weight = |k: u64| (choose(n_a, k) + choose(n_b, hits - k) - all).exp();
     let (least, most) = (hits.saturating_sub(n_b), hits.min(n_a));

@@ -5,13 +5,14 @@
 use flowmeter_model::{SpanKind, SpanStatus, TimestampNs};
 
 use super::anomalies::{self, PAST_MIN};
-use super::gathered::Gathered;
+use super::gathered::{Family, Gathered};
 use super::history::History;
 use super::payloads::View;
 use super::sample::Sample;
 use super::series::{self, Metric};
 use super::{
-    Amount, Insight, InsightKind, InsightQuery, Per, PriceLookup, SECOND_NS, Shortage, Size, profile, tree, words,
+    Amount, Insight, InsightKind, InsightQuery, Per, PriceLookup, SECOND_NS, Shortage, Size, profile, tree,
+    words,
 };
 use crate::{RunKey, RunStatus, Store, StoreError};
 
@@ -36,7 +37,11 @@ pub(super) fn look(
     };
     let run = run as u32;
     let workflow = history.run(run).workflow;
-    let runs: Vec<u32> = history.runs_of(workflow).into_iter().filter(|other| *other <= run).collect();
+    let runs: Vec<u32> = history
+        .runs_of(workflow)
+        .into_iter()
+        .filter(|other| *other <= run)
+        .collect();
     if runs.len() <= PAST_MIN {
         gathered.shortages.push(Shortage {
             workflow: history.name(workflow).clone(),
@@ -111,10 +116,19 @@ fn unlike_the_past(history: &History, run: u32, runs: &[u32], query: &InsightQue
                 _ => point
                     .cost
                     .filter(|cost| *cost > 0 && point.tokens > 0)
-                    .map(|cost| Amount::Usd(words::usd_of(difference * cost as f64 / 1e9 / point.tokens as f64))),
+                    .map(|cost| {
+                        Amount::Usd(words::usd_of(
+                            difference * cost as f64 / 1e9 / point.tokens as f64,
+                        ))
+                    }),
             };
-            insight.size = amount.map(|amount| Size { amount, per: Per::Run });
-            insight.evidence.push(format!("compared with {beside} earlier runs on the same level"));
+            insight.size = amount.map(|amount| Size {
+                amount,
+                per: Per::Run,
+            });
+            insight
+                .evidence
+                .push(format!("compared with {beside} earlier runs on the same level"));
             if is_seasonal {
                 let local = words::local(point.started, query.utc_offset_seconds);
                 insight.evidence.push(format!(
@@ -137,7 +151,7 @@ fn unlike_the_past(history: &History, run: u32, runs: &[u32], query: &InsightQue
             }
             insight
         });
-        gathered.tested(unusual.p_value, insight);
+        gathered.tested(Family::Other, unusual.p_value, insight);
     }
 }
 
@@ -164,7 +178,10 @@ fn failure(history: &History, run: u32, runs: &[u32], gathered: &mut Gathered) {
     let title = if same.is_empty() {
         format!("this run failed with {error}, as none of {all} earlier runs did")
     } else {
-        format!("this run failed with {error}, as {} of {all} earlier runs did", same.len())
+        format!(
+            "this run failed with {error}, as {} of {all} earlier runs did",
+            same.len()
+        )
     };
     let mut insight = Insight::new(InsightKind::ErrorAnomaly, history.name(point.workflow), title);
     insight.at = Some(TimestampNs(point.started));
@@ -179,7 +196,10 @@ fn failure(history: &History, run: u32, runs: &[u32], gathered: &mut Gathered) {
         (None, Some(duration)) => Some(Amount::Seconds(duration as f64 / SECOND_NS)),
         _ => None,
     };
-    insight.size = amount.map(|amount| Size { amount, per: Per::Run });
+    insight.size = amount.map(|amount| Size {
+        amount,
+        per: Per::Run,
+    });
     let first = history
         .spans_of(run)
         .iter()
@@ -194,10 +214,17 @@ fn failure(history: &History, run: u32, runs: &[u32], gathered: &mut Gathered) {
         ));
     }
     if let Some(last) = same.last() {
-        insight.evidence.push(format!("last in run {}", words::short(&history.run(*last).key)));
+        insight
+            .evidence
+            .push(format!("last in run {}", words::short(&history.run(*last).key)));
     }
     let suggestion = same.last().map_or_else(
-        || format!("`flowmeter show {}` shows what happened", words::short(&point.key)),
+        || {
+            format!(
+                "`flowmeter show {}` shows what happened",
+                words::short(&point.key)
+            )
+        },
         |last| {
             let (last, this) = (words::short(&history.run(*last).key), words::short(&point.key));
             format!("`flowmeter diff {last} {this}` shows what both have in common")
@@ -215,7 +242,9 @@ fn sent_before(history: &History, run: u32, runs: &[u32], gathered: &mut Gathere
     };
     let calls: Vec<_> = history.spans_of(run).iter().filter(is_call).collect();
     let from = point.started.saturating_sub(CACHE_LIFE_NS);
-    let recent = runs.iter().filter(|other| **other != run && history.run(**other).started >= from);
+    let recent = runs
+        .iter()
+        .filter(|other| **other != run && history.run(**other).started >= from);
     let known: rustc_hash::FxHashMap<(u32, u64), u32> = recent
         .flat_map(|other| history.spans_of(*other))
         .filter(is_call)
@@ -239,9 +268,15 @@ fn sent_before(history: &History, run: u32, runs: &[u32], gathered: &mut Gathere
     } else {
         Amount::Seconds(duration_ns as f64 / SECOND_NS)
     };
-    insight.size = Some(Size { amount, per: Per::Run });
+    insight.size = Some(Size {
+        amount,
+        per: Per::Run,
+    });
     insight.runs = vec![point.key, history.run(*earlier).key];
-    let mut nodes: Vec<&str> = again.iter().map(|(span, _)| history.name(span.node).as_str()).collect();
+    let mut nodes: Vec<&str> = again
+        .iter()
+        .map(|(span, _)| history.name(span.node).as_str())
+        .collect();
     nodes.sort_unstable();
     nodes.dedup();
     insight.evidence.push(format!(
@@ -251,7 +286,8 @@ fn sent_before(history: &History, run: u32, runs: &[u32], gathered: &mut Gathere
     ));
     insight.figure("repeats", again.len() as f64);
     insight.figure("calls", calls.len() as f64);
-    insight.suggestion = "run with --cache, unless different answers to the same prompt are wanted".to_owned();
+    insight.suggestion =
+        "run with --cache, unless different answers to the same prompt are wanted".to_owned();
     gathered.certain(insight);
 }
 
@@ -267,10 +303,15 @@ fn critical_path(
     }
     let rows = store.span_rows(&point.key)?;
     let (links, duration_ns) = tree::critical_path(&rows, point.key.root_span_id);
-    let sums = links.iter().map(|link| (link.node.clone(), link.duration_ns, link.llm_ns));
+    let sums = links
+        .iter()
+        .map(|link| (link.node.clone(), link.duration_ns, link.llm_ns));
     gathered.time = profile::shares(sums, duration_ns, 1);
     let of_nodes = gathered.time.iter().filter(|share| !share.node.is_empty());
-    let large: Vec<_> = of_nodes.filter(|share| share.share >= SHARE_MIN).cloned().collect();
+    let large: Vec<_> = of_nodes
+        .filter(|share| share.share >= SHARE_MIN)
+        .cloned()
+        .collect();
     let Some(most) = large.first() else { return Ok(()) };
     let title = format!(
         "node `{}` decides {} of this run's {}",
@@ -300,7 +341,10 @@ fn critical_path(
     }
     insight.figure("share", most.share);
     insight.suggestion = if most.llm_seconds > 0.5 * most.seconds {
-        format!("a faster model, a shorter answer or a cached one in node `{}` makes the run shorter by as much", most.node)
+        format!(
+            "a faster model, a shorter answer or a cached one in node `{}` makes the run shorter by as much",
+            most.node
+        )
     } else {
         format!("what node `{}` does not take, the run does not take", most.node)
     };

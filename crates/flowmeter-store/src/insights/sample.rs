@@ -49,7 +49,6 @@ pub(super) struct Step {
     pub(super) provider: SmolStr,
     pub(super) prompt: Prompt,
     pub(super) input: u64,
-    pub(super) output: u64,
     pub(super) cache_read: u64,
     pub(super) max_tokens: Option<u64>,
     /// The answer was cut off at its limit.
@@ -102,13 +101,19 @@ impl Sample {
 
 /// Puts the ids of the nodes around before each one's own.
 fn name_nodes(steps: &mut [Step]) {
-    let by_id: FxHashMap<SpanId, usize> = steps.iter().enumerate().map(|(place, step)| (step.id, place)).collect();
+    let by_id: FxHashMap<SpanId, usize> = steps
+        .iter()
+        .enumerate()
+        .map(|(place, step)| (step.id, place))
+        .collect();
     for place in 0..steps.len() {
         let mut names: Vec<&str> = Vec::new();
         let mut next = Some(place);
         // A file that somebody else wrote may go in a circle.
         for _ in 0..1_000 {
-            let Some(step) = next.map(|place| &steps[place]) else { break };
+            let Some(step) = next.map(|place| &steps[place]) else {
+                break;
+            };
             if !step.own_name.is_empty() {
                 names.push(&step.own_name);
             }
@@ -135,22 +140,31 @@ fn step_of(span: &Span) -> Step {
         parent: span.parent_span_id,
         kind: span.kind,
         node: SmolStr::default(),
-        node_type: if is_node { text("node.type") } else { SmolStr::default() },
+        node_type: if is_node {
+            text("node.type")
+        } else {
+            SmolStr::default()
+        },
         start: span.start.0,
         end: span.end.map_or(span.start.0, |end| end.0.max(span.start.0)),
         is_ok: span.status == Some(SpanStatus::Ok),
-        cost: span.cost.as_ref().and_then(|cost| cost.amount).map(|amount| amount.0),
+        cost: span
+            .cost
+            .as_ref()
+            .and_then(|cost| cost.amount)
+            .map(|amount| amount.0),
         model: text("gen_ai.request.model"),
         provider: text("gen_ai.provider.name"),
         prompt: prompt_of(span),
         input: usage.map_or(0, |usage| tokens(usage.input)),
-        output: usage.map_or(0, |usage| tokens(usage.output)),
         cache_read: usage.map_or(0, |usage| tokens(usage.cache_read)),
         max_tokens: number("gen_ai.request.max_tokens"),
         is_cut_off: match attributes.get("gen_ai.response.finish_reasons") {
             Some(AttributeValue::Json(reasons)) => {
                 let reasons = reasons.as_array().into_iter().flatten().filter_map(Value::as_str);
-                reasons.into_iter().any(|reason| matches!(reason, "length" | "max_tokens" | "MAX_TOKENS"))
+                reasons
+                    .into_iter()
+                    .any(|reason| matches!(reason, "length" | "max_tokens" | "MAX_TOKENS"))
             }
             _ => false,
         },
@@ -165,13 +179,19 @@ fn step_of(span: &Span) -> Step {
                 changes: write.before != write.after,
             })
             .collect(),
-        own_name: if is_node { text("node.id") } else { SmolStr::default() },
+        own_name: if is_node {
+            text("node.id")
+        } else {
+            SmolStr::default()
+        },
     }
 }
 
 /// The first part of a path, also of one in a template: `fetch` of `fetch.response[0]`.
 fn head(path: &str) -> SmolStr {
-    let end = path.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '-')).unwrap_or(path.len());
+    let end = path
+        .find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '-'))
+        .unwrap_or(path.len());
     SmolStr::new(&path[..end])
 }
 

@@ -43,9 +43,17 @@ impl Seasons {
             .collect();
         for _ in 0..2 {
             let of_hours = residuals(values, &places, |place| seasons.by_weekday[place.1]);
-            learn_by(&mut seasons.by_hour, &of_hours, places.iter().map(|place| place.0));
+            learn_by(
+                &mut seasons.by_hour,
+                &of_hours,
+                places.iter().map(|place| place.0),
+            );
             let of_weekdays = residuals(values, &places, |place| seasons.by_hour[place.0]);
-            learn_by(&mut seasons.by_weekday, &of_weekdays, places.iter().map(|place| place.1));
+            learn_by(
+                &mut seasons.by_weekday,
+                &of_weekdays,
+                places.iter().map(|place| place.1),
+            );
         }
         seasons
     }
@@ -57,11 +65,7 @@ impl Seasons {
     }
 }
 
-fn residuals(
-    values: &[f64],
-    places: &[(usize, usize)],
-    known: impl Fn(&(usize, usize)) -> f64,
-) -> Vec<f64> {
+fn residuals(values: &[f64], places: &[(usize, usize)], known: impl Fn(&(usize, usize)) -> f64) -> Vec<f64> {
     values
         .iter()
         .zip(places)

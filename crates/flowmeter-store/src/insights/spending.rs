@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use flowmeter_model::{SpanKind, SpanStatus};
 use rustc_hash::FxHashMap;
 
-use super::gathered::Gathered;
+use super::gathered::{Family, Gathered};
 use super::history::History;
 use super::models::failed_attempts;
 use super::{Amount, DAY_NS, Insight, InsightKind, InsightQuery, Per, SECOND_NS, Size, robust, words};
@@ -107,7 +107,9 @@ fn repeated_prompts(
             repeats.calls += 1;
             let known = kept.entry((span.node, span.prompt)).or_insert((0, u32::MAX));
             if known.1 != u32::MAX && span.start.saturating_sub(known.0) < CACHE_LIFE_NS {
-                repeats.spent.add(span.cost, span.duration_ns, span.start >= recent);
+                repeats
+                    .spent
+                    .add(span.cost, span.duration_ns, span.start >= recent);
                 repeats.within_run += u64::from(known.1 == *run);
                 let prompt = repeats
                     .by_prompt
@@ -153,7 +155,9 @@ fn told_repeats(history: &History, workflow: u32, node: u32, repeats: &Repeats, 
     ));
     if repeats.spent.unpriced > 0 && repeats.spent.nanos > 0 {
         let unpriced = words::count(repeats.spent.unpriced as f64);
-        insight.evidence.push(format!("{unpriced} of them have no price and are not in the amount"));
+        insight.evidence.push(format!(
+            "{unpriced} of them have no price and are not in the amount"
+        ));
     }
     if let Some((count, key)) = most.first() {
         insight.evidence.push(format!(
@@ -263,7 +267,11 @@ fn costly_retries(
         let of_cost = retries.wasted.nanos as f64 / retries.node_nanos.max(1) as f64;
         let of_time = retries.wasted.duration_ns as f64 / retries.node_ns.max(1) as f64;
         let is_large = retries.retried >= RETRIES_MIN && of_cost.max(of_time) >= WASTED_SHARE_MIN;
-        gathered.tested(p_value, is_large.then(|| told_retries(history, workflow, node, &retries)));
+        gathered.tested(
+            Family::Other,
+            p_value,
+            is_large.then(|| told_retries(history, workflow, node, &retries)),
+        );
     }
 }
 
@@ -272,7 +280,10 @@ fn told_retries(history: &History, workflow: u32, node: u32, retries: &Retries) 
     let wasted = &retries.wasted;
     let lost = if wasted.nanos > 0 {
         let money = words::dollars(wasted.nanos as f64 / 1e9);
-        format!("{money} and {}", words::seconds(wasted.duration_ns as f64 / SECOND_NS))
+        format!(
+            "{money} and {}",
+            words::seconds(wasted.duration_ns as f64 / SECOND_NS)
+        )
     } else {
         words::seconds(wasted.duration_ns as f64 / SECOND_NS)
     };
@@ -293,14 +304,25 @@ fn told_retries(history: &History, workflow: u32, node: u32, retries: &Retries) 
     let shown: Vec<String> = errors
         .iter()
         .take(5)
-        .map(|(count, error)| format!("{} {count} times", if error.is_empty() { "unknown" } else { error }))
+        .map(|(count, error)| {
+            format!(
+                "{} {count} times",
+                if error.is_empty() { "unknown" } else { error }
+            )
+        })
         .collect();
     insight.evidence.push(format!("errors: {}", shown.join(", ")));
     insight.evidence.push(format!(
         "{} executions of the node in {} runs with a retry, such as {}",
         words::count(retries.executions as f64),
         words::count(retries.runs.len() as f64),
-        insight.runs.iter().take(3).map(words::short).collect::<Vec<_>>().join(", ")
+        insight
+            .runs
+            .iter()
+            .take(3)
+            .map(words::short)
+            .collect::<Vec<_>>()
+            .join(", ")
     ));
     if retries.node_nanos > 0 && wasted.nanos > 0 {
         insight.evidence.push(format!(
@@ -313,7 +335,9 @@ fn told_retries(history: &History, workflow: u32, node: u32, retries: &Retries) 
     insight.figure("usd_total", wasted.nanos as f64 / 1e9);
     insight.figure("seconds_total", wasted.duration_ns as f64 / SECOND_NS);
     insight.suggestion = if wasted.nanos > 0 {
-        format!("answers were paid for and refused: make the prompt or `schema` of node `{name}` easier to meet, or take a model that meets it")
+        format!(
+            "answers were paid for and refused: make the prompt or `schema` of node `{name}` easier to meet, or take a model that meets it"
+        )
     } else {
         format!("wait longer between the attempts of node `{name}`, or send less at once")
     };

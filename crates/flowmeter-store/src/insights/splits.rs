@@ -39,7 +39,9 @@ fn all_splits(values: &[f64], best: &dyn Fn(&[f64]) -> Option<Split>) -> (Vec<Sp
             continue;
         }
         tests += 1;
-        let Some(split) = best(&values[from..until]) else { continue };
+        let Some(split) = best(&values[from..until]) else {
+            continue;
+        };
         if split.p_value > P_FURTHER {
             continue;
         }
@@ -86,7 +88,13 @@ fn best_of_shares(values: &[f64]) -> Option<Split> {
     let all = values.iter().filter(|value| **value > 0.0).count();
     let gain = |hits: usize, n: usize| {
         let share = hits as f64 / n as f64;
-        let part = |count: usize, share: f64| if count == 0 { 0.0 } else { count as f64 * share.ln() };
+        let part = |count: usize, share: f64| {
+            if count == 0 {
+                0.0
+            } else {
+                count as f64 * share.ln()
+            }
+        };
         part(hits, share) + part(n - hits, 1.0 - share)
     };
     let (mut hits, mut best) = (0, (0, 0.0, 0));

@@ -60,7 +60,11 @@ pub(super) fn critical_path(rows: &[SpanRow], root: SpanId) -> (Vec<Link>, u64) 
     }
     let mut links: Vec<Link> = links
         .into_iter()
-        .map(|(node, (duration_ns, llm_ns))| Link { node, duration_ns, llm_ns })
+        .map(|(node, (duration_ns, llm_ns))| Link {
+            node,
+            duration_ns,
+            llm_ns,
+        })
         .filter(|link| link.duration_ns > 0)
         .collect();
     links.sort_by(|a, b| (b.duration_ns, &a.node).cmp(&(a.duration_ns, &b.node)));

@@ -80,12 +80,23 @@ impl Making {
     }
 
     fn span(&self, id: SpanId, parent: SpanId, kind: SpanKind, operation: SmolStr, start: u64) -> Span {
-        Span::begin(self.trace(), id, Some(parent), kind, operation, TimestampNs(start))
+        Span::begin(
+            self.trace(),
+            id,
+            Some(parent),
+            kind,
+            operation,
+            TimestampNs(start),
+        )
     }
 
     fn close(&mut self, mut span: Span, error: Option<&SpanError>) {
         span.end = Some(TimestampNs(self.now));
-        span.status = Some(if error.is_some() { SpanStatus::Error } else { SpanStatus::Ok });
+        span.status = Some(if error.is_some() {
+            SpanStatus::Error
+        } else {
+            SpanStatus::Ok
+        });
         span.error = error.cloned();
         self.spans.push(span);
     }
@@ -100,13 +111,23 @@ impl Making {
         inside: impl FnOnce(&mut Self, SpanId, &mut Noise) -> Result<Value, SpanError>,
     ) -> Result<(), SpanError> {
         let id = noise.ids.span_id();
-        let mut span = self.span(id, self.key.root_span_id, SpanKind::Node, format_smolstr!("node.{node_type}"), self.now);
+        let mut span = self.span(
+            id,
+            self.key.root_span_id,
+            SpanKind::Node,
+            format_smolstr!("node.{node_type}"),
+            self.now,
+        );
         span.attributes.set("node.id", name);
         span.attributes.set("node.type", node_type);
         let templates: Vec<String> = reads.iter().map(|read| format!("${{{read}}}")).collect();
-        span.attributes.set("node.config", json!({ "prompt": templates.join(" ") }));
+        span.attributes
+            .set("node.config", json!({ "prompt": templates.join(" ") }));
         for template in templates {
-            span.templates.push(TemplateResolution { template, value: Arc::new(json!("…")) });
+            span.templates.push(TemplateResolution {
+                template,
+                value: Arc::new(json!("…")),
+            });
         }
         self.nodes += 1;
         self.wait(0.000_5);
@@ -115,7 +136,9 @@ impl Making {
         if let Ok(value) = &outcome {
             let path = format!("{name}.response");
             let earlier = self.spans.iter().rev().flat_map(|span| &span.mutations);
-            let before = earlier.filter(|write| write.path == path).find_map(|write| write.after.clone());
+            let before = earlier
+                .filter(|write| write.path == path)
+                .find_map(|write| write.after.clone());
             span.mutations.push(MutationRecord {
                 path,
                 before,
@@ -137,7 +160,13 @@ impl Making {
         inside: impl FnOnce(&mut Self, SpanId, &mut Noise) -> Result<(), SpanError>,
     ) -> Result<(), SpanError> {
         let id = noise.ids.span_id();
-        let mut span = self.span(id, parent, SpanKind::Attempt, SmolStr::new_static("attempt"), self.now);
+        let mut span = self.span(
+            id,
+            parent,
+            SpanKind::Attempt,
+            SmolStr::new_static("attempt"),
+            self.now,
+        );
         span.attributes.set("attempt.number", number);
         span.attributes.set("attempt.max", 3_i64);
         let outcome = inside(self, id, noise);
@@ -148,7 +177,13 @@ impl Making {
     /// An LLM call that is answered, or fails with `error` at no cost.
     pub(super) fn call(&mut self, parent: SpanId, call: &Call, error: Option<&SpanError>, noise: &mut Noise) {
         let id = noise.ids.span_id();
-        let mut span = self.span(id, parent, SpanKind::LlmCall, format_smolstr!("chat {}", call.model), self.now);
+        let mut span = self.span(
+            id,
+            parent,
+            SpanKind::LlmCall,
+            format_smolstr!("chat {}", call.model),
+            self.now,
+        );
         let attributes = &mut span.attributes;
         attributes.set("gen_ai.operation.name", "chat");
         attributes.set("gen_ai.provider.name", "openai");
@@ -156,15 +191,22 @@ impl Making {
         attributes.set("gen_ai.request.max_tokens", call.max_tokens);
         attributes.set(
             "gen_ai.input.messages",
-            AttributeValue::from(json!([{ "role": "user", "parts": [{ "type": "text", "content": call.prompt }] }])),
+            AttributeValue::from(
+                json!([{ "role": "user", "parts": [{ "type": "text", "content": call.prompt }] }]),
+            ),
         );
         self.wait(call.seconds);
         let (input_rate, output_rate) = rates(call.model);
-        let (input, output) = if error.is_some() { (0, 0) } else { (call.input, call.output) };
+        let (input, output) = if error.is_some() {
+            (0, 0)
+        } else {
+            (call.input, call.output)
+        };
         let nanos = (input as i64 * input_rate + output as i64 * output_rate) / 1_000_000;
         let cost = Cost::known(CostStatus::Priced, UsdNanos(nanos), None);
         if error.is_none() {
-            span.attributes.set("gen_ai.response.finish_reasons", json!(["stop"]));
+            span.attributes
+                .set("gen_ai.response.finish_reasons", json!(["stop"]));
             let usage = TokenUsage {
                 input: Some(Figure::provider(input)),
                 output: Some(Figure::provider(output)),
@@ -187,7 +229,13 @@ impl Making {
             let place = (0..free.len()).min_by_key(|place| free[*place]).unwrap_or(0);
             self.now = free[place];
             let id = noise.ids.span_id();
-            let mut span = self.span(id, parent, SpanKind::BatchItem, SmolStr::new_static("batch.item"), self.now);
+            let mut span = self.span(
+                id,
+                parent,
+                SpanKind::BatchItem,
+                SmolStr::new_static("batch.item"),
+                self.now,
+            );
             span.attributes.set("batch.index", index as i64);
             span.attributes.set("batch.count", calls.len() as i64);
             span.attributes.set("batch.queue_ns", self.now - ready);
@@ -206,7 +254,11 @@ impl Making {
     /// What the store is told.
     pub(super) fn end(mut self, status: RunStatus) -> Vec<Append> {
         self.now += 1_000_000;
-        let status = if self.failed.is_some() { RunStatus::Error } else { status };
+        let status = if self.failed.is_some() {
+            RunStatus::Error
+        } else {
+            status
+        };
         let began = RunStart {
             key: self.key,
             parent_span_id: None,
@@ -235,7 +287,9 @@ impl Making {
         root.error = self.failed.clone();
         let mut spans = self.spans;
         spans.push(root);
-        let events = spans.into_iter().map(|span| TelemetryEvent::SpanEnded(Box::new(span)));
+        let events = spans
+            .into_iter()
+            .map(|span| TelemetryEvent::SpanEnded(Box::new(span)));
         let mut appends = vec![
             Append::Began(Box::new(began)),
             Append::Events(self.key, events.collect()),

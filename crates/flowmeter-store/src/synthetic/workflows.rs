@@ -106,25 +106,40 @@ fn ask(
         if let [call] = calls {
             asked(making, node, call, refused, noise)?;
         } else {
-            making.batch(node, calls, 3, noise);
+            // Twelve items are the batch with too few places.
+            let places = if calls.len() == 12 { 3 } else { calls.len() };
+            making.batch(node, calls, places, noise);
         }
         Ok(json!(format!("answer {:016x}", noise.ids.next_u64())))
     })
 }
 
-fn asked(making: &mut Making, node: SpanId, call: &Call, refused: f64, noise: &mut Noise) -> Result<(), SpanError> {
+fn asked(
+    making: &mut Making,
+    node: SpanId,
+    call: &Call,
+    refused: f64,
+    noise: &mut Noise,
+) -> Result<(), SpanError> {
     for number in 1..=3 {
         let is_busy = noise.chance(0.008);
         let is_refused = number < 3 && noise.chance(refused);
         let outcome = making.attempt(node, number, noise, |making, attempt, noise| {
             if is_busy {
                 let busy = error("http_503");
-                let short = Call { seconds: 0.1, ..call.clone() };
+                let short = Call {
+                    seconds: 0.1,
+                    ..call.clone()
+                };
                 making.call(attempt, &short, Some(&busy), noise);
                 return Err(busy);
             }
             making.call(attempt, call, None, noise);
-            if is_refused { Err(error("invalid_output")) } else { Ok(()) }
+            if is_refused {
+                Err(error("invalid_output"))
+            } else {
+                Ok(())
+            }
         });
         match outcome {
             Ok(()) => return Ok(()),
@@ -159,11 +174,27 @@ fn plain(
 
 fn digest(scene: &Scene<'_>, making: &mut Making, noise: &mut Noise) -> Result<(), SpanError> {
     let is_refused = scene.has(Effect::ErrorPair) && noise.chance(0.06);
-    let fetched = plain(making, "fetch", "http", &["url"], 0.4 * scene.slow, is_refused.then_some("http_429"), noise);
+    let fetched = plain(
+        making,
+        "fetch",
+        "http",
+        &["url"],
+        0.4 * scene.slow,
+        is_refused.then_some("http_429"),
+        noise,
+    );
     // An edge for `error` leads on: there is no page then.
     if is_refused {
         let follows = noise.chance(0.8);
-        return plain(making, "publish", "shell", &["fetch"], 0.2, follows.then_some("empty_page"), noise);
+        return plain(
+            making,
+            "publish",
+            "shell",
+            &["fetch"],
+            0.2,
+            follows.then_some("empty_page"),
+            noise,
+        );
     }
     fetched?;
     let is_shifted = scene.has(Effect::LatencyShift);
@@ -215,16 +246,35 @@ fn triage(scene: &Scene<'_>, making: &mut Making, noise: &mut Noise) -> Result<(
     let often = if scene.has(Effect::PathShift) { 0.6 } else { 0.3 };
     if noise.chance(often) {
         let call = scene.call("gpt-4o", 900.0, 150.0, 2.5, noise);
-        ask(making, "escalate", &["classify.response", "ticket"], &[call], 0.0, noise)?;
+        ask(
+            making,
+            "escalate",
+            &["classify.response", "ticket"],
+            &[call],
+            0.0,
+            noise,
+        )?;
     }
     let is_broken = scene.has(Effect::ErrorRise) && noise.chance(0.15);
-    plain(making, "save", "write-file", &["classify.response"], 0.05, is_broken.then_some("permission_denied"), noise)
+    plain(
+        making,
+        "save",
+        "write-file",
+        &["classify.response"],
+        0.05,
+        is_broken.then_some("permission_denied"),
+        noise,
+    )
 }
 
 fn polish(scene: &Scene<'_>, making: &mut Making, noise: &mut Noise) -> Result<(), SpanError> {
     let call = scene.call("gpt-4o", 400.0, 300.0, 2.8, noise);
     ask(making, "draft", &["topic"], &[call], 0.0, noise)?;
-    let refused = if scene.has(Effect::CostlyRetries) { 0.25 } else { 0.0 };
+    let refused = if scene.has(Effect::CostlyRetries) {
+        0.25
+    } else {
+        0.0
+    };
     let mut answer = json!(null);
     for round in 0..4 {
         let call = scene.call("gpt-4o", 600.0, 120.0, 1.2, noise);
@@ -232,10 +282,24 @@ fn polish(scene: &Scene<'_>, making: &mut Making, noise: &mut Noise) -> Result<(
             answer = json!(format!("{:016x}", noise.ids.next_u64()));
         }
         let answer = answer.clone();
-        making.node("review", "llm", &["draft.response", "review.response"], noise, |making, node, noise| {
-            asked(making, node, &call, refused, noise)?;
-            Ok(answer)
-        })?;
+        making.node(
+            "review",
+            "llm",
+            &["draft.response", "review.response"],
+            noise,
+            |making, node, noise| {
+                asked(making, node, &call, refused, noise)?;
+                Ok(answer)
+            },
+        )?;
     }
-    plain(making, "store", "write-file", &["review.response"], 0.05, None, noise)
+    plain(
+        making,
+        "store",
+        "write-file",
+        &["review.response"],
+        0.05,
+        None,
+        noise,
+    )
 }

@@ -21,7 +21,10 @@ fn step(number: u64, parent: u64, kind: SpanKind, node: &str, start: u64, end: u
 
 fn sample(steps: Vec<Step>) -> Sample {
     Sample {
-        key: RunKey { trace_id: TraceId::from_bytes([1; 16]).unwrap(), root_span_id: id(1) },
+        key: RunKey {
+            trace_id: TraceId::from_bytes([1; 16]).unwrap(),
+            root_span_id: id(1),
+        },
         duration_ns: 1_000,
         has_writes: steps.iter().any(|step| !step.writes.is_empty()),
         steps,
@@ -45,7 +48,10 @@ fn only_nodes_that_read_nothing_of_each_other_are_independent() {
     ];
     let found = independent(&sample(steps.clone()), &none);
     assert_eq!(found.len(), 1);
-    assert_eq!((found[0].nodes.join(","), found[0].saved_ns), ("summary,title".to_owned(), 200));
+    assert_eq!(
+        (found[0].nodes.join(","), found[0].saved_ns),
+        ("summary,title".to_owned(), 200)
+    );
     // Each of these takes the claim away.
     let mut reads = steps.clone();
     reads[2].reads = Some(vec!["summary".into()]);
@@ -55,7 +61,11 @@ fn only_nodes_that_read_nothing_of_each_other_are_independent() {
     program[1].node_type = "shell".into();
     let mut writes = steps.clone();
     for place in [1, 2] {
-        writes[place].writes = vec![Write { namespace: "notes".into(), time: 0, changes: true }];
+        writes[place].writes = vec![Write {
+            namespace: "notes".into(),
+            time: 0,
+            changes: true,
+        }];
     }
     for steps in [reads, unknown, program, writes] {
         assert!(independent(&sample(steps), &none).is_empty());
@@ -90,7 +100,14 @@ fn rounds_that_write_what_was_there_are_idle() {
     let run = |changing: &[u64]| {
         let mut steps = vec![step(2, 1, SpanKind::Node, "polish", 0, 500)];
         for round in 0..5_u64 {
-            steps.push(step(10 + round, 2, SpanKind::Iteration, "polish", round * 100, round * 100 + 99));
+            steps.push(step(
+                10 + round,
+                2,
+                SpanKind::Iteration,
+                "polish",
+                round * 100,
+                round * 100 + 99,
+            ));
             steps[0].writes.push(Write {
                 namespace: "polish".into(),
                 time: round * 100 + 50,
@@ -99,7 +116,13 @@ fn rounds_that_write_what_was_there_are_idle() {
         }
         loops(&sample(steps))
     };
-    assert_eq!(run(&[0, 1]).iter().map(|found| (found.rounds, found.idle)).collect::<Vec<_>>(), [(5, 3)]);
+    assert_eq!(
+        run(&[0, 1])
+            .iter()
+            .map(|found| (found.rounds, found.idle))
+            .collect::<Vec<_>>(),
+        [(5, 3)]
+    );
     assert_eq!(run(&[0, 1, 2, 3, 4])[0].idle, 0);
     assert!(loops(&sample(vec![step(2, 1, SpanKind::Node, "a", 0, 1)])).is_empty());
 }

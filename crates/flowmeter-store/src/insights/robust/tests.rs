@@ -17,7 +17,10 @@ fn middles_and_spreads() {
     assert_eq!(quantile(&mut [1.0, 2.0, 3.0, 4.0, 5.0], 0.9), Some(4.6));
     near(spread(&[1.0, 2.0, 3.0, 4.0, 5.0], 3.0), 1.4826);
     assert_eq!(spread(&[7.0; 9], 7.0), 0.0);
-    assert!(spread(&[7.0, 7.0, 7.0, 7.0, 9.0], 7.0) > 0.0, "half equal is not all equal");
+    assert!(
+        spread(&[7.0, 7.0, 7.0, 7.0, 9.0], 7.0) > 0.0,
+        "half equal is not all equal"
+    );
 }
 
 #[test]

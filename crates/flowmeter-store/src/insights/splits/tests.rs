@@ -6,7 +6,10 @@ use super::*;
 
 fn noise(source: &mut IdSource) -> f64 {
     // The sum of twelve uniform values less six is nearly normal.
-    (0..12).map(|_| (source.next_u64() >> 11) as f64 / (1_u64 << 53) as f64).sum::<f64>() - 6.0
+    (0..12)
+        .map(|_| (source.next_u64() >> 11) as f64 / (1_u64 << 53) as f64)
+        .sum::<f64>()
+        - 6.0
 }
 
 #[test]
@@ -18,7 +21,10 @@ fn a_change_is_found_where_it_is() {
             .collect();
         let (splits, _) = of_amounts(&values);
         assert_eq!(splits.len(), 1, "{splits:?}");
-        assert!((690..=710).contains(&splits[0].at) && splits[0].p_value < 1e-20, "{splits:?}");
+        assert!(
+            (690..=710).contains(&splits[0].at) && splits[0].p_value < 1e-20,
+            "{splits:?}"
+        );
     }
 }
 
@@ -49,7 +55,9 @@ fn slow_days_are_no_change() {
 
 #[test]
 fn shares_are_counted_exactly() {
-    let rate = |source: &mut IdSource, chance: f64| f64::from(u8::from((source.next_u64() as f64) < chance * u64::MAX as f64));
+    let rate = |source: &mut IdSource, chance: f64| {
+        f64::from(u8::from((source.next_u64() as f64) < chance * u64::MAX as f64))
+    };
     let mut source = IdSource::from_seed(3);
     let risen: Vec<f64> = (0..800)
         .map(|place| rate(&mut source, if place >= 500 { 0.15 } else { 0.02 }))

@@ -8,7 +8,10 @@ use crate::{RunKey, TokenSums};
 fn row(id: u64, parent: u64, node: &str, start: u64, end: u64) -> SpanRow {
     let root = SpanId::from_u64(1).unwrap();
     SpanRow {
-        run: RunKey { trace_id: TraceId::from_bytes([1; 16]).unwrap(), root_span_id: root },
+        run: RunKey {
+            trace_id: TraceId::from_bytes([1; 16]).unwrap(),
+            root_span_id: root,
+        },
         workflow: "w".into(),
         span_id: SpanId::from_u64(id).unwrap(),
         parent_span_id: SpanId::from_u64(parent),
@@ -34,7 +37,10 @@ fn row(id: u64, parent: u64, node: &str, start: u64, end: u64) -> SpanRow {
 
 fn path(rows: &[SpanRow]) -> Vec<(String, u64)> {
     let (links, _) = critical_path(rows, SpanId::from_u64(1).unwrap());
-    links.into_iter().map(|link| (link.node.to_string(), link.duration_ns)).collect()
+    links
+        .into_iter()
+        .map(|link| (link.node.to_string(), link.duration_ns))
+        .collect()
 }
 
 #[test]

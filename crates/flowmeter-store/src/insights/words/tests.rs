@@ -6,10 +6,23 @@ use super::*;
 fn dates_are_those_of_the_calendar() {
     let at = |seconds: u64| seconds * 1_000_000_000;
     let epoch = local(0, 0);
-    assert_eq!((epoch.year, epoch.month, epoch.day, epoch.weekday), (1970, 0, 1, 3));
+    assert_eq!(
+        (epoch.year, epoch.month, epoch.day, epoch.weekday),
+        (1970, 0, 1, 3)
+    );
     // 2024-02-29 23:59 UTC, a Thursday; an hour east it is March already.
     let leap = local(at(1_709_251_140), 0);
-    assert_eq!((leap.year, leap.month, leap.day, leap.weekday, leap.hour, leap.minute), (2024, 1, 29, 3, 23, 59));
+    assert_eq!(
+        (
+            leap.year,
+            leap.month,
+            leap.day,
+            leap.weekday,
+            leap.hour,
+            leap.minute
+        ),
+        (2024, 1, 29, 3, 23, 59)
+    );
     let east = local(at(1_709_251_140), 3_600);
     assert_eq!((east.month, east.day, east.weekday, east.hour), (2, 1, 4, 0));
     // West of Greenwich it is the day before.
