@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use flowmeter::{InvalidRedaction, ReadError};
 use flowmeter_engine::NodeError;
+use flowmeter_store::StoreError;
 use flowmeter_workflow::{InvalidInputs, LoadError, SavedError};
 
 use crate::budget::UnpricedModels;
@@ -75,6 +76,18 @@ impl fmt::Display for MissingFile {
 }
 
 impl std::error::Error for MissingFile {}
+
+/// A run that the history does not have.
+#[derive(Debug)]
+pub(crate) struct MissingRun(pub(crate) String);
+
+impl fmt::Display for MissingRun {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for MissingRun {}
 
 /// No model is named, and the environment has no key of a provider.
 #[derive(Debug)]
@@ -144,6 +157,9 @@ pub(crate) fn of_error(error: &anyhow::Error) -> (Exit, &'static str) {
         if cause.is::<MissingFile>() {
             return (Exit::Missing, "file_missing");
         }
+        if cause.is::<MissingRun>() {
+            return (Exit::Missing, "run_missing");
+        }
         match cause.downcast_ref::<SavedError>() {
             Some(SavedError::Unknown { .. }) => return (Exit::Missing, "workflow_missing"),
             Some(SavedError::Name(_)) => return (Exit::Invalid, "invalid_name"),
@@ -157,6 +173,12 @@ pub(crate) fn of_error(error: &anyhow::Error) -> (Exit, &'static str) {
             Some(SavedError::Read { .. } | SavedError::Write { .. } | SavedError::Busy { .. }) => {
                 return (Exit::Failed, "saved_workflows");
             }
+            None => {}
+        }
+        match cause.downcast_ref::<StoreError>() {
+            Some(StoreError::Absent { .. }) => return (Exit::Missing, "file_missing"),
+            Some(StoreError::Invalid(_)) => return (Exit::Invalid, "usage"),
+            Some(_) => return (Exit::Failed, "history"),
             None => {}
         }
         match cause.downcast_ref::<LoadError>() {

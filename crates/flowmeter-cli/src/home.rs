@@ -43,6 +43,12 @@ impl Home {
         self.folder.join("traces")
     }
 
+    /// The history of all runs.
+    #[allow(dead_code, reason = "the commands that look at it come one by one")]
+    pub(crate) fn history(&self) -> PathBuf {
+        self.folder.join("flowmeter.db")
+    }
+
     /// Where telemetry waits that could not be sent.
     pub(crate) fn spool(&self) -> PathBuf {
         self.folder.join("spool")
