@@ -9,6 +9,7 @@ mod export;
 mod flush;
 mod format;
 mod history;
+mod insights;
 mod logs;
 mod pipeline;
 mod planner;
@@ -33,6 +34,7 @@ pub(crate) use export::{BackendWish, ExportArgs, FileKind, SemconvArg};
 pub(crate) use flush::FlushArgs;
 pub(crate) use format::{EventFormatArg, FormatArgs};
 pub(crate) use history::HistoryArgs;
+pub(crate) use insights::InsightsArgs;
 pub(crate) use logs::{LogArgs, LogFormatArg};
 pub(crate) use pipeline::{GraphForm, PipelineArgs};
 pub(crate) use planner::PlanArgs;
@@ -91,6 +93,8 @@ pub(crate) enum Command {
     Tail(TailArgs),
     /// What runs, models, nodes cost and took: sums, percentiles, trends, charts
     Stats(Box<StatsArgs>),
+    /// What stands out: anomalies, changes, bottlenecks, ways to save, each with its size and evidence
+    Insights(InsightsArgs),
     /// Format event lines, of flowmeter or any program: a tree, JSON, OTLP or metrics
     Format(FormatArgs),
     /// Check workflow files without running them; prints every problem

@@ -15,6 +15,7 @@ mod exit;
 mod following;
 mod history;
 mod home;
+mod insights_view;
 mod output;
 mod outputs;
 mod own_budget;

@@ -12,6 +12,7 @@ mod describe;
 mod flush;
 mod fmt;
 mod format;
+mod insights;
 mod list;
 mod nodes;
 mod pipeline;
@@ -91,6 +92,7 @@ fn perform(command: Option<Command>, output: &Output) -> Result<Exit> {
         Some(Command::Show(args)) => show::run(&args, &home, output),
         Some(Command::Tail(args)) => tail::run(&args, &home, output),
         Some(Command::Stats(args)) => stats::run(&args, &home, output),
+        Some(Command::Insights(args)) => insights::run(&args, &home, output),
         Some(Command::Format(args)) => format::run(&args, output),
         Some(Command::Validate(args)) => validate::run(&args, &home, output),
         Some(Command::Save(args)) => save::run(&args, &home, output),

@@ -8,7 +8,7 @@ use rustc_hash::FxHashMap;
 use super::alongside::{self, Changed};
 use super::gathered::{Family, Gathered};
 use super::history::History;
-use super::seasons::Seasons;
+use super::seasons::{Seasons, WEEKS_MIN};
 use super::series::{self, Metric, Series};
 use super::splits::{self, Split};
 use super::{
@@ -86,6 +86,15 @@ pub(super) fn look(history: &History, workflow: u32, query: &InsightQuery, gathe
             needs: format!("{RUNS_MIN} runs"),
         });
         return;
+    }
+    let spanned = history.run(runs[runs.len() - 1]).started - history.run(runs[0]).started;
+    if spanned < WEEKS_MIN * 7 * DAY_NS {
+        gathered.shortages.push(Shortage {
+            workflow: history.name(workflow).clone(),
+            what: "hours and weekdays as seasons",
+            has: format!("{} days", spanned / DAY_NS),
+            needs: format!("{} days", WEEKS_MIN * 7),
+        });
     }
     let (changes, tests) = all(history, &runs, query);
     gathered.tests(tests.saturating_sub(changes.len() as u64));

@@ -34,6 +34,7 @@ use gathered::Gathered;
 use history::History;
 
 pub use profile::{PathShare, TimeShare};
+pub use words::{dollars, seconds};
 
 /// The share of all findings by chance that may be false alarms: one in a thousand.
 pub const FALSE_FINDINGS_MAX: f64 = 0.001;

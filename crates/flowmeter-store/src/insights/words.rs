@@ -87,7 +87,8 @@ pub(super) fn weekday(weekday: usize) -> &'static str {
 }
 
 /// `340 ms`, `2.1 s`, `3 min 20 s`, `5.4 h`.
-pub(super) fn seconds(seconds: f64) -> String {
+#[must_use]
+pub fn seconds(seconds: f64) -> String {
     let magnitude = seconds.abs();
     if magnitude < 0.001 {
         format!("{:.0} µs", seconds * 1e6)
@@ -105,7 +106,8 @@ pub(super) fn seconds(seconds: f64) -> String {
 }
 
 /// Dollars with as many places as say something.
-pub(super) fn dollars(usd: f64) -> String {
+#[must_use]
+pub fn dollars(usd: f64) -> String {
     let magnitude = usd.abs();
     let sign = if usd < 0.0 { "-" } else { "" };
     if magnitude >= 100.0 {
