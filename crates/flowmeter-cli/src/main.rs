@@ -31,6 +31,7 @@ mod run_selector;
 mod saved;
 mod screen;
 mod secrets;
+mod shared_budgets;
 mod signals;
 mod stdin;
 mod table;
