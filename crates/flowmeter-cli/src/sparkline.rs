@@ -5,7 +5,11 @@
 /// The steps of a sparkline, the smallest first.
 const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 /// The same without Unicode.
-const MARKS: [char; 8] = ['_', '_', '.', '-', '=', '*', '%', '#'];
+const MARKS: [char; 8] = ['.', ':', '-', '=', '+', '*', '%', '#'];
+/// Nothing: it looks like a space and is none, so that a line keeps its length wherever spaces are cut.
+const NOTHING: char = '\u{2800}';
+/// The same without Unicode.
+const NOTHING_MARK: char = '_';
 /// Parts of a cell, the smallest first.
 const EIGHTHS: [char; 7] = ['▏', '▎', '▍', '▌', '▋', '▊', '▉'];
 
@@ -38,14 +42,17 @@ impl Glyphs {
     }
 }
 
-/// One character for each value, the largest as high as can be and nothing as a space. All zero: spaces.
+/// One character for each value, the largest as high as can be, and a gap for nothing.
 pub(crate) fn sparkline(values: &[f64], glyphs: Glyphs) -> String {
     let most = largest(values);
     values
         .iter()
         .map(|value| {
             if !value.is_finite() || *value <= 0.0 || most <= 0.0 {
-                return ' ';
+                return match glyphs {
+                    Glyphs::Blocks => NOTHING,
+                    Glyphs::Ascii => NOTHING_MARK,
+                };
             }
             // What is there at all is seen.
             let step = ((value / most) * 8.0).ceil().clamp(1.0, 8.0) as usize - 1;

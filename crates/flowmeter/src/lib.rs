@@ -119,6 +119,7 @@ pub use current::{CurrentSpan, current};
 pub use events::{
     Block, EventFormat, EventFormatter, EventFormatterConfig, EventProblem, EventProblemKind, FormatError,
     FormatOutcome, FormatStep, InvalidEventLine, LINE_BYTES_MAX, LineBlocks, read_event, write_event,
+    write_log_line, write_open_span_line, write_span_line,
 };
 pub use flowmeter_engine::{EnteredScope, InScope};
 pub use flowmeter_model::LogLevel;

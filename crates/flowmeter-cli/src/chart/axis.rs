@@ -45,8 +45,8 @@ fn round_number(rough: f64) -> f64 {
 /// The next round time above a minute's axis.
 fn round_seconds(rough: f64) -> f64 {
     const ROUND: [f64; 14] = [
-        15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1_800.0, 3_600.0, 7_200.0, 10_800.0, 21_600.0, 43_200.0,
-        86_400.0,
+        15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1_800.0, 3_600.0, 7_200.0, 10_800.0, 21_600.0,
+        43_200.0, 86_400.0,
     ];
     let found = ROUND.into_iter().find(|seconds| *seconds >= rough - 1e-9);
     found.unwrap_or_else(|| round_number(rough / 86_400.0) * 86_400.0)

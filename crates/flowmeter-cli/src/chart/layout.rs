@@ -264,22 +264,27 @@ impl Scene {
     /// As many dates as have room, each under the beginning of its step; bars stand over theirs.
     fn dates(&mut self, chart: &Chart, plot: &Plot) {
         let begins: Vec<_> = chart.steps.ranges().map(|(begin, _)| begin).collect();
-        let widest = begins
-            .iter()
-            .enumerate()
-            .map(|(index, begin)| text_width(&chart.steps.tick(*begin, index == 0)))
-            .fold(1.0, f64::max);
+        let widths = begins.iter().map(|begin| {
+            // As long as a label can be that names its year or its day.
+            text_width(&chart.steps.tick(*begin, None))
+        });
+        let widest = widths.fold(1.0, f64::max);
         let every = (((widest + LABEL_GAP) / plot.step_width()).ceil() as usize).max(1);
+        let mut previous = None;
         for (index, begin) in begins.iter().enumerate().step_by(every) {
             let x = plot.middle_of(index);
-            let text = chart.steps.tick(*begin, index == 0);
+            let text = chart.steps.tick(*begin, previous.replace(*begin));
             let half = text_width(&text) / 2.0;
             // Neither end runs out of the picture.
             let shown = x.clamp(MARGIN + half, (plot.right + 20.0 - half).max(MARGIN + half));
             self.line(vec![(x, plot.bottom), (x, plot.bottom + 5.0)], AXIS, 1.0);
             self.text(shown, plot.bottom + 20.0, text, Anchor::Middle, FAINT);
         }
-        let text = format!("time, {} · each {}", chart.steps.zone(), chart.steps.length().words());
+        let text = format!(
+            "time, {} · each {}",
+            chart.steps.zone(),
+            chart.steps.length().words()
+        );
         self.text(
             f64::midpoint(plot.left, plot.right),
             plot.bottom + 44.0,

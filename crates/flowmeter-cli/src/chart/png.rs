@@ -185,9 +185,8 @@ fn blend(picture: &mut Pixmap, x: f64, y: f64, Colour(red, green, blue): Colour,
     }
     let place = y as usize * picture.width() as usize + x as usize;
     if let Some(pixel) = picture.pixels_mut().get_mut(place) {
-        let mix = |below: u8, above: u8| {
-            (f64::from(below) * (1.0 - ink) + f64::from(above) * ink).round() as u8
-        };
+        let mix =
+            |below: u8, above: u8| (f64::from(below) * (1.0 - ink) + f64::from(above) * ink).round() as u8;
         let mixed = PremultipliedColorU8::from_rgba(
             mix(pixel.red(), red),
             mix(pixel.green(), green),

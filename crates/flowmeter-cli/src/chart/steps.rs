@@ -145,24 +145,36 @@ impl Steps {
             "UTC".to_owned()
         } else {
             let sign = if self.offset.is_negative() { '-' } else { '+' };
-            format!("UTC{sign}{:02}:{:02}", hours.unsigned_abs(), minutes.unsigned_abs())
+            format!(
+                "UTC{sign}{:02}:{:02}",
+                hours.unsigned_abs(),
+                minutes.unsigned_abs()
+            )
         }
     }
 
-    /// The beginning of a step as a label under the axis: the clock within a day, else the date.
-    pub(super) fn tick(&self, at: TimestampNs, is_first: bool) -> String {
+    /// The beginning of a step as a label under the axis: the clock within a day, else the date; what changes rarely is
+    /// said where it differs from the label before.
+    pub(super) fn tick(&self, at: TimestampNs, previous: Option<TimestampNs>) -> String {
         let time = self.local(at);
+        let previous = previous.map(|at| self.local(at));
         let day = format!("{} {}", month_name(time.month()), time.day());
-        let is_new_year = time.month() == Month::January && time.day() == 1;
         match self.length {
-            StepLength::Seconds(_) if time.time() == Time::MIDNIGHT || is_first => {
-                format!("{day} {:02}:{:02}", time.hour(), time.minute())
+            StepLength::Seconds(_) => {
+                let clock = format!("{:02}:{:02}", time.hour(), time.minute());
+                if previous.is_some_and(|previous| previous.date() == time.date()) {
+                    clock
+                } else {
+                    format!("{day} {clock}")
+                }
             }
-            StepLength::Seconds(_) => format!("{:02}:{:02}", time.hour(), time.minute()),
-            StepLength::Day | StepLength::Week if is_first || is_new_year => {
-                format!("{day}, {}", time.year())
+            StepLength::Day | StepLength::Week => {
+                if previous.is_some_and(|previous| previous.year() == time.year()) {
+                    day
+                } else {
+                    format!("{day}, {}", time.year())
+                }
             }
-            StepLength::Day | StepLength::Week => day,
             StepLength::Month => format!("{} {}", month_name(time.month()), time.year()),
             StepLength::Year => time.year().to_string(),
         }
@@ -171,7 +183,12 @@ impl Steps {
     /// The beginning of a step with everything that tells it from others.
     pub(super) fn label_of(&self, at: TimestampNs) -> String {
         let time = self.local(at);
-        let date = format!("{:04}-{:02}-{:02}", time.year(), u8::from(time.month()), time.day());
+        let date = format!(
+            "{:04}-{:02}-{:02}",
+            time.year(),
+            u8::from(time.month()),
+            time.day()
+        );
         match self.length {
             StepLength::Seconds(_) => format!("{date} {:02}:{:02}", time.hour(), time.minute()),
             StepLength::Day => date,

@@ -3,13 +3,12 @@
 //! Never holds up the run and never fails it: it works on a thread of its own, and the first failure ends the
 //! recording, with one message.
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, OnceLock};
 
 use flowmeter::{Backend, Batch, Deadline, ExportError, RunEnding, RunIdentity, RunMetrics, StartsWanted};
 use flowmeter_model::{SpanId, SpanStatus, TelemetryEvent};
 use flowmeter_store::{Append, RunEnd, RunKey, RunStart, RunStatus, Store, StoreError, TokenSums};
-use parking_lot::Mutex;
-use rustc_hash::FxHashSet;
 
 use super::{liveness, origin};
 
@@ -17,7 +16,7 @@ use super::{liveness, origin};
 pub(super) type Opener<S> = Box<dyn FnOnce() -> Result<S, StoreError> + Send>;
 
 /// Where the store is left when the run is over, for who has more to do with it.
-pub(super) type Left<S> = Arc<Mutex<Option<S>>>;
+pub(super) type Left<S> = Arc<OnceLock<S>>;
 
 /// Keeps one run in the history.
 pub(super) struct HistoryBackend<S> {
@@ -99,7 +98,9 @@ impl<S: Store> Backend for HistoryBackend<S> {
 
     fn begin(&mut self, run: &Arc<RunIdentity>, _: &Deadline) -> Result<(), ExportError> {
         let Some((opener, key)) = self.opener.take().zip(key_of(run)) else {
-            return Err(ExportError::new("the run has no root: the history cannot keep it"));
+            return Err(ExportError::new(
+                "the run has no root: the history cannot keep it",
+            ));
         };
         let mut recording = Recording {
             store: opener().map_err(ExportError::of)?,
@@ -128,7 +129,8 @@ impl<S: Store> Backend for HistoryBackend<S> {
             return Ok(());
         };
         let outcome = recording.finish(ending);
-        *self.left.lock() = Some(recording.store);
+        // There is one run, and so one end.
+        let _is_left_once = self.left.set(recording.store);
         outcome
     }
 }
@@ -153,7 +155,7 @@ fn leave_out_short_starts(events: &mut Vec<TelemetryEvent>) {
     if !events.iter().any(is_start) {
         return;
     }
-    let ended: FxHashSet<SpanId> = events
+    let ended: HashSet<SpanId> = events
         .iter()
         .filter_map(|event| match event {
             TelemetryEvent::SpanEnded(span) => Some(span.span_id),

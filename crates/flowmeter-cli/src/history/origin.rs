@@ -55,7 +55,10 @@ impl RunOrigin {
         });
         // What was saved has left its repository; so has what nobody has written yet.
         let folder = match file.filter(|_| saved.is_none()) {
-            Some(file) => file.canonicalize().ok().and_then(|file| Some(file.parent()?.to_owned())),
+            Some(file) => file
+                .canonicalize()
+                .ok()
+                .and_then(|file| Some(file.parent()?.to_owned())),
             None => std::env::current_dir().ok(),
         };
         Self {
@@ -136,7 +139,9 @@ fn each_once(given: &[(String, String)], warnings: &mut Vec<String>) -> Vec<(Str
         }
     }
     if tags.len() > TAGS_MAX {
-        warnings.push(format!("more than {TAGS_MAX} tags are given; the first {TAGS_MAX} are kept"));
+        warnings.push(format!(
+            "more than {TAGS_MAX} tags are given; the first {TAGS_MAX} are kept"
+        ));
         tags.truncate(TAGS_MAX);
     }
     tags
@@ -148,7 +153,12 @@ fn user() -> Option<String> {
         let name = std::env::var(name).ok()?;
         Some(name.trim().to_owned()).filter(|name| !name.is_empty())
     });
-    named.or_else(|| user_in(&std::fs::read_to_string("/etc/passwd").ok()?, rustix::process::getuid().as_raw()))
+    named.or_else(|| {
+        user_in(
+            &std::fs::read_to_string("/etc/passwd").ok()?,
+            rustix::process::getuid().as_raw(),
+        )
+    })
 }
 
 /// Source: passwd(5): name, password, number, ….

@@ -2,17 +2,20 @@ use super::*;
 
 #[test]
 fn the_largest_is_highest_and_nothing_is_a_gap() {
-    assert_eq!(sparkline(&[0.0, 1.0, 4.0, 8.0], Glyphs::Blocks), " ▁▄█");
-    assert_eq!(sparkline(&[0.0, 1.0, 4.0, 8.0], Glyphs::Ascii), " _-#");
+    assert_eq!(sparkline(&[0.0, 1.0, 4.0, 8.0], Glyphs::Blocks), "\u{2800}▁▄█");
+    assert_eq!(sparkline(&[0.0, 1.0, 4.0, 8.0], Glyphs::Ascii), "_.=#");
     assert_eq!(sparkline(&[5.0], Glyphs::Blocks), "█");
-    assert_eq!(sparkline(&[0.0, 0.0], Glyphs::Blocks), "  ");
+    assert_eq!(sparkline(&[0.0, 0.0], Glyphs::Blocks), "\u{2800}\u{2800}");
     assert_eq!(sparkline(&[], Glyphs::Blocks), "");
 }
 
 #[test]
 fn what_is_small_is_seen_and_what_is_no_number_is_a_gap() {
     assert_eq!(sparkline(&[1e-9, 1e9], Glyphs::Blocks), "▁█");
-    assert_eq!(sparkline(&[f64::NAN, f64::INFINITY, -1.0, 2.0], Glyphs::Blocks), "   █");
+    assert_eq!(
+        sparkline(&[f64::NAN, f64::INFINITY, -1.0, 2.0], Glyphs::Blocks),
+        "\u{2800}\u{2800}\u{2800}█"
+    );
 }
 
 #[test]

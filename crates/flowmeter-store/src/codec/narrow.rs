@@ -126,6 +126,8 @@ impl NarrowSpan {
             prompt_hash: self.prompt_hash,
             mutations: self.mutations,
             cache_hit: self.cache_hit,
+            saved_status: self.saved_status,
+            saved: self.saved,
         }
     }
 }

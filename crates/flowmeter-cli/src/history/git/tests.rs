@@ -19,7 +19,10 @@ fn folder() -> tempfile::TempDir {
 fn a_branch_leads_to_its_commit_from_any_folder_beneath() {
     let root = folder();
     write(&root.path().join(".git/HEAD"), "ref: refs/heads/topic/one\n");
-    write(&root.path().join(".git/refs/heads/topic/one"), &format!("{ONE}\n"));
+    write(
+        &root.path().join(".git/refs/heads/topic/one"),
+        &format!("{ONE}\n"),
+    );
     let inner = root.path().join("a/b");
     fs::create_dir_all(&inner).expect("the folder is made");
     assert_eq!(commit_of(&inner).as_deref(), Some(ONE));
@@ -59,7 +62,10 @@ fn a_worktree_has_a_head_of_its_own() {
     write(&main.join("worktrees/topic/HEAD"), "ref: refs/heads/topic\n");
     write(&main.join("worktrees/topic/commondir"), "../..\n");
     let tree = root.path().join("topic");
-    write(&tree.join(".git"), &format!("gitdir: {}\n", main.join("worktrees/topic").display()));
+    write(
+        &tree.join(".git"),
+        &format!("gitdir: {}\n", main.join("worktrees/topic").display()),
+    );
     assert_eq!(commit_of(&tree).as_deref(), Some(TWO));
     // A submodule says where it is by a path of its own.
     let inner = root.path().join("main/inner");
@@ -85,7 +91,10 @@ fn what_is_no_repository_has_no_commit() {
         assert_eq!(commit_of(root.path()), None, "{text:?}");
     }
     write(&head, "ref: refs/heads/circle");
-    write(&root.path().join(".git/refs/heads/circle"), "ref: refs/heads/circle");
+    write(
+        &root.path().join(".git/refs/heads/circle"),
+        "ref: refs/heads/circle",
+    );
     assert_eq!(commit_of(root.path()), None);
     assert_eq!(commit_of(&root.path().join("nowhere")), None);
 }

@@ -22,7 +22,10 @@ fn whole() -> RunOrigin {
 fn what_describes_a_run_can_be_asked_for() {
     let mut resource = Attributes::new();
     whole().describe(&mut resource);
-    let told: Vec<String> = resource.iter().map(|(key, value)| format!("{key}={}", text_of(value))).collect();
+    let told: Vec<String> = resource
+        .iter()
+        .map(|(key, value)| format!("{key}={}", text_of(value)))
+        .collect();
     expect_test::expect![[r#"
         flowmeter.tag.team=search
         flowmeter.tag.stage=test
