@@ -4,3 +4,4 @@
 
 mod budgets;
 mod in_memory;
+mod in_sqlite;
