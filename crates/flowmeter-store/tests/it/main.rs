@@ -6,3 +6,4 @@
 
 mod budgets;
 mod in_memory;
+mod in_sqlite;
