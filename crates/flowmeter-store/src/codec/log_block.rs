@@ -8,7 +8,8 @@ use super::Damaged;
 use super::block::{Sealed, Sealer, Tag};
 use super::content::{ContentSink, ContentSource};
 use super::pack::Reader;
-use super::payload::{PayloadWriter, TextAt, read_log, visit_log_texts};
+use super::payload::{PayloadWriter, read_log, visit_log_texts};
+use crate::SearchPlace;
 
 /// Records in one block at most.
 pub(crate) const RECORDS_MAX: usize = 256;
@@ -179,7 +180,7 @@ impl LogBlock {
         &self,
         place: usize,
         source: &mut dyn ContentSource,
-        visit: &mut dyn FnMut(TextAt<'_>, &str),
+        visit: &mut dyn FnMut(SearchPlace, &str, &str),
     ) -> Result<(), Damaged> {
         match self.bytes_of(place) {
             Some(bytes) => visit_log_texts(bytes, source, visit),
