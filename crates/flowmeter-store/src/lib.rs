@@ -9,6 +9,8 @@
 mod append;
 mod budget;
 mod codec;
+#[doc(hidden)]
+pub mod contract;
 mod error;
 mod forget;
 mod logs;
