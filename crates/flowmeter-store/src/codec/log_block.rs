@@ -131,7 +131,13 @@ impl LogBlock {
         self.ends.len()
     }
 
-    fn bytes_of(&self, place: usize) -> Option<&[u8]> {
+    /// The bytes of all records, one after the other: for a search by force.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.raw
+    }
+
+    /// The bytes of the record at this place; `None` behind the last.
+    pub(crate) fn bytes_of(&self, place: usize) -> Option<&[u8]> {
         let start = place
             .checked_sub(1)
             .map_or(Some(0), |before| self.ends.get(before).copied())?;

@@ -8,8 +8,10 @@ mod values;
 mod visit;
 mod write;
 
-pub(crate) use read::{read, without_payload};
-pub(crate) use visit::{visit_log_texts, visit_references, visit_references_in_values, visit_texts};
+pub(crate) use read::{LogHead, read, without_payload};
+pub(crate) use visit::{
+    visit_log_texts, visit_references, visit_references_in_values, visit_texts, visit_wanted_texts,
+};
 pub(crate) use write::{PayloadWriter, prompt_hash};
 
 pub(super) use read::read_log;

@@ -176,11 +176,21 @@ fn level_of(number: u64) -> Result<LogLevel, Damaged> {
 }
 
 /// The flags of a log record, and what stands before its target.
-pub(super) struct LogHead {
+pub(crate) struct LogHead {
     pub(super) flags: u64,
-    pub(super) level: LogLevel,
-    pub(super) time: TimestampNs,
-    pub(super) span_id: Option<SpanId>,
+    pub(crate) level: LogLevel,
+    pub(crate) time: TimestampNs,
+    pub(crate) span_id: Option<SpanId>,
+}
+
+impl LogHead {
+    /// Of a record in a block of log lines.
+    ///
+    /// # Errors
+    /// When it is damaged.
+    pub(crate) fn of(record: &[u8]) -> Result<Self, Damaged> {
+        read_log_head(&mut Reader::new(record), TimestampNs(0))
+    }
 }
 
 pub(super) fn read_log_head(reader: &mut Reader<'_>, base: TimestampNs) -> Result<LogHead, Damaged> {

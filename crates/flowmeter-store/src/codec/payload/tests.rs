@@ -145,7 +145,8 @@ fn texts_are_visited_as_the_rules_visit_those_of_the_span() {
         let mut contents = Contents::default();
         for _ in 0..3 {
             let mut span = random_spans::span(u, trace())?;
-            span.attributes.set("gen_ai.tool.definitions", random_spans::messages(u)?);
+            span.attributes
+                .set("gen_ai.tool.definitions", random_spans::messages(u)?);
             let (_, payload) = written(&span, &mut contents);
             let mut visited = Vec::new();
             visit_texts(&payload, &mut contents, &mut |place, field, text| {

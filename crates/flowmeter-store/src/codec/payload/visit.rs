@@ -11,7 +11,8 @@ use super::super::pack::{Reader, Token};
 use super::read::{open, read_log_head};
 use super::values::{DEPTH_MAX, with_text};
 use super::{
-    AFTER, AMOUNT, APPLIES_SINCE, ATTRIBUTES, BEFORE, END, ERROR, EVENTS, EXPLANATION, MUTATIONS, PARAMS, SOURCE_DATE, TARGET, TEMPLATES, TERMS, TRACE, USAGE,
+    AFTER, AMOUNT, APPLIES_SINCE, ATTRIBUTES, BEFORE, END, ERROR, EVENTS, EXPLANATION, MUTATIONS, PARAMS,
+    SOURCE_DATE, TARGET, TEMPLATES, TERMS, TRACE, USAGE,
 };
 use crate::SearchPlace;
 use crate::rules::texts::{LOG_FIELD, is_mark, place_of};
@@ -21,6 +22,8 @@ type Visit<'v> = &'v mut dyn FnMut(SearchPlace, &str, &str);
 
 struct Walk<'s, 'v> {
     source: &'s mut dyn ContentSource,
+    /// Whether the texts of content kept apart are wanted.
+    wants: &'s mut dyn FnMut(ContentHash) -> bool,
     visit: Visit<'v>,
 }
 
@@ -33,8 +36,21 @@ pub(crate) fn visit_texts(
     source: &mut dyn ContentSource,
     visit: &mut dyn FnMut(SearchPlace, &str, &str),
 ) -> Result<(), Damaged> {
+    visit_wanted_texts(payload, source, &mut |_| true, visit)
+}
+
+/// The same, of content kept apart only where `wants` says so of its row.
+///
+/// # Errors
+/// When the payload, or what it refers to, is damaged or missing; what was visited before is visited.
+pub(crate) fn visit_wanted_texts(
+    payload: &[u8],
+    source: &mut dyn ContentSource,
+    wants: &mut dyn FnMut(ContentHash) -> bool,
+    visit: &mut dyn FnMut(SearchPlace, &str, &str),
+) -> Result<(), Damaged> {
     let (flags, mut reader) = open(payload)?;
-    Walk { source, visit }.payload(flags, &mut reader)
+    Walk { source, wants, visit }.payload(flags, &mut reader)
 }
 
 /// Visits the message of a log record.
@@ -51,7 +67,8 @@ pub(crate) fn visit_log_texts(
     if head.flags & TARGET != 0 {
         reader.token()?;
     }
-    Walk { source, visit }.text(SearchPlace::Log, LOG_FIELD, &mut reader)
+    let wants = &mut |_| true;
+    Walk { source, wants, visit }.text(SearchPlace::Log, LOG_FIELD, &mut reader)
 }
 
 impl Walk<'_, '_> {
@@ -105,6 +122,11 @@ impl Walk<'_, '_> {
     }
 
     fn token(&mut self, place: SearchPlace, field: &str, token: &Token<'_>) -> Result<(), Damaged> {
+        if let Token::TextReference(hash) = token
+            && !(self.wants)(ContentHash(*hash))
+        {
+            return Ok(());
+        }
         let visit = &mut *self.visit;
         with_text(token, self.source, |text| visit(place, field, text))
     }
@@ -152,8 +174,10 @@ impl Walk<'_, '_> {
                 Ok(())
             }
             Token::MessagesReference(hash, count) => {
-                for content in chain_of(ContentHash(hash), count as usize, self.source)? {
-                    if let OpenedContent::Messages { bytes, .. } = &*content {
+                for (hash, content) in chain_of(ContentHash(hash), count as usize, self.source)? {
+                    if let OpenedContent::Messages { bytes, .. } = &*content
+                        && (self.wants)(hash)
+                    {
                         let mut messages = Reader::new(bytes);
                         while !messages.is_empty() {
                             self.value(place, field, &mut messages, depth + 1)?;

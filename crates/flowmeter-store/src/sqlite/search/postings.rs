@@ -96,7 +96,9 @@ impl<'a> BatchWords<'a> {
     pub(super) fn open(bytes: &'a [u8]) -> Result<Self, Damaged> {
         match bytes.split_first() {
             Some((&VERSION, rest)) => Ok(Self { rest, last: 0 }),
-            _ => Err(Damaged("the words of a batch have a form that this program does not know")),
+            _ => Err(Damaged(
+                "the words of a batch have a form that this program does not know",
+            )),
         }
     }
 
@@ -116,7 +118,11 @@ impl<'a> BatchWords<'a> {
                 }
             }
         }
-        Ok(if wanted.peek().is_some() && !words.is_empty() { 0 } else { blocks })
+        Ok(if wanted.peek().is_some() && !words.is_empty() {
+            0
+        } else {
+            blocks
+        })
     }
 }
 
@@ -194,14 +200,18 @@ pub(super) fn visit_bucket(
         return Ok(());
     };
     if *version != VERSION {
-        return Err(Damaged("a bucket of words has a form that this program does not know"));
+        return Err(Damaged(
+            "a bucket of words has a form that this program does not know",
+        ));
     }
     let (mut word, mut places) = (0_u32, Vec::new());
     while !rest.is_empty() {
         let gap = read_varint(&mut rest).and_then(|gap| u32::try_from(gap).ok());
         word = gap.and_then(|gap| word.checked_add(gap)).ok_or(damaged)?;
         let count = read_varint(&mut rest).and_then(|count| usize::try_from(count).ok());
-        let count = count.filter(|count| *count <= SEGMENT_BATCHES_MAX).ok_or(damaged)?;
+        let count = count
+            .filter(|count| *count <= SEGMENT_BATCHES_MAX)
+            .ok_or(damaged)?;
         places.clear();
         for _ in 0..count {
             let (batch, behind) = rest.split_first().ok_or(damaged)?;

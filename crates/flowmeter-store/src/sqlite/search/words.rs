@@ -89,7 +89,11 @@ fn visit_piece(text: &str, visit: &mut impl FnMut(u32)) {
 }
 
 fn visit_ascii(bytes: &[u8], visit: &mut impl FnMut(u32)) {
-    let class = |at: usize| bytes.get(at).map_or(Class::Other, |byte| CLASSES[usize::from(*byte)]);
+    let class = |at: usize| {
+        bytes
+            .get(at)
+            .map_or(Class::Other, |byte| CLASSES[usize::from(*byte)])
+    };
     let mut at = 0;
     while at < bytes.len() {
         let mut last = class(at);
@@ -188,7 +192,10 @@ fn number_of_folded(folded: &[u8]) -> u32 {
 }
 
 fn number_of_pair(first: char, second: char) -> u32 {
-    finished(mixed(mixed(SEED, u64::from(u32::from(first)) << 32), u64::from(u32::from(second))))
+    finished(mixed(
+        mixed(SEED, u64::from(u32::from(first)) << 32),
+        u64::from(u32::from(second)),
+    ))
 }
 
 /// The numbers that a text that a pattern holds for must all have; none for a row of characters, which may begin and end

@@ -62,7 +62,20 @@ fn the_quick_way_finds_the_words_of_the_rules() {
 #[test]
 fn every_number_that_a_query_asks_for_stands_in_what_it_finds() {
     arbtest::arbtest(|u| {
-        let pieces = ["alpha", "BETA", "gamma_1", "数据库", "中", "тест", "é", "\"", " ", " ", "-", "用户x"];
+        let pieces = [
+            "alpha",
+            "BETA",
+            "gamma_1",
+            "数据库",
+            "中",
+            "тест",
+            "é",
+            "\"",
+            " ",
+            " ",
+            "-",
+            "用户x",
+        ];
         let some = |u: &mut arbtest::arbitrary::Unstructured<'_>, most| {
             let mut text = String::new();
             for _ in 0..u.int_in_range(1..=most)? {
