@@ -18,6 +18,7 @@ mod pricing;
 mod run_filter;
 mod sampling;
 mod saved;
+mod stats;
 mod tail;
 mod telemetry;
 
@@ -46,6 +47,7 @@ pub(crate) use pricing::{
 pub(crate) use run_filter::RunFilterArgs;
 pub(crate) use sampling::{SampleArgs, SamplingArgs};
 pub(crate) use saved::{DeleteArgs, DescribeArgs, ListArgs, SaveArgs};
+pub(crate) use stats::{Metric, StatsArgs, StatsFormat};
 pub(crate) use tail::TailArgs;
 pub(crate) use telemetry::TelemetryArgs;
 
@@ -91,6 +93,8 @@ pub(crate) enum Command {
     Show(ShowArgs),
     /// Follow a run while it goes on, as a live tree
     Tail(TailArgs),
+    /// What runs, models, nodes cost and took: sums, percentiles, trends, charts
+    Stats(Box<StatsArgs>),
     /// Format event lines, of flowmeter or any program: a tree, JSON, OTLP or metrics
     Format(FormatArgs),
     /// Check workflow files without running them; prints every problem

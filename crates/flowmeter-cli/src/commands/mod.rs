@@ -25,6 +25,7 @@ mod sample;
 mod save;
 mod schema;
 pub(crate) mod show;
+mod stats;
 mod tail;
 pub(crate) mod validate;
 
@@ -91,6 +92,7 @@ fn perform(command: Option<Command>, output: &Output) -> Result<Exit> {
         Some(Command::Plan(args)) => planner::plan(*args, &home, output),
         Some(Command::Show(args)) => show::run(&args, &home, output),
         Some(Command::Tail(args)) => tail::run(&args, &home, output),
+        Some(Command::Stats(args)) => stats::run(&args, &home, output),
         Some(Command::Format(args)) => format::run(&args, output),
         Some(Command::Validate(args)) => validate::run(&args, &home, output),
         Some(Command::Save(args)) => save::run(&args, &home, output),
