@@ -3,6 +3,7 @@
 //! Never acts on an argument and never holds a setting: `config` turns flags into settings, `commands` acts.
 
 mod budget;
+pub(crate) mod budget_rules;
 mod cache;
 mod convert;
 mod db;
@@ -29,6 +30,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 pub(crate) use budget::BudgetArgs;
+pub(crate) use budget_rules::{
+    BudgetAction, BudgetListArgs, BudgetRulesArgs, RemoveBudgetArgs, SetBudgetArgs,
+};
 pub(crate) use cache::{CacheAction, CacheArgs, CacheClearArgs, CachingArgs};
 pub(crate) use convert::{ConvertArgs, FmtArgs, FormArg};
 pub(crate) use db::{DbAction, DbArgs, DbBackupArgs, DbCheckArgs, DbRetainArgs, DbVacuumArgs};
@@ -119,6 +123,8 @@ pub(crate) enum Command {
     Schema(SchemaArgs),
     /// Send the telemetry that OTLP receivers could not take before runs ended
     Flush(FlushArgs),
+    /// Budgets across runs: so much a day, week or month, for everything or for a workflow, model or tag
+    Budget(BudgetRulesArgs),
     /// Show what the response cache holds and saved, or empty it
     Cache(CacheArgs),
     /// Delete runs for good: history and saved traces

@@ -25,6 +25,7 @@ use crate::home::Home;
 use crate::output::Output;
 use crate::progress::{self, ProgressLine};
 use crate::secrets::Secrets;
+use crate::shared_budgets::{RunBudgets, Voice};
 use crate::signals::StopSignals;
 use crate::telemetry::logs;
 use crate::traces;
@@ -44,6 +45,8 @@ pub(crate) struct Execution {
     pub(crate) config: Config,
     pub(crate) prices: Arc<PriceBook>,
     pub(crate) budget: Budget,
+    /// Whether what it spends counts in budgets across runs.
+    pub(crate) shares_budgets: bool,
     pub(crate) trace: TraceWish,
     pub(crate) telemetry: TelemetryArgs,
     /// What was already found to look wrong.
@@ -151,6 +154,7 @@ pub(crate) fn run_in(
         config,
         prices,
         budget,
+        shares_budgets,
         trace,
         telemetry,
         mut warnings,
@@ -165,6 +169,7 @@ pub(crate) fn run_in(
         config: &config,
         prices,
         budget,
+        shares_budgets,
         trace: &trace,
         telemetry: &telemetry,
     };
@@ -226,6 +231,8 @@ pub(crate) struct Beginning<'a> {
     pub(crate) config: &'a Config,
     pub(crate) prices: Arc<PriceBook>,
     pub(crate) budget: Budget,
+    /// Whether what it spends counts in budgets across runs.
+    pub(crate) shares_budgets: bool,
     pub(crate) trace: &'a TraceWish,
     pub(crate) telemetry: &'a TelemetryArgs,
 }
@@ -234,6 +241,8 @@ pub(crate) struct Beginning<'a> {
 pub(crate) struct Begun {
     pub(crate) meter: RunMeter,
     pub(crate) signals: StopSignals,
+    /// Budgets across runs that it counts in.
+    pub(crate) shared_budgets: Option<Arc<RunBudgets>>,
     line: ProgressLine,
     shows_progress: bool,
     utc_offset_seconds: i32,
@@ -258,6 +267,7 @@ pub(crate) fn begin(
         config,
         prices,
         budget,
+        shares_budgets,
         trace,
         telemetry,
     } = beginning;
@@ -315,6 +325,14 @@ pub(crate) fn begin(
         line.stderr(),
         &mut noticed,
     );
+    let shared_budgets = shares_budgets.then(|| {
+        let voice = Voice::new(*output, line.stderr());
+        let tags = &telemetry.history.tags;
+        RunBudgets::new(home.history(), crate::history::config(), name, tags, voice)
+    });
+    if let Some(shared) = &shared_budgets {
+        builder = builder.shared_budgets(Arc::clone(shared) as Arc<dyn flowmeter::SharedBudgets>);
+    }
     let meter = builder.start()?;
     for warning in noticed {
         output.warn(&warning);
@@ -323,6 +341,7 @@ pub(crate) fn begin(
     Ok(Begun {
         meter,
         signals,
+        shared_budgets,
         line,
         shows_progress,
         utc_offset_seconds,
@@ -342,6 +361,7 @@ pub(crate) fn finish(
 ) -> Finished {
     let Begun {
         meter,
+        shared_budgets,
         utc_offset_seconds,
         trace_folder,
         kept,
@@ -354,6 +374,10 @@ pub(crate) fn finish(
         responses,
     } = held;
     let report = meter.finish(outcome.as_ref());
+    if let Some(shared) = shared_budgets {
+        // They were said when they came.
+        warnings.extend(shared.warnings());
+    }
     for error in &report.export_errors {
         let warning = crate::report::with_causes(error);
         output.warn(&warning);

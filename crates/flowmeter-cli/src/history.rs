@@ -29,6 +29,11 @@ pub(crate) fn config() -> SqliteConfig {
     SqliteConfig::new(Arc::new(SystemClock), Arc::new(liveness::is_alive))
 }
 
+/// The mark of this process.
+pub(crate) fn own_process() -> flowmeter_store::ProcessMark {
+    liveness::own_mark()
+}
+
 /// Opens the history for who looks at it.
 ///
 /// # Errors

@@ -32,6 +32,7 @@ mod run_selector;
 mod saved;
 mod screen;
 mod secrets;
+mod shared_budgets;
 mod signals;
 mod sparkline;
 mod stats_view;

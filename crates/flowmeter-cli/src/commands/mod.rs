@@ -2,6 +2,7 @@
 //!
 //! Never runs a workflow itself: `execution` does, for `run` and `demo` alike.
 
+mod budget;
 mod cache;
 mod completions;
 mod config;
@@ -106,6 +107,7 @@ fn perform(command: Option<Command>, output: &Output) -> Result<Exit> {
         Some(Command::Schema(_)) => schema::run(output),
         Some(Command::Pipeline(args)) => pipeline::run(&args, output),
         Some(Command::Flush(args)) => flush::run(&args, &home, output),
+        Some(Command::Budget(args)) => budget::run(&args, &home, output),
         Some(Command::Cache(args)) => cache::run(&args, &home, output),
         Some(Command::Forget(args)) => forget::run(&args, &home, output),
         Some(Command::Db(args)) => db::run(&args, &home, output),

@@ -117,6 +117,7 @@ fn prepare(args: RunArgs, config: Config, home: &Home, output: &Output) -> Resul
         config,
         prices,
         budget,
+        shares_budgets: true,
         trace: TraceWish {
             tree: args.shown.trace,
             file: args.shown.trace_file,

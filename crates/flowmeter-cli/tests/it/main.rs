@@ -26,6 +26,7 @@ mod sampling;
 mod saved;
 mod secrets;
 mod settings;
+mod shared_budgets;
 mod streams;
 mod support;
 mod tail;
