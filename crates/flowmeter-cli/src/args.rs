@@ -6,8 +6,10 @@ mod budget;
 pub(crate) mod budget_rules;
 mod cache;
 mod convert;
+mod db;
 mod export;
 mod flush;
+mod forget;
 mod format;
 mod history;
 mod insights;
@@ -34,8 +36,10 @@ pub(crate) use budget_rules::{
 };
 pub(crate) use cache::{CacheAction, CacheArgs, CacheClearArgs, CachingArgs};
 pub(crate) use convert::{ConvertArgs, FmtArgs, FormArg};
+pub(crate) use db::{DbAction, DbArgs, DbBackupArgs, DbCheckArgs, DbRetainArgs, DbVacuumArgs};
 pub(crate) use export::{BackendWish, ExportArgs, FileKind, SemconvArg};
 pub(crate) use flush::FlushArgs;
+pub(crate) use forget::ForgetArgs;
 pub(crate) use format::{EventFormatArg, FormatArgs};
 pub(crate) use history::HistoryArgs;
 pub(crate) use insights::InsightsArgs;
@@ -127,6 +131,10 @@ pub(crate) enum Command {
     Budget(BudgetRulesArgs),
     /// Show what the response cache holds and saved, or empty it
     Cache(CacheArgs),
+    /// Delete runs for good: history and saved traces
+    Forget(ForgetArgs),
+    /// The history's file: check, vacuum, backup, retain, path
+    Db(DbArgs),
     /// Run a demonstration: a real workflow against a model server inside this process
     Demo(DemoArgs),
     /// Print the flow that all telemetry goes through
@@ -155,6 +163,7 @@ Examples:
   flowmeter run report.json --log-level info,genai=debug        (log lines as they come)
   flowmeter run \"summarize notes.txt in three lines\"        (plans a workflow; asks before it runs)
   flowmeter run \"summarize the notes\" file=notes.txt --yes --save summarize-notes
+  flowmeter run report.json --tag team=search --session chat-42     (to find it by in the history)
   flowmeter run report.json --sample 10% --keep-errors --keep-slower-than 30s
 
 A first argument with white space in it that is no file, and does not begin like a path (/, ./, ../,

@@ -7,11 +7,13 @@ mod cache;
 mod completions;
 mod config;
 mod convert;
+mod db;
 mod delete;
 mod demo;
 mod describe;
 mod flush;
 mod fmt;
+mod forget;
 mod format;
 mod insights;
 mod list;
@@ -109,6 +111,8 @@ fn perform(command: Option<Command>, output: &Output) -> Result<Exit> {
         Some(Command::Flush(args)) => flush::run(&args, &home, output),
         Some(Command::Budget(args)) => budget::run(&args, &home, output),
         Some(Command::Cache(args)) => cache::run(&args, &home, output),
+        Some(Command::Forget(args)) => forget::run(&args, &home, output),
+        Some(Command::Db(args)) => db::run(&args, &home, output),
         Some(Command::Demo(args)) => demo::run(args, &home, output),
         Some(Command::Sample(args)) => sample::run(&args, output),
         Some(Command::Config(args)) => config::run(&args, &home, output),
