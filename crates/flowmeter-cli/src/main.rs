@@ -13,6 +13,7 @@ mod execution;
 mod exit;
 mod following;
 mod history;
+mod history_view;
 mod home;
 mod output;
 mod outputs;
