@@ -8,6 +8,7 @@ mod convert;
 mod export;
 mod flush;
 mod format;
+mod history;
 mod logs;
 mod look;
 mod pipeline;
@@ -16,6 +17,7 @@ mod pricing;
 mod run_filter;
 mod sampling;
 mod saved;
+mod stats;
 mod tail;
 mod telemetry;
 
@@ -31,6 +33,7 @@ pub(crate) use convert::{ConvertArgs, FmtArgs, FormArg};
 pub(crate) use export::{BackendWish, ExportArgs, FileKind, SemconvArg};
 pub(crate) use flush::FlushArgs;
 pub(crate) use format::{EventFormatArg, FormatArgs};
+pub(crate) use history::HistoryArgs;
 pub(crate) use logs::{LogArgs, LogFormatArg};
 pub(crate) use look::{DiffArgs, LogsArgs, RunsArgs, SearchArgs, ShowArgs, StateArgs};
 pub(crate) use pipeline::{GraphForm, PipelineArgs};
@@ -42,6 +45,7 @@ pub(crate) use pricing::{
 pub(crate) use run_filter::RunFilterArgs;
 pub(crate) use sampling::{SampleArgs, SamplingArgs};
 pub(crate) use saved::{DeleteArgs, DescribeArgs, ListArgs, SaveArgs};
+pub(crate) use stats::{Metric, StatsArgs, StatsFormat};
 pub(crate) use tail::TailArgs;
 pub(crate) use telemetry::TelemetryArgs;
 
@@ -98,6 +102,8 @@ pub(crate) enum Command {
     Diff(DiffArgs),
     /// Follow a run while it goes on, as a live tree
     Tail(TailArgs),
+    /// What runs, models, nodes cost and took: sums, percentiles, trends, charts
+    Stats(Box<StatsArgs>),
     /// Format event lines, of flowmeter or any program: a tree, JSON, OTLP or metrics
     Format(FormatArgs),
     /// Check workflow files without running them; prints every problem
@@ -379,6 +385,12 @@ A config.toml with every key:
   rotate_keep = 5
   [traces]
   keep = 200
+  [history]
+  enabled = true             (FLOWMETER_HISTORY=0 or --no-history: not this run)
+  [retention]                (without it the history is kept for ever)
+  payloads = \"30d\"           (prompts, answers, attributes, logs)
+  runs = \"400d\"
+  max_size = \"5GB\"
   [cache]
   enabled = false            (true: as --cache)
   ttl = \"7d\"

@@ -13,6 +13,7 @@ use std::time::Duration;
 use clap::ValueEnum;
 use flowmeter::{Budget, CaptureLevel, CaptureLimits, LogFilter, Rotation, SamplingRate, TailRules};
 use flowmeter_model::UsdNanos;
+use flowmeter_store::Retention;
 use flowmeter_workflow::response_cache::ResponseCacheConfig;
 use thiserror::Error;
 
@@ -98,6 +99,24 @@ impl ExportSettings {
             keep: self.rotate_keep,
         };
         (rotation.bytes_max.is_some() || rotation.age_max.is_some()).then_some(rotation)
+    }
+}
+
+/// Whether runs are kept in the history, and how long.
+#[derive(Clone, Debug)]
+pub(crate) struct HistorySettings {
+    /// Default: yes.
+    pub(crate) enabled: bool,
+    /// Default: for ever.
+    pub(crate) retention: Retention,
+}
+
+impl Default for HistorySettings {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            retention: Retention::default(),
+        }
     }
 }
 
@@ -194,6 +213,8 @@ pub(crate) struct Config {
     pub(crate) logs: LogSettings,
     /// Default: 200.
     pub(crate) traces_keep: usize,
+    /// Default: every run is kept, for ever.
+    pub(crate) history: HistorySettings,
     /// Default: only where nodes want it.
     pub(crate) cache: CacheSettings,
     /// Inputs for workflows that get them from nowhere else: the table `inputs`, which takes any key.
@@ -220,6 +241,7 @@ impl Default for Config {
             export: ExportSettings::default(),
             logs: LogSettings::default(),
             traces_keep: 200,
+            history: HistorySettings::default(),
             cache: CacheSettings::default(),
             inputs: serde_json::Map::new(),
             origins: BTreeMap::new(),
@@ -324,7 +346,7 @@ impl Config {
         variables: impl Iterator<Item = (String, String)>,
     ) -> Result<(), InvalidSetting> {
         for (name, value) in variables.filter(|(name, _)| name.starts_with(VARIABLE_PREFIX)) {
-            let Some(setting) = SETTINGS.iter().find(|setting| setting.variable() == name) else {
+            let Some(setting) = SETTINGS.iter().find(|setting| setting.is_set_by(&name)) else {
                 let known: Vec<String> = SETTINGS.iter().map(Setting::variable).collect();
                 let near = did_you_mean(&name, known.iter().map(String::as_str));
                 // Others may use the prefix for something of their own: only what looks misspelt is named.

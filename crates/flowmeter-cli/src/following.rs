@@ -65,6 +65,8 @@ impl FollowedRun {
     pub(crate) fn identity(&self) -> RunIdentity {
         RunIdentity {
             trace_id: self.main.trace_id(),
+            root_span_id: None,
+            parent_span_id: None,
             workflow: self.main.workflow().into(),
             started: self.main.started(),
             trace_state: String::new(),

@@ -2,7 +2,10 @@
 //!
 //! Never creates the file for who only reads.
 
+mod backend;
+mod git;
 mod liveness;
+mod origin;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -14,6 +14,11 @@ const NEW_FILE_MODE: u32 = 0o644;
 
 /// Writes the text, where a link leads, with the permissions that the file had.
 pub(crate) fn replace(path: &Path, text: &str) -> Result<()> {
+    replace_bytes(path, text.as_bytes())
+}
+
+/// The same for what is no text.
+pub(crate) fn replace_bytes(path: &Path, bytes: &[u8]) -> Result<()> {
     let target = match fs::canonicalize(path) {
         Ok(target) => target,
         Err(error) if error.kind() == ErrorKind::NotFound => path.to_path_buf(),
@@ -25,7 +30,7 @@ pub(crate) fn replace(path: &Path, text: &str) -> Result<()> {
         .prefix(".replacing-")
         .tempfile_in(folder.unwrap_or(Path::new(".")))
         .with_context(told)?;
-    file.write_all(text.as_bytes()).with_context(told)?;
+    file.write_all(bytes).with_context(told)?;
     let permissions = fs::metadata(&target).map_or_else(
         |_| fs::Permissions::from_mode(NEW_FILE_MODE),
         |found| found.permissions(),

@@ -23,8 +23,8 @@ mod store;
 
 pub use append::Append;
 pub use budget::{
-    AccountState, BudgetId, BudgetPeriod, BudgetRule, BudgetScope, Refused, Reservation, ReservationId,
-    Spender,
+    AccountState, BudgetId, BudgetPeriod, BudgetRule, BudgetScope, BudgetTerms, CallCost, Forecast,
+    ForecastGround, PastPeriod, Refused, Reservation, ReservationId, Spender,
 };
 pub use error::StoreError;
 pub use forget::{ForgetSelector, Forgotten, Retention, Upkeep};
@@ -36,6 +36,6 @@ pub use run::{
 };
 pub use search::{SearchHit, SearchMode, SearchPlace, SearchQuery};
 pub use span_row::{SpanFilter, SpanRow, TokenSums};
-pub use sqlite::{SqliteConfig, SqliteStore};
+pub use sqlite::{Budgets, SqliteConfig, SqliteStore};
 pub use stats::{GroupBy, LatencySketch, StatsFilter, StatsQuery, StatsRow, StatsSums};
 pub use store::Store;

@@ -163,6 +163,8 @@ fn main() {
     resource.set("service.name", "bench");
     let run = Arc::new(RunIdentity {
         trace_id,
+        root_span_id: None,
+        parent_span_id: None,
         workflow: "bench".into(),
         started: TimestampNs(1_700_000_000_000_000_000),
         trace_state: String::new(),

@@ -143,10 +143,11 @@ impl<'a> CurrentSpan<'a> {
         }
     }
 
-    /// Whether a budget is in force here.
+    /// Whether a budget is in force here, or may be: one that several runs share can be set at any time.
     #[must_use]
     pub fn has_budget(&self) -> bool {
-        self.scope.is_some_and(|scope| scope.account.is_some())
+        self.scope
+            .is_some_and(|scope| scope.account.is_some() || scope.run.shared_budgets.is_some())
     }
 
     /// Begins an LLM call inside this span when its budget has room for it: see

@@ -106,17 +106,20 @@ pub use backends::otlp::{
 pub use backends::{
     Backend, BackendFailure, Batch, ConsoleBackend, ConsoleConfig, Deadline, ExportError, FileBackend,
     FileConfig, FileFormat, FileMode, FileSync, InvalidFileConfig, Rotation, RunEnding, RunIdentity,
+    StartsWanted,
 };
 pub use backends::{InvalidStreamTarget, StreamBackend, StreamConfig, StreamTarget};
 pub use budget::{
     BoundOfCall, Budget, BudgetError, BudgetLimit, BudgetOwner, BudgetReport, NodeBudgetReport, OverBudget,
-    OverBudgetKind, UnpricedModel,
+    OverBudgetKind, SharedAccount, SharedAnswer, SharedBudgetName, SharedBudgets, SharedCall, SharedConcern,
+    SharedCost, SharedHold, SharedRefusal, UncheckedBudgets, UnpricedModel,
 };
 pub use capture::{CaptureLevel, CaptureLimits, InvalidRedaction, Redactor, is_secret_name};
 pub use current::{CurrentSpan, current};
 pub use events::{
     Block, EventFormat, EventFormatter, EventFormatterConfig, EventProblem, EventProblemKind, FormatError,
     FormatOutcome, FormatStep, InvalidEventLine, LINE_BYTES_MAX, LineBlocks, read_event, write_event,
+    write_log_line, write_open_span_line, write_span_line,
 };
 pub use flowmeter_engine::{EnteredScope, InScope};
 pub use flowmeter_model::LogLevel;

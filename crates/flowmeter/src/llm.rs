@@ -8,6 +8,8 @@ pub(crate) mod cached;
 mod describe;
 mod estimate;
 mod known_rates;
+mod limits;
+mod plan;
 mod response;
 mod running;
 mod saving;

@@ -20,7 +20,7 @@ use thiserror::Error;
 pub use builder::RunMeterBuilder;
 
 use crate::backends::BackendFailure;
-use crate::budget::BudgetTally;
+use crate::budget::{BudgetTally, SharedBudgets};
 use crate::llm::KnownRates;
 use crate::logging::{ActiveRun, LogFilter};
 use crate::metrics::{MetricsCollector, Progress, RunMetrics};
@@ -78,6 +78,8 @@ pub(crate) struct RunShared {
     pub(crate) known_rates: KnownRates,
     /// Whether models without a price may be called whatever limits there are on money.
     pub(crate) allows_unpriced: bool,
+    /// Budgets that other runs count in as well.
+    pub(crate) shared_budgets: Option<Arc<dyn SharedBudgets>>,
 }
 
 impl RunShared {

@@ -5,7 +5,7 @@
 use clap::Args;
 use flowmeter::StreamTarget;
 
-use super::{ExportArgs, LogArgs, SamplingArgs};
+use super::{ExportArgs, HistoryArgs, LogArgs, SamplingArgs};
 
 /// What is recorded of a run, and where it goes.
 #[derive(Debug, Default, Args)]
@@ -21,6 +21,8 @@ pub(crate) struct TelemetryArgs {
     pub(crate) sampling: SamplingArgs,
     #[command(flatten)]
     pub(crate) logs: LogArgs,
+    #[command(flatten)]
+    pub(crate) history: HistoryArgs,
 }
 
 impl TelemetryArgs {

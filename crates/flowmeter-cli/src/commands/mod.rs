@@ -28,6 +28,7 @@ mod schema;
 mod search;
 pub(crate) mod show;
 mod state;
+mod stats;
 mod tail;
 pub(crate) mod validate;
 
@@ -99,6 +100,7 @@ fn perform(command: Option<Command>, output: &Output) -> Result<Exit> {
         Some(Command::State(args)) => state::run(&args, &home, output),
         Some(Command::Diff(args)) => diff::run(&args, &home, output),
         Some(Command::Tail(args)) => tail::run(&args, &home, output),
+        Some(Command::Stats(args)) => stats::run(&args, &home, output),
         Some(Command::Format(args)) => format::run(&args, output),
         Some(Command::Validate(args)) => validate::run(&args, &home, output),
         Some(Command::Save(args)) => save::run(&args, &home, output),

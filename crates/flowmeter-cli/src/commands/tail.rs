@@ -282,6 +282,8 @@ fn identity_of(trace: &TraceDocument) -> RunIdentity {
         trace_id: known
             .or_else(|| trace.trace_id.parse().ok())
             .unwrap_or_else(|| flowmeter_model::IdSource::from_seed(0).trace_id()),
+        root_span_id: None,
+        parent_span_id: None,
         workflow: trace.workflow.as_deref().unwrap_or_default().into(),
         started: trace.started.unwrap_or_default(),
         trace_state: String::new(),

@@ -2,6 +2,8 @@
 //!
 //! Never decides which source wins: [`super::Config`] does.
 
+use std::time::Duration;
+
 use clap::ValueEnum;
 use flowmeter::{LogFilter, SamplingRate};
 use flowmeter_workflow::response_cache::Ttl;
@@ -12,6 +14,9 @@ use crate::args::CaptureArg;
 
 /// The prefix of the environment variables.
 pub(super) const VARIABLE_PREFIX: &str = "FLOWMETER_";
+
+/// What switches the history off and on; its key would make a longer name than one wants to type.
+const HISTORY_VARIABLE: &str = "FLOWMETER_HISTORY";
 
 /// A setting.
 pub(crate) struct Setting {
@@ -26,9 +31,18 @@ pub(crate) struct Setting {
 }
 
 impl Setting {
+    /// Whether this environment variable sets it: its own, or the longer name of one that has a short one.
+    pub(super) fn is_set_by(&self, variable: &str) -> bool {
+        let by_key = || format!("{VARIABLE_PREFIX}{}", self.key.replace('.', "_").to_uppercase());
+        self.variable() == variable || by_key() == variable
+    }
+
     /// Its environment variable.
     pub(crate) fn variable(&self) -> String {
-        format!("{VARIABLE_PREFIX}{}", self.key.replace('.', "_").to_uppercase())
+        match self.key {
+            "history.enabled" => HISTORY_VARIABLE.to_owned(),
+            key => format!("{VARIABLE_PREFIX}{}", key.replace('.', "_").to_uppercase()),
+        }
     }
 }
 
@@ -297,6 +311,36 @@ pub(crate) const SETTINGS: &[Setting] = &[
         show: |config| config.traces_keep.to_string(),
     },
     Setting {
+        key: "history.enabled",
+        description: "whether runs are kept in the history, in ~/.flowmeter/flowmeter.db",
+        apply: |config, text| flag(&mut config.history.enabled, text),
+        show: |config| config.history.enabled.to_string(),
+    },
+    Setting {
+        key: "retention.payloads",
+        description: "how long prompts, answers, attributes and logs stay in the history, such as 30d",
+        apply: |config, text| age(&mut config.history.retention.payloads, text),
+        show: |config| seconds(config.history.retention.payloads),
+    },
+    Setting {
+        key: "retention.runs",
+        description: "how long runs and their figures stay in the history, such as 400d",
+        apply: |config, text| age(&mut config.history.retention.runs, text),
+        show: |config| seconds(config.history.retention.runs),
+    },
+    Setting {
+        key: "retention.max_size",
+        description: "how large the history may be, such as 5GB; the oldest payloads go first, then the oldest runs",
+        apply: |config, text| {
+            config.history.retention.size_bytes_max = unless_empty(text, amounts::size)?;
+            Ok(())
+        },
+        show: |config| {
+            let limit = config.history.retention.size_bytes_max;
+            limit.map_or_else(String::new, |limit| limit.to_string())
+        },
+    },
+    Setting {
         key: "cache.enabled",
         description: "whether every llm node uses earlier answers to the same request again, as with --cache",
         apply: |config, text| flag(&mut config.cache.enabled, text),
@@ -358,6 +402,20 @@ fn flag(place: &mut bool, text: &str) -> Result<(), String> {
         _ => return Err("must be true or false".to_owned()),
     };
     Ok(())
+}
+
+/// A time after which something goes: nothing is meant to go at once.
+fn age(place: &mut Option<Duration>, text: &str) -> Result<(), String> {
+    let age = unless_empty(text, amounts::duration)?;
+    if age.is_some_and(|age| age.is_zero()) {
+        return Err("must be longer than nothing, such as 30d".to_owned());
+    }
+    *place = age;
+    Ok(())
+}
+
+fn seconds(time: Option<Duration>) -> String {
+    time.map_or_else(String::new, |time| format!("{}s", time.as_secs_f64()))
 }
 
 /// What an empty text takes back, so that a file can show the setting without setting it.

@@ -72,6 +72,10 @@ fn later_sources_win() {
         log.format: default
         log.lines_per_span: default
         traces.keep: config.toml
+        history.enabled: default
+        retention.payloads: default
+        retention.runs: default
+        retention.max_size: default
         cache.enabled: default
         cache.ttl: default
         cache.max_size: default"#]]

@@ -2,12 +2,15 @@
 //!
 //! Never changes a file that a newer program wrote, or that is no history.
 
+use std::io::Read;
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::SqliteConfig;
+use super::locking::{self, Patience};
 use crate::StoreError;
 
 /// `flow` in the header of the file.
@@ -16,82 +19,245 @@ const APPLICATION_ID: i64 = 0x666c_6f77;
 const MIGRATIONS: &[&str] = &[include_str!("schema_1.sql")];
 /// The format that this program writes.
 pub(super) const FORMAT: i64 = MIGRATIONS.len() as i64;
+/// Statements that a connection keeps ready.
+const STATEMENTS_KEPT: usize = 64;
+/// Pages that a connection keeps in memory, KiB.
+const CACHE_KIB: i64 = 8_192;
+/// The log of changes is cut to this when it begins anew, bytes.
+const WAL_BYTES_KEPT: i64 = 16 << 20;
 
-/// Opens a connection to a file of the present format.
+/// What a connection is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Asking.
+    Read,
+    /// Changing.
+    Write,
+}
+
+/// Makes sure that there is a file of the present format, without holding on to it.
 ///
 /// # Errors
 /// [`StoreError::Newer`], [`StoreError::Foreign`], [`StoreError::Absent`] and [`StoreError::Open`].
-pub(super) fn open(path: &Path, config: &SqliteConfig) -> Result<Connection, StoreError> {
-    let failed = |source: rusqlite::Error| StoreError::Open {
-        path: path.to_owned(),
-        source: source.into(),
-    };
-    if !path.exists() {
-        if !config.create {
-            return Err(StoreError::Absent {
-                path: path.to_owned(),
-            });
+pub(super) fn prepare(path: &Path, config: &SqliteConfig) -> Result<(), StoreError> {
+    match header_of(path)? {
+        Header::Absent if !config.create => Err(StoreError::Absent {
+            path: path.to_owned(),
+        }),
+        Header::Absent => {
+            if let Some(folder) = path.parent() {
+                std::fs::create_dir_all(folder).map_err(|source| StoreError::Open {
+                    path: path.to_owned(),
+                    source: source.into(),
+                })?;
+            }
+            create_private(path);
+            open(path, config, Purpose::Write).map(drop)
         }
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder).map_err(|source| StoreError::Open {
-                path: path.to_owned(),
-                source: source.into(),
-            })?;
+        Header::Present { format } if format == FORMAT => Ok(()),
+        Header::Present { .. } | Header::Empty => open(path, config, Purpose::Write).map(drop),
+    }
+}
+
+/// Prompts and answers are nobody else's to read.
+fn create_private(path: &Path) {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o600);
+    }
+    // When this fails, opening says why.
+    let _made = options.open(path);
+}
+
+/// Opens a connection to a file of the present format; an older file is brought to it first.
+///
+/// # Errors
+/// [`StoreError::Newer`], [`StoreError::Foreign`], [`StoreError::Absent`] and [`StoreError::Open`].
+pub(super) fn open(path: &Path, config: &SqliteConfig, purpose: Purpose) -> Result<Connection, StoreError> {
+    if header_of(path)? == Header::Absent && purpose == Purpose::Read {
+        return Err(StoreError::Absent {
+            path: path.to_owned(),
+        });
+    }
+    match open_writable(path, config, purpose) {
+        Err(Refusal::Sqlite(error)) if purpose == Purpose::Read && may_be_read_only(&error) => {
+            open_read_only(path, config).map_err(|refusal| refusal.into_error(path))
+        }
+        opened => opened.map_err(|refusal| refusal.into_error(path)),
+    }
+}
+
+/// Why a file could not be opened.
+enum Refusal {
+    Store(StoreError),
+    Sqlite(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for Refusal {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error)
+    }
+}
+
+impl Refusal {
+    fn into_error(self, path: &Path) -> StoreError {
+        match self {
+            Self::Store(error) => error,
+            Self::Sqlite(error) => match error.sqlite_error_code() {
+                Some(ErrorCode::NotADatabase) => StoreError::Foreign {
+                    path: path.to_owned(),
+                },
+                Some(ErrorCode::DiskFull | ErrorCode::DatabaseCorrupt) => error.into(),
+                _ => StoreError::Open {
+                    path: path.to_owned(),
+                    source: error.into(),
+                },
+            },
         }
     }
+}
+
+fn may_be_read_only(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied)
+    )
+}
+
+fn open_writable(path: &Path, config: &SqliteConfig, purpose: Purpose) -> Result<Connection, Refusal> {
     let flags =
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut connection = Connection::open_with_flags(path, flags).map_err(failed)?;
-    connection
-        .busy_timeout(Duration::from_millis(config.busy_ms_max))
-        .map_err(failed)?;
+    let mut connection = Connection::open_with_flags(path, flags)?;
+    // Until it is known to be ours, nothing may be moved from the log of changes into the file.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    connection.busy_timeout(Duration::from_millis(config.busy_ms_max))?;
     let format = check(&connection, path)?;
     if format < FORMAT {
-        if format == 0 {
-            // Before the first table is made.
-            connection
-                .pragma_update(None, "page_size", 8_192)
-                .map_err(failed)?;
-            connection
-                .pragma_update(None, "auto_vacuum", "INCREMENTAL")
-                .map_err(failed)?;
+        let mut patience = Patience::new(config.busy_ms_max);
+        while let Err(refusal) = bring_up(&mut connection, path, config, format) {
+            match refusal {
+                Refusal::Sqlite(error) if super::failure::is_busy(&error) && patience.wait() => {}
+                other => return Err(other),
+            }
         }
-        connection
-            .pragma_update(None, "journal_mode", "WAL")
-            .map_err(failed)?;
-        migrate(&mut connection, path)?;
     }
-    connection
-        .pragma_update(None, "synchronous", "NORMAL")
-        .map_err(failed)?;
-    connection
-        .pragma_update(None, "secure_delete", "ON")
-        .map_err(failed)?;
-    connection
-        .pragma_update(None, "foreign_keys", "OFF")
-        .map_err(failed)?;
+    configure(&connection)?;
+    if purpose == Purpose::Write {
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
+        connection.pragma_update(None, "synchronous", "NORMAL")?;
+        connection.pragma_update(None, "secure_delete", "ON")?;
+        connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+        connection.pragma_update(None, "journal_size_limit", WAL_BYTES_KEPT)?;
+    }
     Ok(connection)
 }
 
-/// The format of the file; 0 of an empty one.
-fn check(connection: &Connection, path: &Path) -> Result<i64, StoreError> {
-    let number = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
-    let read = || -> rusqlite::Result<(i64, i64, i64)> {
-        Ok((
-            number("application_id")?,
-            number("user_version")?,
-            number("page_count")?,
-        ))
+/// A file, or its folder, that may not be written to.
+fn open_read_only(path: &Path, config: &SqliteConfig) -> Result<Connection, Refusal> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let plain = || -> Result<Connection, Refusal> {
+        let connection = Connection::open_with_flags(path, flags)?;
+        connection.busy_timeout(Duration::from_millis(config.busy_ms_max))?;
+        check(&connection, path)?;
+        configure(&connection)?;
+        Ok(connection)
     };
-    let (application, format, pages) = read().map_err(|source| match source.sqlite_error_code() {
-        Some(rusqlite::ErrorCode::NotADatabase) => StoreError::Foreign {
-            path: path.to_owned(),
-        },
-        _ => StoreError::Open {
+    match plain() {
+        Err(Refusal::Sqlite(error)) if may_be_read_only(&error) && !has_log(path) => {
+            // Nobody can be writing to it, so it needs no locks, for which there is no place.
+            let name = format!("file:{}?immutable=1", escaped(path));
+            let connection = Connection::open_with_flags(name, flags | OpenFlags::SQLITE_OPEN_URI)?;
+            check(&connection, path)?;
+            configure(&connection)?;
+            Ok(connection)
+        }
+        opened => opened,
+    }
+}
+
+/// Whether changes wait beside the file.
+fn has_log(path: &Path) -> bool {
+    let mut name = path.as_os_str().to_owned();
+    name.push("-wal");
+    std::fs::metadata(name).is_ok_and(|metadata| metadata.len() > 0)
+}
+
+/// The path as part of a URI.
+fn escaped(path: &Path) -> String {
+    use std::fmt::Write;
+    let mut text = String::new();
+    for byte in path.to_string_lossy().bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'.' | b'-' | b'_') {
+            text.push(char::from(byte));
+        } else {
+            let _infallible = write!(text, "%{byte:02X}");
+        }
+    }
+    text
+}
+
+fn configure(connection: &Connection) -> rusqlite::Result<()> {
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+    connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    connection.pragma_update(None, "foreign_keys", "OFF")
+}
+
+/// What the first bytes of a file say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Header {
+    Absent,
+    /// No bytes at all.
+    Empty,
+    Present {
+        format: i64,
+    },
+}
+
+/// Looks at the file without SQLite, which would make files beside it.
+fn header_of(path: &Path) -> Result<Header, StoreError> {
+    let mut file = match std::fs::File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Header::Absent),
+        Err(source) => {
+            return Err(StoreError::Open {
+                path: path.to_owned(),
+                source: source.into(),
+            });
+        }
+    };
+    let mut bytes = Vec::with_capacity(100);
+    file.by_ref()
+        .take(100)
+        .read_to_end(&mut bytes)
+        .map_err(|source| StoreError::Open {
             path: path.to_owned(),
             source: source.into(),
-        },
-    })?;
+        })?;
+    if bytes.is_empty() {
+        return Ok(Header::Empty);
+    }
+    // Source: "Database File Format", sqlite.org, section 1.3.
+    let number = |at: usize| {
+        bytes
+            .get(at..at + 4)
+            .and_then(|four| four.try_into().ok())
+            .map_or(0, |four| i64::from(u32::from_be_bytes(four)))
+    };
+    let (pages, format, application) = (number(28), number(60), number(68));
+    if bytes.len() < 100 || !bytes.starts_with(b"SQLite format 3\0") {
+        return Err(StoreError::Foreign {
+            path: path.to_owned(),
+        });
+    }
+    judge(path, application, format, pages).map(|format| Header::Present { format })
+}
+
+/// Whether a file with such a header is ours to use.
+fn judge(path: &Path, application: i64, format: i64, pages: i64) -> Result<i64, StoreError> {
     if application != APPLICATION_ID && (application != 0 || format != 0 || pages > 1) {
         return Err(StoreError::Foreign {
             path: path.to_owned(),
@@ -107,25 +273,43 @@ fn check(connection: &Connection, path: &Path) -> Result<i64, StoreError> {
     Ok(format)
 }
 
-/// Takes the file to the present format, in one transaction: another process may be doing the same.
-fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
-    let failed = |source: rusqlite::Error| StoreError::Open {
-        path: path.to_owned(),
-        source: source.into(),
+/// The format of the file, what waits in its log of changes included; 0 of an empty one.
+fn check(connection: &Connection, path: &Path) -> Result<i64, Refusal> {
+    let number = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    let (application, format) = (number("application_id")?, number("user_version")?);
+    let pages = if application == APPLICATION_ID {
+        0
+    } else {
+        number("page_count")?
     };
-    let transaction = connection
-        .transaction_with_behavior(TransactionBehavior::Immediate)
-        .map_err(failed)?;
-    let format = check(&transaction, path)?;
-    let steps = MIGRATIONS.iter().skip(usize::try_from(format).unwrap_or(0));
-    for step in steps {
-        transaction.execute_batch(step).map_err(failed)?;
-    }
-    transaction
-        .pragma_update(None, "application_id", APPLICATION_ID)
-        .map_err(failed)?;
-    transaction
-        .pragma_update(None, "user_version", FORMAT)
-        .map_err(failed)?;
-    transaction.commit().map_err(failed)
+    judge(path, application, format, pages).map_err(Refusal::Store)
 }
+
+/// Takes the file to the present format, in one transaction: another process may be doing the same.
+fn bring_up(
+    connection: &mut Connection,
+    path: &Path,
+    config: &SqliteConfig,
+    format: i64,
+) -> Result<(), Refusal> {
+    if format == 0 {
+        // Before the first table is made.
+        connection.pragma_update(None, "page_size", 8_192)?;
+        connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+    }
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    let transaction = locking::begin(connection, config).map_err(Refusal::Store)?;
+    let format = check(&transaction, path)?;
+    for step in MIGRATIONS.iter().skip(usize::try_from(format).unwrap_or(0)) {
+        transaction.execute_batch(step)?;
+    }
+    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+    transaction.pragma_update(None, "user_version", FORMAT)?;
+    transaction.commit()?;
+    // So that the header says so at once, also to those who look at the file alone.
+    connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

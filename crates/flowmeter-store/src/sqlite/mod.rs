@@ -2,7 +2,12 @@
 //!
 //! Only this module knows SQL.
 
+mod budgets;
 mod connection;
+mod failure;
+mod locking;
+
+pub use budgets::Budgets;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -58,7 +63,7 @@ impl SqliteStore {
     /// # Errors
     /// [`StoreError::Newer`], [`StoreError::Foreign`], [`StoreError::Absent`] and [`StoreError::Open`].
     pub fn open(path: &Path, config: SqliteConfig) -> Result<Self, StoreError> {
-        let _checked = connection::open(path, &config)?;
+        connection::prepare(path, &config)?;
         Ok(Self {
             path: path.to_owned(),
             config,

@@ -1,2 +1,177 @@
 -- The first format of the history. The tables are described in docs/history-format.md.
+
+-- Single facts about the file.
 CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
+
+-- One row a run: what lists show and ask for.
+CREATE TABLE run (
+    id INTEGER PRIMARY KEY,
+    trace BLOB NOT NULL,
+    root INTEGER NOT NULL,
+    parent INTEGER,
+    begun INTEGER NOT NULL,
+    closed INTEGER NOT NULL,
+    started INTEGER NOT NULL,
+    ended INTEGER,
+    seen INTEGER NOT NULL,
+    duration INTEGER NOT NULL,
+    status INTEGER NOT NULL,
+    workflow TEXT NOT NULL,
+    spans INTEGER NOT NULL,
+    logs INTEGER NOT NULL,
+    nodes INTEGER NOT NULL,
+    llm_calls INTEGER NOT NULL,
+    input INTEGER NOT NULL,
+    cache_read INTEGER NOT NULL,
+    cache_write INTEGER NOT NULL,
+    output INTEGER NOT NULL,
+    reasoning INTEGER NOT NULL,
+    tokens INTEGER NOT NULL,
+    cost INTEGER NOT NULL,
+    cost_calls BLOB NOT NULL,
+    saved INTEGER NOT NULL,
+    saved_calls BLOB NOT NULL,
+    sampled INTEGER NOT NULL,
+    payloads_gone INTEGER NOT NULL DEFAULT 0,
+    models TEXT,
+    error TEXT,
+    version TEXT,
+    session TEXT,
+    user TEXT,
+    git_commit TEXT,
+    tags TEXT,
+    host TEXT,
+    pid INTEGER,
+    pid_started INTEGER
+);
+CREATE UNIQUE INDEX run_key ON run (trace, root);
+CREATE INDEX run_started ON run (started);
+CREATE INDEX run_workflow ON run (workflow, started DESC);
+CREATE INDEX run_unwell ON run (status, started) WHERE status <> 1;
+CREATE INDEX run_duration ON run (duration, started);
+CREATE INDEX run_cost ON run (cost, started);
+CREATE INDEX run_tokens ON run (tokens, started);
+CREATE INDEX run_session ON run (session, started) WHERE session IS NOT NULL;
+CREATE INDEX run_user ON run (user, started) WHERE user IS NOT NULL;
+CREATE INDEX run_commit ON run (git_commit, started) WHERE git_commit IS NOT NULL;
+
+-- The large parts of a run's row.
+CREATE TABLE run_detail (run INTEGER PRIMARY KEY, resource BLOB, metrics BLOB);
+-- Spans of a run that have begun and not ended.
+CREATE TABLE run_open (run INTEGER PRIMARY KEY, body BLOB NOT NULL);
+CREATE TABLE run_model (model TEXT, started INTEGER, run INTEGER, PRIMARY KEY (model, started, run)) WITHOUT ROWID;
+CREATE TABLE run_tag (key TEXT, value TEXT, started INTEGER, run INTEGER, PRIMARY KEY (key, value, started, run)) WITHOUT ROWID;
+
+-- Names that occur again and again: nodes, models, providers, operations, classes of errors, workflows.
+CREATE TABLE name (id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);
+
+-- What up to some thousand spans have in common.
+CREATE TABLE batch (
+    id INTEGER PRIMARY KEY,
+    spans INTEGER NOT NULL,
+    start_min INTEGER NOT NULL,
+    start_max INTEGER NOT NULL,
+    payload_bytes INTEGER NOT NULL,
+    sealed INTEGER NOT NULL DEFAULT 0,
+    folded INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX batch_unsealed ON batch (id) WHERE sealed = 0;
+CREATE INDEX batch_unfolded ON batch (id) WHERE folded = 0;
+-- Their columns: those that filters and sums ask for come first, so that the rest need not be read.
+CREATE TABLE batch_columns (
+    batch INTEGER PRIMARY KEY,
+    runs BLOB NOT NULL,
+    "start" BLOB NOT NULL,
+    "class" BLOB NOT NULL,
+    "run" BLOB NOT NULL,
+    "duration" BLOB NOT NULL,
+    "model" BLOB NOT NULL,
+    "provider" BLOB NOT NULL,
+    "node" BLOB NOT NULL,
+    "cost_status" BLOB NOT NULL,
+    "cost" BLOB NOT NULL,
+    "input" BLOB NOT NULL,
+    "output" BLOB NOT NULL,
+    "cache_read" BLOB NOT NULL,
+    "cache_write" BLOB NOT NULL,
+    "reasoning" BLOB NOT NULL,
+    "saved_status" BLOB NOT NULL,
+    "saved" BLOB NOT NULL,
+    "error_type" BLOB NOT NULL,
+    "operation" BLOB NOT NULL,
+    "mutations" BLOB NOT NULL,
+    "prompt_hash" BLOB NOT NULL,
+    "span_id" BLOB NOT NULL,
+    "parent" BLOB NOT NULL
+);
+-- Long texts in their payloads: marks of those that stand there, hashes of those that are referred to.
+CREATE TABLE batch_content (batch INTEGER PRIMARY KEY, marks BLOB NOT NULL, hashes BLOB NOT NULL);
+-- Where the spans of a run stand.
+CREATE TABLE batch_run (run INTEGER, batch INTEGER, first INTEGER NOT NULL, count INTEGER NOT NULL, PRIMARY KEY (run, batch)) WITHOUT ROWID;
+-- What is not in columns, in compressed blocks of 32 spans: id = batch * 64 + block.
+CREATE TABLE payload (id INTEGER PRIMARY KEY, body BLOB NOT NULL);
+
+-- Log lines, in compressed blocks.
+CREATE TABLE log_block (
+    id INTEGER PRIMARY KEY,
+    lines INTEGER NOT NULL,
+    time_min INTEGER NOT NULL,
+    time_max INTEGER NOT NULL,
+    level_max INTEGER NOT NULL,
+    body BLOB NOT NULL
+);
+CREATE INDEX log_block_time ON log_block (time_min);
+CREATE TABLE log_run (run INTEGER, block INTEGER, first INTEGER NOT NULL, count INTEGER NOT NULL, PRIMARY KEY (run, block)) WITHOUT ROWID;
+CREATE INDEX log_run_block ON log_run (block);
+
+-- Long texts and beginnings of message lists that occur more than once.
+CREATE TABLE content (hash BLOB PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
+
+
+-- Budgets across runs. A rule, its account in each period, and what calls that go on hold of it.
+-- Amounts are nano-dollars, times are nanoseconds since the epoch.
+CREATE TABLE budget_rule (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    scope TEXT NOT NULL,          -- all, workflow, model or tag
+    name TEXT NOT NULL,           -- of the workflow or model, or the tag's key
+    value TEXT NOT NULL,          -- the tag's value
+    period TEXT NOT NULL,         -- hour, day, week or month
+    limit_nanos INTEGER NOT NULL,
+    hard INTEGER NOT NULL,
+    utc_offset_s INTEGER NOT NULL,
+    created INTEGER NOT NULL,
+    UNIQUE (scope, name, value, period)
+);
+CREATE TABLE budget_account (
+    id INTEGER PRIMARY KEY,
+    rule INTEGER NOT NULL,
+    begins INTEGER NOT NULL,
+    ends INTEGER NOT NULL,
+    spent INTEGER NOT NULL DEFAULT 0,
+    withheld INTEGER NOT NULL DEFAULT 0,  -- may be spent: nobody counted it
+    reserved INTEGER NOT NULL DEFAULT 0,  -- the sum of its rows in budget_hold
+    calls INTEGER NOT NULL DEFAULT 0,
+    unpriced INTEGER NOT NULL DEFAULT 0,
+    marked INTEGER NOT NULL DEFAULT 0,    -- the percentage that was last warned of
+    UNIQUE (rule, begins)
+);
+-- When in the period it was spent, in parts of it, for forecasts.
+CREATE TABLE budget_part (
+    account INTEGER NOT NULL,
+    part INTEGER NOT NULL,
+    spent INTEGER NOT NULL,
+    PRIMARY KEY (account, part)
+) WITHOUT ROWID;
+CREATE TABLE budget_reservation (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    made INTEGER NOT NULL,
+    host TEXT,
+    pid INTEGER,
+    started INTEGER
+);
+CREATE TABLE budget_hold (
+    reservation INTEGER NOT NULL,
+    account INTEGER NOT NULL,
+    amount INTEGER NOT NULL,
+    PRIMARY KEY (reservation, account)
+) WITHOUT ROWID;

@@ -134,6 +134,12 @@ impl SavedWorkflows {
         file_of(&self.folder, reference).ok_or_else(|| self.unknown(reference))
     }
 
+    /// The saved workflow that a file stands for by its place; `None` for a file elsewhere.
+    #[must_use]
+    pub fn reference_of(&self, file: &Path) -> Option<SavedReference> {
+        place::reference_of(&self.folder.canonicalize().ok()?, &file.canonicalize().ok()?)
+    }
+
     /// What is known of a saved workflow, without validating it.
     ///
     /// # Errors

@@ -16,7 +16,7 @@ use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
-use flowmeter_model::{Attributes, SpanError, SpanStatus, TelemetryEvent, TimestampNs, TraceId};
+use flowmeter_model::{Attributes, SpanError, SpanId, SpanStatus, TelemetryEvent, TimestampNs, TraceId};
 use smol_str::SmolStr;
 
 use crate::metrics::RunMetrics;
@@ -33,8 +33,12 @@ pub(crate) use worker::BackendWorker;
 /// Which run a batch belongs to, and what is the same for all of its telemetry.
 #[derive(Clone, Debug)]
 pub struct RunIdentity {
-    /// The run.
+    /// The run's trace; several runs share one where one called the other.
     pub trace_id: TraceId,
+    /// The span of the run as a whole; `None` where a file is read that does not say.
+    pub root_span_id: Option<SpanId>,
+    /// The span that called the run, in another process.
+    pub parent_span_id: Option<SpanId>,
     /// The workflow's name.
     pub workflow: SmolStr,
     /// When it began.
@@ -73,6 +77,15 @@ pub struct RunEnding {
     pub dropped: DropCounts,
 }
 
+/// Which spans a backend is told of before they end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum StartsWanted {
+    /// Those that stay open for a while, at the next flush; where another backend wants all, all.
+    Lasting,
+    /// All, as they begin.
+    All,
+}
+
 /// A place that telemetry goes to.
 ///
 /// All calls come from one thread, the backend's own, so that a slow one holds nobody up. A batch that fails is
@@ -84,6 +97,11 @@ pub trait Backend: Send {
     /// Whether it shows the run to somebody who watches, and so gets all of it, sampled or not. Default: no.
     fn sees_all(&self) -> bool {
         false
+    }
+
+    /// Which spans it is told of before they end. Default: all.
+    fn starts(&self) -> StartsWanted {
+        StartsWanted::All
     }
 
     /// The run begins. `deadline` is set when it has ended: a backend that waits for others asks it, or waits for
@@ -101,6 +119,15 @@ pub trait Backend: Send {
     /// # Errors
     /// What it could not do with it; the next batch comes all the same.
     fn export(&mut self, batch: &Batch) -> Result<(), ExportError>;
+
+    /// Takes a batch that may be nobody else's: one that keeps the events need not copy them then. Called instead of
+    /// [`Backend::export`].
+    ///
+    /// # Errors
+    /// As [`Backend::export`].
+    fn take(&mut self, batch: Arc<Batch>) -> Result<(), ExportError> {
+        self.export(&batch)
+    }
 
     /// Hands on what it has gathered. Called when no more has come for a tenth of a second.
     ///

@@ -20,6 +20,8 @@ pub(crate) fn trace_id() -> TraceId {
 pub(crate) fn run() -> Arc<RunIdentity> {
     Arc::new(RunIdentity {
         trace_id: trace_id(),
+        root_span_id: None,
+        parent_span_id: None,
         workflow: "summarize".into(),
         started: TimestampNs(START_NS),
         trace_state: String::new(),

@@ -148,7 +148,7 @@ impl BackendWorker {
     }
 
     /// Hands the batch over, or drops it if too much is waiting already. `weight` is its size in bytes, by estimate.
-    pub(crate) fn offer(&mut self, batch: &Arc<Batch>, weight: usize) {
+    pub(crate) fn offer(&mut self, batch: Arc<Batch>, weight: usize) {
         let events = batch.events.len() as u64;
         let Some(sender) = &self.sender else {
             return;
@@ -160,10 +160,7 @@ impl BackendWorker {
         }
         self.shared.waiting_bytes.fetch_add(weight, Ordering::Relaxed);
         self.shared.waiting_events.fetch_add(events, Ordering::Relaxed);
-        let waiting = Waiting {
-            batch: Arc::clone(batch),
-            weight,
-        };
+        let waiting = Waiting { batch, weight };
         if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = sender.try_send(waiting) {
             self.shared.waiting_bytes.fetch_sub(weight, Ordering::Relaxed);
             self.shared.waiting_events.fetch_sub(events, Ordering::Relaxed);
@@ -258,6 +255,10 @@ fn work(
             shared.failures.lock().add(error);
         }
     };
+    let done = |weight: usize, events: u64| {
+        shared.waiting_bytes.fetch_sub(weight, Ordering::Relaxed);
+        shared.waiting_events.fetch_sub(events, Ordering::Relaxed);
+    };
     let begun = backend.begin(run, deadline);
     let takes_part = begun.is_ok();
     note(begun);
@@ -269,19 +270,17 @@ fn work(
             Err(RecvTimeoutError::Disconnected) => break,
         };
         if takes_part {
-            if let Some(waiting) = &waiting {
-                note(backend.export(&waiting.batch));
+            if let Some(Waiting { batch, weight }) = waiting {
+                let events = batch.events.len() as u64;
+                note(backend.take(batch));
+                done(weight, events);
             }
             if flushed.elapsed() >= FLUSH_AFTER {
                 note(backend.flush());
                 flushed = Instant::now();
             }
-        }
-        if let Some(Waiting { batch, weight }) = waiting {
-            let events = batch.events.len() as u64;
-            drop(batch);
-            shared.waiting_bytes.fetch_sub(weight, Ordering::Relaxed);
-            shared.waiting_events.fetch_sub(events, Ordering::Relaxed);
+        } else if let Some(Waiting { batch, weight }) = waiting {
+            done(weight, batch.events.len() as u64);
         }
     }
     let ending = shared.ending.lock().take();

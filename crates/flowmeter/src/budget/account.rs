@@ -133,6 +133,14 @@ impl Held {
         }
     }
 
+    /// Amounts that no account of this process limits.
+    pub(crate) fn nowhere(amounts: Amounts) -> Self {
+        Self {
+            account: None,
+            amounts,
+        }
+    }
+
     /// What is reserved.
     pub(crate) fn amounts(&self) -> Amounts {
         self.amounts
@@ -143,10 +151,9 @@ impl Held {
     /// # Errors
     /// The limit that has none.
     pub(crate) fn extend(&mut self, more: Amounts) -> Result<(), Shortage> {
-        let Some(account) = &self.account else {
-            return Ok(());
-        };
-        account.ledger.extend(account.slot, more)?;
+        if let Some(account) = &self.account {
+            account.ledger.extend(account.slot, more)?;
+        }
         self.amounts.add(more);
         Ok(())
     }

@@ -10,8 +10,11 @@ use smol_str::SmolStr;
 use thiserror::Error;
 
 use super::amounts::{BudgetLimit, usd};
-use super::{Account, BudgetOwner, Shortage};
+use super::{Account, BudgetOwner, SharedAccount, Shortage, UncheckedBudgets};
 use crate::formats::grouped;
+
+/// In place of an account's number: the account is none of this process.
+const NO_ACCOUNT: u64 = 0;
 
 /// Why a call is not made, or not finished.
 #[derive(Clone, Debug, Error)]
@@ -22,15 +25,19 @@ pub enum BudgetError {
     /// There is a limit on money and the model has no price.
     #[error(transparent)]
     Unpriced(UnpricedModel),
+    /// Budgets that several runs share refuse calls, and nobody can tell how they stand.
+    #[error(transparent)]
+    Unchecked(Box<UncheckedBudgets>),
 }
 
 impl BudgetError {
-    /// The class of the failure: `budget_exceeded` or `unpriced_model` (OpenTelemetry: `error.type`).
+    /// The class of the failure: `budget_exceeded`, `unpriced_model` or `budget_unchecked` (OpenTelemetry: `error.type`).
     #[must_use]
     pub fn error_type(&self) -> &'static str {
         match self {
             Self::Over(_) => "budget_exceeded",
             Self::Unpriced(_) => "unpriced_model",
+            Self::Unchecked(_) => "budget_unchecked",
         }
     }
 
@@ -40,6 +47,7 @@ impl BudgetError {
         match self {
             Self::Over(over) => &over.owner,
             Self::Unpriced(unpriced) => &unpriced.owner,
+            Self::Unchecked(unchecked) => &unchecked.owner,
         }
     }
 
@@ -55,6 +63,7 @@ impl BudgetError {
         match self {
             Self::Over(over) => over.account_id,
             Self::Unpriced(unpriced) => unpriced.account_id,
+            Self::Unchecked(_) => NO_ACCOUNT,
         }
     }
 }
@@ -133,6 +142,21 @@ impl OverBudget {
             kind,
             call,
             account_id: account.id,
+        }))
+    }
+
+    /// The error of a call for which a shared budget has no room.
+    pub(super) fn of_shared(account: SharedAccount, kind: OverBudgetKind, call: BoundOfCall) -> BudgetError {
+        let nanos = |amount: UsdNanos| u64::try_from(amount.0).unwrap_or(0);
+        BudgetError::Over(Box::new(Self {
+            limit: BudgetLimit::Cost,
+            max: nanos(account.limit),
+            spent: nanos(account.spent),
+            withheld: nanos(account.withheld),
+            owner: BudgetOwner::Shared(Box::new(account.name)),
+            kind,
+            call,
+            account_id: NO_ACCOUNT,
         }))
     }
 
@@ -255,6 +279,17 @@ pub struct UnpricedModel {
 }
 
 impl UnpricedModel {
+    /// The error of a shared budget.
+    pub(super) fn of_shared(account: &SharedAccount, provider: &SmolStr, model: &SmolStr) -> BudgetError {
+        BudgetError::Unpriced(Self {
+            provider: provider.clone(),
+            model: model.clone(),
+            owner: BudgetOwner::Shared(Box::new(account.name.clone())),
+            max_cost_nanos: u64::try_from(account.limit.0).unwrap_or(0),
+            account_id: NO_ACCOUNT,
+        })
+    }
+
     /// `None` where no account has a limit on money, or all let such models pass.
     pub(crate) fn find(account: &Account, provider: &SmolStr, model: &SmolStr) -> Option<BudgetError> {
         let around = account.around();

@@ -9,6 +9,7 @@ mod amounts;
 mod error;
 mod ledger;
 mod report;
+mod shared;
 
 use flowmeter_model::UsdNanos;
 use smol_str::SmolStr;
@@ -20,6 +21,10 @@ pub use error::{BoundOfCall, BudgetError, OverBudget, OverBudgetKind, UnpricedMo
 pub(crate) use ledger::{Settled, Shortage};
 pub(crate) use report::BudgetTally;
 pub use report::{BudgetReport, NodeBudgetReport};
+pub use shared::{
+    SharedAccount, SharedAnswer, SharedBudgetName, SharedBudgets, SharedCall, SharedConcern, SharedCost,
+    SharedHold, SharedRefusal, UncheckedBudgets,
+};
 
 /// What may be spent. The default has no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -61,6 +66,8 @@ pub enum BudgetOwner {
     Node(SmolStr),
     /// That of the workflow with this name, as its file says.
     Workflow(SmolStr),
+    /// One that several runs share.
+    Shared(Box<SharedBudgetName>),
 }
 
 impl std::fmt::Display for BudgetOwner {
@@ -69,6 +76,7 @@ impl std::fmt::Display for BudgetOwner {
             Self::Run => f.write_str("the run"),
             Self::Node(path) => write!(f, "node `{path}`"),
             Self::Workflow(name) => write!(f, "workflow `{name}`"),
+            Self::Shared(name) => name.fmt(f),
         }
     }
 }

@@ -7,7 +7,7 @@ mod redact;
 
 use std::sync::Arc;
 
-use flowmeter_model::SpanError;
+use flowmeter_model::{AttributeValue, Attributes, SpanError};
 use serde_json::{Map, Value};
 
 pub(crate) use redact::MASK;
@@ -146,6 +146,17 @@ impl Capture {
     pub(crate) fn text(&self, text: &str) -> String {
         let mut room = self.limit(ContentKind::StoreValue);
         self.copy_text(text, &mut room)
+    }
+
+    /// Cuts and masks what describes a process: anybody may name anything there.
+    pub(crate) fn mask_resource(&self, resource: &mut Attributes) {
+        for (key, value) in resource.iter_mut() {
+            if let AttributeValue::Str(text) = value
+                && let Some(changed) = self.changed_text(key, text)
+            {
+                *text = changed.into();
+            }
+        }
     }
 
     pub(crate) fn error(&self, error: SpanError) -> SpanError {

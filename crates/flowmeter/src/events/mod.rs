@@ -26,7 +26,7 @@ pub use formatter::EventFormatter;
 pub(crate) use nesting::Tally;
 pub use problem::{EventProblem, EventProblemKind};
 pub use wire::{InvalidEventLine, read_event};
-pub use write::write_event;
+pub use write::{write_event, write_log_line, write_open_span_line, write_span_line};
 
 #[cfg(test)]
 mod tests;

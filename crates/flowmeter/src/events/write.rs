@@ -31,10 +31,45 @@ pub fn write_event(output: &mut dyn Write, run: &RunIdentity, event: &TelemetryE
             for log in &span.logs {
                 write_line(output, &log_line(span.trace_id, log, Some(span)))?;
             }
-            write_line(output, &end_line(run, span))
+            write_line(output, &end_line(&run.workflow, span))
         }
         TelemetryEvent::Log(trace_id, log) => write_line(output, &log_line(*trace_id, log, None)),
     }
+}
+
+/// Writes the line that ends a span, whose run has this name; it says everything about the span but its logs.
+///
+/// # Errors
+/// Whatever `output` fails with.
+pub fn write_span_line(output: &mut dyn Write, workflow: &str, span: &Span) -> io::Result<()> {
+    write_line(output, &end_line(workflow, span))
+}
+
+/// Writes the line of a span that has not ended, with what is known of it up to then.
+///
+/// # Errors
+/// Whatever `output` fails with.
+pub fn write_open_span_line(output: &mut dyn Write, workflow: &str, span: &Span) -> io::Result<()> {
+    let mut line = span_line(span);
+    line.timestamp = Some(span.start);
+    line.line_type = match (span.kind, line.node.is_some()) {
+        (SpanKind::Run, _) => {
+            line.workflow_id = Some(Cow::Borrowed(workflow));
+            "workflow_start".into()
+        }
+        (SpanKind::Node, true) => "node_start".into(),
+        _ => "span_start".into(),
+    };
+    what_happened(&mut line, span);
+    write_line(output, &line)
+}
+
+/// Writes the line of a log.
+///
+/// # Errors
+/// Whatever `output` fails with.
+pub fn write_log_line(output: &mut dyn Write, trace_id: TraceId, log: &LogRecord) -> io::Result<()> {
+    write_line(output, &log_line(trace_id, log, None))
 }
 
 fn write_line(output: &mut dyn Write, line: &EventLine<'_>) -> io::Result<()> {
@@ -142,7 +177,7 @@ fn start_line<'a>(run: &'a RunIdentity, span: &'a Span) -> EventLine<'a> {
     line
 }
 
-fn end_line<'a>(run: &'a RunIdentity, span: &'a Span) -> EventLine<'a> {
+fn end_line<'a>(workflow: &'a str, span: &'a Span) -> EventLine<'a> {
     let mut line = span_line(span);
     line.timestamp = span.end;
     line.start_time = Some(span.start);
@@ -150,7 +185,7 @@ fn end_line<'a>(run: &'a RunIdentity, span: &'a Span) -> EventLine<'a> {
     line.status = span.status;
     line.line_type = match (span.kind, &line.node) {
         (SpanKind::Run, _) => {
-            line.workflow_id = Some(Cow::Borrowed(&run.workflow));
+            line.workflow_id = Some(Cow::Borrowed(workflow));
             "workflow_end".into()
         }
         (SpanKind::Node, Some(_)) => {
@@ -166,6 +201,12 @@ fn end_line<'a>(run: &'a RunIdentity, span: &'a Span) -> EventLine<'a> {
         }
         _ => "span_end".into(),
     };
+    what_happened(&mut line, span);
+    line
+}
+
+/// What a span did, was given and cost, as far as it is known.
+fn what_happened<'a>(line: &mut EventLine<'a>, span: &'a Span) {
     line.error = span.error.as_ref().map(ErrorWire::of);
     line.params = span.params.clone();
     line.templates = Cow::Borrowed(&span.templates);
@@ -173,5 +214,4 @@ fn end_line<'a>(run: &'a RunIdentity, span: &'a Span) -> EventLine<'a> {
     line.events = Cow::Borrowed(&span.events);
     line.usage = span.usage.as_ref().map(Cow::Borrowed);
     line.cost = span.cost.as_ref().map(Cow::Borrowed);
-    line
 }

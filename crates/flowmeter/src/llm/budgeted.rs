@@ -3,35 +3,19 @@
 //! Where no budget is in force nothing is done. Never sends anything, and never says that a call was free because
 //! nobody knows what it cost.
 
-use std::sync::Arc;
-
 use flowmeter_engine::Ticks;
-use flowmeter_model::{Clock, Cost, Figure, FigureSource, SpanStatus, SystemClock, UsdNanos};
-use flowmeter_pricing::{BoundRates, BoundedCall, CallBound};
+use flowmeter_model::{Cost, Figure, FigureSource, SpanStatus, UsdNanos};
 
+use super::limits::{Limits, Short, shared_call};
+use super::plan::Plan;
 use super::running::Running;
 use super::{Ended, LlmCall, LlmRequest, Metered};
 use crate::budget::{
     Account, Amounts, BoundOfCall, BudgetError, BudgetLimit, Held, OverBudget, OverBudgetKind, Settled,
-    Shortage, UnpricedModel,
+    SharedCost, SharedHold, usd,
 };
 use crate::genai;
-use crate::meter::RunShared;
 use crate::scope::SpanScope;
-
-/// Tokens that providers put around a request's own texts, where its maker does not say better.
-const REQUEST_TOKENS: u64 = 256;
-
-/// The longest answer that is asked for where nobody knows how long a model's answers can be.
-const IMPOSED_TOKENS_MAX: u64 = 32_768;
-/// The shortest answer that is worth asking for.
-const IMPOSED_TOKENS_MIN: u64 = 16;
-
-/// More than this is not a length of an answer but the lack of one.
-const ANSWER_TOKENS_MAX: u64 = 1 << 32;
-
-/// More input than any model takes.
-const ANY_INPUT_TOKENS: u64 = 1 << 32;
 
 /// By how much a reservation grows while a stream goes on for longer than was agreed.
 const GROWTH_TOKENS: u64 = 256;
@@ -39,6 +23,8 @@ const GROWTH_TOKENS: u64 = 256;
 /// What is reserved for a call.
 pub(super) struct Reserved {
     held: Held,
+    /// The same in budgets that other runs share.
+    shared: Option<Box<dyn SharedHold>>,
     plan: Plan,
     /// Output tokens that are reserved; more than any answer has where they limit nothing.
     pub(super) output_tokens: u64,
@@ -48,178 +34,53 @@ pub(super) struct Reserved {
     over: Option<BudgetError>,
 }
 
-/// What a call can come to, apart from the length of its answer.
-struct Plan {
-    call: BoundOfCall,
-    /// `None` where the model has no price, or no limit on money asks for one.
-    rates: Option<Arc<BoundRates>>,
-    limits_tokens: bool,
-    searches: u64,
-    /// How long the answer can be, where anybody knows.
-    output_tokens: Option<u64>,
-}
-
-impl Plan {
-    fn new(account: &Account, run: &RunShared, request: &LlmRequest) -> Result<Self, BudgetError> {
-        let limits_tokens = account.has_limit(BudgetLimit::Tokens);
-        let input_tokens = request
-            .input_tokens_max
-            .unwrap_or_else(|| request.input_text_bytes.saturating_add(REQUEST_TOKENS));
-        let mut plan = Self {
-            call: BoundOfCall {
-                provider: request.provider.clone(),
-                model: request.model.clone(),
-                input_tokens,
-                ..BoundOfCall::default()
-            },
-            rates: None,
-            limits_tokens,
-            searches: request.web_searches_max,
-            output_tokens: request.output_tokens_max,
-        };
-        if request.operation == "embeddings" {
-            plan.output_tokens = Some(0);
-        }
-        if account.has_limit(BudgetLimit::Cost) {
-            plan.price(account, run, request)?;
-        } else if limits_tokens && plan.output_tokens.is_none() {
-            let limit = run.prices.output_limit(Some(&request.provider), &request.model);
-            plan.output_tokens = limit.map(|limit| limit.tokens);
-        }
-        plan.output_tokens = plan.output_tokens.filter(|tokens| *tokens < ANSWER_TOKENS_MAX);
-        Ok(plan)
-    }
-
-    fn price(&mut self, account: &Account, run: &RunShared, request: &LlmRequest) -> Result<(), BudgetError> {
-        if let Some((rates, output_tokens)) = run.known_rates.find(run, request) {
-            self.output_tokens = self.output_tokens.or(output_tokens);
-            self.take_rates(rates);
-            return Ok(());
-        }
-        let bound_at = |input_tokens_max: u64, output_tokens_max: Option<u64>| {
-            run.prices.bound(&BoundedCall {
-                provider: Some(&request.provider),
-                model: &request.model,
-                start: SystemClock.now(),
-                service_tier: request.service_tier.as_deref(),
-                input_tokens_max,
-                output_tokens_max,
-                searches_max: self.searches,
-                input_is_text: request.is_text_only,
-                output_is_text: request.is_text_only,
-                ..BoundedCall::default()
-            })
-        };
-        // Asked without the request's own limit, so that the model's is known for the next call; but an embedding has
-        // no output, and its model no price for one.
-        let nothing = self.output_tokens.filter(|tokens| *tokens == 0);
-        let (rates, own_limit) = match bound_at(self.call.input_tokens, nothing) {
-            CallBound::Bounded { output, rates, .. } => (rates, Some(output.tokens)),
-            CallBound::OutputUnknown { rates, .. } => (rates, None),
-            CallBound::Unpriced { .. } => {
-                let refused = if run.allows_unpriced {
-                    None
-                } else {
-                    UnpricedModel::find(account, &request.provider, &request.model)
-                };
-                return refused.map_or(Ok(()), Err);
-            }
-        };
-        let is_flat = match bound_at(ANY_INPUT_TOKENS, Some(1)) {
-            CallBound::Bounded { rates: any, .. } => any == rates,
-            _ => false,
-        };
-        let rates = Arc::new(rates);
-        // Prices that depend on the size of the request are asked for each time.
-        if is_flat && self.searches == 0 && nothing.is_none() {
-            run.known_rates.keep(request, &rates, own_limit);
-        }
-        self.output_tokens = self.output_tokens.or(own_limit);
-        self.take_rates(rates);
-        Ok(())
-    }
-
-    fn take_rates(&mut self, rates: Arc<BoundRates>) {
-        self.call.input_rate_nanos = Some(rates.input);
-        self.call.output_rate_nanos = Some(rates.output);
-        self.rates = Some(rates);
-    }
-
-    /// Whether the length of the answer decides anything.
-    fn minds_output(&self) -> bool {
-        self.limits_tokens || self.rates.as_ref().is_some_and(|rates| rates.output > 0)
-    }
-
-    fn cost(&self, output_tokens: u64) -> Option<UsdNanos> {
-        let rates = self.rates.as_ref()?;
-        Some(rates.cost_max(self.call.input_tokens, output_tokens, self.searches))
-    }
-
-    fn amounts(&self, output_tokens: u64) -> Amounts {
-        let tokens = if self.limits_tokens {
-            self.call.input_tokens.saturating_add(output_tokens)
-        } else {
-            0
-        };
-        Amounts::of_call(self.cost(output_tokens), tokens)
-    }
-
-    /// The longest answer that fits into what is left, within reason.
-    fn fitting_output(&self, account: &Account) -> u64 {
-        let mut fitting = IMPOSED_TOKENS_MAX;
-        if let Some(rates) = &self.rates {
-            let left = i64::try_from(account.left(BudgetLimit::Cost)).unwrap_or(i64::MAX);
-            let tokens = rates.output_tokens_within(UsdNanos(left), self.call.input_tokens, self.searches);
-            fitting = fitting.min(tokens.unwrap_or(0));
-        }
-        if self.limits_tokens {
-            let left = account.left(BudgetLimit::Tokens);
-            fitting = fitting.min(left.saturating_sub(self.call.input_tokens));
-        }
-        fitting
-    }
-
-    fn described(&self, output_tokens: u64) -> BoundOfCall {
-        BoundOfCall {
-            output_tokens,
-            cost: self.cost(output_tokens),
-            ..self.call.clone()
-        }
-    }
-
-    fn refusal(&self, account: &Account, shortage: &Shortage, output_tokens: u64) -> BudgetError {
-        let call = self.described(output_tokens);
-        OverBudget::error(account, shortage, OverBudgetKind::Refused, call)
-    }
-}
-
 impl Reserved {
-    async fn make(account: &Arc<Account>, plan: Plan) -> Result<Self, BudgetError> {
+    /// Reserves in the run's own accounts first, then in those that other runs share. Nobody who holds something of
+    /// these waits for anything, so waiting ends.
+    async fn make(limits: &mut Limits<'_>, plan: Plan) -> Result<Self, BudgetError> {
         let mut imposed = None;
         loop {
-            let output_tokens = plan.next_output(account, &mut imposed);
-            match account.reserve(plan.amounts(output_tokens)).await {
-                Ok(held) => return Ok(Self::new(held, plan, output_tokens, imposed)),
+            let output_tokens = plan.next_output(limits, &mut imposed);
+            let held = match limits.reserve(plan.amounts(output_tokens)).await {
+                Ok(held) => held,
                 // While this one waited, others have spent more: a shorter answer may still fit.
-                Err(_) if imposed.is_some_and(|asked| plan.can_shrink(account, asked)) => {}
-                Err(shortage) => return Err(plan.refusal(account, &shortage, output_tokens)),
-            }
+                Err(_) if imposed.is_some_and(|asked| plan.can_shrink(limits, asked)) => continue,
+                Err((account, shortage)) => return Err(plan.refusal(account, &shortage, output_tokens)),
+            };
+            let shared = match limits.reserve_shared(plan.cost(output_tokens)).await {
+                Ok(shared) => shared,
+                Err(_) if imposed.is_some_and(|asked| plan.can_shrink(limits, asked)) => continue,
+                Err(refusal) => {
+                    return Err(refusal.into_error(OverBudgetKind::Refused, plan.described(output_tokens)));
+                }
+            };
+            return Ok(Self::new(held, shared, plan, output_tokens, imposed));
         }
     }
 
-    fn make_now(account: &Arc<Account>, plan: Plan) -> Result<Self, BudgetError> {
+    fn make_now(limits: &Limits<'_>, plan: Plan) -> Result<Self, BudgetError> {
         let mut imposed = None;
-        let output_tokens = plan.next_output(account, &mut imposed);
-        match account.reserve_now(plan.amounts(output_tokens)) {
-            Ok(held) => Ok(Self::new(held, plan, output_tokens, imposed)),
-            Err(shortage) => Err(plan.refusal(account, &shortage, output_tokens)),
-        }
+        let output_tokens = plan.next_output(limits, &mut imposed);
+        let held = limits
+            .reserve_now(plan.amounts(output_tokens))
+            .map_err(|(account, shortage)| plan.refusal(account, &shortage, output_tokens))?;
+        let shared = limits
+            .reserve_shared_now(plan.cost(output_tokens))
+            .map_err(|refusal| refusal.into_error(OverBudgetKind::Refused, plan.described(output_tokens)))?;
+        Ok(Self::new(held, shared, plan, output_tokens, imposed))
     }
 
-    fn new(held: Held, plan: Plan, output_tokens: u64, imposed: Option<u64>) -> Self {
+    fn new(
+        held: Held,
+        shared: Option<Box<dyn SharedHold>>,
+        plan: Plan,
+        output_tokens: u64,
+        imposed: Option<u64>,
+    ) -> Self {
         let minds_output = plan.minds_output();
         Self {
             held,
+            shared,
             plan,
             output_tokens: if minds_output { output_tokens } else { u64::MAX },
             imposed,
@@ -235,15 +96,18 @@ impl Reserved {
         }
         let next = self.running.with(bytes, counted);
         if next.tokens() > self.output_tokens
-            && let Err(shortage) = self.grow(next.tokens())
+            && let Err(short) = self.grow(next.tokens())
             && next.certain_tokens() > self.output_tokens
         {
-            self.held.cut(&shortage);
-            let account = self.held.account();
-            self.over = account.map(|account| {
-                let call = self.plan.described(self.output_tokens);
-                OverBudget::error(account, &shortage, OverBudgetKind::Cut, call)
-            });
+            let call = self.plan.described(self.output_tokens);
+            self.over = match short {
+                Short::Own(shortage) => {
+                    self.held.cut(&shortage);
+                    let account = self.held.account();
+                    account.map(|account| OverBudget::error(account, &shortage, OverBudgetKind::Cut, call))
+                }
+                Short::Shared(refusal) => Some(refusal.into_error(OverBudgetKind::Cut, call)),
+            };
             return false;
         }
         self.running = next;
@@ -287,38 +151,33 @@ impl Reserved {
         withheld
     }
 
+    /// What it can have cost at most; `None` where it has no price, or its answer has no end.
+    fn bound_cost(&self) -> Option<UsdNanos> {
+        let rates = self.plan.rates.as_ref()?;
+        let output_tokens = match self.output_tokens {
+            u64::MAX if rates.output > 0 => self.plan.output_tokens?,
+            tokens => tokens,
+        };
+        self.plan.cost(output_tokens)
+    }
+
     /// Reserves more output: a step, or as much as is needed.
-    fn grow(&mut self, needed: u64) -> Result<(), Shortage> {
+    fn grow(&mut self, needed: u64) -> Result<(), Short> {
         let step = needed.saturating_add(GROWTH_TOKENS);
         self.grow_to(step).or_else(|_| self.grow_to(needed))
     }
 
-    fn grow_to(&mut self, output_tokens: u64) -> Result<(), Shortage> {
+    fn grow_to(&mut self, output_tokens: u64) -> Result<(), Short> {
+        let before = self.plan.cost(self.output_tokens).unwrap_or_default();
         let mut more = self.plan.amounts(output_tokens);
         more.subtract(self.held.amounts());
-        self.held.extend(more)?;
+        self.held.extend(more).map_err(Short::Own)?;
+        if let Some(shared) = &mut self.shared {
+            let wanted = self.plan.cost(output_tokens).unwrap_or_default();
+            shared.extend(wanted - before).map_err(Short::Shared)?;
+        }
         self.output_tokens = output_tokens;
         Ok(())
-    }
-}
-
-impl Plan {
-    /// Output tokens to ask for: what the call can have, else what fits, which is imposed on it.
-    fn next_output(&self, account: &Account, imposed: &mut Option<u64>) -> u64 {
-        match self.output_tokens {
-            Some(tokens) => tokens,
-            None if !self.minds_output() => 0,
-            None => {
-                let tokens = self.fitting_output(account).max(IMPOSED_TOKENS_MIN);
-                *imposed = Some(tokens);
-                tokens
-            }
-        }
-    }
-
-    fn can_shrink(&self, account: &Account, asked: u64) -> bool {
-        let fitting = self.fitting_output(account);
-        (IMPOSED_TOKENS_MIN..asked).contains(&fitting)
     }
 }
 
@@ -339,12 +198,12 @@ impl LlmCall {
         scope: Option<&SpanScope>,
         request: LlmRequest,
     ) -> Result<Self, BudgetError> {
-        let Some((scope, account)) = scope.and_then(|scope| Some((scope, scope.account.as_ref()?))) else {
+        let Some((scope, mut limits)) = Limits::of_call(scope, &request)? else {
             return Ok(Self::begin(scope, request));
         };
-        let plan = Plan::new(account, &scope.run, &request)?;
+        let plan = Plan::new(&limits, &scope.run, &request)?;
         let asked_at = Ticks::now();
-        let reserved = Reserved::make(account, plan).await?;
+        let reserved = Reserved::make(&mut limits, plan).await?;
         let waited_ms = u128::from(scope.run.ns_between(asked_at, Ticks::now()) / 1_000_000);
         Ok(Self::begin_reserved(scope, request, reserved, waited_ms))
     }
@@ -354,11 +213,11 @@ impl LlmCall {
         scope: Option<&SpanScope>,
         request: LlmRequest,
     ) -> Result<Self, BudgetError> {
-        let Some((scope, account)) = scope.and_then(|scope| Some((scope, scope.account.as_ref()?))) else {
+        let Some((scope, limits)) = Limits::of_call(scope, &request)? else {
             return Ok(Self::begin(scope, request));
         };
-        let plan = Plan::new(account, &scope.run, &request)?;
-        let reserved = Reserved::make_now(account, plan)?;
+        let plan = Plan::new(&limits, &scope.run, &request)?;
+        let reserved = Reserved::make_now(&limits, plan)?;
         Ok(Self::begin_reserved(scope, request, reserved, 0))
     }
 
@@ -372,7 +231,7 @@ impl LlmCall {
             let parameters = &mut request.parameters;
             if reserved.plan.rates.is_some() {
                 let nanos = reserved.held.amounts().of(BudgetLimit::Cost);
-                parameters.set(genai::BUDGET_RESERVED_USD, crate::budget::usd(nanos).to_usd());
+                parameters.set(genai::BUDGET_RESERVED_USD, usd(nanos).to_usd());
             }
             if let Some(tokens) = reserved.imposed {
                 parameters.set(genai::REQUEST_MAX_TOKENS, tokens);
@@ -455,15 +314,22 @@ impl LlmCall {
         match self.reserved.take() {
             Some(reserved) => {
                 // What nobody can tell counts as the most that it can be.
-                let amount = cost.amount.or_else(|| reserved.plan.cost(reserved.output_tokens));
+                let amount = cost.amount.or_else(|| reserved.bound_cost());
                 let spent = Amounts::of_call(amount, tokens);
                 let withheld = reserved.withheld(ended, spent);
                 let Reserved {
                     held,
+                    shared,
                     plan,
                     output_tokens,
                     ..
                 } = *reserved;
+                if let Some(shared) = shared {
+                    shared.settle(SharedCost {
+                        spent: amount,
+                        withheld: usd(withheld.of(BudgetLimit::Cost)),
+                    });
+                }
                 let passed = held.settle(Settled {
                     spent,
                     withheld,
@@ -472,6 +338,13 @@ impl LlmCall {
                 self.overrun = passed.and_then(|account| overrun(&account, plan.described(output_tokens)));
             }
             None => {
+                if let Some(shared) = &metered.run.shared_budgets {
+                    let cost = SharedCost {
+                        spent: cost.amount,
+                        withheld: UsdNanos::ZERO,
+                    };
+                    shared.charge(&shared_call(&self.request), cost);
+                }
                 if let Some(account) = &metered.span.account
                     && account.charge(Amounts::of_call(cost.amount, tokens), unpriced)
                 {

@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use smol_str::SmolStr;
 
 use crate::backends::{Backend, RunIdentity};
-use crate::budget::{Account, Budget, BudgetOwner, BudgetTally};
+use crate::budget::{Account, Budget, BudgetOwner, BudgetTally, SharedBudgets};
 use crate::capture::{Capture, CaptureLevel, CaptureLimits, Redactor};
 use crate::details::SpanDetails;
 use crate::llm::KnownRates;
@@ -52,6 +52,7 @@ pub struct RunMeterBuilder {
     log_filter: LogFilter,
     logs_per_span_max: usize,
     budget: Budget,
+    shared_budgets: Option<Arc<dyn SharedBudgets>>,
 }
 
 impl RunMeterBuilder {
@@ -78,6 +79,7 @@ impl RunMeterBuilder {
             log_filter: LogFilter::default(),
             logs_per_span_max: LOGS_PER_SPAN_MAX,
             budget: Budget::default(),
+            shared_budgets: None,
         }
     }
 
@@ -231,6 +233,14 @@ impl RunMeterBuilder {
         self
     }
 
+    /// Budgets that other runs, also in other processes, count in as well. Default: none. Calls that are begun with
+    /// [`budgeted_llm_call`](crate::budgeted_llm_call) set aside in them what they may cost; all others only count.
+    #[must_use]
+    pub fn shared_budgets(mut self, budgets: Arc<dyn SharedBudgets>) -> Self {
+        self.shared_budgets = Some(budgets);
+        self
+    }
+
     /// Starts the meter: the run begins now.
     ///
     /// # Errors
@@ -282,17 +292,22 @@ impl RunMeterBuilder {
             budgets: BudgetTally::default(),
             known_rates: KnownRates::default(),
             allows_unpriced: self.budget.allow_unpriced,
+            shared_budgets: self.shared_budgets,
         });
         let (root_id, workflow) = (shared.recorder.next_span_id(), self.workflow);
         // Without spans there are still figures to hand on.
         let pipeline = if keeps_spans || !self.backends.is_empty() {
+            let mut resource = self.service;
+            capture.mask_resource(&mut resource);
             let identity = Arc::new(RunIdentity {
                 trace_id,
+                root_span_id: Some(root_id),
+                parent_span_id: remote_span,
                 workflow: workflow.clone(),
                 started,
                 trace_state: shared.trace_context.trace_state.to_string(),
                 sampled: shared.trace_context.sampled,
-                resource: self.service,
+                resource,
             });
             let mut header = TraceHeader::new(trace_id, workflow.clone(), started)
                 .part_of_trace(remote_span.map(|_| root_id));

@@ -16,7 +16,7 @@ use super::buffer::EventBuffer;
 use super::flow::{Collected, ExportOutcome, StageError, Tracing};
 use super::selection::Selection;
 use super::terms::{Ending, LiveConfig, LiveReport, Signals, TraceFileWish};
-use crate::backends::{Backend, BackendFailure, BackendWorker, Batch, RunEnding, RunIdentity};
+use crate::backends::{Backend, BackendFailure, BackendWorker, Batch, RunEnding, RunIdentity, StartsWanted};
 use crate::meter::RunShared;
 use crate::recorder::{DropCounts, Waker};
 use crate::trace_file::{TraceEnding, TraceFile, TraceFileError};
@@ -63,6 +63,8 @@ pub(crate) struct LiveTracing {
     /// Places that failed.
     failed_places: usize,
     buffer: EventBuffer,
+    /// Backends are told of spans that stay open for a while, and of no others.
+    tells_lasting: bool,
     watching: Watching,
     /// Events since the last flush, kept or not.
     collected: usize,
@@ -99,12 +101,12 @@ impl LiveTracing {
             Watching::WithTheOthers
         };
         let clock = shared.clock();
-        let assembler = Assembler::new(
-            capture,
-            identity.trace_id,
-            clock,
-            !backends.is_empty() || selection.wants_starts(),
-        );
+        let wants_all = backends
+            .iter()
+            .any(|backend| backend.starts() == StartsWanted::All);
+        let tells_starts = wants_all || selection.wants_starts();
+        let assembler = Assembler::new(capture, identity.trace_id, clock, tells_starts);
+        let tells_lasting = !tells_starts && !backends.is_empty();
         Self {
             places: usize::from(file.is_some()) + backends.len(),
             failed_places: 0,
@@ -116,6 +118,7 @@ impl LiveTracing {
             workers: Vec::with_capacity(backends.len()),
             backends,
             buffer: EventBuffer::default(),
+            tells_lasting,
             watching,
             collected: 0,
             flushed: Instant::now(),
@@ -287,8 +290,14 @@ impl LiveTracing {
             run: Arc::clone(&self.identity),
             events,
         });
-        for worker in self.workers.iter_mut().filter(|worker| to(worker)) {
-            worker.offer(&batch, weight);
+        let mut takers = self.workers.iter_mut().filter(|worker| to(worker)).peekable();
+        // Whoever takes it last may have it for its own: nothing is held here any more.
+        while let Some(taker) = takers.next() {
+            if takers.peek().is_none() {
+                taker.offer(batch, weight);
+                break;
+            }
+            taker.offer(Arc::clone(&batch), weight);
         }
     }
 
@@ -305,21 +314,45 @@ impl LiveTracing {
         }
     }
 
-    /// Spans that take longer than a flush are named in the file before they end, so that a reader after a kill
-    /// can tell what was going on.
-    fn write_open_spans(&mut self) {
-        let Some(mut file) = self.file.take() else {
+    /// Tells the backends how the run ended: what they still have to do is done beside the trace file.
+    fn tell_ending(&mut self) {
+        let Some(ending) = &self.ending else { return };
+        let dropped = self.dropped();
+        for worker in &mut self.workers {
+            let ending_for_it = RunEnding {
+                sampled: self.identity.sampled,
+                status: ending.status,
+                error: ending.error.clone(),
+                ended: self.ended_at,
+                metrics: ending.metrics.clone(),
+                dropped,
+            };
+            worker.end(ending_for_it, ending.deadline);
+        }
+    }
+
+    /// Spans that take longer than a flush are named before they end, so that a reader after a kill can tell what
+    /// was going on.
+    fn tell_open_spans(&mut self) {
+        let mut file = self.file.take();
+        if file.is_none() && !self.tells_lasting {
             return;
-        };
+        }
         let mut outcome = Ok(());
         let only = matches!(self.selection, Selection::Minimal(_)).then_some(self.root);
         self.assembler.newly_open(|span| {
-            if outcome.is_ok() && only.is_none_or(|root| span.span_id == root) {
+            if let Some(file) = &mut file
+                && outcome.is_ok()
+                && only.is_none_or(|root| span.span_id == root)
+            {
                 outcome = file.write_open_span(&span);
+            }
+            if self.tells_lasting {
+                self.buffer.push(TelemetryEvent::SpanStarted(Box::new(span)));
             }
         });
         match outcome {
-            Ok(()) => self.file = Some(file),
+            Ok(()) => self.file = file,
             Err(error) => self.file_failed(error),
         }
     }
@@ -371,15 +404,19 @@ impl Tracing for LiveTracing {
                 return Ok(Collected::BufferFull);
             }
             if count == 0 {
-                std::thread::park_timeout(PAUSE);
+                let until_flush = FLUSH_INTERVAL.saturating_sub(self.flushed.elapsed());
+                std::thread::park_timeout(PAUSE.min(until_flush));
             }
         }
     }
 
     fn flush(&mut self) -> Result<(), StageError> {
+        let is_due = self.flushed.elapsed() >= FLUSH_INTERVAL;
+        if is_due {
+            self.tell_open_spans();
+        }
         self.hand_on(Some(self.read_until));
-        if self.flushed.elapsed() >= FLUSH_INTERVAL {
-            self.write_open_spans();
+        if is_due {
             self.write(TraceFile::flush);
             self.flushed = Instant::now();
         }
@@ -401,6 +438,7 @@ impl Tracing for LiveTracing {
     }
 
     fn format(&mut self) -> Result<(), StageError> {
+        self.tell_ending();
         // Nobody said how the run ended: the lines stay, readable and unfinished.
         if let (Some(file), Some(ending)) = (self.file.take(), &self.ending) {
             let ending = TraceEnding {
@@ -420,21 +458,7 @@ impl Tracing for LiveTracing {
 
     fn export(&mut self) -> ExportOutcome {
         let dropped = self.dropped();
-        let mut workers = std::mem::take(&mut self.workers);
-        if let Some(ending) = self.ending.take() {
-            for worker in &mut workers {
-                let ending_for_it = RunEnding {
-                    sampled: self.identity.sampled,
-                    status: ending.status,
-                    error: ending.error.clone(),
-                    ended: self.ended_at,
-                    metrics: ending.metrics.clone(),
-                    dropped,
-                };
-                worker.end(ending_for_it, ending.deadline);
-            }
-        }
-        for worker in workers {
+        for worker in std::mem::take(&mut self.workers) {
             let failures = worker.finish();
             self.failed_places += usize::from(!failures.is_empty());
             self.report.failures.extend(failures);

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flowmeter::{
-    Backend, Batch, ExportError, ExportOutcome, RunEnding, RunMeter, RunReport, Sampler, TailRules, current,
-    read_trace,
+    Backend, Batch, ExportError, ExportOutcome, RunEnding, RunIdentity, RunMeter, RunReport, Sampler,
+    StartsWanted, TailRules, current, read_trace,
 };
 use flowmeter_engine::{Action, Flow, NodeError, SharedStore};
 use flowmeter_model::{LogLevel, SpanKind, TelemetryEvent};
@@ -204,4 +204,131 @@ async fn slow_runs_may_be_kept() {
         .unwrap();
     run(meter, false).await;
     assert!(seen.words().contains(&"end node.test".to_owned()));
+}
+
+/// A backend that keeps events, and is told of spans only where they last.
+#[derive(Clone, Default)]
+struct Keeping {
+    runs: Arc<Mutex<Vec<Arc<RunIdentity>>>>,
+    events: Arc<Mutex<Vec<TelemetryEvent>>>,
+    copied: Arc<Mutex<usize>>,
+}
+
+impl Backend for Keeping {
+    fn name(&self) -> &str {
+        "keeping"
+    }
+    fn starts(&self) -> StartsWanted {
+        StartsWanted::Lasting
+    }
+    fn export(&mut self, batch: &Batch) -> Result<(), ExportError> {
+        *self.copied.lock() += 1;
+        self.events.lock().extend(batch.events.iter().cloned());
+        Ok(())
+    }
+    fn take(&mut self, batch: Arc<Batch>) -> Result<(), ExportError> {
+        match Arc::try_unwrap(batch) {
+            Ok(batch) => {
+                self.runs.lock().push(batch.run);
+                self.events.lock().extend(batch.events);
+                Ok(())
+            }
+            Err(shared) => self.export(&shared),
+        }
+    }
+}
+
+impl Keeping {
+    fn words(&self) -> Vec<String> {
+        let events = self.events.lock();
+        let word = |event: &TelemetryEvent| match event {
+            TelemetryEvent::SpanStarted(span) => format!("start {}", span.operation),
+            TelemetryEvent::SpanEnded(span) => format!("end {}", span.operation),
+            TelemetryEvent::Log(_, log) => format!("log {}", log.message),
+        };
+        events.iter().map(word).collect()
+    }
+}
+
+/// Runs a node that waits until the backend has been told that it began.
+async fn run_watched(meter: RunMeter, kept: &Keeping) -> RunReport {
+    let events = Arc::clone(&kept.events);
+    let waits = quick(move |_| {
+        let is_told = || {
+            let events = events.lock();
+            let nodes = events.iter().filter(
+                |event| matches!(event, TelemetryEvent::SpanStarted(span) if span.kind == SpanKind::Node),
+            );
+            nodes.count() > 0
+        };
+        for _ in 0..1_000 {
+            if is_told() {
+                return Ok(Action::default());
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Err(NodeError::permanent("nobody was told"))
+    });
+    let flow = Flow::builder("test")
+        .node("first", traced("first", quick(|_| Ok(Action::default()))))
+        .node("waits", traced("waits", waits))
+        .edge("first", "waits")
+        .build()
+        .unwrap();
+    let outcome = flow.run_to_end(&meter.context(SharedStore::new().root())).await;
+    meter.finish(outcome.as_ref())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_wants_lasting_spans_only_is_told_of_those_and_gets_events_that_are_its_own() {
+    let kept = Keeping::default();
+    let meter = RunMeter::builder("test").backend(kept.clone()).start().unwrap();
+    let report = run_watched(meter, &kept).await;
+    assert_eq!(report.export, ExportOutcome::Success);
+    expect_test::expect![[r#"
+        start workflow.start
+        start node.test
+        end node.test
+        end node.test
+        end workflow.start"#]]
+    .assert_eq(&in_order_of_start(&kept));
+    assert_eq!(*kept.copied.lock(), 0);
+    let events = kept.events.lock();
+    let root = events.iter().find_map(|event| match event {
+        TelemetryEvent::SpanEnded(span) if span.kind == SpanKind::Run => Some(span.span_id),
+        _ => None,
+    });
+    let runs = kept.runs.lock();
+    assert!(runs.iter().all(|run| run.root_span_id == root && root.is_some()));
+    assert!(runs.iter().all(|run| run.parent_span_id.is_none()));
+}
+
+/// Starts first, for when they are told is a matter of pace.
+fn in_order_of_start(kept: &Keeping) -> String {
+    let (mut starts, ends): (Vec<String>, Vec<String>) = kept
+        .words()
+        .into_iter()
+        .partition(|word| word.starts_with("start"));
+    starts.extend(ends);
+    starts.join("\n")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_another_backend_wants_all_starts_both_get_them() {
+    let (kept, seen) = (Keeping::default(), Seen::default());
+    let meter = RunMeter::builder("test")
+        .backend(kept.clone())
+        .backend(seen.clone())
+        .start()
+        .unwrap();
+    run_watched(meter, &kept).await;
+    let mut seen = seen.words();
+    seen.retain(|word| word.starts_with("start"));
+    let mut kept = kept.words();
+    kept.retain(|word| word.starts_with("start"));
+    assert_eq!(seen, kept);
+    assert_eq!(
+        seen,
+        ["start workflow.start", "start node.test", "start node.test"]
+    );
 }

@@ -24,6 +24,8 @@ fn run() -> Arc<RunIdentity> {
     resource.set("service.name", "tests");
     Arc::new(RunIdentity {
         trace_id: TraceId::parse(TRACE_ID).unwrap(),
+        root_span_id: None,
+        parent_span_id: None,
         workflow: "explain".into(),
         started: TimestampNs(1_000),
         trace_state: String::new(),

@@ -225,6 +225,12 @@ pub(super) fn failure(error: BudgetError, has_own_limit: bool) -> (NodeError, St
 fn advice(error: &BudgetError, has_own_limit: bool) -> String {
     let over = match error {
         BudgetError::Over(over) => over,
+        BudgetError::Unchecked(_) => {
+            return match error.owner() {
+                BudgetOwner::Shared(name) => name.advice.clone(),
+                _ => String::new(),
+            };
+        }
         BudgetError::Unpriced(unpriced) => {
             let model = &unpriced.model;
             return format!(
@@ -238,6 +244,7 @@ fn advice(error: &BudgetError, has_own_limit: bool) -> String {
         BudgetOwner::Run => format!("raise it with `--{}`", limit.replace('_', "-")),
         BudgetOwner::Node(path) => format!("raise `{limit}` in the `budget` of node `{path}`"),
         BudgetOwner::Workflow(name) => format!("raise `{limit}` in the `budget` of workflow `{name}`"),
+        BudgetOwner::Shared(name) => name.advice.clone(),
     };
     match shorter_answer(over, has_own_limit) {
         Some(shorter) => format!("{raise}, or {shorter}"),

@@ -15,6 +15,8 @@ use crate::metrics::RunMetrics;
 fn run() -> Arc<RunIdentity> {
     Arc::new(RunIdentity {
         trace_id: TraceId::parse("4bf92f3577b34da6a3ce929d0e0e4736").unwrap(),
+        root_span_id: None,
+        parent_span_id: None,
         workflow: "w".into(),
         started: TimestampNs(1),
         trace_state: String::new(),

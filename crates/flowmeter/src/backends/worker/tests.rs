@@ -15,6 +15,8 @@ use crate::recorder::DropCounts;
 fn identity() -> Arc<RunIdentity> {
     Arc::new(RunIdentity {
         trace_id: IdSource::from_seed(1).trace_id(),
+        root_span_id: None,
+        parent_span_id: None,
         workflow: "test".into(),
         started: TimestampNs(0),
         trace_state: String::new(),
@@ -101,7 +103,7 @@ fn everything_arrives_and_the_end_comes_last() {
     let (backend, seen, has_ended) = scripted(None);
     let mut worker = BackendWorker::start(Box::new(backend), Arc::clone(&run)).unwrap();
     for _ in 0..100 {
-        worker.offer(&batch(&run, 10), 1000);
+        worker.offer(batch(&run, 10), 1000);
     }
     worker.end(ending(), Instant::now() + Duration::from_secs(20));
     assert!(worker.finish().is_empty());
@@ -116,7 +118,7 @@ fn a_failure_is_told_once_with_how_often_it_came() {
     backend.fails = true;
     let mut worker = BackendWorker::start(Box::new(backend), Arc::clone(&run)).unwrap();
     for _ in 0..3 {
-        worker.offer(&batch(&run, 1), 10);
+        worker.offer(batch(&run, 1), 10);
     }
     worker.end(ending(), Instant::now() + Duration::from_secs(20));
     let failures = worker.finish();
@@ -134,7 +136,7 @@ fn one_that_hangs_costs_a_bound_of_memory_and_then_events() {
     let one = batch(&run, 5);
     let weight = WAITING_BYTES_MAX / 4;
     for _ in 0..10 {
-        worker.offer(&one, weight);
+        worker.offer(Arc::clone(&one), weight);
     }
     assert_eq!(worker.dropped_events(), 30);
     worker.end(ending(), Instant::now());
@@ -155,7 +157,7 @@ fn one_that_panics_is_told() {
     let (mut backend, _seen, _has_ended) = scripted(None);
     backend.panics = true;
     let mut worker = BackendWorker::start(Box::new(backend), Arc::clone(&run)).unwrap();
-    worker.offer(&batch(&run, 1), 10);
+    worker.offer(batch(&run, 1), 10);
     worker.end(ending(), Instant::now() + Duration::from_secs(20));
     let told: Vec<String> = worker.finish().iter().map(ToString::to_string).collect();
     assert_eq!(told, ["scripted: it panicked: events may be lost"]);

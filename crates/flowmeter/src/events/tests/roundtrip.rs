@@ -21,6 +21,8 @@ pub(crate) fn identity() -> RunIdentity {
     resource.set("service.name", "tests");
     RunIdentity {
         trace_id: TraceId::parse("4bf92f3577b34da6a3ce929d0e0e4736").unwrap(),
+        root_span_id: None,
+        parent_span_id: None,
         workflow: "summarize".into(),
         started: TimestampNs(START_NS),
         trace_state: "ot=th:c".into(),

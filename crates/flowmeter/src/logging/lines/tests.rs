@@ -78,6 +78,8 @@ fn log(inside: u64, level: LogLevel, target: &str, message: &str) -> TelemetryEv
 fn batch(events: Vec<TelemetryEvent>) -> Batch {
     let run = RunIdentity {
         trace_id: TraceId::from_bytes([7; 16]).unwrap(),
+        root_span_id: None,
+        parent_span_id: None,
         workflow: "w".into(),
         started: TimestampNs(1),
         trace_state: String::new(),

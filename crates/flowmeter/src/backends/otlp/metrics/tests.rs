@@ -19,6 +19,8 @@ use crate::recorder::DropCounts;
 fn identity() -> Arc<RunIdentity> {
     Arc::new(RunIdentity {
         trace_id: TraceId::parse("0123456789abcdef0123456789abcdef").unwrap(),
+        root_span_id: None,
+        parent_span_id: None,
         workflow: "explain".into(),
         started: TimestampNs(1_000),
         trace_state: String::new(),

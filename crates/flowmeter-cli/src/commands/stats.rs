@@ -1,0 +1,482 @@
+//! `flowmeter stats`: what many runs came to, told apart by model, workflow, node, time or tag.
+//!
+//! Never computes a sum that the store has: it asks, orders, and hands on to who writes.
+
+use std::collections::BTreeSet;
+use std::env;
+use std::path::Path;
+
+use anyhow::Result;
+use flowmeter::grouped;
+use flowmeter_model::TimestampNs;
+use flowmeter_store::{GroupBy, RunOrder, StatsFilter, StatsQuery, StatsRow, StatsSums, Store};
+
+use crate::args::{Metric, StatsArgs, StatsFormat};
+use crate::chart::{self, Chart, ImageFormat, Kind, SERIES_MAX, Series, StepLength, Steps, Unit};
+use crate::exit::{BadUsage, Exit};
+use crate::history;
+use crate::home::Home;
+use crate::output::Output;
+use crate::replace::replace_bytes;
+use crate::sparkline::Glyphs;
+use crate::stats_view::table::{self, View};
+use crate::stats_view::{self, Subject, csv, json, prometheus};
+use crate::table::TableStyle;
+use crate::times::TimeWords;
+
+/// Steps of a row's trend.
+const TREND_STEPS: usize = 16;
+/// Rows of a table on a terminal.
+const ROWS_ON_TERMINAL: usize = 50;
+/// So many runs are asked for their tags, where somebody forgot to say which.
+const RUNS_ASKED_FOR_TAGS: usize = 500;
+/// Tags that are named.
+const TAGS_NAMED_MAX: usize = 12;
+
+/// Shows them.
+///
+/// # Errors
+/// When what is asked for makes no sense, and when the history cannot be read.
+pub(crate) fn run(args: &StatsArgs, home: &Home, output: &Output) -> Result<Exit> {
+    let wish = Grouping::parse(&args.by, args.tag_key.as_deref()).map_err(BadUsage)?;
+    let times = TimeWords::here();
+    let _opened = history::open(home)?;
+    let store: Box<dyn Store> = Err(BadUsage("TEMPORARY".to_owned()))?;
+    show(args, wish, &*store, &times, output)
+}
+
+fn show(
+    args: &StatsArgs,
+    wish: Grouping,
+    store: &dyn Store,
+    times: &TimeWords,
+    output: &Output,
+) -> Result<Exit> {
+    let by = match wish {
+        Grouping::None => None,
+        Grouping::By(by) => Some(by),
+        Grouping::SomeTag => return Err(which_tag(store)?.into()),
+    };
+    let format = if args.json {
+        StatsFormat::Json
+    } else {
+        args.format.unwrap_or_default()
+    };
+    let has_trend = matches!(format, StatsFormat::Table | StatsFormat::Json);
+    let query = StatsQuery {
+        filter: filter_of(args, times),
+        trend_steps: if has_trend && !stats_view::is_time(by.as_ref()) {
+            TREND_STEPS
+        } else {
+            0
+        },
+        utc_offset_seconds: times.offset_seconds(),
+        by,
+    };
+    let by = query.by.as_ref();
+    let mut rows = store.stats(&query)?;
+    stats_view::sort(&mut rows, &query, args.sort);
+    match format {
+        StatsFormat::Table => print_table(args, &query, &rows, times, output)?,
+        StatsFormat::Json => output.json(&json::document(&query, &rows))?,
+        StatsFormat::Csv => output.text(&csv::write(by, &rows))?,
+        StatsFormat::Prometheus => output.text(&prometheus::write(&query, &rows))?,
+    }
+    if let Some(path) = &args.chart {
+        let metric = args
+            .metric
+            .unwrap_or_else(|| stats_view::telling_metric(&stats_view::total_of(&rows)));
+        write_chart(path, &query, metric, &rows, store, times)?;
+        output.note(&format!("the chart is in {}", path.display()));
+    }
+    Ok(Exit::Success)
+}
+
+fn filter_of(args: &StatsArgs, times: &TimeWords) -> StatsFilter {
+    let mut runs = args.runs.filter(times);
+    // Of a run that asked several models, the calls to the others are not meant.
+    let models = std::mem::take(&mut runs.models);
+    StatsFilter {
+        runs,
+        models,
+        providers: args.provider.clone(),
+        nodes: args.node.clone(),
+    }
+}
+
+fn print_table(
+    args: &StatsArgs,
+    query: &StatsQuery,
+    rows: &[StatsRow],
+    times: &TimeWords,
+    output: &Output,
+) -> Result<()> {
+    let subject = Subject::of(query);
+    let total = stats_view::total_of(rows);
+    if total == StatsSums::default() {
+        output.note(
+            if args.runs.is_empty() && args.provider.is_empty() && args.node.is_empty() {
+                "no run of the history has ended yet; `flowmeter runs` lists those that go on"
+            } else {
+                "nothing in the history fits these conditions"
+            },
+        );
+        return Ok(());
+    }
+    let width = output.width_out();
+    let glyphs = Glyphs::of_locale(|name| env::var(name).ok());
+    let limit = args
+        .limit
+        .map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
+    let view = View {
+        by: query.by.as_ref(),
+        subject,
+        times,
+        glyphs,
+        style: TableStyle {
+            width,
+            colour: output.colour_out(),
+            indent: 0,
+        },
+        metric: args.sort.unwrap_or_else(|| stats_view::telling_metric(&total)),
+        rows_max: limit.unwrap_or(if width.is_some() {
+            ROWS_ON_TERMINAL
+        } else {
+            usize::MAX
+        }),
+    };
+    output.text(&table::render(&view, rows))?;
+    output.note(&format!("p50, p90 and p99 are those of {}", subject.words()));
+    let unpriced = total.cost.unpriced_calls;
+    if unpriced > 0 {
+        output.note(&format!(
+            "{} without a price are not in the cost; `flowmeter pricing check` says which models have one",
+            counted(unpriced, "LLM call")
+        ));
+    }
+    Ok(())
+}
+
+fn counted(number: u64, what: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{} {what}{plural}", grouped(number))
+}
+
+/// What is to be told apart, as far as the command line says.
+#[derive(Debug, PartialEq)]
+enum Grouping {
+    None,
+    By(GroupBy),
+    /// By a tag, but which?
+    SomeTag,
+}
+
+impl Grouping {
+    fn parse(words: &[String], tag_key: Option<&str>) -> Result<Self, String> {
+        let wanted = "`--by` is one of model, workflow, node, provider, day, hour, tag=KEY";
+        let (first, second) = match words {
+            [] => return Ok(tag_key.map_or(Self::None, |key| Self::By(GroupBy::Tag(key.to_owned())))),
+            [first] => (first.trim(), None),
+            [first, second] => (first.trim(), Some(second.trim())),
+            [..] => return Err(format!("{wanted}: one at a time")),
+        };
+        let named = first.split_once(['=', ':']);
+        if first.eq_ignore_ascii_case("tag")
+            || named.is_some_and(|(name, _)| name.eq_ignore_ascii_case("tag"))
+        {
+            let keys: BTreeSet<&str> = [named.map(|(_, key)| key.trim()), second, tag_key]
+                .into_iter()
+                .flatten()
+                .filter(|key| !key.is_empty())
+                .collect();
+            let mut keys = keys.into_iter();
+            return match (keys.next(), keys.next()) {
+                (Some(key), None) => Ok(Self::By(GroupBy::Tag(key.to_owned()))),
+                (None, _) => Ok(Self::SomeTag),
+                (Some(_), Some(_)) => Err("`--by tag` takes one key".to_owned()),
+            };
+        }
+        if second.is_some() {
+            return Err(format!("{wanted}: one at a time"));
+        }
+        if tag_key.is_some() {
+            return Err(format!(
+                "`--tag-key` goes with `--by tag`, not with `--by {first}`"
+            ));
+        }
+        let by = match first.to_ascii_lowercase().as_str() {
+            "model" | "models" => GroupBy::Model,
+            "provider" | "providers" => GroupBy::Provider,
+            "workflow" | "workflows" => GroupBy::Workflow,
+            "node" | "nodes" => GroupBy::Node,
+            "hour" | "hours" => GroupBy::Hour,
+            "day" | "days" => GroupBy::Day,
+            other => return Err(format!("{wanted}, not `{other}`")),
+        };
+        Ok(Self::By(by))
+    }
+}
+
+/// Says that a key is wanted, and which there are.
+fn which_tag(store: &dyn Store) -> Result<BadUsage> {
+    let newest = store.runs(
+        &flowmeter_store::RunFilter::default(),
+        RunOrder::Started,
+        RUNS_ASKED_FOR_TAGS,
+        0,
+    )?;
+    let keys: BTreeSet<&str> = newest
+        .iter()
+        .flat_map(|run| run.origin.tags.iter().map(|(key, _)| key.as_str()))
+        .collect();
+    let mut text = "by which tag? `--by tag=KEY`".to_owned();
+    match keys.first() {
+        None => text.push_str("; no newer run has a tag: `flowmeter run --tag team=search …` gives one"),
+        Some(first) => {
+            let named: Vec<&str> = keys.iter().copied().take(TAGS_NAMED_MAX).collect();
+            text.push_str(&format!(
+                ", such as `--by tag={first}`; tags of newer runs: {}",
+                named.join(", ")
+            ));
+            if keys.len() > TAGS_NAMED_MAX {
+                text.push_str(", …");
+            }
+        }
+    }
+    Ok(BadUsage(text))
+}
+
+fn write_chart(
+    path: &Path,
+    query: &StatsQuery,
+    metric: Metric,
+    rows: &[StatsRow],
+    store: &dyn Store,
+    times: &TimeWords,
+) -> Result<()> {
+    let format = ImageFormat::of_path(path).map_err(BadUsage)?;
+    let chart = chart_of(query, metric, rows, store, times)?;
+    replace_bytes(path, &chart::render(&chart, format)?)
+}
+
+/// The figure over time: a series for each of the largest groups, the others in one.
+fn chart_of(
+    query: &StatsQuery,
+    metric: Metric,
+    rows: &[StatsRow],
+    store: &dyn Store,
+    times: &TimeWords,
+) -> Result<Chart> {
+    let by = query.by.as_ref().filter(|by| !stats_view::is_time(Some(by)));
+    let subject = Subject::of(query);
+    let steps = steps_of(query, store, times)?;
+    let mut largest: Vec<StatsRow> = rows.to_vec();
+    stats_view::sort(&mut largest, query, Some(metric));
+    if by.is_some() {
+        largest.retain(|row| stats_view::figure(&row.sums, metric, subject).is_some_and(|value| value > 0.0));
+    }
+    let groups: Vec<&StatsRow> = if by.is_some() {
+        let shown = if largest.len() > SERIES_MAX {
+            SERIES_MAX - 1
+        } else {
+            SERIES_MAX
+        };
+        largest.iter().take(shown).collect()
+    } else {
+        Vec::new()
+    };
+    let rest = largest.len().saturating_sub(groups.len());
+    let mut values: Vec<Vec<Option<f64>>> = vec![Vec::new(); groups.len() + 1];
+    for (begin, end) in steps.ranges() {
+        let runs = &query.filter.runs;
+        let mut of_step = StatsQuery {
+            by: by.cloned(),
+            trend_steps: 0,
+            ..query.clone()
+        };
+        of_step.filter.runs.since = Some(runs.since.map_or(begin, |since| since.max(begin)));
+        of_step.filter.runs.until = Some(runs.until.map_or(end, |until| until.min(end)));
+        let mut sums = vec![StatsSums::default(); values.len()];
+        for row in store.stats(&of_step)? {
+            let place = groups.iter().position(|group| group.group == row.group);
+            if let Some(sum) = sums.get_mut(place.unwrap_or(groups.len())) {
+                sum.merge(&row.sums);
+            }
+        }
+        for (values, sums) in values.iter_mut().zip(&sums) {
+            values.push(stats_view::figure(sums, metric, subject));
+        }
+    }
+    let mut series: Vec<Series> = Vec::new();
+    let rest_values = values.pop().unwrap_or_default();
+    for (group, values) in groups.iter().zip(values) {
+        let name = match group.group.as_str() {
+            "" if matches!(by, Some(GroupBy::Tag(_))) => "(without)".to_owned(),
+            "" => "(unknown)".to_owned(),
+            name => name.to_owned(),
+        };
+        series.push(Series {
+            name,
+            values,
+            is_rest: false,
+        });
+    }
+    if by.is_none() {
+        series.push(Series {
+            name: String::new(),
+            values: rest_values,
+            is_rest: false,
+        });
+    } else if rest > 0 {
+        series.push(Series {
+            name: format!("other ({})", grouped(rest as u64)),
+            values: rest_values,
+            is_rest: true,
+        });
+    }
+    let words = Words::of(metric, subject);
+    let title = match by {
+        Some(GroupBy::Tag(key)) => format!("{} by {key}", words.title),
+        Some(by) => format!("{} by {}", words.title, stats_view::name_of(by)),
+        None => words.title.clone(),
+    };
+    let total = stats_view::total_of(rows);
+    Ok(Chart {
+        title,
+        subtitle: subtitle(&steps, metric, &total, subject),
+        axis: words.axis.to_owned(),
+        unit: words.unit,
+        kind: words.kind,
+        steps,
+        series,
+    })
+}
+
+/// What a chart of a figure says.
+struct Words {
+    title: String,
+    axis: &'static str,
+    unit: Unit,
+    kind: Kind,
+}
+
+impl Words {
+    fn of(metric: Metric, subject: Subject) -> Self {
+        let duration = |rank: &str| {
+            let of = match subject {
+                Subject::Runs => "run",
+                Subject::Nodes => "node",
+                Subject::LlmCalls => "LLM call",
+            };
+            (
+                format!("Duration of a {of}, {rank}"),
+                "duration",
+                Unit::Seconds,
+                Kind::Lines,
+            )
+        };
+        let (title, axis, unit, kind) = match metric {
+            Metric::Cost => ("Cost".to_owned(), "US dollars", Unit::Usd, Kind::Bars),
+            Metric::Saved => (
+                "Saved by the response cache".to_owned(),
+                "US dollars",
+                Unit::Usd,
+                Kind::Bars,
+            ),
+            Metric::Runs => ("Runs".to_owned(), "runs", Unit::Count, Kind::Bars),
+            Metric::Failures => (
+                format!("Failed {}", subject.words()),
+                subject.words(),
+                Unit::Count,
+                Kind::Bars,
+            ),
+            Metric::Calls => ("LLM calls".to_owned(), "LLM calls", Unit::Count, Kind::Bars),
+            Metric::Tokens => (
+                "Tokens, input and output".to_owned(),
+                "tokens",
+                Unit::Count,
+                Kind::Bars,
+            ),
+            Metric::P50 => duration("median"),
+            Metric::P90 => duration("90th percentile"),
+            Metric::P99 => duration("99th percentile"),
+        };
+        Self {
+            title,
+            axis,
+            unit,
+            kind,
+        }
+    }
+}
+
+fn subtitle(steps: &Steps, metric: Metric, total: &StatsSums, subject: Subject) -> String {
+    let ranges: Vec<_> = steps.ranges().collect();
+    let (Some((first, _)), Some((last, _))) = (ranges.first(), ranges.last()) else {
+        return String::new();
+    };
+    let (first, last) = (chart::step_text(*first, steps), chart::step_text(*last, steps));
+    let when = if first == last {
+        first
+    } else {
+        format!("{first} to {last}")
+    };
+    let amount = match metric {
+        Metric::Cost => table::cost_text(&total.cost, Glyphs::Blocks),
+        Metric::Saved => table::cost_text(&total.saved, Glyphs::Blocks),
+        Metric::Runs => counted(total.runs, "run"),
+        Metric::Failures => counted(subject.failed(total), "failure"),
+        Metric::Calls => counted(total.llm_calls, "LLM call"),
+        Metric::Tokens => counted(total.tokens.total(), "token"),
+        Metric::P50 | Metric::P90 | Metric::P99 => {
+            format!("{} {}", grouped(subject.count(total)), subject.words())
+        }
+    };
+    format!("{when} · {amount} in all")
+}
+
+/// From the first to the last moment that is asked for, or that anything was recorded at.
+fn steps_of(query: &StatsQuery, store: &dyn Store, times: &TimeWords) -> Result<Steps> {
+    let wanted = match query.by {
+        Some(GroupBy::Day) => Some(StepLength::Day),
+        Some(GroupBy::Hour) => Some(StepLength::HOUR),
+        _ => None,
+    };
+    let asked = &query.filter.runs;
+    let now = times.now();
+    let mut recorded = recorded(query, GroupBy::Day, store)?;
+    if recorded.is_some_and(|(first, last)| last.since(first) <= 2 * DAY_NS) {
+        recorded = self::recorded(query, GroupBy::Hour, store)?;
+    }
+    let first = asked.since.or(recorded.map(|(first, _)| first)).unwrap_or(now);
+    let last = match (asked.until, recorded) {
+        (Some(until), _) => TimestampNs(until.0.saturating_sub(1)).min(now),
+        (None, _) if asked.since.is_some() => now,
+        (None, Some((_, last))) => last,
+        (None, None) => now,
+    };
+    Ok(Steps::over(first, last, wanted, query.utc_offset_seconds))
+}
+
+const DAY_NS: u64 = 86_400_000_000_000;
+const HOUR_NS: u64 = 3_600_000_000_000;
+
+/// The beginning of the first, and the end of the last day or hour in which anything was recorded.
+fn recorded(
+    query: &StatsQuery,
+    by: GroupBy,
+    store: &dyn Store,
+) -> Result<Option<(TimestampNs, TimestampNs)>> {
+    let length = if by == GroupBy::Hour { HOUR_NS } else { DAY_NS };
+    let rows = store.stats(&StatsQuery {
+        by: Some(by),
+        trend_steps: 0,
+        ..query.clone()
+    })?;
+    let begins = || rows.iter().filter_map(|row| row.begins);
+    let bounds = begins().min().zip(begins().max());
+    Ok(bounds.map(|(first, last)| (first, TimestampNs(last.0 + length - 1))))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,314 @@
+//! Blocks: up to 32 payloads compressed together, so that what they have in common is stored once.
+//!
+//! Whatever is compressed is sealed alike: version, tag, length and a checksum over all of it, so that a damaged page
+//! is told and never decoded. Never keeps more than one block in memory.
+
+use xxhash_rust::xxh3::Xxh3;
+
+use super::Damaged;
+
+/// Payloads in one block at most.
+pub(crate) const PAYLOADS_MAX: usize = 32;
+/// The form of what is sealed.
+const VERSION: u8 = 1;
+/// Version, tag, note, length, checksum.
+const HEADER_BYTES: usize = 1 + 1 + 1 + 4 + 8;
+/// Level 1: levels above are slower than what the disk saves.
+const LEVEL: i32 = 1;
+/// Bytes that a sealed thing may have before compression.
+const RAW_BYTES_MAX: usize = 2_000_000_000;
+
+/// What is sealed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tag {
+    /// Payloads of spans.
+    Payloads,
+    /// Log records.
+    Logs,
+    /// A text kept apart.
+    Text,
+    /// The beginning of a message list kept apart.
+    Messages,
+    /// Something that another part of the store packs.
+    Other,
+}
+
+impl Tag {
+    const ALL: [Self; 5] = [
+        Self::Payloads,
+        Self::Logs,
+        Self::Text,
+        Self::Messages,
+        Self::Other,
+    ];
+}
+
+/// What is sealed, still compressed; its checksum holds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sealed<'a> {
+    /// What it is.
+    pub(crate) tag: Tag,
+    /// A byte that can be read without decompressing.
+    pub(crate) note: u8,
+    raw_bytes: usize,
+    compressed: &'a [u8],
+}
+
+impl<'a> Sealed<'a> {
+    /// Reads the head of what [`Sealer::seal`] wrote, and checks the checksum.
+    ///
+    /// # Errors
+    /// For anything else.
+    pub(crate) fn read(bytes: &'a [u8]) -> Result<Self, Damaged> {
+        let (head, compressed) = bytes
+            .split_first_chunk::<HEADER_BYTES>()
+            .ok_or(Damaged("a block is cut off"))?;
+        let [version, tag, note, a, b, c, d, checksum @ ..] = *head;
+        if version != VERSION {
+            return Err(Damaged("a block has a form that this program does not know"));
+        }
+        if checksum_of(&head[..HEADER_BYTES - 8], compressed) != u64::from_le_bytes(checksum) {
+            return Err(Damaged("a block's checksum does not hold"));
+        }
+        let tag = Tag::ALL
+            .get(usize::from(tag))
+            .ok_or(Damaged("a block is of an unknown kind"))?;
+        let raw_bytes = usize::try_from(u32::from_le_bytes([a, b, c, d]))
+            .ok()
+            .filter(|length| *length <= RAW_BYTES_MAX)
+            .ok_or(Damaged("a block is too large"))?;
+        Ok(Self {
+            tag: *tag,
+            note,
+            raw_bytes,
+            compressed,
+        })
+    }
+}
+
+fn checksum_of(head: &[u8], compressed: &[u8]) -> u64 {
+    let mut hash = Xxh3::new();
+    hash.update(head);
+    hash.update(compressed);
+    hash.digest()
+}
+
+/// Compresses and decompresses; keeps what zstd needs for that from one to the next.
+pub(crate) struct Sealer {
+    compressor: Option<zstd::bulk::Compressor<'static>>,
+    decompressor: Option<zstd::bulk::Decompressor<'static>>,
+}
+
+impl Default for Sealer {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Sealer {
+    /// Nothing is allocated before it is used.
+    pub(crate) fn new() -> Self {
+        Self {
+            compressor: None,
+            decompressor: None,
+        }
+    }
+
+    /// Compresses `raw`.
+    ///
+    /// # Errors
+    /// When it is too large.
+    pub(crate) fn seal(&mut self, tag: Tag, note: u8, raw: &[u8]) -> Result<Vec<u8>, Damaged> {
+        let length = u32::try_from(raw.len())
+            .ok()
+            .filter(|_| raw.len() <= RAW_BYTES_MAX)
+            .ok_or(Damaged("something is too large to be kept"))?;
+        let compressor = match &mut self.compressor {
+            Some(compressor) => compressor,
+            none => none.insert(
+                zstd::bulk::Compressor::new(LEVEL)
+                    .map_err(|_| Damaged("there is no memory to compress with"))?,
+            ),
+        };
+        let tag = Tag::ALL.iter().position(|known| *known == tag).unwrap_or(0) as u8;
+        let bound = zstd::zstd_safe::compress_bound(raw.len());
+        let mut out = Vec::with_capacity(HEADER_BYTES + bound);
+        out.extend_from_slice(&[VERSION, tag, note]);
+        out.extend_from_slice(&length.to_le_bytes());
+        out.resize(HEADER_BYTES + bound, 0);
+        let written = compressor
+            .compress_to_buffer(raw, &mut out[HEADER_BYTES..])
+            .map_err(|_| Damaged("a block could not be compressed"))?;
+        out.truncate(HEADER_BYTES + written);
+        let checksum = checksum_of(&out[..HEADER_BYTES - 8], &out[HEADER_BYTES..]);
+        out[HEADER_BYTES - 8..HEADER_BYTES].copy_from_slice(&checksum.to_le_bytes());
+        out.shrink_to_fit();
+        Ok(out)
+    }
+
+    /// Decompresses.
+    ///
+    /// # Errors
+    /// When it is damaged in spite of its checksum.
+    pub(crate) fn open(&mut self, sealed: &Sealed<'_>) -> Result<Vec<u8>, Damaged> {
+        let mut raw = Vec::new();
+        self.open_into(sealed, &mut raw)?;
+        Ok(raw)
+    }
+
+    /// The same, into a buffer that is used again.
+    ///
+    /// # Errors
+    /// When it is damaged in spite of its checksum.
+    pub(crate) fn open_into(&mut self, sealed: &Sealed<'_>, raw: &mut Vec<u8>) -> Result<(), Damaged> {
+        let decompressor = match &mut self.decompressor {
+            Some(decompressor) => decompressor,
+            none => none.insert(
+                zstd::bulk::Decompressor::new()
+                    .map_err(|_| Damaged("there is no memory to decompress with"))?,
+            ),
+        };
+        raw.clear();
+        raw.reserve(sealed.raw_bytes);
+        decompressor
+            .decompress_to_buffer(sealed.compressed, raw)
+            .map_err(|_| Damaged("a block cannot be decompressed"))?;
+        if raw.len() != sealed.raw_bytes {
+            return Err(Damaged("a block has another length"));
+        }
+        Ok(())
+    }
+}
+
+/// Gathers payloads for one block.
+#[derive(Debug, Default)]
+pub(crate) struct BlockWriter {
+    raw: Vec<u8>,
+    ends: Vec<u32>,
+}
+
+impl BlockWriter {
+    /// How many payloads it holds.
+    pub(crate) fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether it holds all that fit.
+    pub(crate) fn is_full(&self) -> bool {
+        self.ends.len() >= PAYLOADS_MAX
+    }
+
+    /// Adds a payload; into one that [`BlockWriter::is_full`], nothing is added.
+    ///
+    /// # Errors
+    /// When it does not fit.
+    pub(crate) fn push(&mut self, payload: &[u8]) -> Result<(), Damaged> {
+        let end = u32::try_from(self.raw.len() + payload.len()).ok();
+        match end.filter(|_| !self.is_full()) {
+            Some(end) => {
+                self.raw.extend_from_slice(payload);
+                self.ends.push(end);
+                Ok(())
+            }
+            None => Err(Damaged("a payload does not fit into its block")),
+        }
+    }
+
+    /// Compresses what was added, and begins anew.
+    ///
+    /// # Errors
+    /// When it is too large.
+    pub(crate) fn finish(&mut self, sealer: &mut Sealer) -> Result<Vec<u8>, Damaged> {
+        for end in &self.ends {
+            self.raw.extend_from_slice(&end.to_le_bytes());
+        }
+        self.raw.push(self.ends.len() as u8);
+        let sealed = sealer.seal(Tag::Payloads, self.ends.len() as u8, &self.raw);
+        self.raw.clear();
+        self.ends.clear();
+        sealed
+    }
+}
+
+/// A decompressed block.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Block {
+    raw: Vec<u8>,
+    count: usize,
+}
+
+impl Block {
+    /// Opens a block.
+    ///
+    /// # Errors
+    /// When it is damaged.
+    pub(crate) fn open(sealer: &mut Sealer, bytes: &[u8]) -> Result<Self, Damaged> {
+        let mut block = Self::default();
+        block.open_again(sealer, bytes)?;
+        Ok(block)
+    }
+
+    /// Opens another block in the memory of this one.
+    ///
+    /// # Errors
+    /// When it is damaged; then it holds nothing.
+    pub(crate) fn open_again(&mut self, sealer: &mut Sealer, bytes: &[u8]) -> Result<(), Damaged> {
+        self.count = 0;
+        let sealed = Sealed::read(bytes)?;
+        if sealed.tag != Tag::Payloads {
+            return Err(Damaged("something else stands where a block of payloads belongs"));
+        }
+        sealer.open_into(&sealed, &mut self.raw)?;
+        let count = usize::from(self.raw.last().copied().unwrap_or(0));
+        let bytes_min = count * 4 + 1;
+        if count > PAYLOADS_MAX || self.raw.len() < bytes_min {
+            return Err(Damaged("a block holds too many payloads"));
+        }
+        let bytes = self.raw.len() - bytes_min;
+        let mut before = 0;
+        for place in 0..count {
+            let end = self.end(bytes, place);
+            if end < before || end > bytes {
+                return Err(Damaged("a block's lengths do not fit"));
+            }
+            before = end;
+        }
+        self.count = count;
+        Ok(())
+    }
+
+    fn end(&self, bytes: usize, place: usize) -> usize {
+        let at = bytes + place * 4;
+        let end = self.raw.get(at..at + 4).and_then(|end| end.try_into().ok());
+        end.map_or(0, |end| u32::from_le_bytes(end) as usize)
+    }
+
+    /// How many payloads.
+    pub(crate) fn len(&self) -> usize {
+        self.count
+    }
+
+    /// The payload at this place; `None` behind the last.
+    pub(crate) fn payload(&self, place: usize) -> Option<&[u8]> {
+        if place >= self.count {
+            return None;
+        }
+        let bytes = self.raw.len() - (self.count * 4 + 1);
+        let start = place.checked_sub(1).map_or(0, |before| self.end(bytes, before));
+        self.raw.get(start..self.end(bytes, place))
+    }
+
+    /// All payloads, in order.
+    pub(crate) fn payloads(&self) -> impl Iterator<Item = &[u8]> {
+        (0..self.count).filter_map(|place| self.payload(place))
+    }
+
+    /// The bytes of all payloads, one after the other: for a search by force.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        let end = self.raw.len().saturating_sub(self.count * 4 + 1);
+        self.raw.get(..end).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests;

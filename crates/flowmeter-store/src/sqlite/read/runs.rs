@@ -1,0 +1,420 @@
+//! Lists of runs: which index a list is read along, so that it takes as long as it is and not as the history is.
+//!
+//! Never trusts its SQL with what a filter means: each row is judged by the rules that all backends share.
+
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension, params_from_iter};
+
+use super::super::SqliteConfig;
+use super::super::run_row::{SELECT, StoredRun, count_to_column, time_to_column};
+use crate::rules::filters::holds_for_run;
+use crate::{RunFilter, RunOrder, RunRow, RunStatus, StoreError};
+
+/// A condition that so few runs meet is worth gathering them all and sorting them.
+const FEW: i64 = 2_000;
+
+/// Runs that a filter holds for, in order.
+pub(in crate::sqlite) fn runs(
+    connection: &Connection,
+    config: &SqliteConfig,
+    filter: &RunFilter,
+    order: RunOrder,
+    limit: usize,
+    offset: usize,
+) -> Result<Vec<RunRow>, StoreError> {
+    let mut found = Vec::new();
+    let mut skipped = 0;
+    if limit > 0 {
+        visit(connection, config, filter, order, &mut |_, row| {
+            if skipped < offset {
+                skipped += 1;
+            } else {
+                found.push(row);
+            }
+            Ok(found.len() < limit)
+        })?;
+    }
+    Ok(found)
+}
+
+/// Hands out each run that a filter holds for, with its number, until `visit` says that it is enough.
+pub(in crate::sqlite) fn visit(
+    connection: &Connection,
+    config: &SqliteConfig,
+    filter: &RunFilter,
+    order: RunOrder,
+    visit: &mut dyn FnMut(i64, RunRow) -> Result<bool, StoreError>,
+) -> Result<(), StoreError> {
+    let Some(query) = Query::of(connection, filter, order)? else {
+        return Ok(());
+    };
+    let mut statement = connection.prepare_cached(&query.sql)?;
+    let mut rows = statement.query(params_from_iter(query.values))?;
+    while let Some(row) = rows.next()? {
+        let run = StoredRun::read(row)?;
+        let (id, row) = (run.id, run.into_row(config));
+        if holds_for_run(filter, &row) && !visit(id, row)? {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// A statement and what is put into it.
+struct Query {
+    sql: String,
+    values: Vec<Value>,
+}
+
+/// Part of a statement.
+#[derive(Clone, Debug, Default)]
+struct Clause {
+    sql: String,
+    values: Vec<Value>,
+}
+
+impl Clause {
+    fn new(sql: impl Into<String>, values: Vec<Value>) -> Self {
+        Self {
+            sql: sql.into(),
+            values,
+        }
+    }
+}
+
+/// A way to the runs that meet one condition.
+struct Path {
+    /// Where the condition can be looked up, and the condition.
+    from: &'static str,
+    clause: Clause,
+    /// The column with the time of the start there, when the way leads from the newest to the oldest.
+    started: Option<&'static str>,
+    /// How the statement gets from there to the run.
+    join: &'static str,
+}
+
+impl Query {
+    /// `None` when no run can meet the conditions.
+    fn of(connection: &Connection, filter: &RunFilter, order: RunOrder) -> Result<Option<Self>, StoreError> {
+        let Some(conditions) = conditions(filter) else {
+            return Ok(None);
+        };
+        let path = choose(connection, paths(filter), order)?;
+        let mut values = Vec::new();
+        let mut wheres = Vec::new();
+        let (from, started) = match path {
+            Some(path) => {
+                wheres.push(path.clause.sql);
+                values.extend(path.clause.values);
+                let started = path.started.filter(|_| order == RunOrder::Started);
+                (format!("{} {}", path.from, path.join), started)
+            }
+            None => {
+                let index = match order {
+                    RunOrder::Started => "run_started",
+                    RunOrder::Duration => "run_duration",
+                    RunOrder::Cost => "run_cost",
+                    RunOrder::Tokens => "run_tokens",
+                    RunOrder::Workflow => "run_workflow",
+                };
+                (format!("run INDEXED BY {index}"), None)
+            }
+        };
+        for condition in conditions {
+            wheres.push(condition.sql);
+            values.extend(condition.values);
+        }
+        let wheres = if wheres.is_empty() {
+            String::new()
+        } else {
+            format!(" WHERE {}", wheres.join(" AND "))
+        };
+        let started = started.unwrap_or("run.started");
+        let order = match order {
+            RunOrder::Started => format!("{started} DESC, run.id DESC"),
+            RunOrder::Duration => "run.duration DESC, run.started DESC, run.id DESC".to_owned(),
+            RunOrder::Cost => "run.cost DESC, run.started DESC, run.id DESC".to_owned(),
+            RunOrder::Tokens => "run.tokens DESC, run.started DESC, run.id DESC".to_owned(),
+            RunOrder::Workflow => "run.workflow, run.started DESC, run.id DESC".to_owned(),
+        };
+        Ok(Some(Self {
+            sql: format!("{SELECT}{from}{wheres} ORDER BY {order}"),
+            values,
+        }))
+    }
+}
+
+/// The way with the fewest runs on it; `None`: along the order itself.
+fn choose(connection: &Connection, paths: Vec<Path>, order: RunOrder) -> Result<Option<Path>, StoreError> {
+    let mut fewest: Option<(i64, Path)> = None;
+    // What is on a way from the newest to the oldest: the later its runs end, the more there are of them.
+    let mut sparsest: Option<(i64, Path)> = None;
+    let is_only = paths.len() == 1 && order == RunOrder::Started;
+    for path in paths {
+        if is_only && path.started.is_some() {
+            return Ok(Some(path));
+        }
+        match path.started {
+            Some(started) => {
+                let sql = format!(
+                    "SELECT {started} FROM {} WHERE {} ORDER BY {started} DESC LIMIT 1 OFFSET {FEW}",
+                    path.from, path.clause.sql
+                );
+                let last = first_number(connection, &sql, &path.clause.values)?;
+                match last {
+                    None => return Ok(Some(path)),
+                    Some(last) if sparsest.as_ref().is_none_or(|(other, _)| last < *other) => {
+                        sparsest = Some((last, path));
+                    }
+                    Some(_) => {}
+                }
+            }
+            None => {
+                let most = FEW * 10;
+                let sql = format!(
+                    "SELECT count(*) FROM (SELECT 1 FROM {} WHERE {} LIMIT {most})",
+                    path.from, path.clause.sql
+                );
+                let count = first_number(connection, &sql, &path.clause.values)?.unwrap_or(0);
+                if count < most && fewest.as_ref().is_none_or(|(other, _)| count < *other) {
+                    fewest = Some((count, path));
+                }
+            }
+        }
+    }
+    Ok(match (fewest, sparsest) {
+        (Some((count, path)), None) if count < FEW * 10 => Some(path),
+        (Some((count, path)), _) if count < FEW => Some(path),
+        (_, Some((_, path))) if order == RunOrder::Started => Some(path),
+        (Some((_, path)), _) => Some(path),
+        _ => None,
+    })
+}
+
+fn first_number(connection: &Connection, sql: &str, values: &[Value]) -> Result<Option<i64>, StoreError> {
+    let mut statement = connection.prepare_cached(sql)?;
+    Ok(statement
+        .query_row(params_from_iter(values), |row| row.get(0))
+        .optional()?)
+}
+
+fn text(text: &str) -> Value {
+    Value::Text(text.to_owned())
+}
+
+fn marks(count: usize) -> String {
+    vec!["?"; count].join(", ")
+}
+
+fn list(column: &str, values: &[String]) -> Clause {
+    Clause::new(
+        format!("{column} IN ({})", marks(values.len())),
+        values.iter().map(|value| text(value)).collect(),
+    )
+}
+
+/// The ways that a filter's conditions open.
+fn paths(filter: &RunFilter) -> Vec<Path> {
+    const JOIN_TAG: &str = "CROSS JOIN run ON run.id = run_tag.run";
+    const JOIN_MODEL: &str = "CROSS JOIN run ON run.id = run_model.run";
+    let mut paths = Vec::new();
+    let mut add = |from, clause, started, join| {
+        paths.push(Path {
+            from,
+            clause,
+            started,
+            join,
+        });
+    };
+    if let Some(range) = filter.trace_prefix.as_deref().and_then(trace_range) {
+        add("run INDEXED BY run_key", range, None, "");
+    }
+    if let Some(session) = &filter.session {
+        let clause = Clause::new("run.session = ?", vec![text(session)]);
+        add("run INDEXED BY run_session", clause, Some("run.started"), "");
+    }
+    for (key, value) in &filter.tags {
+        let clause = Clause::new(
+            "run_tag.key = ? AND run_tag.value = ?",
+            vec![text(key), text(value)],
+        );
+        add("run_tag", clause, Some("run_tag.started"), JOIN_TAG);
+    }
+    if let Some(user) = &filter.user {
+        let clause = Clause::new("run.user = ?", vec![text(user)]);
+        add("run INDEXED BY run_user", clause, Some("run.started"), "");
+    }
+    if let Some(commit) = filter.git_commit.as_deref().and_then(commit_range) {
+        add("run INDEXED BY run_commit", commit, None, "");
+    }
+    match filter.workflows.as_slice() {
+        [] => {}
+        [one] => add(
+            "run INDEXED BY run_workflow",
+            Clause::new("run.workflow = ?", vec![text(one)]),
+            Some("run.started"),
+            "",
+        ),
+        several => add(
+            "run INDEXED BY run_workflow",
+            list("run.workflow", several),
+            None,
+            "",
+        ),
+    }
+    let statuses = status_columns(filter);
+    if !statuses.is_empty() && !statuses.contains(&1) {
+        let values: Vec<Value> = statuses.iter().map(|status| Value::Integer(*status)).collect();
+        let is_one = values.len() == 1;
+        let sql = if is_one {
+            "run.status = ? AND run.status <> 1".to_owned()
+        } else {
+            format!("run.status IN ({}) AND run.status <> 1", marks(values.len()))
+        };
+        let started = is_one.then_some("run.started");
+        add(
+            "run INDEXED BY run_unwell",
+            Clause::new(sql, values),
+            started,
+            "",
+        );
+    }
+    if let [model] = filter.models.as_slice() {
+        let clause = Clause::new("run_model.model = ?", vec![text(model)]);
+        add("run_model", clause, Some("run_model.started"), JOIN_MODEL);
+    }
+    if let Some(least) = filter.cost_min {
+        let clause = Clause::new("run.cost >= ?", vec![Value::Integer(least.0)]);
+        add("run INDEXED BY run_cost", clause, None, "");
+    }
+    if let Some(limit) = filter.slower_than_ns {
+        let clause = Clause::new("run.duration > ?", vec![Value::Integer(count_to_column(limit))]);
+        add("run INDEXED BY run_duration", clause, None, "");
+    }
+    if filter.since.is_some() && filter.until.is_some() {
+        let clause = Clause::new(
+            "run.started >= ? AND run.started < ?",
+            [filter.since, filter.until]
+                .into_iter()
+                .flatten()
+                .map(|time| Value::Integer(time_to_column(time)))
+                .collect(),
+        );
+        add("run INDEXED BY run_started", clause, None, "");
+    }
+    paths
+}
+
+/// The wanted statuses as the table has them.
+fn status_columns(filter: &RunFilter) -> Vec<i64> {
+    let mut statuses: Vec<i64> = filter
+        .statuses
+        .iter()
+        .map(|status| super::super::run_row::status_to_column(*status))
+        .collect();
+    statuses.sort_unstable();
+    statuses.dedup();
+    statuses
+}
+
+/// The conditions as SQL, as far as it can say them; `None` when nothing can meet them.
+fn conditions(filter: &RunFilter) -> Option<Vec<Clause>> {
+    let mut clauses = Vec::new();
+    if let Some(since) = filter.since {
+        let values = vec![Value::Integer(time_to_column(since))];
+        clauses.push(Clause::new("run.started >= ?", values));
+    }
+    if let Some(until) = filter.until {
+        // The last moment that there is stands for all behind it.
+        let values = vec![Value::Integer(time_to_column(until))];
+        clauses.push(Clause::new("run.started <= ?", values));
+    }
+    if !filter.workflows.is_empty() {
+        clauses.push(list("run.workflow", &filter.workflows));
+    }
+    if !filter.statuses.is_empty() {
+        let statuses = status_columns(filter);
+        let values: Vec<Value> = statuses.iter().map(|status| Value::Integer(*status)).collect();
+        clauses.push(Clause::new(
+            format!("run.status IN ({})", marks(values.len())),
+            values,
+        ));
+    }
+    if !filter.models.is_empty() {
+        let models = list("m.model", &filter.models);
+        clauses.push(Clause::new(
+            format!(
+                "EXISTS (SELECT 1 FROM run_model AS m WHERE {} AND m.started = run.started AND m.run = run.id)",
+                models.sql
+            ),
+            models.values,
+        ));
+    }
+    if let Some(least) = filter.cost_min {
+        clauses.push(Clause::new("run.cost >= ?", vec![Value::Integer(least.0)]));
+    }
+    if let Some(limit) = filter.slower_than_ns {
+        let values = vec![Value::Integer(count_to_column(limit))];
+        clauses.push(Clause::new("run.duration > ?", values));
+    }
+    for (key, value) in &filter.tags {
+        clauses.push(Clause::new(
+            "EXISTS (SELECT 1 FROM run_tag AS t WHERE t.key = ? AND t.value = ? \
+             AND t.started = run.started AND t.run = run.id)",
+            vec![text(key), text(value)],
+        ));
+    }
+    let texts = [
+        ("run.session = ?", &filter.session),
+        ("run.user = ?", &filter.user),
+        ("run.version = ?", &filter.workflow_version),
+    ];
+    for (sql, wanted) in texts {
+        if let Some(wanted) = wanted {
+            clauses.push(Clause::new(sql, vec![text(wanted)]));
+        }
+    }
+    if let Some(prefix) = &filter.git_commit {
+        clauses.push(commit_range(prefix).unwrap_or_else(|| Clause::new("run.git_commit IS NOT NULL", Vec::new())));
+    }
+    if let Some(prefix) = &filter.trace_prefix
+        && !prefix.is_empty()
+    {
+        clauses.push(trace_range(prefix)?);
+    }
+    Some(clauses)
+}
+
+/// Commits that begin so, as a range.
+fn commit_range(prefix: &str) -> Option<Clause> {
+    let last = char::MAX;
+    (!prefix.is_empty()).then(|| {
+        Clause::new(
+            "run.git_commit >= ? AND run.git_commit <= ?",
+            vec![text(prefix), Value::Text(format!("{prefix}{last}"))],
+        )
+    })
+}
+
+/// Traces whose ids begin so, as a range; `None` when there can be none.
+fn trace_range(prefix: &str) -> Option<Clause> {
+    let is_hex = prefix.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    if prefix.is_empty() || prefix.len() > 32 || !is_hex {
+        return None;
+    }
+    let bound = |filler: &str| -> Option<Value> {
+        let digits = format!("{prefix}{}", filler.repeat(32 - prefix.len()));
+        let number = u128::from_str_radix(&digits, 16).ok()?;
+        Some(Value::Blob(number.to_be_bytes().to_vec()))
+    };
+    Some(Clause::new(
+        "run.trace >= ? AND run.trace <= ?",
+        vec![bound("0")?, bound("f")?],
+    ))
+}
+
+/// Whether a filter asks for runs by whether their process lives.
+pub(in crate::sqlite) fn asks_for_life(filter: &RunFilter) -> bool {
+    let has = |status| filter.statuses.contains(&status);
+    has(RunStatus::Running) != has(RunStatus::Interrupted)
+}

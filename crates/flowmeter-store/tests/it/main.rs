@@ -1,0 +1,3 @@
+//! The integration tests of the store, in one binary.
+
+mod budgets;
