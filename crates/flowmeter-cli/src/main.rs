@@ -14,6 +14,7 @@ mod execution;
 mod exit;
 mod following;
 mod history;
+mod history_view;
 mod home;
 mod insights_view;
 mod output;

@@ -11,22 +11,27 @@ mod db;
 mod delete;
 mod demo;
 mod describe;
+mod diff;
 mod flush;
 mod fmt;
 mod forget;
 mod format;
 mod insights;
 mod list;
+mod logs;
 mod nodes;
 mod pipeline;
 pub(crate) mod plan;
 mod planner;
-mod pricing;
+pub(crate) mod pricing;
 pub(crate) mod run;
+mod runs;
 mod sample;
 mod save;
 mod schema;
+mod search;
 pub(crate) mod show;
+mod state;
 mod stats;
 mod tail;
 pub(crate) mod validate;
@@ -92,7 +97,12 @@ fn perform(command: Option<Command>, output: &Output) -> Result<Exit> {
         }
         Some(Command::Run(args)) => run::run(*args, &home, output),
         Some(Command::Plan(args)) => planner::plan(*args, &home, output),
+        Some(Command::Runs(args)) => runs::run(&args, &home, output),
         Some(Command::Show(args)) => show::run(&args, &home, output),
+        Some(Command::Logs(args)) => logs::run(&args, &home, output),
+        Some(Command::Search(args)) => search::run(&args, &home, output),
+        Some(Command::State(args)) => state::run(&args, &home, output),
+        Some(Command::Diff(args)) => diff::run(&args, &home, output),
         Some(Command::Tail(args)) => tail::run(&args, &home, output),
         Some(Command::Stats(args)) => stats::run(&args, &home, output),
         Some(Command::Insights(args)) => insights::run(&args, &home, output),
