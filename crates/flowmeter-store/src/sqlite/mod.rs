@@ -20,6 +20,7 @@ mod removal;
 mod retain;
 mod rewrite;
 mod run_row;
+mod search;
 mod store;
 mod upkeep;
 mod whole_span;

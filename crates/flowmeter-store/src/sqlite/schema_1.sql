@@ -75,8 +75,10 @@ CREATE TABLE batch (
     payload_bytes INTEGER NOT NULL,
     firsts BLOB NOT NULL,
     sealed INTEGER NOT NULL DEFAULT 0,
-    folded INTEGER NOT NULL DEFAULT 0
+    folded INTEGER NOT NULL DEFAULT 0,
+    worded INTEGER NOT NULL DEFAULT 0
 );
+CREATE INDEX batch_unworded ON batch (id) WHERE worded = 0;
 CREATE INDEX batch_time ON batch (start_max, start_min);
 CREATE INDEX batch_unsealed ON batch (id) WHERE sealed = 0;
 CREATE INDEX batch_unfolded ON batch (id) WHERE folded = 0;
@@ -135,6 +137,13 @@ CREATE TABLE content_part (hash BLOB PRIMARY KEY, needs BLOB NOT NULL) WITHOUT R
 CREATE TABLE content_need (needs BLOB, hash BLOB, PRIMARY KEY (needs, hash)) WITHOUT ROWID;
 -- What may be referred to by nobody since something had its time.
 CREATE TABLE content_doubt (hash BLOB PRIMARY KEY) WITHOUT ROWID;
+
+-- Which blocks of a batch hold which words: by itself (segment 0), or with others in a segment, in buckets
+-- (id = segment * 512 + bucket).
+CREATE TABLE word_batch (batch INTEGER PRIMARY KEY, segment INTEGER NOT NULL, body BLOB NOT NULL);
+CREATE INDEX word_loose ON word_batch (batch) WHERE segment = 0;
+CREATE TABLE word_segment (id INTEGER PRIMARY KEY, batches BLOB NOT NULL, start_max INTEGER NOT NULL);
+CREATE TABLE word_bucket (id INTEGER PRIMARY KEY, body BLOB NOT NULL);
 
 
 -- Budgets across runs. A rule, its account in each period, and what calls that go on hold of it.
