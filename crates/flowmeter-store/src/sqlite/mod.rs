@@ -13,6 +13,7 @@ mod pool;
 mod read;
 mod recent;
 mod run_row;
+mod stats;
 mod store;
 mod whole_span;
 mod writer;
@@ -111,7 +112,25 @@ impl SqliteStore {
     /// When the file cannot be written.
     #[doc(hidden)]
     pub fn settle(&self) -> Result<(), StoreError> {
-        crate::Store::flush(self)
+        crate::Store::flush(self)?;
+        let mut connection = connection::open(&self.path, &self.config, connection::Purpose::Write)?;
+        loop {
+            let transaction = locking::begin(&mut connection, &self.config)?;
+            let has_more = stats::fold(&transaction, self.config.clock.now())?;
+            transaction.commit()?;
+            if !has_more {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Whether the sums say what the spans say: what is wrong with them, in words.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    #[doc(hidden)]
+    pub fn check_sums(&self) -> Result<Vec<String>, StoreError> {
+        self.ask(stats::check)
     }
 
     /// Asks within one transaction.

@@ -79,6 +79,7 @@ CREATE TABLE batch (
 CREATE INDEX batch_time ON batch (start_max, start_min);
 CREATE INDEX batch_unsealed ON batch (id) WHERE sealed = 0;
 CREATE INDEX batch_unfolded ON batch (id) WHERE folded = 0;
+CREATE INDEX batch_time ON batch (start_max, start_min);
 -- Their columns: those that filters and sums ask for come first, so that the rest need not be read.
 CREATE TABLE batch_columns (
     batch INTEGER PRIMARY KEY,
@@ -106,6 +107,8 @@ CREATE TABLE batch_columns (
     "span_id" BLOB NOT NULL,
     "parent" BLOB NOT NULL
 );
+-- Sums of folded batches, by half-hours, days and months: id = (level * 8 + section) << 40 | number of the period.
+CREATE TABLE rollup (id INTEGER PRIMARY KEY, body BLOB NOT NULL);
 -- Long texts in their payloads: marks of those that stand there, hashes of those that are referred to.
 CREATE TABLE batch_content (batch INTEGER PRIMARY KEY, marks BLOB NOT NULL, hashes BLOB NOT NULL);
 -- Where the spans of a run stand.

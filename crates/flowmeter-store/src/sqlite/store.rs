@@ -92,7 +92,7 @@ impl Store for SqliteStore {
     }
 
     fn stats(&self, query: &StatsQuery) -> Result<Vec<StatsRow>, StoreError> {
-        self.in_memory()?.stats(query)
+        self.ask(|connection| super::stats::stats(connection, &self.config, &self.texts, query))
     }
 
     fn forget(&self, selector: &ForgetSelector) -> Result<Forgotten, StoreError> {

@@ -144,7 +144,7 @@ impl Writer {
         super::rows::write_lists(connection, &before, &run)?;
         let workflow = names.number(connection, &run.row.workflow)?;
         if before.row.spans > 0 && before.row.workflow != run.row.workflow {
-            super::rows::rename(connection, run.id, workflow)?;
+            super::rows::rename(connection, run.id, workflow, self.config.clock.now())?;
         }
         packed.placed.insert(key, Placed { id: run.id, workflow });
         self.write_detail(connection, &before, &run, items)?;

@@ -26,6 +26,7 @@ use super::SqliteConfig;
 use super::connection::{self, Purpose};
 use super::locking;
 use super::names::{NameNumbers, NameTexts};
+use super::stats;
 use crate::codec::block::Sealer;
 use crate::{Append, StoreError};
 
@@ -167,7 +168,19 @@ impl Writer {
         self.look_at_others(&transaction)?;
         self.write_items(&transaction, items)?;
         transaction.commit()?;
+        // What was written is written, whatever becomes of the sums: they can be folded later.
+        if let Ok(true) = stats::has_much_to_fold(connection) {
+            let _later = self.fold(connection);
+        }
         Ok(())
+    }
+
+    /// Folds some batches into the sums; whether there are more.
+    fn fold(&self, connection: &mut Connection) -> Result<bool, StoreError> {
+        let transaction = locking::begin(connection, &self.config)?;
+        let has_more = stats::fold(&transaction, self.config.clock.now())?;
+        transaction.commit()?;
+        Ok(has_more)
     }
 
     /// What other connections did since: removed things, or left marks of texts that they wrote.
@@ -199,6 +212,7 @@ impl Writer {
 
     /// Work that can wait: moving changes from their log into the file.
     fn tidy(&mut self, connection: &mut Connection) {
+        while let Ok(true) = self.fold(connection) {}
         // What cannot be done now is done later.
         let _done = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
     }
