@@ -53,6 +53,26 @@ pub(in crate::sqlite) struct PackedBatch {
     pub(in crate::sqlite) start_min: TimestampNs,
     pub(in crate::sqlite) start_max: TimestampNs,
     pub(in crate::sqlite) mentions: Mentions,
+    /// The payloads as they are, for the index of words; nothing where there is none.
+    pub(in crate::sqlite) raw: RawPayloads,
+}
+
+/// Payloads one after the other.
+#[derive(Clone, Debug, Default)]
+pub(in crate::sqlite) struct RawPayloads {
+    bytes: Vec<u8>,
+    /// Where each ends, and the block that it stands in.
+    ends: Vec<(usize, usize)>,
+}
+
+impl RawPayloads {
+    /// Each with its block.
+    pub(in crate::sqlite) fn iter(&self) -> impl Iterator<Item = (usize, &[u8])> {
+        let starts = std::iter::once(0).chain(self.ends.iter().map(|(end, _)| *end));
+        starts
+            .zip(&self.ends)
+            .map(|(start, (end, block))| (*block, self.bytes.get(start..*end).unwrap_or_default()))
+    }
 }
 
 /// The spans of one run in a batch.
@@ -72,6 +92,8 @@ pub(in crate::sqlite) struct BatchPacker {
     block: BlockWriter,
     block_bytes: usize,
     raw: Vec<u8>,
+    keeps_raw: bool,
+    payloads_raw: RawPayloads,
     runs: Vec<RunSlice>,
     blocks: Vec<Vec<u8>>,
     firsts: Vec<u16>,
@@ -80,6 +102,14 @@ pub(in crate::sqlite) struct BatchPacker {
 }
 
 impl BatchPacker {
+    /// One that keeps payloads as they are for the index of words, or not.
+    pub(in crate::sqlite) fn new(keeps_raw: bool) -> Self {
+        Self {
+            keeps_raw,
+            ..Self::default()
+        }
+    }
+
     /// How many spans it holds.
     pub(in crate::sqlite) fn len(&self) -> usize {
         self.columns.len()
@@ -137,9 +167,15 @@ impl BatchPacker {
             });
         }
         let run = u16::try_from(self.runs.len() - 1).map_err(|_| Damaged("a batch holds too many runs"))?;
-        self.columns.push(run, narrow)?;
+        let is_root = narrow.span_id == key.root_span_id;
+        self.columns.push(run, is_root, narrow)?;
         self.block.push(payload)?;
         self.block_bytes += payload.len();
+        if self.keeps_raw {
+            let raw = &mut self.payloads_raw;
+            raw.bytes.extend_from_slice(payload);
+            raw.ends.push((raw.bytes.len(), self.blocks.len()));
+        }
         if let Some(last) = self.runs.last_mut() {
             last.count += 1;
         }
@@ -175,12 +211,14 @@ impl BatchPacker {
             start_min: self.start_min.take().unwrap_or_default(),
             start_max: std::mem::take(&mut self.start_max),
             mentions: sink.take_mentions(),
+            raw: std::mem::take(&mut self.payloads_raw),
         }))
     }
 
     /// Throws away what was gathered.
     pub(in crate::sqlite) fn clear(&mut self) {
         *self = Self {
+            keeps_raw: self.keeps_raw,
             payloads: std::mem::take(&mut self.payloads),
             sealer: std::mem::take(&mut self.sealer),
             ..Self::default()
