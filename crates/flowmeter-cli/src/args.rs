@@ -5,6 +5,7 @@
 mod budget;
 mod cache;
 mod convert;
+mod exchange;
 mod export;
 mod flush;
 mod format;
@@ -29,6 +30,7 @@ use clap_complete::Shell;
 pub(crate) use budget::BudgetArgs;
 pub(crate) use cache::{CacheAction, CacheArgs, CacheClearArgs, CachingArgs};
 pub(crate) use convert::{ConvertArgs, FmtArgs, FormArg};
+pub(crate) use exchange::{ExchangeFormat, ExportRunsArgs, ImportArgs};
 pub(crate) use export::{BackendWish, ExportArgs, FileKind, SemconvArg};
 pub(crate) use flush::FlushArgs;
 pub(crate) use format::{EventFormatArg, FormatArgs};
@@ -91,6 +93,10 @@ pub(crate) enum Command {
     Tail(TailArgs),
     /// What runs, models, nodes cost and took: sums, percentiles, trends, charts
     Stats(Box<StatsArgs>),
+    /// Write runs of the history as lines, OTLP or Parquet
+    Export(Box<ExportRunsArgs>),
+    /// Take runs into the history: from exports, event lines, OTLP of any program, trace files
+    Import(ImportArgs),
     /// Format event lines, of flowmeter or any program: a tree, JSON, OTLP or metrics
     Format(FormatArgs),
     /// Check workflow files without running them; prints every problem

@@ -9,9 +9,11 @@ mod convert;
 mod delete;
 mod demo;
 mod describe;
+mod export;
 mod flush;
 mod fmt;
 mod format;
+mod import;
 mod list;
 mod nodes;
 mod pipeline;
@@ -91,6 +93,8 @@ fn perform(command: Option<Command>, output: &Output) -> Result<Exit> {
         Some(Command::Show(args)) => show::run(&args, &home, output),
         Some(Command::Tail(args)) => tail::run(&args, &home, output),
         Some(Command::Stats(args)) => stats::run(&args, &home, output),
+        Some(Command::Export(args)) => export::run(&args, &home, output),
+        Some(Command::Import(args)) => import::run(&args, &home, output),
         Some(Command::Format(args)) => format::run(&args, output),
         Some(Command::Validate(args)) => validate::run(&args, &home, output),
         Some(Command::Save(args)) => save::run(&args, &home, output),

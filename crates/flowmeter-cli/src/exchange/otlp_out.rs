@@ -10,6 +10,7 @@ use flowmeter_otlp::{Encoder, EncoderConfig, Envelope, ExportRequest, SemanticCo
 use flowmeter_store::RunDetail;
 
 use super::RunWriter;
+use crate::history::attributes_of;
 
 /// Items in one request.
 const ITEMS_MAX: usize = 512;
@@ -105,20 +106,8 @@ fn resource_of(run: &RunDetail) -> Attributes {
         }
     };
     say("service.name", "flowmeter");
-    let origin = &run.row.origin;
-    let texts = [
-        (crate::history::SESSION, origin.session.as_deref()),
-        (crate::history::USER, origin.user.as_deref()),
-        (crate::history::COMMIT, origin.git_commit.as_deref()),
-        (crate::history::WORKFLOW_VERSION, origin.workflow_version.as_deref()),
-    ];
-    for (key, value) in texts {
-        if let Some(value) = value {
-            say(key, value);
-        }
-    }
-    for (key, value) in &origin.tags {
-        say(&format!("{}{key}", crate::history::TAG), value);
+    for (key, value) in attributes_of(&run.row.origin) {
+        say(&key, value);
     }
     resource
 }
