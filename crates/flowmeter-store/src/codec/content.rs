@@ -95,7 +95,9 @@ impl<'a> MessageList<'a> {
     }
 }
 
-/// Decides, while a payload is written, what is kept apart.
+/// Decides, while a payload is written, what is kept apart. Texts within message lists are not asked for, unless they
+/// are huge: the list's beginnings are. What stands twice in the same few spans is better left to compression: a span
+/// writes its answer to the shared store, and the same text is then asked for twice.
 pub(crate) trait ContentSink {
     /// Whether this text of [`TEXT_BYTES_MIN`] bytes or more is kept apart, so that a reference to it is written.
     fn text(&mut self, hash: ContentHash, text: &str) -> bool;

@@ -14,6 +14,8 @@ pub(crate) mod log_block;
 pub(crate) mod narrow;
 mod pack;
 pub(crate) mod payload;
+#[cfg(test)]
+pub(crate) mod random_spans;
 pub(crate) mod sketch;
 
 use thiserror::Error;

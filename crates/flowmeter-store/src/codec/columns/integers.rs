@@ -159,10 +159,29 @@ fn decode_some(
 }
 
 fn unpack<const WIDTH: usize>(packed: &[u8], least: u64, numbers: &mut Vec<u64>) {
-    let (chunks, _) = packed.as_chunks::<WIDTH>();
-    numbers.extend(chunks.iter().map(|chunk| {
-        let mut wide = [0_u8; 8];
-        wide[..WIDTH].copy_from_slice(chunk);
-        least.wrapping_add(u64::from_le_bytes(wide))
+    if WIDTH == 8 {
+        let (chunks, _) = packed.as_chunks::<8>();
+        return numbers.extend(
+            chunks
+                .iter()
+                .map(|chunk| least.wrapping_add(u64::from_le_bytes(*chunk))),
+        );
+    }
+    // Eight bytes are read at once and those of the next number cut off, as long as there are eight.
+    let mask = (1_u64 << (8 * WIDTH)) - 1;
+    let wide = packed.len().saturating_sub(8 - WIDTH) / WIDTH;
+    let windows = packed.windows(8).step_by(WIDTH).take(wide);
+    numbers.extend(windows.map(|window| {
+        let bytes = window.first_chunk::<8>().copied().unwrap_or_default();
+        least.wrapping_add(u64::from_le_bytes(bytes) & mask)
+    }));
+    let (last, _) = packed
+        .get(wide * WIDTH..)
+        .unwrap_or_default()
+        .as_chunks::<WIDTH>();
+    numbers.extend(last.iter().map(|chunk| {
+        let mut bytes = [0_u8; 8];
+        bytes[..WIDTH].copy_from_slice(chunk);
+        least.wrapping_add(u64::from_le_bytes(bytes))
     }));
 }

@@ -14,7 +14,7 @@ use super::super::Damaged;
 use super::super::content::ContentSource;
 use super::super::known_keys::Key;
 use super::super::narrow::NarrowSpan;
-use super::super::pack::Reader;
+use super::super::pack::{Reader, Token};
 use super::values::{read_attributes, read_smol, read_string, read_value};
 use super::{
     AFTER, AMOUNT, APPLIES_SINCE, ATTRIBUTES, BEFORE, END, ERROR, EVENTS, EXPLANATION, LOG_ATTRIBUTES, LOGS,
@@ -243,8 +243,8 @@ fn read_usage(reader: &mut Reader<'_>, tokens: &TokenSums) -> Result<TokenUsage,
     let is_there = |bit: usize| present >> bit & 1 == 1;
     let in_columns = [tokens.input, tokens.cache_read, tokens.output, tokens.reasoning];
     let mut figures = [None; FIGURES];
-    let mut place = 0;
-    for (bit, figure) in figures.iter_mut().enumerate().filter(|(bit, _)| is_there(*bit)) {
+    let there = figures.iter_mut().enumerate().filter(|(bit, _)| is_there(*bit));
+    for (place, (bit, figure)) in there.enumerate() {
         let tokens = match in_columns.get(bit) {
             Some(tokens) => *tokens,
             None => reader.uint()?,
@@ -256,28 +256,24 @@ fn read_usage(reader: &mut Reader<'_>, tokens: &TokenSums) -> Result<TokenUsage,
             _ => FigureSource::Estimate,
         };
         *figure = Some(Figure { tokens, source });
-        place += 1;
     }
     let mut counts = [None; COUNTS];
-    for (place, count) in counts
-        .iter_mut()
-        .enumerate()
-        .filter(|(place, _)| is_there(FIGURES + place))
-    {
-        let _ = place;
-        *count = Some(reader.uint()?);
+    for (place, count) in counts.iter_mut().enumerate() {
+        if is_there(FIGURES + place) {
+            *count = Some(reader.uint()?);
+        }
     }
     let reported_cost = match is_there(FIGURES + COUNTS) {
         true => Some(UsdNanos(reader.int()?)),
         false => None,
     };
     let mut text = |bit: usize| -> Result<Option<String>, Damaged> {
-        match (is_there(bit), is_there(bit).then(|| reader.token())) {
-            (true, Some(token)) => match token? {
-                super::super::pack::Token::Text(text) => Ok(Some(text.to_owned())),
-                _ => Err(Damaged("a payload holds something else where a text belongs")),
-            },
-            _ => Ok(None),
+        if !is_there(bit) {
+            return Ok(None);
+        }
+        match reader.token()? {
+            Token::Text(text) => Ok(Some(text.to_owned())),
+            _ => Err(Damaged("a payload holds something else where a text belongs")),
         }
     };
     let service_tier = text(FIGURES + COUNTS + 1)?;

@@ -21,6 +21,8 @@ use super::super::pack::{
 
 /// Values are nested so deeply at most. JSON that was read from a text is nested 128 deep at most.
 pub(in crate::codec) const DEPTH_MAX: usize = 256;
+/// Lists of messages lie no deeper; what lies in them counts from here on, wherever the list lies.
+const LIST_DEPTH_MAX: usize = 8;
 /// Longer lists of attributes are gathered by a way that does not take the square of their number.
 const FEW: usize = 32;
 
@@ -30,8 +32,6 @@ pub(super) struct Messages {
     bytes: Vec<u8>,
     ends: Vec<usize>,
     hashes: Vec<ContentHash>,
-    /// Whether a message holds a text that the sink is asked for.
-    is_long: Vec<bool>,
 }
 
 /// Whether it is a list of messages, of which some may be kept elsewhere.
@@ -46,17 +46,14 @@ impl Messages {
         self.bytes.clear();
         self.ends.clear();
         self.hashes.clear();
-        self.is_long.clear();
         let mut hash = ContentHash::NO_MESSAGES;
         let mut start = 0;
         for item in items {
-            let mut is_long = false;
-            write_canonical(&mut self.bytes, item, 0, sink, &mut is_long);
+            write_canonical(&mut self.bytes, item, LIST_DEPTH_MAX + 1, sink);
             hash = hash.and_message(self.bytes.get(start..).unwrap_or_default());
             start = self.bytes.len();
             self.ends.push(start);
             self.hashes.push(hash);
-            self.is_long.push(is_long);
         }
     }
 
@@ -79,7 +76,6 @@ impl Messages {
         &mut self,
         out: &mut Vec<u8>,
         items: &[Value],
-        depth: usize,
         sink: &mut dyn ContentSink,
     ) -> ContentHash {
         self.take(items, sink);
@@ -92,14 +88,8 @@ impl Messages {
             }
             _ => write_array(out, list.len()),
         }
-        for (place, item) in items.iter().enumerate().skip(known) {
-            if self.is_long.get(place) == Some(&true) {
-                // No list within a message is asked for: one memory serves one list.
-                write_inner(out, item, depth + 1, sink, None);
-            } else {
-                out.extend_from_slice(list.bytes(place, place + 1));
-            }
-        }
+        // A long text in a message is known by the beginning that it ends, and not asked for by itself.
+        out.extend_from_slice(list.bytes(known, list.len()));
         list.hash(items.len())
     }
 }
@@ -163,8 +153,8 @@ fn write_inner(
         Value::String(text) => write_long_text(out, text, sink),
         Value::Array(_) | Value::Object(_) if depth >= DEPTH_MAX => write_deep(out, value, sink),
         Value::Array(items) => match &mut messages {
-            Some(messages) if items.len() > 1 && is_message_list(items) => {
-                messages.write(out, items, depth, sink);
+            Some(messages) if depth <= LIST_DEPTH_MAX && items.len() > 1 && is_message_list(items) => {
+                messages.write(out, items, sink);
             }
             _ => {
                 write_array(out, items.len());
@@ -184,33 +174,24 @@ fn write_inner(
 }
 
 /// The one form of a value that hashes are made of: only huge texts stand elsewhere, whatever the sink would like.
-pub(super) fn write_canonical(
-    out: &mut Vec<u8>,
-    value: &Value,
-    depth: usize,
-    sink: &mut dyn ContentSink,
-    is_long: &mut bool,
-) {
+pub(super) fn write_canonical(out: &mut Vec<u8>, value: &Value, depth: usize, sink: &mut dyn ContentSink) {
     match value {
         Value::String(text) if text.len() >= TEXT_BYTES_HUGE => write_long_text(out, text, sink),
-        Value::String(text) => {
-            *is_long |= text.len() >= TEXT_BYTES_MIN;
-            write_text(out, text);
-        }
+        Value::String(text) => write_text(out, text),
         Value::Array(_) | Value::Object(_) if depth >= DEPTH_MAX => {
-            write_canonical(out, &Value::String(value.to_string()), depth, sink, is_long);
+            write_canonical(out, &Value::String(value.to_string()), depth, sink);
         }
         Value::Array(items) => {
             write_array(out, items.len());
             for item in items {
-                write_canonical(out, item, depth + 1, sink, is_long);
+                write_canonical(out, item, depth + 1, sink);
             }
         }
         Value::Object(object) => {
             write_map(out, object.len());
             for (key, item) in object {
                 write_key(out, key);
-                write_canonical(out, item, depth + 1, sink, is_long);
+                write_canonical(out, item, depth + 1, sink);
             }
         }
         Value::Null => write_nil(out),

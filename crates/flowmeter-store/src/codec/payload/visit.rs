@@ -153,7 +153,7 @@ impl Walk<'_, '_> {
         let entry = self.entry;
         let visit = &mut *self.visit;
         with_text(token, self.source, |text| {
-            visit(TextAt { place, field, entry }, text)
+            visit(TextAt { place, field, entry }, text);
         })
     }
 

@@ -236,7 +236,7 @@ impl PayloadWriter {
                         && is_message_list(items)
                     {
                         // A list of one message, too: it is how a chat begins.
-                        input = Some(self.messages.write(out, items, 0, sink));
+                        input = Some(self.messages.write(out, items, sink));
                         continue;
                     }
                     input = Some(self.hash_of_prompt(value, sink));
@@ -263,7 +263,7 @@ impl PayloadWriter {
                 Value::Array(items) if is_message_list(items) => self.messages.hash(items, sink),
                 value => {
                     self.canonical.clear();
-                    write_canonical(&mut self.canonical, value, 0, sink, &mut false);
+                    write_canonical(&mut self.canonical, value, 0, sink);
                     ContentHash(xxh3_128(&self.canonical))
                 }
             },
