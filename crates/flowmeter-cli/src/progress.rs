@@ -178,7 +178,8 @@ impl CountLine {
     pub(crate) fn new(count: Option<u64>, what: &str) -> Self {
         let bar = count.map(|count| {
             let bar = ProgressBar::with_draw_target(Some(count), ProgressDrawTarget::hidden());
-            let template = format!("{{wide_bar}} {{percent:>3}}%  {{human_pos}}/{{human_len}} {what}  {{eta}} left");
+            let template =
+                format!("{{wide_bar}} {{percent:>3}}%  {{human_pos}}/{{human_len}} {what}  {{eta}} left");
             if let Ok(style) = ProgressStyle::with_template(&template) {
                 bar.set_style(style);
             }

@@ -86,7 +86,9 @@ enum Form {
 
 fn format_of(args: &ExportRunsArgs) -> Result<Form> {
     let extension = args.output.as_deref().and_then(Path::extension);
-    let extension = extension.and_then(|extension| extension.to_str()).unwrap_or_default();
+    let extension = extension
+        .and_then(|extension| extension.to_str())
+        .unwrap_or_default();
     let is_protobuf = ["binpb", "pb", "otlp", "proto"].contains(&extension);
     let format = args.to.unwrap_or(match extension {
         "parquet" => ExchangeFormat::Parquet,
@@ -208,7 +210,10 @@ fn into_file(
 
 /// `run.binpb` stands for `run.logs.binpb`, too.
 fn logs_path(path: &Path) -> PathBuf {
-    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or("binpb");
+    let extension = path
+        .extension()
+        .and_then(|extension| extension.to_str())
+        .unwrap_or("binpb");
     path.with_extension(format!("logs.{extension}"))
 }
 

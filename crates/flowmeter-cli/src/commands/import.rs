@@ -128,7 +128,10 @@ fn import_open(
     };
     watch.line.clear();
     if watch.told > PROBLEMS_SHOWN_MAX {
-        output.say(&format!("{shown}: … and {} more", grouped(watch.told - PROBLEMS_SHOWN_MAX)));
+        output.say(&format!(
+            "{shown}: … and {} more",
+            grouped(watch.told - PROBLEMS_SHOWN_MAX)
+        ));
     }
     outcome.with_context(failed)
 }
@@ -154,9 +157,16 @@ fn tell(imported: &Imported, prices: &CallPrices, output: &Output) {
     }
     output.note(&text);
     if prices.priced + prices.unpriced > 0 {
-        let mut text = format!("{} without a cost: {} priced", count(prices.priced + prices.unpriced, "LLM call"), grouped(prices.priced));
+        let mut text = format!(
+            "{} without a cost: {} priced",
+            count(prices.priced + prices.unpriced, "LLM call"),
+            grouped(prices.priced)
+        );
         if prices.unpriced > 0 {
-            text.push_str(&format!(", {} without a known price or usage", grouped(prices.unpriced)));
+            text.push_str(&format!(
+                ", {} without a known price or usage",
+                grouped(prices.unpriced)
+            ));
         }
         output.note(&text);
     }

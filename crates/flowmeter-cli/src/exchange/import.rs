@@ -214,13 +214,19 @@ impl<'s> Importer<'s> {
     }
 
     /// The run of the history that a span or log of a trace belongs to, whose run is not in the file.
-    pub(super) fn run_in_history(&mut self, trace_id: TraceId, span_id: Option<SpanId>) -> Result<Option<RunKey>> {
+    pub(super) fn run_in_history(
+        &mut self,
+        trace_id: TraceId,
+        span_id: Option<SpanId>,
+    ) -> Result<Option<RunKey>> {
         self.settle()?;
         let filter = RunFilter {
             trace_prefix: Some(trace_id.to_string()),
             ..RunFilter::default()
         };
-        let runs = self.store.runs(&filter, RunOrder::Started, RUNS_OF_TRACE_MAX, 0)?;
+        let runs = self
+            .store
+            .runs(&filter, RunOrder::Started, RUNS_OF_TRACE_MAX, 0)?;
         if let (Some(span_id), true) = (span_id, runs.len() > 1) {
             for run in &runs {
                 if run.key.root_span_id == span_id || self.store.span(&run.key, span_id)?.is_some() {

@@ -95,7 +95,10 @@ fn of_head(head: &[u8]) -> Option<Result<FileKind, String>> {
 /// Protobuf begins with a line feed by chance: its first field is the first of a request. So may a text.
 fn looks_like_text(rest: &[u8]) -> bool {
     let rest = rest.trim_ascii_start();
-    rest.first() == Some(&b'{') && rest.get(1).is_some_and(|byte| matches!(byte, b'"' | b'}' | b' ' | b'\n' | b'\r'))
+    rest.first() == Some(&b'{')
+        && rest
+            .get(1)
+            .is_some_and(|byte| matches!(byte, b'"' | b'}' | b' ' | b'\n' | b'\r'))
 }
 
 fn of_lines<F: Read>(file: &mut F, head: &[u8]) -> io::Result<Result<FileKind, String>> {
@@ -103,25 +106,33 @@ fn of_lines<F: Read>(file: &mut F, head: &[u8]) -> io::Result<Result<FileKind, S
     let mut line = Vec::new();
     for _ in 0..LINES_MAX {
         line.clear();
-        reader.by_ref().take(LINE_BYTES_MAX).read_until(b'\n', &mut line)?;
+        reader
+            .by_ref()
+            .take(LINE_BYTES_MAX)
+            .read_until(b'\n', &mut line)?;
         if line.is_empty() {
             break;
         }
-        if let Some(kind) = serde_json::from_slice(line.trim_ascii()).ok().and_then(|told| of_line(&told)) {
+        if let Some(kind) = serde_json::from_slice(line.trim_ascii())
+            .ok()
+            .and_then(|told| of_line(&told))
+        {
             return Ok(Ok(kind));
         }
     }
     let text = String::from_utf8_lossy(head);
     let names = |name: &str| text.contains(&format!("\"{name}\""));
-    Ok(if names("resourceSpans") || names("resourceLogs") || names("resource_spans") {
-        Ok(FileKind::OtlpDocument)
-    } else if names(flowmeter::FORMAT) {
-        Ok(FileKind::Trace)
-    } else if text.trim_start().starts_with('{') && names("type") {
-        Ok(FileKind::Lines)
-    } else {
-        Err(format!("it is none of the kinds that are known: {WANTED}"))
-    })
+    Ok(
+        if names("resourceSpans") || names("resourceLogs") || names("resource_spans") {
+            Ok(FileKind::OtlpDocument)
+        } else if names(flowmeter::FORMAT) {
+            Ok(FileKind::Trace)
+        } else if text.trim_start().starts_with('{') && names("type") {
+            Ok(FileKind::Lines)
+        } else {
+            Err(format!("it is none of the kinds that are known: {WANTED}"))
+        },
+    )
 }
 
 fn of_line(told: &Told) -> Option<FileKind> {

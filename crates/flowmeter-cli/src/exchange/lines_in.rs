@@ -51,7 +51,10 @@ pub(super) fn for_each_line<F: Read>(
     let mut blocks = LineBlocks::with_limit(file, LINE_BYTES_MAX);
     let mut block = Block::default();
     let mut number = 0;
-    while blocks.next_block(&mut block).context("the file cannot be read any further")? {
+    while blocks
+        .next_block(&mut block)
+        .context("the file cannot be read any further")?
+    {
         let read = blocks.read_bytes();
         for line in block.lines.split_inclusive(|byte| *byte == b'\n') {
             number += 1;
@@ -62,7 +65,11 @@ pub(super) fn for_each_line<F: Read>(
         }
         if block.then_too_long {
             number += 1;
-            take(number, Err("this line is longer than 1 GiB; it is left out"), read)?;
+            take(
+                number,
+                Err("this line is longer than 1 GiB; it is left out"),
+                read,
+            )?;
         }
     }
     Ok(())
@@ -195,7 +202,11 @@ impl LinesReader<'_, '_> {
         let line_type = match serde_json::from_str::<TypeOfLine<'_>>(text) {
             Ok(told) => told.line_type,
             Err(error) => {
-                let what = if error.is_data() { "is no event line" } else { "is not valid JSON" };
+                let what = if error.is_data() {
+                    "is no event line"
+                } else {
+                    "is not valid JSON"
+                };
                 return Ok(Err(format!("this line {what} ({error}); it is left out")));
             }
         };
@@ -214,7 +225,9 @@ impl LinesReader<'_, '_> {
                     self.importer.begin(start)?;
                     Ok(Ok(()))
                 }
-                Err(error) => Ok(Err(format!("this `{RUN_BEGIN}` line lacks something ({error}); it is left out"))),
+                Err(error) => Ok(Err(format!(
+                    "this `{RUN_BEGIN}` line lacks something ({error}); it is left out"
+                ))),
             },
             RUN_END => match serde_json::from_str::<EndLine>(text).map(EndLine::into_end) {
                 Ok(Some(end)) => {
@@ -228,7 +241,9 @@ impl LinesReader<'_, '_> {
                 Ok(None) => Ok(Err(format!(
                     "this `{RUN_END}` line has no status that a run ends with: ok, error or cancelled"
                 ))),
-                Err(error) => Ok(Err(format!("this `{RUN_END}` line lacks something ({error}); it is left out"))),
+                Err(error) => Ok(Err(format!(
+                    "this `{RUN_END}` line lacks something ({error}); it is left out"
+                ))),
             },
             _ => match read_event(text) {
                 Ok(Some((trace_id, event))) => self.event(trace_id, event),
@@ -270,7 +285,10 @@ impl LinesReader<'_, '_> {
                 }
                 None => {
                     let (TelemetryEvent::SpanStarted(span) | TelemetryEvent::SpanEnded(span)) = &event else {
-                        return Ok(Err("no line of this file names the run that this log is from; it is left out".to_owned()));
+                        return Ok(Err(
+                            "no line of this file names the run that this log is from; it is left out"
+                                .to_owned(),
+                        ));
                     };
                     // The outermost that is known stands for the root that is not.
                     let mut root = (**span).clone();

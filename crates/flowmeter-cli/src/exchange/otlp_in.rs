@@ -133,7 +133,11 @@ fn next_message(reader: &mut impl Read, is_framed: bool) -> Result<NextMessage> 
         match read_up_to(reader, &mut length)? {
             0 => return Ok(NextMessage::None),
             4 => u64::from(u32::from_be_bytes(length)),
-            _ => return Ok(NextMessage::Broken("the file ends in the midst of a message".to_owned())),
+            _ => {
+                return Ok(NextMessage::Broken(
+                    "the file ends in the midst of a message".to_owned(),
+                ));
+            }
         }
     } else {
         let mut byte = [0];
@@ -149,7 +153,9 @@ fn next_message(reader: &mut impl Read, is_framed: bool) -> Result<NextMessage> 
         let mut length = 0_u64;
         for shift in (0..64).step_by(7) {
             if read_up_to(reader, &mut byte)? == 0 {
-                return Ok(NextMessage::Broken("the file ends in the midst of a message".to_owned()));
+                return Ok(NextMessage::Broken(
+                    "the file ends in the midst of a message".to_owned(),
+                ));
             }
             bytes.push(byte[0]);
             length |= u64::from(byte[0] & 0x7f) << shift;
@@ -208,8 +214,8 @@ struct Told {
 }
 
 fn of_json(text: &[u8]) -> Result<Request, String> {
-    let told: Told =
-        serde_json::from_slice(text).map_err(|error| format!("this is no valid JSON ({error}); it is left out"))?;
+    let told: Told = serde_json::from_slice(text)
+        .map_err(|error| format!("this is no valid JSON ({error}); it is left out"))?;
     let request = match (told.spans, told.logs, told.metrics) {
         (Some(_), ..) => decode_traces_json(text).map(Request::Spans),
         (None, Some(_), _) => decode_logs_json(text).map(Request::Logs),
@@ -378,7 +384,8 @@ impl TraceIndex {
 
     /// Finds each span's root, once all are there.
     pub(super) fn settle(&mut self) {
-        self.spans.sort_unstable_by_key(|span| (span.trace_id, span.span_id));
+        self.spans
+            .sort_unstable_by_key(|span| (span.trace_id, span.span_id));
         self.spans.dedup_by_key(|span| (span.trace_id, span.span_id));
         let mut begin = 0;
         while let Some(first) = self.spans.get(begin) {
@@ -406,8 +413,12 @@ impl TraceIndex {
     /// The run of the trace that began first.
     fn first_run_of(&self, trace_id: TraceId) -> Option<RunKey> {
         let begin = self.spans.partition_point(|span| span.trace_id < trace_id);
-        let of_trace = self.spans[begin..].iter().take_while(|span| span.trace_id == trace_id);
-        let first = of_trace.filter(|span| span.root == span.span_id).min_by_key(|span| span.start)?;
+        let of_trace = self.spans[begin..]
+            .iter()
+            .take_while(|span| span.trace_id == trace_id);
+        let first = of_trace
+            .filter(|span| span.root == span.span_id)
+            .min_by_key(|span| span.start)?;
         Some(RunKey {
             trace_id,
             root_span_id: first.span_id,
@@ -449,7 +460,10 @@ impl TraceIndex {
             key,
             parent_span_id: root.and_then(|root| root.parent),
             workflow: root.map(|root| root.workflow.clone()).unwrap_or_default(),
-            started: root.map(|root| root.start).or_else(|| self.begin_of(&key)).unwrap_or_default(),
+            started: root
+                .map(|root| root.start)
+                .or_else(|| self.begin_of(&key))
+                .unwrap_or_default(),
             sampled: true,
             origin: origin_of(&resource),
             resource,
@@ -460,18 +474,29 @@ impl TraceIndex {
 
 /// The workflow that a root names, else what it calls itself.
 fn workflow_of(span: &Span, name: &SmolStr) -> SmolStr {
-    let names = ["workflow.name", "gen_ai.workflow.name", "traceloop.workflow.name", "gen_ai.agent.name"];
+    let names = [
+        "workflow.name",
+        "gen_ai.workflow.name",
+        "traceloop.workflow.name",
+        "gen_ai.agent.name",
+    ];
     let named = names.iter().find_map(|key| span.attributes.get_str(key));
-    named.filter(|named| !named.is_empty()).map_or_else(|| name.clone(), SmolStr::from)
+    named
+        .filter(|named| !named.is_empty())
+        .map_or_else(|| name.clone(), SmolStr::from)
 }
 
 /// Finds the roots of one trace's spans, which are sorted by their ids.
 fn settle_trace(spans: &mut [IndexedSpan]) {
-    let place_of = |id: SpanId, spans: &[IndexedSpan]| spans.binary_search_by_key(&id, |span| span.span_id).ok();
+    let place_of =
+        |id: SpanId, spans: &[IndexedSpan]| spans.binary_search_by_key(&id, |span| span.span_id).ok();
     let is_root = |span: &IndexedSpan| span.is_run || span.parent.is_none();
     // What has lost its parent goes with the trace's first root; without any, the first of the lost is one.
     let first = |wanted: &dyn Fn(&IndexedSpan) -> bool| {
-        let found = spans.iter().filter(|span| wanted(span)).min_by_key(|span| span.start);
+        let found = spans
+            .iter()
+            .filter(|span| wanted(span))
+            .min_by_key(|span| span.start);
         found.map(|span| span.span_id)
     };
     let is_lost = |span: &IndexedSpan| span.parent.is_none_or(|parent| place_of(parent, spans).is_none());

@@ -120,10 +120,17 @@ fn length_of(span: &Span) -> usize {
         AttributeValue::Json(value) => json_length(value),
         _ => 8,
     });
-    let values = span.mutations.iter().flat_map(|write| [&write.before, &write.after]);
+    let values = span
+        .mutations
+        .iter()
+        .flat_map(|write| [&write.before, &write.after]);
     let params = span.params.iter();
     attributes.sum::<usize>()
-        + values.flatten().chain(params).map(|value| json_length(value)).sum::<usize>()
+        + values
+            .flatten()
+            .chain(params)
+            .map(|value| json_length(value))
+            .sum::<usize>()
         + 256
 }
 
@@ -132,7 +139,10 @@ fn json_length(value: &serde_json::Value) -> usize {
     match value {
         Value::String(text) => text.len(),
         Value::Array(members) => members.iter().map(json_length).sum(),
-        Value::Object(members) => members.iter().map(|(key, value)| key.len() + json_length(value)).sum(),
+        Value::Object(members) => members
+            .iter()
+            .map(|(key, value)| key.len() + json_length(value))
+            .sum(),
         _ => 8,
     }
 }

@@ -148,7 +148,8 @@ impl<'s, W: Write + Send> ParquetWriter<'s, W> {
                 FORMAT.to_owned(),
             )]))
             .build();
-        let file = SerializedFileWriter::new(output, Arc::new(schema), Arc::new(properties)).map_err(failed)?;
+        let file =
+            SerializedFileWriter::new(output, Arc::new(schema), Arc::new(properties)).map_err(failed)?;
         Ok(Self {
             store,
             file: Some(file),
@@ -259,7 +260,10 @@ fn cells(run: &RunDetail, span: &Span, row: Option<&SpanRow>) -> Vec<Cell> {
         }
     };
     let node_id = span.attributes.get_str("node.id");
-    let node = row.map(|row| row.node.as_str()).filter(|node| !node.is_empty()).or(node_id);
+    let node = row
+        .map(|row| row.node.as_str())
+        .filter(|node| !node.is_empty())
+        .or(node_id);
     let model = row
         .map(|row| row.model.as_str())
         .or_else(|| span.attributes.get_str("gen_ai.request.model"));
@@ -303,7 +307,11 @@ fn cells(run: &RunDetail, span: &Span, row: Option<&SpanRow>) -> Vec<Cell> {
         attribute(&span.attributes, SYSTEM),
         attribute(&span.attributes, RESPONSE),
         Cell::Text(span.params.as_ref().and_then(json)),
-        Cell::Text((!span.mutations.is_empty()).then(|| json(&span.mutations)).flatten()),
+        Cell::Text(
+            (!span.mutations.is_empty())
+                .then(|| json(&span.mutations))
+                .flatten(),
+        ),
         Cell::Text((!span.events.is_empty()).then(|| json(&span.events)).flatten()),
         other_attributes(&span.attributes),
     ]
@@ -315,7 +323,10 @@ fn text(text: &str) -> Cell {
 
 /// A text; none where it is empty.
 fn some_text(text: Option<&str>) -> Cell {
-    Cell::Text(text.filter(|text| !text.is_empty()).map(|text| text.as_bytes().to_vec()))
+    Cell::Text(
+        text.filter(|text| !text.is_empty())
+            .map(|text| text.as_bytes().to_vec()),
+    )
 }
 
 fn json(value: &(impl Serialize + ?Sized)) -> Option<Vec<u8>> {

@@ -20,14 +20,21 @@ use super::otlp_in::TraceIndex;
 ///
 /// # Errors
 /// When it is none, and when the history cannot be written.
-pub(crate) fn import_trace(path: &Path, importer: &mut Importer<'_>, watch: &mut dyn ImportWatch) -> Result<()> {
+pub(crate) fn import_trace(
+    path: &Path,
+    importer: &mut Importer<'_>,
+    watch: &mut dyn ImportWatch,
+) -> Result<()> {
     let mut trace = read_trace(path)?;
     let trace_id = TraceId::parse(&trace.trace_id).map_err(|error| anyhow!("{error}"))?;
     if trace.broken_lines > 0 {
         let text = format!("{} lines that were cut off are left out", trace.broken_lines);
         importer.problem(watch, &Place::File, &text);
     }
-    let workflow = trace.workflow.clone().map_or_else(SmolStr::default, SmolStr::from);
+    let workflow = trace
+        .workflow
+        .clone()
+        .map_or_else(SmolStr::default, SmolStr::from);
     let nothing = Attributes::new();
     let mut index = TraceIndex::default();
     for span in &trace.spans {
@@ -42,7 +49,9 @@ pub(crate) fn import_trace(path: &Path, importer: &mut Importer<'_>, watch: &mut
     };
     for key in &runs {
         let root = trace.spans.iter().find(|span| span.span_id == key.root_span_id);
-        let Some(root) = root.or(trace.spans.first()) else { continue };
+        let Some(root) = root.or(trace.spans.first()) else {
+            continue;
+        };
         let mut start = index.start_of(*key, root, &nothing);
         start.sampled = trace.sampled;
         if start.workflow.is_empty() || runs.len() == 1 && !workflow.is_empty() {
@@ -104,13 +113,22 @@ fn ending_of(key: RunKey, status: SpanStatus, metrics: &Value, trace: &flowmeter
             tokens.add(&TokenSums::of(usage));
         }
         if let Some(known) = &call.cost {
-            cost.add(call.attributes.get_str("gen_ai.request.model").unwrap_or_default(), known);
+            cost.add(
+                call.attributes
+                    .get_str("gen_ai.request.model")
+                    .unwrap_or_default(),
+                known,
+            );
         }
     }
     let nodes = spans.iter().filter(|span| span.kind == SpanKind::Node).count() as u64;
     RunEnd {
         key,
-        ended: root.and_then(|root| root.end).or(last).or(trace.started).unwrap_or(TimestampNs(0)),
+        ended: root
+            .and_then(|root| root.end)
+            .or(last)
+            .or(trace.started)
+            .unwrap_or(TimestampNs(0)),
         status: match status {
             SpanStatus::Ok => RunStatus::Ok,
             SpanStatus::Error => RunStatus::Error,

@@ -122,8 +122,13 @@ pub(crate) fn attributes_of(origin: &Origin) -> Vec<(SmolStr, &str)> {
         (COMMIT, origin.git_commit.as_deref()),
         (WORKFLOW_VERSION, origin.workflow_version.as_deref()),
     ];
-    let known = known.into_iter().filter_map(|(key, value)| Some((SmolStr::new_static(key), value?)));
-    let tags = origin.tags.iter().map(|(key, value)| (format_smolstr!("{TAG}{key}"), value.as_str()));
+    let known = known
+        .into_iter()
+        .filter_map(|(key, value)| Some((SmolStr::new_static(key), value?)));
+    let tags = origin
+        .tags
+        .iter()
+        .map(|(key, value)| (format_smolstr!("{TAG}{key}"), value.as_str()));
     known.chain(tags).collect()
 }
 
