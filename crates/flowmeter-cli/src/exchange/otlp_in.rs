@@ -249,6 +249,7 @@ fn import<F: Read + Seek>(
     })?;
     index.settle();
     file.seek(SeekFrom::Start(0))?;
+    importer.take_equal_logs_once(true);
     read(file, &mut |(place, request), bytes| {
         watch.read(bytes);
         match request {

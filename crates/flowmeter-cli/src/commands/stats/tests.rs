@@ -244,13 +244,15 @@ fn tables() {
         ads           1                $0.000012    1.0s    1.0s    1.0s
         (without)     4             unpriced (4)  1m 00s  1m 00s  1m 00s
         total        35  ≥ $0.0600 (+4 unpriced)    3.0s   59.6s  1m 00s
-    "#]].assert_eq(&table(&["--by", "tag=team"], Some(72), Glyphs::Blocks));
+    "#]]
+    .assert_eq(&table(&["--by", "tag=team"], Some(72), Glyphs::Blocks));
     expect![[r#"
         node        executions                     cost     p50
         triage/ask          31                  $0.0600    2.0s
         1 more               4             unpriced (4)  1m 00s
         total               35  ≥ $0.0600 (+4 unpriced)    3.0s
-    "#]].assert_eq(&table(
+    "#]]
+    .assert_eq(&table(
         &["--by", "node", "--limit", "1"],
         Some(60),
         Glyphs::Blocks,
