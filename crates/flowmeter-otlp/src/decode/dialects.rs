@@ -97,8 +97,13 @@ pub(super) fn settle(attributes: &mut Attributes) {
             continue;
         }
         let found = others.iter().find_map(|other| attributes.get(other).cloned());
-        if let Some(value) = found {
-            attributes.set(*name, value);
+        match found {
+            // `OpenAI` and `openai` are one.
+            Some(AttributeValue::Str(provider)) if *name == names::PROVIDER_NAME => {
+                attributes.set(*name, names::provider_name(&provider.to_ascii_lowercase()));
+            }
+            Some(value) => attributes.set(*name, value),
+            None => {}
         }
     }
     include_cached(attributes);

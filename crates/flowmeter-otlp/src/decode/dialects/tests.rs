@@ -96,7 +96,7 @@ fn openllmetry_is_understood() {
           "gen_ai.usage.completion_tokens": 3,
           "gen_ai.usage.reasoning_tokens": 2,
           "gen_ai.operation.name": "chat",
-          "gen_ai.provider.name": "OpenAI",
+          "gen_ai.provider.name": "openai",
           "gen_ai.usage.input_tokens": 12,
           "gen_ai.usage.output_tokens": 3,
           "gen_ai.usage.reasoning.output_tokens": 2
