@@ -24,9 +24,9 @@ use super::names::NameTexts;
 use crate::rules::patterns::Pattern;
 use crate::{SearchHit, SearchQuery, StoreError};
 
-/// Batches that are looked at together, at first and at most: the first ones may be enough.
-const WAVE_FIRST: usize = 1;
-const WAVE_MAX: usize = 16;
+/// Blocks that are looked at together, at first and at most: the first ones may be enough.
+const WAVE_FIRST: usize = 2;
+const WAVE_MAX: usize = 512;
 
 /// Where a text stands, newest first.
 pub(in crate::sqlite) fn search(

@@ -292,7 +292,7 @@ fn thousands_of_spans_are_found_by_their_words() {
         ("数据", SearchMode::Words, 1),
         ("据库", SearchMode::Substring, 1),
         ("ЕМЧУЖ", SearchMode::Substring, 1),
-        ("needle13 run7", SearchMode::Words, 6),
+        ("needle13 run7", SearchMode::Words, 7),
         ("needle13", SearchMode::Words, 30),
         ("all", SearchMode::Words, 30),
         ("eedle96 of run39", SearchMode::Substring, 6),
