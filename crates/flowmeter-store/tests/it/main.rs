@@ -2,5 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "what a test does not find fails it")]
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
+
 mod budgets;
 mod in_memory;
+mod in_sqlite;
