@@ -2,7 +2,6 @@
 //!
 //! Only this module knows SQL.
 
-mod background;
 mod batch_runs;
 mod blank;
 mod budgets;
@@ -10,6 +9,7 @@ mod connection;
 mod content_source;
 mod failure;
 mod forget;
+mod hooks;
 mod locking;
 mod merge;
 mod names;
@@ -123,7 +123,9 @@ impl SqliteStore {
     pub fn settle(&self) -> Result<(), StoreError> {
         crate::Store::flush(self)?;
         let mut connection = connection::open(&self.path, &self.config, connection::Purpose::Write)?;
-        while background::step(&mut connection, &self.config, &self.texts)? {}
+        while merge::step(&mut connection, &self.config, &self.texts)?
+            || hooks::background_step(&mut connection, &self.config)?
+        {}
         Ok(())
     }
 

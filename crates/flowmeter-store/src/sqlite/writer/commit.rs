@@ -13,7 +13,7 @@ use super::super::content_source::StoredContent;
 use super::super::read::{self, spans::StoredSpans};
 use super::super::rewrite::SEALED_SPANS_MIN;
 use super::super::run_row::{Known, StoredRun, time_to_column};
-use super::super::{search, whole_span};
+use super::super::whole_span;
 use super::Writer;
 use super::contents::Mentioner;
 use super::live_runs::{LiveRun, OPEN_MAX};
@@ -72,6 +72,8 @@ impl Writer {
                 Append::Ended(end) => run.ends.push(end),
             }
         }
+        self.packer
+            .gather_words(self.config.search_index && ended_in(items) >= SEALED_SPANS_MIN);
         let mut packed = Packed::default();
         for key in order {
             if let Some(items) = runs.remove(&key) {
@@ -85,7 +87,6 @@ impl Writer {
         packed
             .logs
             .extend(self.log_packer.finish(contents.write_in(Mentioner::Lines))?);
-        // Before the batches: their words are in texts that are kept apart, too.
         self.contents.write(connection)?;
         for batch in &packed.batches {
             let state = BatchState {
@@ -94,24 +95,11 @@ impl Writer {
             };
             let id = super::rows::write_batch(connection, batch, state, &packed.placed)?;
             self.contents.wrote(id);
-            if state.is_sealed && self.config.search_index {
-                self.index(connection, id, batch)?;
-            }
         }
         for logs in &packed.logs {
             super::rows::write_logs(connection, logs, &packed.placed)?;
         }
         Ok(())
-    }
-
-    /// Writes the words of a batch while its payloads are at hand.
-    fn index(&mut self, connection: &Connection, id: i64, batch: &PackedBatch) -> Result<(), StoreError> {
-        let mut source = StoredContent::new(connection);
-        for (block, payload) in batch.raw.iter() {
-            self.indexer.add(block, payload, &mut source)?;
-        }
-        let words = self.indexer.finish();
-        search::write_batch(connection, id, &words)
     }
 
     fn write_run(
@@ -165,7 +153,7 @@ impl Writer {
         super::rows::write_lists(connection, &before, &run)?;
         let workflow = names.number(connection, &run.row.workflow)?;
         if before.row.spans > 0 && before.row.workflow != run.row.workflow {
-            super::rows::rename(connection, run.id, workflow, self.config.clock.now())?;
+            super::rows::rename(connection, run.id, workflow)?;
         }
         packed.placed.insert(key, Placed { id: run.id, workflow });
         self.write_detail(connection, &before, &run, items)?;
@@ -256,6 +244,16 @@ impl Writer {
         }
         Ok(live)
     }
+}
+
+/// Spans that end in these items.
+fn ended_in(items: &[Append]) -> usize {
+    let ends = |event: &&TelemetryEvent| matches!(event, TelemetryEvent::SpanEnded(_));
+    let events = items.iter().map(|item| match item {
+        Append::Events(_, events) => events.iter().filter(ends).count(),
+        Append::Began(_) | Append::Ended(_) => 0,
+    });
+    events.sum()
 }
 
 /// As much of a span that ended as tells which node it was.

@@ -5,6 +5,8 @@
 use flowmeter_model::{LogRecord, Span, TimestampNs};
 use smol_str::SmolStr;
 
+use super::super::rewrite::SEALED_SPANS_MIN;
+use super::super::search::WordIndexer;
 use crate::codec::Damaged;
 use crate::codec::block::{BlockWriter, Sealer};
 use crate::codec::columns::{ColumnsWriter, EncodedColumns};
@@ -53,26 +55,8 @@ pub(in crate::sqlite) struct PackedBatch {
     pub(in crate::sqlite) start_min: TimestampNs,
     pub(in crate::sqlite) start_max: TimestampNs,
     pub(in crate::sqlite) mentions: Mentions,
-    /// The payloads as they are, for the index of words; nothing where there is none.
-    pub(in crate::sqlite) raw: RawPayloads,
-}
-
-/// Payloads one after the other.
-#[derive(Clone, Debug, Default)]
-pub(in crate::sqlite) struct RawPayloads {
-    bytes: Vec<u8>,
-    /// Where each ends, and the block that it stands in.
-    ends: Vec<(usize, usize)>,
-}
-
-impl RawPayloads {
-    /// Each with its block.
-    pub(in crate::sqlite) fn iter(&self) -> impl Iterator<Item = (usize, &[u8])> {
-        let starts = std::iter::once(0).chain(self.ends.iter().map(|(end, _)| *end));
-        starts
-            .zip(&self.ends)
-            .map(|(start, (end, block))| (*block, self.bytes.get(start..*end).unwrap_or_default()))
-    }
+    /// Its words for the index, where they were gathered.
+    pub(in crate::sqlite) words: Option<Vec<u8>>,
 }
 
 /// The spans of one run in a batch.
@@ -92,21 +76,22 @@ pub(in crate::sqlite) struct BatchPacker {
     block: BlockWriter,
     block_bytes: usize,
     raw: Vec<u8>,
-    keeps_raw: bool,
-    payloads_raw: RawPayloads,
     runs: Vec<RunSlice>,
     blocks: Vec<Vec<u8>>,
     firsts: Vec<u16>,
     start_min: Option<TimestampNs>,
     start_max: TimestampNs,
+    /// Gathers words, where the batch is going to be large enough for the index.
+    words: Option<WordIndexer>,
 }
 
 impl BatchPacker {
-    /// One that keeps payloads as they are for the index of words, or not.
-    pub(in crate::sqlite) fn new(keeps_raw: bool) -> Self {
-        Self {
-            keeps_raw,
-            ..Self::default()
+    /// Gathers the words of what comes, or does not. For a batch that stays small it would be in vain.
+    pub(in crate::sqlite) fn gather_words(&mut self, gathers: bool) {
+        match (&mut self.words, gathers) {
+            (Some(words), true) => words.clear(),
+            (none @ None, true) => *none = Some(WordIndexer::default()),
+            (words, false) => *words = None,
         }
     }
 
@@ -137,6 +122,9 @@ impl BatchPacker {
         let pushed = self.push_packed(key, &numbered, &raw);
         self.raw = raw;
         pushed?;
+        if let Some(words) = &mut self.words {
+            words.add_span(self.blocks.len(), span);
+        }
         Ok(narrow)
     }
 
@@ -171,11 +159,6 @@ impl BatchPacker {
         self.columns.push(run, is_root, narrow)?;
         self.block.push(payload)?;
         self.block_bytes += payload.len();
-        if self.keeps_raw {
-            let raw = &mut self.payloads_raw;
-            raw.bytes.extend_from_slice(payload);
-            raw.ends.push((raw.bytes.len(), self.blocks.len()));
-        }
         if let Some(last) = self.runs.last_mut() {
             last.count += 1;
         }
@@ -202,7 +185,14 @@ impl BatchPacker {
         }
         self.end_block()?;
         let spans = self.len();
+        let words = self.words.as_mut().and_then(|words| {
+            let is_worth_it = spans >= SEALED_SPANS_MIN;
+            let packed = is_worth_it.then(|| words.finish());
+            words.clear();
+            packed
+        });
         Ok(Some(PackedBatch {
+            words,
             runs: std::mem::take(&mut self.runs),
             columns: self.columns.finish(),
             blocks: std::mem::take(&mut self.blocks),
@@ -211,14 +201,12 @@ impl BatchPacker {
             start_min: self.start_min.take().unwrap_or_default(),
             start_max: std::mem::take(&mut self.start_max),
             mentions: sink.take_mentions(),
-            raw: std::mem::take(&mut self.payloads_raw),
         }))
     }
 
     /// Throws away what was gathered.
     pub(in crate::sqlite) fn clear(&mut self) {
         *self = Self {
-            keeps_raw: self.keeps_raw,
             payloads: std::mem::take(&mut self.payloads),
             sealer: std::mem::take(&mut self.sealer),
             ..Self::default()
