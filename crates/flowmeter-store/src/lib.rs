@@ -13,6 +13,7 @@ mod codec;
 pub mod contract;
 mod error;
 mod forget;
+pub mod insights;
 mod logs;
 mod memory;
 mod rules;
@@ -22,6 +23,8 @@ mod span_row;
 pub mod sqlite;
 mod stats;
 mod store;
+#[doc(hidden)]
+pub mod synthetic;
 
 pub use append::Append;
 pub use budget::{

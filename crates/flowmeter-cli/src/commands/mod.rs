@@ -2,27 +2,36 @@
 //!
 //! Never runs a workflow itself: `execution` does, for `run` and `demo` alike.
 
+mod budget;
 mod cache;
 mod completions;
 mod config;
 mod convert;
+mod db;
 mod delete;
 mod demo;
 mod describe;
+mod diff;
 mod flush;
 mod fmt;
+mod forget;
 mod format;
+mod insights;
 mod list;
+mod logs;
 mod nodes;
 mod pipeline;
 pub(crate) mod plan;
 mod planner;
-mod pricing;
+pub(crate) mod pricing;
 pub(crate) mod run;
+mod runs;
 mod sample;
 mod save;
 mod schema;
+mod search;
 pub(crate) mod show;
+mod state;
 mod stats;
 mod tail;
 pub(crate) mod validate;
@@ -88,9 +97,15 @@ fn perform(command: Option<Command>, output: &Output) -> Result<Exit> {
         }
         Some(Command::Run(args)) => run::run(*args, &home, output),
         Some(Command::Plan(args)) => planner::plan(*args, &home, output),
+        Some(Command::Runs(args)) => runs::run(&args, &home, output),
         Some(Command::Show(args)) => show::run(&args, &home, output),
+        Some(Command::Logs(args)) => logs::run(&args, &home, output),
+        Some(Command::Search(args)) => search::run(&args, &home, output),
+        Some(Command::State(args)) => state::run(&args, &home, output),
+        Some(Command::Diff(args)) => diff::run(&args, &home, output),
         Some(Command::Tail(args)) => tail::run(&args, &home, output),
         Some(Command::Stats(args)) => stats::run(&args, &home, output),
+        Some(Command::Insights(args)) => insights::run(&args, &home, output),
         Some(Command::Format(args)) => format::run(&args, output),
         Some(Command::Validate(args)) => validate::run(&args, &home, output),
         Some(Command::Save(args)) => save::run(&args, &home, output),
@@ -104,7 +119,10 @@ fn perform(command: Option<Command>, output: &Output) -> Result<Exit> {
         Some(Command::Schema(_)) => schema::run(output),
         Some(Command::Pipeline(args)) => pipeline::run(&args, output),
         Some(Command::Flush(args)) => flush::run(&args, &home, output),
+        Some(Command::Budget(args)) => budget::run(&args, &home, output),
         Some(Command::Cache(args)) => cache::run(&args, &home, output),
+        Some(Command::Forget(args)) => forget::run(&args, &home, output),
+        Some(Command::Db(args)) => db::run(&args, &home, output),
         Some(Command::Demo(args)) => demo::run(args, &home, output),
         Some(Command::Sample(args)) => sample::run(&args, output),
         Some(Command::Config(args)) => config::run(&args, &home, output),

@@ -54,7 +54,7 @@ pub(super) fn run(args: RunArgs, home: &Home, output: &Output) -> Result<Exit> {
             }
             let finished = execution::run(execution, home, output)?;
             let exit = report::run(&finished, output);
-            finished.prune_traces();
+            finished.tidy_up();
             exit
         }
         Err(error) if format == OutputFormat::Json => report::refused(&error, output),
@@ -117,6 +117,7 @@ fn prepare(args: RunArgs, config: Config, home: &Home, output: &Output) -> Resul
         config,
         prices,
         budget,
+        shares_budgets: true,
         trace: TraceWish {
             tree: args.shown.trace,
             file: args.shown.trace_file,

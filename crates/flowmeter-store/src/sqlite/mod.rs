@@ -13,6 +13,7 @@ mod pool;
 mod read;
 mod recent;
 mod run_row;
+mod search;
 mod stats;
 mod store;
 mod whole_span;
