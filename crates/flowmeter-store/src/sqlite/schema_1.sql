@@ -78,7 +78,6 @@ CREATE TABLE batch (
     worded INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX batch_unworded ON batch (id) WHERE worded = 0;
-CREATE INDEX batch_time ON batch (start_max, start_min);
 CREATE INDEX batch_unsealed ON batch (id) WHERE sealed = 0;
 CREATE INDEX batch_unfolded ON batch (id) WHERE folded = 0;
 CREATE INDEX batch_time ON batch (start_max, start_min);
