@@ -3,19 +3,27 @@
 //! Only this module knows SQL.
 
 mod batch_runs;
+mod blank;
 mod budgets;
 mod connection;
 mod content_source;
 mod failure;
+mod forget;
+mod hooks;
 mod locking;
+mod merge;
 mod names;
 mod pool;
 mod read;
 mod recent;
+mod removal;
+mod retain;
+mod rewrite;
 mod run_row;
 mod search;
 mod stats;
 mod store;
+mod upkeep;
 mod whole_span;
 mod writer;
 
@@ -115,23 +123,10 @@ impl SqliteStore {
     pub fn settle(&self) -> Result<(), StoreError> {
         crate::Store::flush(self)?;
         let mut connection = connection::open(&self.path, &self.config, connection::Purpose::Write)?;
-        loop {
-            let transaction = locking::begin(&mut connection, &self.config)?;
-            let has_more = stats::fold(&transaction, self.config.clock.now())?;
-            transaction.commit()?;
-            if !has_more {
-                return Ok(());
-            }
-        }
-    }
-
-    /// Whether the sums say what the spans say: what is wrong with them, in words.
-    ///
-    /// # Errors
-    /// When the file cannot be read.
-    #[doc(hidden)]
-    pub fn check_sums(&self) -> Result<Vec<String>, StoreError> {
-        self.ask(stats::check)
+        while merge::step(&mut connection, &self.config, &self.texts)?
+            || hooks::background_step(&mut connection, &self.config)?
+        {}
+        Ok(())
     }
 
     /// Asks within one transaction.

@@ -17,7 +17,7 @@ fn open(surroundings: &Surroundings) -> Opened {
         store,
         settle: Box::new(move || {
             settled.settle().unwrap();
-            assert_eq!(settled.check_sums().unwrap(), [""; 0]);
+            assert_eq!(settled.check().unwrap().problems, [""; 0]);
         }),
         holds: Box::new(folder),
     }

@@ -2,21 +2,29 @@
 //!
 //! Never begins or ends a transaction.
 
-use flowmeter_model::TimestampNs;
 use rusqlite::{Connection, params_from_iter};
 use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
 use super::super::batch_runs::{BatchRun, decode_runs, encode_runs};
 use super::super::run_row::{StoredRun, time_to_column};
-use super::super::stats::Correction;
+use super::super::stats::Renaming;
 use super::commit::{Placed, started_of};
 use super::pack::{Mentions, PackedBatch, PackedLogs};
 use crate::codec::columns::Column;
 use crate::{RunKey, StoreError};
 
-const INSERT_BATCH: &str = "INSERT INTO batch (spans, start_min, start_max, payload_bytes, firsts) \
-     VALUES (?1, ?2, ?3, ?4, ?5)";
+const INSERT_BATCH: &str = "INSERT INTO batch (spans, start_min, start_max, payload_bytes, firsts, sealed, folded) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+
+/// What is known of a batch when it is written.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::sqlite) struct BatchState {
+    /// It is large enough to stay as it is.
+    pub(in crate::sqlite) is_sealed: bool,
+    /// It is counted in sums.
+    pub(in crate::sqlite) is_folded: bool,
+}
 
 /// The statement that writes the columns of a batch.
 fn insert_columns() -> String {
@@ -40,6 +48,7 @@ pub(in crate::sqlite) fn hash_bytes(mentions: &Mentions) -> Vec<u8> {
 pub(in crate::sqlite) fn write_batch(
     connection: &Connection,
     batch: &PackedBatch,
+    state: BatchState,
     placed: &FxHashMap<RunKey, Placed>,
 ) -> Result<i64, StoreError> {
     let payload_bytes: usize = batch.blocks.iter().map(Vec::len).sum();
@@ -54,6 +63,8 @@ pub(in crate::sqlite) fn write_batch(
         time_to_column(batch.start_max),
         payload_bytes as i64,
         firsts,
+        state.is_sealed,
+        state.is_folded,
     ))?;
     let id = connection.last_insert_rowid();
     let runs: Vec<BatchRun> = batch
@@ -179,19 +190,14 @@ pub(super) fn write_lists(
 }
 
 /// Gives a run's spans in earlier batches the name that its workflow turned out to have.
-pub(super) fn rename(
-    connection: &Connection,
-    run: i64,
-    workflow: i64,
-    now: TimestampNs,
-) -> Result<(), StoreError> {
+pub(super) fn rename(connection: &Connection, run: i64, workflow: i64) -> Result<(), StoreError> {
     let batches: Vec<i64> = connection
         .prepare_cached("SELECT batch FROM batch_run WHERE run = ?1")?
         .query_map([run], |row| row.get(0))?
         .collect::<Result<_, _>>()?;
-    let mut sums = Correction::default();
+    let mut sums = Renaming::default();
     for batch in batches {
-        sums.rename(connection, batch, run, workflow)?;
+        sums.note(connection, batch, run, workflow)?;
         let bytes: Vec<u8> = connection
             .prepare_cached("SELECT runs FROM batch_columns WHERE batch = ?1")?
             .query_row([batch], |row| row.get(0))?;
@@ -203,5 +209,5 @@ pub(super) fn rename(
             .prepare_cached("UPDATE batch_columns SET runs = ?2 WHERE batch = ?1")?
             .execute((batch, encode_runs(&runs)))?;
     }
-    sums.apply(connection, now)
+    sums.apply(connection)
 }
