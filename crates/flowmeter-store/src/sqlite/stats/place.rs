@@ -200,3 +200,6 @@ pub(super) fn visit(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;
