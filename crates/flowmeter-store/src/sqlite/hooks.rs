@@ -4,13 +4,14 @@
 //! knows who else keeps something about a batch. All but [`background_step`] run inside the caller's transaction.
 
 use rusqlite::Connection;
+use rustc_hash::FxHashSet;
 
-use super::{SqliteConfig, stats};
+use super::{SqliteConfig, search, stats};
 use crate::{SpanRow, StoreError, Upkeep};
 
 /// A batch is gone, or what it held has changed: what an index holds of it is to go for good.
-pub(super) fn batch_gone(_connection: &Connection, _batch: i64) -> Result<(), StoreError> {
-    Ok(())
+pub(super) fn batch_gone(connection: &Connection, batch: i64) -> Result<(), StoreError> {
+    search::forget_batch(connection, batch)
 }
 
 /// Spans of a batch that was counted in sums are forgotten: the sums shall not hold them.
@@ -28,11 +29,21 @@ pub(super) fn background_step(
     connection: &mut Connection,
     config: &SqliteConfig,
 ) -> Result<bool, StoreError> {
-    stats::fold_some(connection, config)
+    Ok(stats::fold_some(connection, config)? || search::step(connection, config)?)
 }
 
 /// Whether the sums and the index are those of the batches; what is wrong is added to the problems.
 pub(super) fn check(connection: &Connection, upkeep: &mut Upkeep) -> Result<(), StoreError> {
     upkeep.problems.extend(stats::check(connection)?);
-    Ok(())
+    search::check(connection, upkeep)
+}
+
+/// Names may be used by nobody: those that sums of runs that are no more still have are struck out.
+pub(super) fn names_in_use(connection: &Connection, unused: &mut FxHashSet<i64>) -> Result<(), StoreError> {
+    if unused.is_empty() {
+        return Ok(());
+    }
+    stats::visit_names(connection, &mut |name| {
+        unused.remove(&name);
+    })
 }
