@@ -141,7 +141,7 @@ fn stats(store: &SqliteStore, spans: u64) {
 }
 
 fn search(store: &SqliteStore) {
-    let mut query = |name: &str, text: &str, mode: SearchMode, limit_ms: f64| {
+    let query = |name: &str, text: &str, mode: SearchMode, limit_ms: f64| {
         let query = SearchQuery {
             text: text.to_owned(),
             mode,

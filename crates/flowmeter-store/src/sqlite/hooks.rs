@@ -4,6 +4,7 @@
 //! knows who else keeps something about a batch. All but [`background_step`] run inside the caller's transaction.
 
 use rusqlite::Connection;
+use rustc_hash::FxHashSet;
 
 use super::{SqliteConfig, search, stats};
 use crate::{SpanRow, StoreError, Upkeep};
@@ -40,4 +41,14 @@ pub(super) fn urgent_step(connection: &mut Connection, config: &SqliteConfig) ->
 pub(super) fn check(connection: &Connection, upkeep: &mut Upkeep) -> Result<(), StoreError> {
     upkeep.problems.extend(stats::check(connection)?);
     search::check(connection, upkeep)
+}
+
+/// Names may be used by nobody: those that sums of runs that are no more still have are struck out.
+pub(super) fn names_in_use(connection: &Connection, unused: &mut FxHashSet<i64>) -> Result<(), StoreError> {
+    if unused.is_empty() {
+        return Ok(());
+    }
+    stats::visit_names(connection, &mut |name| {
+        unused.remove(&name);
+    })
 }

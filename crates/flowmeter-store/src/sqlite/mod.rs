@@ -129,15 +129,6 @@ impl SqliteStore {
         Ok(())
     }
 
-    /// Whether the sums say what the spans say: what is wrong with them, in words. For tests.
-    ///
-    /// # Errors
-    /// When the file cannot be read.
-    #[doc(hidden)]
-    pub fn check_sums(&self) -> Result<Vec<String>, StoreError> {
-        self.ask(stats::check)
-    }
-
     /// Asks within one transaction.
     pub(crate) fn ask<T>(
         &self,

@@ -343,6 +343,7 @@ fn needs_of(connection: &Connection, hash: ContentHash) -> Result<Vec<ContentHas
 pub(super) fn sweep_names(connection: &Connection, doubted: &FxHashSet<i64>) -> Result<(), StoreError> {
     let mut unused = doubted.clone();
     unused.remove(&NO_NAME);
+    super::hooks::names_in_use(connection, &mut unused)?;
     if unused.is_empty() {
         return Ok(());
     }
