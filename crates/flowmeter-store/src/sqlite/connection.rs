@@ -150,6 +150,9 @@ fn open_writable(path: &Path, config: &SqliteConfig, purpose: Purpose) -> Result
         connection.pragma_update(None, "synchronous", "NORMAL")?;
         connection.pragma_update(None, "secure_delete", "ON")?;
         connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+        if let Some(pages) = config.pages_max {
+            connection.pragma_update(None, "max_page_count", pages)?;
+        }
         connection.pragma_update(None, "journal_size_limit", WAL_BYTES_KEPT)?;
     }
     Ok(connection)

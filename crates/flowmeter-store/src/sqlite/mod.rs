@@ -59,6 +59,8 @@ pub struct SqliteConfig {
     pub busy_ms_max: u64,
     /// Items that wait for the writer at most. Default: 50,000 events, and 64 MiB by estimate.
     pub queue_events_max: usize,
+    /// Pages of 8 KiB that the file may have; what does not fit is refused as on a full disk. Default: no limit.
+    pub pages_max: Option<u32>,
 }
 
 impl SqliteConfig {
@@ -72,6 +74,7 @@ impl SqliteConfig {
             is_alive,
             busy_ms_max: 30_000,
             queue_events_max: 50_000,
+            pages_max: None,
         }
     }
 }

@@ -5,11 +5,13 @@
 use std::path::Path;
 use std::time::Duration;
 
+use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OptionalExtension};
 
 use super::connection::{self, Purpose};
 use super::failure::is_busy;
 use super::forget::empty_log;
+use super::locking::Patience;
 use super::read::batches::{StoredBatch, firsts};
 use super::rewrite::{hashes_of, open_block};
 use super::{SqliteStore, hooks};
@@ -107,8 +109,19 @@ impl SqliteStore {
         let source = connection::open(&self.path, &self.config, Purpose::Read)?;
         let mut copy = Connection::open(part)?;
         {
-            let backup = rusqlite::backup::Backup::new(&source, &mut copy)?;
-            backup.run_to_completion(ALL_PAGES, Duration::from_millis(5), None::<fn(_)>)?;
+            let backup = Backup::new(&source, &mut copy)?;
+            let mut patience = Patience::new(self.config.busy_ms_max);
+            loop {
+                match backup.step(ALL_PAGES)? {
+                    StepResult::Done => break,
+                    StepResult::Busy | StepResult::Locked if !patience.wait() => {
+                        return Err(StoreError::Busy {
+                            waited_ms: patience.waited_ms(),
+                        });
+                    }
+                    _ => {}
+                }
+            }
         }
         // One file, with nothing beside it.
         copy.pragma_update(None, "journal_mode", "DELETE")?;

@@ -6,3 +6,5 @@
 mod budgets;
 mod in_memory;
 mod in_sqlite;
+mod durability;
+mod formats;
