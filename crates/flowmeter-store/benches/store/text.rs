@@ -26,7 +26,7 @@ impl Prose {
         let mut words: Vec<String> = Vec::with_capacity(WORDS);
         for place in 0..WORDS {
             // Common words are short.
-            let count = 1 + place.ilog2() as usize / 4 + (dice.next_u64() % 2) as usize;
+            let count = 1 + (place + 1).ilog2() as usize / 4 + (dice.next_u64() % 2) as usize;
             words.push((0..count).map(|_| syllables[dice.next_u64() as usize % syllables.len()]).collect());
         }
         let mut sum = 0;

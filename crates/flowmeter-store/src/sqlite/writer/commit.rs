@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use flowmeter_model::{LogRecord, Span, TelemetryEvent};
+use flowmeter_model::{Attributes, LogRecord, Span, TelemetryEvent};
 use rusqlite::Connection;
 use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
@@ -181,11 +181,14 @@ impl Writer {
         if !begins && !ends {
             return Ok(());
         }
-        let mut source = StoredContent::new(connection);
         let key = run.row.key;
-        let mut detail = read::detail::read(connection, run, &mut source)?.unwrap_or_else(|| {
-            whole_span::of_detail(key.trace_id, key.root_span_id, Default::default(), None)
-        });
+        let there = if before.id == 0 {
+            None
+        } else {
+            read::detail::read(connection, run, &mut StoredContent::new(connection))?
+        };
+        let nothing = || whole_span::of_detail(key.trace_id, key.root_span_id, Attributes::new(), None);
+        let mut detail = there.unwrap_or_else(nothing);
         if let (true, Some(start)) = (begins, items.starts.first()) {
             detail.attributes = start.resource.clone();
         }
