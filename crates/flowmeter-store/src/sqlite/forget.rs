@@ -5,12 +5,13 @@
 use rusqlite::Connection;
 use rustc_hash::FxHashSet;
 
+use super::SqliteStore;
 use super::connection::{self, Purpose};
 use super::locking::{self, Patience};
 use super::read::runs;
 use super::removal::{self, Removed};
 use super::run_row::StoredRun;
-use super::{SqliteStore, hooks};
+use super::stats::Correction;
 use crate::rules::filters;
 use crate::{ForgetSelector, Forgotten, RunOrder, RunStatus, Store, StoreError};
 
@@ -31,12 +32,7 @@ pub(super) fn forget(store: &SqliteStore, selector: &ForgetSelector) -> Result<F
     let mut removed = Removed::default();
     for batches in removal::batches_of(&connection, &ids)?.chunks(BATCHES_AT_ONCE) {
         let transaction = locking::begin(&mut connection, &store.config)?;
-        for batch in batches {
-            // Merging may have put it into another one since.
-            if removal::is_there(&transaction, *batch)? {
-                remove_batch(&transaction, store, *batch, &ids, &mut removed)?;
-            }
-        }
+        remove_batches(&transaction, store, batches, &ids, &mut removed)?;
         transaction.commit()?;
     }
     for blocks in removal::log_blocks_of(&connection, &ids)?.chunks(BATCHES_AT_ONCE) {
@@ -48,9 +44,8 @@ pub(super) fn forget(store: &SqliteStore, selector: &ForgetSelector) -> Result<F
     }
     let transaction = locking::begin(&mut connection, &store.config)?;
     // What came in the meantime.
-    for batch in removal::batches_of(&transaction, &ids)? {
-        remove_batch(&transaction, store, batch, &ids, &mut removed)?;
-    }
+    let batches = removal::batches_of(&transaction, &ids)?;
+    remove_batches(&transaction, store, &batches, &ids, &mut removed)?;
     for block in removal::log_blocks_of(&transaction, &ids)? {
         removal::remove_from_log_block(&transaction, block, &ids, &mut removed)?;
     }
@@ -73,19 +68,22 @@ pub(super) fn forget(store: &SqliteStore, selector: &ForgetSelector) -> Result<F
     })
 }
 
-fn remove_batch(
+fn remove_batches(
     connection: &Connection,
     store: &SqliteStore,
-    batch: i64,
+    batches: &[i64],
     ids: &FxHashSet<i64>,
     removed: &mut Removed,
 ) -> Result<(), StoreError> {
-    let first = removed.spans.len();
-    if removal::remove_from_batch(connection, &store.texts, batch, ids, removed)? {
-        let rows = removed.spans.get(first..).unwrap_or_default();
-        hooks::spans_forgotten(connection, rows)?;
+    let mut sums = Correction::default();
+    for batch in batches {
+        // Merging may have put it into another one since.
+        if removal::is_there(connection, *batch)? {
+            sums.take_out(connection, *batch, ids)?;
+            removal::remove_from_batch(connection, &store.texts, *batch, ids, removed)?;
+        }
     }
-    Ok(())
+    sums.apply(connection, store.config.clock.now())
 }
 
 /// The numbers of the runs that are meant.

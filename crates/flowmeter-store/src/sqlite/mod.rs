@@ -2,6 +2,7 @@
 //!
 //! Only this module knows SQL.
 
+mod background;
 mod batch_runs;
 mod blank;
 mod budgets;
@@ -9,7 +10,6 @@ mod connection;
 mod content_source;
 mod failure;
 mod forget;
-mod hooks;
 mod locking;
 mod merge;
 mod names;
@@ -21,6 +21,7 @@ mod retain;
 mod rewrite;
 mod run_row;
 mod search;
+mod stats;
 mod store;
 mod upkeep;
 mod whole_span;
@@ -122,10 +123,17 @@ impl SqliteStore {
     pub fn settle(&self) -> Result<(), StoreError> {
         crate::Store::flush(self)?;
         let mut connection = connection::open(&self.path, &self.config, connection::Purpose::Write)?;
-        while merge::step(&mut connection, &self.config, &self.texts)?
-            || hooks::background_step(&mut connection, &self.config)?
-        {}
+        while background::step(&mut connection, &self.config, &self.texts)? {}
         Ok(())
+    }
+
+    /// Whether the sums say what the spans say: what is wrong with them, in words. For tests.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    #[doc(hidden)]
+    pub fn check_sums(&self) -> Result<Vec<String>, StoreError> {
+        self.ask(stats::check)
     }
 
     /// Asks within one transaction.

@@ -77,7 +77,7 @@ pub(super) fn remove_from_batch(
     batch: i64,
     runs: &FxHashSet<i64>,
     removed: &mut Removed,
-) -> Result<bool, StoreError> {
+) -> Result<(), StoreError> {
     let is_folded = is_folded(connection, batch)?;
     let rewritten = rewrite(connection, texts, &[batch], is_folded, &|run| {
         !runs.contains(&run)
@@ -99,7 +99,7 @@ pub(super) fn remove_from_batch(
     removed.spans.extend(rewritten.removed);
     removed.names.extend(rewritten.names);
     removed.hashes.extend(rewritten.hashes);
-    Ok(is_folded)
+    Ok(())
 }
 
 /// Keeps apart what was kept apart before, and nothing else.

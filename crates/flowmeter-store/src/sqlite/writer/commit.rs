@@ -87,20 +87,20 @@ impl Writer {
         packed
             .logs
             .extend(self.log_packer.finish(contents.write_in(Mentioner::Lines))?);
+        // Before the batches: their words are in texts that are kept apart, too.
+        self.contents.write(connection)?;
         for batch in &packed.batches {
-            let id = {
-                let state = BatchState {
-                    is_sealed: batch.spans >= SEALED_SPANS_MIN,
-                    is_folded: false,
-                };
-                super::rows::write_batch(connection, batch, state, &packed.placed)?
+            let state = BatchState {
+                is_sealed: batch.spans >= SEALED_SPANS_MIN,
+                is_folded: false,
             };
+            let id = super::rows::write_batch(connection, batch, state, &packed.placed)?;
             self.contents.wrote(id);
         }
         for logs in &packed.logs {
             super::rows::write_logs(connection, logs, &packed.placed)?;
         }
-        self.contents.write(connection)
+        Ok(())
     }
 
     fn write_run(
@@ -154,7 +154,7 @@ impl Writer {
         super::rows::write_lists(connection, &before, &run)?;
         let workflow = names.number(connection, &run.row.workflow)?;
         if before.row.spans > 0 && before.row.workflow != run.row.workflow {
-            super::rows::rename(connection, run.id, workflow)?;
+            super::rows::rename(connection, run.id, workflow, self.config.clock.now())?;
         }
         packed.placed.insert(key, Placed { id: run.id, workflow });
         self.write_detail(connection, &before, &run, items)?;
