@@ -13,6 +13,7 @@ pub mod removing;
 pub mod samples;
 pub mod searching;
 pub mod sums;
+pub mod values;
 
 use std::any::Any;
 use std::collections::BTreeSet;
@@ -73,14 +74,15 @@ pub type Open<'a> = &'a dyn Fn(&Surroundings) -> Opened;
 macro_rules! store_contract {
     ($open:expr) => {
         $crate::store_contract!(@clauses $open;
-            keeping: what_is_flushed_can_be_asked_for, a_span_comes_back_as_it_was, a_span_that_comes_twice_is_kept_once,
+            keeping: what_is_flushed_can_be_asked_for, a_span_that_comes_twice_is_kept_once,
                 spans_come_in_the_order_of_their_start, an_open_span_is_shown_until_it_ends,
                 a_run_without_an_end_runs_or_is_interrupted, a_run_nobody_began_is_told_by_its_root,
                 a_beginning_said_again_changes_nothing, logs_in_a_span_stand_apart,
-                nodes_are_told_by_the_spans_around, a_span_kept_alone_says_its_node, rows_hold_what_spans_say,
-                a_clock_that_jumps_back_does_no_harm, huge_values_come_back, odd_texts_come_back,
-                a_run_of_30_000_nodes_is_whole, writers_at_once_lose_nothing, a_resent_history_comes_back,
+                nodes_are_told_by_the_spans_around, a_span_kept_alone_says_its_node,
+                a_clock_that_jumps_back_does_no_harm, a_run_of_30_000_nodes_is_whole, writers_at_once_lose_nothing,
                 a_visitor_ends_it_early, an_unknown_run_is_nothing;
+            values: a_span_comes_back_as_it_was, rows_hold_what_spans_say, huge_values_come_back,
+                odd_texts_come_back, a_resent_history_comes_back;
             lists: runs_by_each_filter, runs_in_each_order, runs_by_pages, a_run_by_the_beginning_of_its_id,
                 runs_of_one_trace_are_apart, tags_and_sessions, spans_by_each_filter, spans_by_their_runs,
                 logs_by_each_filter;

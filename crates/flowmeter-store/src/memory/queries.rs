@@ -177,10 +177,10 @@ impl History {
             if let Some(steps) = steps {
                 trend.resize_with(steps.count, StatsSums::default);
             }
-            if let Some(steps) = steps.filter(|steps| !is_gone || steps.are_whole(SLOT_NS)) {
-                if let Some(step) = steps.of_time(row.start).and_then(|step| trend.get_mut(step)) {
-                    sums::add(step, parts(query, row), &figures);
-                }
+            let in_steps = steps.filter(|steps| !is_gone || steps.are_whole(SLOT_NS));
+            let step = in_steps.and_then(|steps| steps.of_time(row.start));
+            if let Some(step) = step.and_then(|step| trend.get_mut(step)) {
+                sums::add(step, parts(query, row), &figures);
             }
         }
         rows.into_iter()

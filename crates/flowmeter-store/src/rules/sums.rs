@@ -281,3 +281,6 @@ impl Steps {
         (step < self.count).then_some(step)
     }
 }
+
+#[cfg(test)]
+mod tests;

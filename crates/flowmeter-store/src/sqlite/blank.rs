@@ -6,9 +6,9 @@ use rusqlite::Connection;
 use rustc_hash::FxHashSet;
 
 use super::batch_runs::decode_runs;
+use super::hooks;
 use super::read::batches::{blob, firsts};
 use super::rewrite::{hashes_of, open_block};
-use super::search;
 use crate::StoreError;
 use crate::codec::block::{BlockWriter, Sealer};
 use crate::codec::content::ContentHash;
@@ -62,7 +62,7 @@ pub(super) fn blank(
     runs: &FxHashSet<i64>,
     hashes: &mut FxHashSet<ContentHash>,
 ) -> Result<u64, StoreError> {
-    search::forget_batch(connection, batch)?;
+    hooks::batch_gone(connection, batch)?;
     let meant = is_meant(connection, batch, runs)?;
     let firsts = firsts(connection, batch)?;
     let (mut sealer, mut writer) = (Sealer::new(), BlockWriter::default());

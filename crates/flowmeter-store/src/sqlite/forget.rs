@@ -5,13 +5,12 @@
 use rusqlite::Connection;
 use rustc_hash::FxHashSet;
 
-use super::SqliteStore;
 use super::connection::{self, Purpose};
 use super::locking::{self, Patience};
 use super::read::runs;
 use super::removal::{self, Removed};
 use super::run_row::StoredRun;
-use super::stats::Correction;
+use super::{SqliteStore, hooks};
 use crate::rules::filters;
 use crate::{ForgetSelector, Forgotten, RunOrder, RunStatus, Store, StoreError};
 
@@ -32,7 +31,12 @@ pub(super) fn forget(store: &SqliteStore, selector: &ForgetSelector) -> Result<F
     let mut removed = Removed::default();
     for batches in removal::batches_of(&connection, &ids)?.chunks(BATCHES_AT_ONCE) {
         let transaction = locking::begin(&mut connection, &store.config)?;
-        remove_batches(&transaction, store, batches, &ids, &mut removed)?;
+        for batch in batches {
+            // Merging may have put it into another one since.
+            if removal::is_there(&transaction, *batch)? {
+                remove_batch(&transaction, store, *batch, &ids, &mut removed)?;
+            }
+        }
         transaction.commit()?;
     }
     for blocks in removal::log_blocks_of(&connection, &ids)?.chunks(BATCHES_AT_ONCE) {
@@ -44,8 +48,9 @@ pub(super) fn forget(store: &SqliteStore, selector: &ForgetSelector) -> Result<F
     }
     let transaction = locking::begin(&mut connection, &store.config)?;
     // What came in the meantime.
-    let batches = removal::batches_of(&transaction, &ids)?;
-    remove_batches(&transaction, store, &batches, &ids, &mut removed)?;
+    for batch in removal::batches_of(&transaction, &ids)? {
+        remove_batch(&transaction, store, batch, &ids, &mut removed)?;
+    }
     for block in removal::log_blocks_of(&transaction, &ids)? {
         removal::remove_from_log_block(&transaction, block, &ids, &mut removed)?;
     }
@@ -68,22 +73,19 @@ pub(super) fn forget(store: &SqliteStore, selector: &ForgetSelector) -> Result<F
     })
 }
 
-fn remove_batches(
+fn remove_batch(
     connection: &Connection,
     store: &SqliteStore,
-    batches: &[i64],
+    batch: i64,
     ids: &FxHashSet<i64>,
     removed: &mut Removed,
 ) -> Result<(), StoreError> {
-    let mut sums = Correction::default();
-    for batch in batches {
-        // Merging may have put it into another one since.
-        if removal::is_there(connection, *batch)? {
-            sums.take_out(connection, *batch, ids)?;
-            removal::remove_from_batch(connection, &store.texts, *batch, ids, removed)?;
-        }
+    let first = removed.spans.len();
+    if removal::remove_from_batch(connection, &store.texts, batch, ids, removed)? {
+        let rows = removed.spans.get(first..).unwrap_or_default();
+        hooks::spans_forgotten(connection, rows)?;
     }
-    sums.apply(connection, store.config.clock.now())
+    Ok(())
 }
 
 /// The numbers of the runs that are meant.

@@ -2,7 +2,6 @@
 //!
 //! Only this module knows SQL.
 
-mod background;
 mod batch_runs;
 mod blank;
 mod budgets;
@@ -10,6 +9,7 @@ mod connection;
 mod content_source;
 mod failure;
 mod forget;
+mod hooks;
 mod locking;
 mod merge;
 mod names;
@@ -123,17 +123,10 @@ impl SqliteStore {
     pub fn settle(&self) -> Result<(), StoreError> {
         crate::Store::flush(self)?;
         let mut connection = connection::open(&self.path, &self.config, connection::Purpose::Write)?;
-        while background::step(&mut connection, &self.config, &self.texts)? {}
+        while merge::step(&mut connection, &self.config, &self.texts)?
+            || hooks::background_step(&mut connection, &self.config)?
+        {}
         Ok(())
-    }
-
-    /// Whether the sums say what the spans say: what is wrong with them, in words. For tests.
-    ///
-    /// # Errors
-    /// When the file cannot be read.
-    #[doc(hidden)]
-    pub fn check_sums(&self) -> Result<Vec<String>, StoreError> {
-        self.ask(stats::check)
     }
 
     /// Asks within one transaction.

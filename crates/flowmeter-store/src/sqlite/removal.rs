@@ -77,7 +77,7 @@ pub(super) fn remove_from_batch(
     batch: i64,
     runs: &FxHashSet<i64>,
     removed: &mut Removed,
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
     let is_folded = is_folded(connection, batch)?;
     let rewritten = rewrite(connection, texts, &[batch], is_folded, &|run| {
         !runs.contains(&run)
@@ -99,7 +99,7 @@ pub(super) fn remove_from_batch(
     removed.spans.extend(rewritten.removed);
     removed.names.extend(rewritten.names);
     removed.hashes.extend(rewritten.hashes);
-    Ok(())
+    Ok(is_folded)
 }
 
 /// Keeps apart what was kept apart before, and nothing else.
@@ -343,6 +343,7 @@ fn needs_of(connection: &Connection, hash: ContentHash) -> Result<Vec<ContentHas
 pub(super) fn sweep_names(connection: &Connection, doubted: &FxHashSet<i64>) -> Result<(), StoreError> {
     let mut unused = doubted.clone();
     unused.remove(&NO_NAME);
+    super::hooks::names_in_use(connection, &mut unused)?;
     if unused.is_empty() {
         return Ok(());
     }

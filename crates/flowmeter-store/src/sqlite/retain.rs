@@ -14,7 +14,7 @@ use super::read::batches::blob;
 use super::removal::{self, Removed};
 use super::rewrite::hashes_of;
 use super::run_row::{SELECT, StoredRun, time_to_column};
-use super::{SqliteStore, blank, locking, stats};
+use super::{SqliteStore, blank, hooks, locking};
 use crate::codec::content::ContentHash;
 use crate::{Forgotten, Retention, RunStatus, StoreError};
 
@@ -143,10 +143,7 @@ fn step(
                 forgotten.payloads += blank::blank(&transaction, batch, &ids, &mut removed.hashes)?;
             }
             Going::Runs => {
-                // What it came to stays in the sums.
-                while !removal::is_folded(&transaction, batch)? {
-                    stats::fold(&transaction, store.config.clock.now())?;
-                }
+                hooks::before_retiring(&transaction, batch)?;
                 removal::remove_from_batch(&transaction, &store.texts, batch, &ids, &mut removed)?;
             }
         }

@@ -210,7 +210,7 @@ pub(super) fn hashes_of(bytes: &[u8]) -> impl Iterator<Item = ContentHash> {
 
 /// Removes all rows of a batch.
 fn delete(connection: &Connection, batch: i64) -> Result<(), StoreError> {
-    super::search::forget_batch(connection, batch)?;
+    super::hooks::batch_gone(connection, batch)?;
     let runs: Vec<i64> = super::batch_runs::decode_runs(
         &connection
             .prepare_cached("SELECT runs FROM batch_columns WHERE batch = ?1")?

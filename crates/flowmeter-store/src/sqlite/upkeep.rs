@@ -12,7 +12,7 @@ use super::failure::is_busy;
 use super::forget::empty_log;
 use super::read::batches::{StoredBatch, firsts};
 use super::rewrite::{hashes_of, open_block};
-use super::{SqliteStore, search, stats};
+use super::{SqliteStore, hooks};
 use crate::codec::block::Sealer;
 use crate::codec::log_block::LogBlock;
 use crate::{Store, StoreError, Upkeep};
@@ -41,7 +41,7 @@ impl SqliteStore {
                 ("spans", check_batches),
                 ("log lines", check_logs),
                 ("texts kept apart", check_content),
-                ("sums", check_sums),
+                ("sums and search", hooks::check),
             ];
             for (what, check) in parts {
                 if let Err(error) = check(connection, &mut upkeep) {
@@ -166,13 +166,6 @@ fn check_runs(connection: &Connection, upkeep: &mut Upkeep) -> Result<(), StoreE
             ));
         }
     }
-    Ok(())
-}
-
-/// Whether the sums are those of the spans, and the words are those of the texts.
-fn check_sums(connection: &Connection, upkeep: &mut Upkeep) -> Result<(), StoreError> {
-    upkeep.problems.extend(stats::check(connection)?);
-    search::check(connection, upkeep)?;
     Ok(())
 }
 

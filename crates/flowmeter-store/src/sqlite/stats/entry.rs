@@ -371,3 +371,6 @@ impl Entry {
         Some(entry)
     }
 }
+
+#[cfg(test)]
+mod tests;

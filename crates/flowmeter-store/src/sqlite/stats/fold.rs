@@ -2,16 +2,18 @@
 //!
 //! Everything happens in a transaction of the caller: the sums and the mark of the batch change together, or not at all.
 
-use flowmeter_model::TimestampNs;
 use rusqlite::Connection;
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
+use smol_str::SmolStr;
 
+use super::super::names::NO_NAME;
+use super::super::{SqliteConfig, locking};
 use super::columns::BatchReader;
 use super::entry::{Entry, Making};
 use super::place::{self, Level};
 use super::section::{Key, Makings, Section, WORKFLOW, finish};
-use crate::StoreError;
-use crate::rules::sums::SLOT_NS;
+use crate::rules::sums::{Figures, Parts, SLOT_NS};
+use crate::{SpanRow, StoreError};
 
 /// Batches that are folded in one transaction at most: more would hold up those who write.
 pub(in crate::sqlite) const BATCHES_MAX: usize = 64;
@@ -49,7 +51,7 @@ impl Changes {
     }
 
     /// Changes the sums that are kept.
-    fn apply(self, connection: &Connection, now: TimestampNs, takes_away: bool) -> Result<(), StoreError> {
+    fn apply(self, connection: &Connection, takes_away: bool) -> Result<(), StoreError> {
         if self.slots.is_empty() {
             return Ok(());
         }
@@ -67,7 +69,7 @@ impl Changes {
             }
             place::write(connection, Level::Slot, slot, &kept)?;
         }
-        renew(connection, now, touched, newest_before)
+        renew(connection, touched, newest_before)
     }
 }
 
@@ -96,15 +98,8 @@ fn take_away(kept: &mut FxHashMap<Key, Entry>, key: Key, change: &Entry) {
 
 /// Makes the days and months around these half-hours anew. Those that are not over have none: they would be made anew
 /// again and again, and are read from what they consist of.
-fn renew(
-    connection: &Connection,
-    now: TimestampNs,
-    touched: Vec<u64>,
-    newest_before: Option<u64>,
-) -> Result<(), StoreError> {
+fn renew(connection: &Connection, touched: Vec<u64>, newest_before: Option<u64>) -> Result<(), StoreError> {
     let newest = place::newest(connection)?.unwrap_or(0);
-    // A clock that was wrong once does not end the day for all others.
-    let present = newest.min(now.0 / SLOT_NS);
     for level in [Level::Day, Level::Month] {
         // What was the newest period before may be over now.
         let mut numbers: Vec<u64> = touched
@@ -118,7 +113,7 @@ fn renew(
         for number in numbers {
             let slots = level.slots(number);
             place::remove(connection, level, number)?;
-            if slots.1 > present {
+            if slots.1 > newest {
                 continue;
             }
             let mut makings = Makings::default();
@@ -146,66 +141,106 @@ pub(in crate::sqlite) fn has_much_to_fold(connection: &Connection) -> Result<boo
     Ok(waiting >= BATCHES_MAX as i64)
 }
 
-/// Folds batches that are not folded, [`BATCHES_MAX`] of them at most; whether there are more. To be called in a
-/// transaction that writes.
+/// Folds batches that are not folded, [`BATCHES_MAX`] of them at most, in a transaction of its own; whether there were
+/// any.
+///
+/// # Errors
+/// When the file cannot be read or written.
+pub(in crate::sqlite) fn fold_some(
+    connection: &mut Connection,
+    config: &SqliteConfig,
+) -> Result<bool, StoreError> {
+    // Looked at without the lock first: mostly there is nothing to do.
+    if waiting(connection)?.is_empty() {
+        return Ok(false);
+    }
+    let transaction = locking::begin(connection, config)?;
+    let batches = waiting(&transaction)?;
+    fold(&transaction, &batches)?;
+    transaction.commit()?;
+    Ok(!batches.is_empty())
+}
+
+fn waiting(connection: &Connection) -> Result<Vec<i64>, StoreError> {
+    let mut statement =
+        connection.prepare_cached("SELECT id FROM batch WHERE folded = 0 ORDER BY id LIMIT ?1")?;
+    let batches = statement.query_map([BATCHES_MAX as i64], |row| row.get(0))?;
+    Ok(batches.collect::<Result<_, _>>()?)
+}
+
+/// Folds a batch if it is not folded, in the caller's transaction: its spans are about to have had their time.
 ///
 /// # Errors
 /// When the file cannot be read or written: then the transaction must not be committed.
-pub(in crate::sqlite) fn fold(connection: &Connection, now: TimestampNs) -> Result<bool, StoreError> {
-    let batches: Vec<i64> = connection
-        .prepare_cached("SELECT id FROM batch WHERE folded = 0 ORDER BY id LIMIT ?1")?
-        .query_map([BATCHES_MAX as i64 + 1], |row| row.get(0))?
-        .collect::<Result<_, _>>()?;
-    let has_more = batches.len() > BATCHES_MAX;
+pub(in crate::sqlite) fn fold_batch(connection: &Connection, batch: i64) -> Result<(), StoreError> {
+    if is_folded(connection, batch)? {
+        return Ok(());
+    }
+    fold(connection, &[batch])
+}
+
+fn fold(connection: &Connection, batches: &[i64]) -> Result<(), StoreError> {
     let mut changes = Changes::default();
     {
         let mut reader = BatchReader::new(connection)?;
         let mut statement = connection.prepare_cached("UPDATE batch SET folded = 1 WHERE id = ?1")?;
-        for batch in batches.iter().take(BATCHES_MAX) {
+        for batch in batches {
             changes.take(&mut reader, *batch, |_, workflow| Some(workflow))?;
             statement.execute([batch])?;
         }
     }
-    changes.apply(connection, now, false)?;
-    Ok(has_more)
+    changes.apply(connection, false)
 }
 
-/// Corrections of sums: what runs in folded batches came to is taken out, or goes to another workflow.
+/// Takes out what forgotten spans came to that were folded.
 ///
-/// Batches are named while they still hold the runs; then, in the same transaction, [`Correction::apply`] and the change
-/// of the batches follow, in any order. Runs that have had their time are not taken out: their sums stay. But a batch
-/// that is not folded yet must be ([`fold`]) before such a run leaves it.
+/// # Errors
+/// When the file cannot be read or written: then the transaction must not be committed.
+pub(in crate::sqlite) fn take_out(connection: &Connection, rows: &[SpanRow]) -> Result<(), StoreError> {
+    let mut statement = connection.prepare_cached("SELECT id FROM name WHERE text = ?1")?;
+    let mut known: FxHashMap<SmolStr, i64> = FxHashMap::default();
+    known.insert(SmolStr::default(), NO_NAME);
+    let mut number = |name: &SmolStr| -> Result<i64, StoreError> {
+        if let Some(number) = known.get(name) {
+            return Ok(*number);
+        }
+        let number = statement.query_row([name.as_str()], |row| row.get(0))?;
+        known.insert(name.clone(), number);
+        Ok(number)
+    };
+    let mut changes = Changes::default();
+    for row in rows {
+        let parts = Parts::of(row.kind, row.span_id == row.run.root_span_id);
+        if parts.any() {
+            let key = [
+                number(&row.workflow)?,
+                number(&row.node)?,
+                number(&row.model)?,
+                number(&row.provider)?,
+                row.status as i64,
+            ];
+            let slot = changes.slots.entry(row.start.0 / SLOT_NS).or_default();
+            slot.entry(key).or_default().add(parts, &Figures::of(row));
+        }
+    }
+    changes.apply(connection, true)
+}
+
+/// A run turned out to be of another workflow: what it came to in folded batches goes to that one's sums.
+///
+/// Batches are named while they still have the old name; then, in the same transaction, comes [`Renaming::apply`].
 #[derive(Default)]
-pub(in crate::sqlite) struct Correction {
+pub(in crate::sqlite) struct Renaming {
     out: Changes,
     back: Changes,
 }
 
-impl Correction {
-    /// Takes out what these runs came to in a batch, if that is folded.
+impl Renaming {
+    /// Notes what the run came to in a batch, if that is folded.
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub(in crate::sqlite) fn take_out(
-        &mut self,
-        connection: &Connection,
-        batch: i64,
-        runs: &FxHashSet<i64>,
-    ) -> Result<(), StoreError> {
-        if is_folded(connection, batch)? {
-            let mut reader = BatchReader::new(connection)?;
-            self.out.take(&mut reader, batch, |run, workflow| {
-                runs.contains(&run).then_some(workflow)
-            })?;
-        }
-        Ok(())
-    }
-
-    /// Moves what a run came to in a batch to another workflow's sums, if that is folded.
-    ///
-    /// # Errors
-    /// When the file cannot be read.
-    pub(in crate::sqlite) fn rename(
+    pub(in crate::sqlite) fn note(
         &mut self,
         connection: &Connection,
         batch: i64,
@@ -226,13 +261,9 @@ impl Correction {
     ///
     /// # Errors
     /// When the file cannot be read or written: then the transaction must not be committed.
-    pub(in crate::sqlite) fn apply(
-        self,
-        connection: &Connection,
-        now: TimestampNs,
-    ) -> Result<(), StoreError> {
-        self.out.apply(connection, now, true)?;
-        self.back.apply(connection, now, false)
+    pub(in crate::sqlite) fn apply(self, connection: &Connection) -> Result<(), StoreError> {
+        self.out.apply(connection, true)?;
+        self.back.apply(connection, false)
     }
 }
 

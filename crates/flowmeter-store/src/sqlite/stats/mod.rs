@@ -18,4 +18,5 @@ mod tally;
 
 pub(in crate::sqlite) use answer::stats;
 pub(in crate::sqlite) use check::check;
-pub(in crate::sqlite) use fold::{Correction, fold, has_much_to_fold};
+pub(in crate::sqlite) use fold::{Renaming, fold_batch, fold_some, has_much_to_fold, take_out};
+pub(in crate::sqlite) use place::visit_names;

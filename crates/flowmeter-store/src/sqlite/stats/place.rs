@@ -7,7 +7,7 @@ use rustc_hash::FxHashMap;
 
 use super::super::failure::damaged;
 use super::entry::Entry;
-use super::section::{Key, Section};
+use super::section::{Key, MODEL, NODE, PROVIDER, Section, WORKFLOW};
 use crate::StoreError;
 use crate::rules::calendar::{DAY_NS, date_of, first_day_of};
 use crate::rules::sums::SLOT_NS;
@@ -156,6 +156,22 @@ pub(super) fn newest(connection: &Connection) -> Result<Option<u64>, StoreError>
     Ok(id.map(Level::number_of))
 }
 
+/// Hands out the numbers of all names that sums have, some of them often.
+///
+/// # Errors
+/// When the file cannot be read.
+pub(in crate::sqlite) fn visit_names(
+    connection: &Connection,
+    visit_name: &mut dyn FnMut(i64),
+) -> Result<(), StoreError> {
+    let all = (0, u64::MAX / SLOT_NS);
+    visit(connection, Level::Month, Section::Full, all, &mut |_, key, _| {
+        for place in [WORKFLOW, NODE, MODEL, PROVIDER] {
+            visit_name(key[place]);
+        }
+    })
+}
+
 /// Hands out the sums of all half-hours from one to before another, in the longest periods that there are (and that
 /// `longest` allows), in order within each length.
 pub(super) fn visit(
@@ -200,3 +216,6 @@ pub(super) fn visit(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -87,7 +87,6 @@ impl Writer {
         packed
             .logs
             .extend(self.log_packer.finish(contents.write_in(Mentioner::Lines))?);
-        // Before the batches: their words are in texts that are kept apart, too.
         self.contents.write(connection)?;
         for batch in &packed.batches {
             let state = BatchState {
@@ -154,7 +153,7 @@ impl Writer {
         super::rows::write_lists(connection, &before, &run)?;
         let workflow = names.number(connection, &run.row.workflow)?;
         if before.row.spans > 0 && before.row.workflow != run.row.workflow {
-            super::rows::rename(connection, run.id, workflow, self.config.clock.now())?;
+            super::rows::rename(connection, run.id, workflow)?;
         }
         packed.placed.insert(key, Placed { id: run.id, workflow });
         self.write_detail(connection, &before, &run, items)?;

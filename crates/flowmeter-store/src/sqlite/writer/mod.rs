@@ -27,7 +27,7 @@ use self::queue::{Gathered, Next, Queue, copy_of};
 use super::SqliteConfig;
 use super::connection::{self, Purpose};
 use super::names::{NameNumbers, NameTexts};
-use super::{background, locking};
+use super::{hooks, locking, merge};
 use crate::codec::block::Sealer;
 use crate::{Append, StoreError};
 
@@ -225,9 +225,9 @@ impl Writer {
             self.writes = 0;
             // What cannot be done now is done later.
             let _done = if queue.has_items() {
-                background::urgent_step(connection, &self.config)
+                hooks::urgent_step(connection, &self.config)
             } else {
-                background::step(connection, &self.config, &self.texts)
+                self.step(connection)
             };
         }
     }
@@ -235,7 +235,7 @@ impl Writer {
     /// Work that can wait, piece by piece, while nothing is to be written.
     fn tidy(&mut self, connection: &mut Connection, queue: &Queue) {
         while !queue.has_items() {
-            if !background::step(connection, &self.config, &self.texts).unwrap_or(false) {
+            if !self.step(connection).unwrap_or(false) {
                 self.has_work = false;
                 checkpoint::move_log(connection);
                 break;
@@ -243,10 +243,16 @@ impl Writer {
         }
     }
 
+    /// One piece of it; whether there may be more.
+    fn step(&self, connection: &mut Connection) -> Result<bool, StoreError> {
+        Ok(merge::step(connection, &self.config, &self.texts)?
+            || hooks::background_step(connection, &self.config)?)
+    }
+
     /// At the end of the program: a few pieces, so that many short runs leave no more than one long one.
     fn close(&mut self, connection: &mut Connection) {
         for _ in 0..STEPS_AT_END {
-            if !background::step(connection, &self.config, &self.texts).unwrap_or(false) {
+            if !self.step(connection).unwrap_or(false) {
                 break;
             }
         }

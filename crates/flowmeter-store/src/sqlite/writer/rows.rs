@@ -2,14 +2,13 @@
 //!
 //! Never begins or ends a transaction.
 
-use flowmeter_model::TimestampNs;
 use rusqlite::{Connection, params_from_iter};
 use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
 use super::super::batch_runs::{BatchRun, decode_runs, encode_runs};
 use super::super::run_row::{StoredRun, time_to_column};
-use super::super::stats::Correction;
+use super::super::stats::Renaming;
 use super::commit::{Placed, started_of};
 use super::pack::{Mentions, PackedBatch, PackedLogs};
 use crate::codec::columns::Column;
@@ -194,19 +193,14 @@ pub(super) fn write_lists(
 }
 
 /// Gives a run's spans in earlier batches the name that its workflow turned out to have.
-pub(super) fn rename(
-    connection: &Connection,
-    run: i64,
-    workflow: i64,
-    now: TimestampNs,
-) -> Result<(), StoreError> {
+pub(super) fn rename(connection: &Connection, run: i64, workflow: i64) -> Result<(), StoreError> {
     let batches: Vec<i64> = connection
         .prepare_cached("SELECT batch FROM batch_run WHERE run = ?1")?
         .query_map([run], |row| row.get(0))?
         .collect::<Result<_, _>>()?;
-    let mut sums = Correction::default();
+    let mut sums = Renaming::default();
     for batch in batches {
-        sums.rename(connection, batch, run, workflow)?;
+        sums.note(connection, batch, run, workflow)?;
         let bytes: Vec<u8> = connection
             .prepare_cached("SELECT runs FROM batch_columns WHERE batch = ?1")?
             .query_row([batch], |row| row.get(0))?;
@@ -218,5 +212,5 @@ pub(super) fn rename(
             .prepare_cached("UPDATE batch_columns SET runs = ?2 WHERE batch = ?1")?
             .execute((batch, encode_runs(&runs)))?;
     }
-    sums.apply(connection, now)
+    sums.apply(connection)
 }
