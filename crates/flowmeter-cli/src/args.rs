@@ -7,6 +7,7 @@ pub(crate) mod budget_rules;
 mod cache;
 mod convert;
 mod db;
+mod exchange;
 mod export;
 mod flush;
 mod forget;
@@ -38,6 +39,7 @@ pub(crate) use budget_rules::{
 pub(crate) use cache::{CacheAction, CacheArgs, CacheClearArgs, CachingArgs};
 pub(crate) use convert::{ConvertArgs, FmtArgs, FormArg};
 pub(crate) use db::{DbAction, DbArgs, DbBackupArgs, DbCheckArgs, DbRetainArgs, DbVacuumArgs};
+pub(crate) use exchange::{ExchangeFormat, ExportRunsArgs, ImportArgs};
 pub(crate) use export::{BackendWish, ExportArgs, FileKind, SemconvArg};
 pub(crate) use flush::FlushArgs;
 pub(crate) use forget::ForgetArgs;
@@ -116,6 +118,10 @@ pub(crate) enum Command {
     Stats(Box<StatsArgs>),
     /// What stands out: anomalies, changes, bottlenecks, ways to save, each with its size and evidence
     Insights(InsightsArgs),
+    /// Write runs of the history as lines, OTLP or Parquet
+    Export(Box<ExportRunsArgs>),
+    /// Take runs into the history: from exports, event lines, OTLP of any program, trace files
+    Import(ImportArgs),
     /// Format event lines, of flowmeter or any program: a tree, JSON, OTLP or metrics
     Format(FormatArgs),
     /// Check workflow files without running them; prints every problem

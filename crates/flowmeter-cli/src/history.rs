@@ -7,6 +7,8 @@ mod git;
 mod liveness;
 mod origin;
 
+pub(crate) use origin::attributes_of;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -41,6 +43,13 @@ pub(crate) fn own_process() -> flowmeter_store::ProcessMark {
 #[allow(dead_code, reason = "the commands that look at it come one by one")]
 pub(crate) fn open(home: &Home) -> Result<SqliteStore> {
     open_file(&home.history())
+}
+
+pub(crate) fn temporary(_home: &Home) -> Box<dyn flowmeter_store::Store> {
+    Box::new(flowmeter_store::MemoryStore::new(flowmeter_store::MemoryConfig {
+        clock: Arc::new(SystemClock),
+        is_alive: Arc::new(liveness::is_alive),
+    }))
 }
 
 fn open_file(path: &Path) -> Result<SqliteStore> {

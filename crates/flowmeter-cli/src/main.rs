@@ -10,6 +10,7 @@ mod chart;
 mod commands;
 mod config;
 mod default_model;
+mod exchange;
 mod execution;
 mod exit;
 mod following;

@@ -12,10 +12,12 @@ mod delete;
 mod demo;
 mod describe;
 mod diff;
+mod export;
 mod flush;
 mod fmt;
 mod forget;
 mod format;
+mod import;
 mod insights;
 mod list;
 mod logs;
@@ -106,6 +108,8 @@ fn perform(command: Option<Command>, output: &Output) -> Result<Exit> {
         Some(Command::Tail(args)) => tail::run(&args, &home, output),
         Some(Command::Stats(args)) => stats::run(&args, &home, output),
         Some(Command::Insights(args)) => insights::run(&args, &home, output),
+        Some(Command::Export(args)) => export::run(&args, &home, output),
+        Some(Command::Import(args)) => import::run(&args, &home, output),
         Some(Command::Format(args)) => format::run(&args, output),
         Some(Command::Validate(args)) => validate::run(&args, &home, output),
         Some(Command::Save(args)) => save::run(&args, &home, output),
