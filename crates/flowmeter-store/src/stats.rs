@@ -37,7 +37,7 @@ pub struct StatsQuery {
     pub filter: StatsFilter,
     /// A series of so many steps from the first to the last moment for each row, for trends: from [`RunFilter::since`],
     /// else the first span that counts, to [`RunFilter::until`], else the last span. Steps are equal, and whole
-    /// half-hours (from a full or half hour of UTC on) where the time has as many. 0: none. Hours and days have none.
+    /// days of UTC where the time has as many, else whole half-hours where it has as many of these. 0: none. Hours and days have none.
     pub trend_steps: usize,
     /// How far local time is east of UTC, in seconds: hours and days begin there.
     pub utc_offset_seconds: i32,

@@ -23,7 +23,7 @@ pub(crate) const SPANS_MAX: usize = 65_535;
 pub(crate) enum Column {
     /// When it began: nanoseconds.
     Start,
-    /// Kind, status, and whether the response cache had the answer ([`SpanClass`]).
+    /// Kind, status, whether the response cache had the answer, and whether it is its run's root ([`SpanClass`]).
     Class,
     /// Its run, as an index into the batch's list of runs.
     Run,
@@ -174,6 +174,16 @@ impl SpanClass {
     pub(crate) fn is_cache_hit(self) -> bool {
         self.0 & 1 << 5 != 0
     }
+
+    /// The same of a run's root span, or of another.
+    pub(crate) fn with_root(self, is_root: bool) -> Self {
+        Self(self.0 & !(1 << 6) | u64::from(is_root) << 6)
+    }
+
+    /// Whether it is its run's root span: sums count runs by these, and need not look at ids.
+    pub(crate) fn is_root(self) -> bool {
+        self.0 & 1 << 6 != 0
+    }
 }
 
 /// What an optional number is as a column's value: one more, and zero for none. The largest number is held one lower;
@@ -264,11 +274,11 @@ impl ColumnsWriter {
         self.count
     }
 
-    /// Adds a span of the run with this index in the batch.
+    /// Adds a span of the run with this index in the batch, and whether it is that run's root.
     ///
     /// # Errors
     /// When it is full.
-    pub(crate) fn push(&mut self, run: u16, span: &NarrowSpan<i64>) -> Result<(), Damaged> {
+    pub(crate) fn push(&mut self, run: u16, is_root: bool, span: &NarrowSpan<i64>) -> Result<(), Damaged> {
         if self.count >= SPANS_MAX {
             return Err(Damaged("a batch holds too many spans"));
         }
@@ -278,7 +288,9 @@ impl ColumnsWriter {
             (Column::Start, span.start.0),
             (
                 Column::Class,
-                SpanClass::of(span.kind, span.status, span.cache_hit).0,
+                SpanClass::of(span.kind, span.status, span.cache_hit)
+                    .with_root(is_root)
+                    .0,
             ),
             (Column::Run, u64::from(run)),
             (Column::Duration, encode_option(span.duration_ns)),

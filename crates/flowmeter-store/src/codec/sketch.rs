@@ -6,7 +6,7 @@
 //! sparse ones cost three bytes a duration. Never holds more than [`BUCKETS_MAX`] buckets.
 
 /// More never occur: 64 bits of nanoseconds give 2,219 buckets.
-const BUCKETS_MAX: usize = 2_219;
+pub(crate) const BUCKETS_MAX: usize = 2_219;
 /// γ for a relative error of 1 %.
 const GAMMA: f64 = 1.01 / 0.99;
 
@@ -67,6 +67,46 @@ impl LatencySketch {
             merged.push(next);
         }
         self.buckets = merged;
+    }
+
+    /// A sketch of these buckets, which are in order and not empty.
+    pub(crate) fn of_buckets(buckets: Vec<(u16, u64)>, sum_ns: u128, min_ns: u64, max_ns: u64) -> Self {
+        let count = buckets.iter().map(|(_, count)| count).sum();
+        Self {
+            buckets,
+            count,
+            sum_ns,
+            min_ns,
+            max_ns,
+        }
+    }
+
+    /// Its buckets, in order.
+    pub(crate) fn buckets(&self) -> &[(u16, u64)] {
+        &self.buckets
+    }
+
+    /// Takes away what was added before. The shortest and the longest are known by their buckets alone afterwards, if
+    /// they were among it.
+    pub(crate) fn subtract(&mut self, other: &Self) {
+        for (bucket, count) in &other.buckets {
+            if let Ok(place) = self.buckets.binary_search_by_key(bucket, |(bucket, _)| *bucket) {
+                self.buckets[place].1 = self.buckets[place].1.saturating_sub(*count);
+            }
+        }
+        self.buckets.retain(|(_, count)| *count > 0);
+        self.count = self.buckets.iter().map(|(_, count)| count).sum();
+        self.sum_ns = self.sum_ns.saturating_sub(other.sum_ns);
+        let (Some(first), Some(last)) = (self.buckets.first(), self.buckets.last()) else {
+            *self = Self::default();
+            return;
+        };
+        if other.count > 0 && other.min_ns <= self.min_ns {
+            self.min_ns = middle_of(first.0);
+        }
+        if other.count > 0 && other.max_ns >= self.max_ns {
+            self.max_ns = middle_of(last.0).max(self.min_ns);
+        }
     }
 
     /// How many durations.
@@ -163,7 +203,8 @@ impl LatencySketch {
     }
 }
 
-fn bucket_of(duration_ns: u64) -> u16 {
+/// The bucket that a duration lies in.
+pub(crate) fn bucket_of(duration_ns: u64) -> u16 {
     // At most 2,218, which 16 bits hold.
     (duration_ns.max(1) as f64).log(GAMMA).ceil() as u16
 }

@@ -174,8 +174,10 @@ impl History {
             let figures = Figures::of(row);
             sums::add(sums, parts(query, row), &figures);
             let is_gone = number >= kept.len();
-            if let Some(steps) = steps.filter(|steps| !is_gone || steps.are_whole_slots()) {
+            if let Some(steps) = steps {
                 trend.resize_with(steps.count, StatsSums::default);
+            }
+            if let Some(steps) = steps.filter(|steps| !is_gone || steps.are_whole(SLOT_NS)) {
                 if let Some(step) = steps.of_time(row.start).and_then(|step| trend.get_mut(step)) {
                     sums::add(step, parts(query, row), &figures);
                 }

@@ -209,3 +209,6 @@ pub(crate) fn context_of(text: &str, found: &[(usize, usize)]) -> (String, Vec<(
     }
     (context, places.into_iter().flatten().collect())
 }
+
+#[cfg(test)]
+mod tests;

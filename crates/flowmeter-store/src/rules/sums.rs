@@ -67,6 +67,21 @@ pub(crate) struct Figures {
     pub(crate) saved: Option<flowmeter_model::UsdNanos>,
 }
 
+impl Default for Figures {
+    fn default() -> Self {
+        Self {
+            duration_ns: 0,
+            status: SpanStatus::Ok,
+            tokens: crate::TokenSums::default(),
+            cost_status: None,
+            cost: None,
+            cache_hit: false,
+            saved_status: None,
+            saved: None,
+        }
+    }
+}
+
 impl Figures {
     /// Those of a row.
     pub(crate) fn of(row: &SpanRow) -> Self {
@@ -223,37 +238,41 @@ pub(crate) struct Steps {
     pub(crate) length_ns: u64,
     /// How many.
     pub(crate) count: usize,
+    /// What each is a whole number of, nanoseconds.
+    pub(crate) unit_ns: u64,
 }
 
 impl Steps {
-    /// So many steps that cover the time from `first` to before `end`. Where that holds a half-hour for each step at
-    /// least, steps are whole half-hours: the first begins with the one of `first`, and the last may be over before
-    /// they all are. Else they are as equal as nanoseconds are.
+    /// So many steps that cover the time from `first` to before `end`. Where that holds a day of UTC for each step at
+    /// least, steps are whole days, else half-hours where it holds these: the first begins with the one of `first`, and
+    /// the last may be over before they all are. Else they are as equal as nanoseconds are.
     pub(crate) fn of(first: TimestampNs, end: TimestampNs, count: usize) -> Option<Self> {
         if count == 0 || end <= first {
             return None;
         }
         let steps = count as u64;
-        let (first_slot, end_slot) = (first.0 / SLOT_NS, end.0.div_ceil(SLOT_NS));
-        let slots = end_slot - first_slot;
-        Some(if slots >= steps {
-            Self {
-                begins: TimestampNs(first_slot * SLOT_NS),
-                length_ns: slots.div_ceil(steps).saturating_mul(SLOT_NS),
-                count,
+        for whole in [DAY_NS, SLOT_NS] {
+            let (first, end) = (first.0 / whole, end.0.div_ceil(whole));
+            if end - first >= steps {
+                return Some(Self {
+                    begins: TimestampNs(first * whole),
+                    length_ns: (end - first).div_ceil(steps).saturating_mul(whole),
+                    count,
+                    unit_ns: whole,
+                });
             }
-        } else {
-            Self {
-                begins: first,
-                length_ns: end.since(first).div_ceil(steps),
-                count,
-            }
+        }
+        Some(Self {
+            begins: first,
+            length_ns: end.since(first).div_ceil(steps),
+            count,
+            unit_ns: 1,
         })
     }
 
-    /// Whether they are whole half-hours.
-    pub(crate) fn are_whole_slots(&self) -> bool {
-        self.begins.0.is_multiple_of(SLOT_NS) && self.length_ns.is_multiple_of(SLOT_NS)
+    /// Whether they are made of whole periods of this length.
+    pub(crate) fn are_whole(&self, length_ns: u64) -> bool {
+        self.unit_ns.is_multiple_of(length_ns)
     }
 
     /// The step that a time lies in.
@@ -262,3 +281,6 @@ impl Steps {
         (step < self.count).then_some(step)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -95,3 +95,6 @@ pub(crate) fn tokens(text: &str) -> Vec<Token> {
     });
     found
 }
+
+#[cfg(test)]
+mod tests;

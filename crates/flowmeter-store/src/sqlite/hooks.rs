@@ -5,7 +5,7 @@
 
 use rusqlite::Connection;
 
-use super::{SqliteConfig, search};
+use super::{SqliteConfig, search, stats};
 use crate::{SpanRow, StoreError, Upkeep};
 
 /// A batch is gone, or what it held has changed: what an index holds of it is to go for good.
@@ -14,13 +14,13 @@ pub(super) fn batch_gone(connection: &Connection, batch: i64) -> Result<(), Stor
 }
 
 /// Spans of a batch that was counted in sums are forgotten: the sums shall not hold them.
-pub(super) fn spans_forgotten(_connection: &Connection, _rows: &[SpanRow]) -> Result<(), StoreError> {
-    Ok(())
+pub(super) fn spans_forgotten(connection: &Connection, rows: &[SpanRow]) -> Result<(), StoreError> {
+    stats::take_out(connection, rows)
 }
 
 /// Spans of a batch have had their time: what they came to shall be in the sums before they go.
-pub(super) fn before_retiring(_connection: &Connection, _batch: i64) -> Result<(), StoreError> {
-    Ok(())
+pub(super) fn before_retiring(connection: &Connection, batch: i64) -> Result<(), StoreError> {
+    stats::fold_batch(connection, batch)
 }
 
 /// One short piece of work in the background, in transactions of its own; whether there may be more.
@@ -28,10 +28,16 @@ pub(super) fn background_step(
     connection: &mut Connection,
     config: &SqliteConfig,
 ) -> Result<bool, StoreError> {
-    search::step(connection, config)
+    Ok(stats::fold_some(connection, config)? || search::step(connection, config)?)
+}
+
+/// The piece that must not wait for quiet times for ever: questions sum what is not folded span by span.
+pub(super) fn urgent_step(connection: &mut Connection, config: &SqliteConfig) -> Result<bool, StoreError> {
+    Ok(stats::has_much_to_fold(connection)? && stats::fold_some(connection, config)?)
 }
 
 /// Whether the sums and the index are those of the batches; what is wrong is added to the problems.
 pub(super) fn check(connection: &Connection, upkeep: &mut Upkeep) -> Result<(), StoreError> {
+    upkeep.problems.extend(stats::check(connection)?);
     search::check(connection, upkeep)
 }

@@ -21,6 +21,7 @@ mod retain;
 mod rewrite;
 mod run_row;
 mod search;
+mod stats;
 mod store;
 mod upkeep;
 mod whole_span;
@@ -126,6 +127,15 @@ impl SqliteStore {
             || hooks::background_step(&mut connection, &self.config)?
         {}
         Ok(())
+    }
+
+    /// Whether the sums say what the spans say: what is wrong with them, in words. For tests.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    #[doc(hidden)]
+    pub fn check_sums(&self) -> Result<Vec<String>, StoreError> {
+        self.ask(stats::check)
     }
 
     /// Asks within one transaction.

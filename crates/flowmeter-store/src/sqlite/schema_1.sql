@@ -5,7 +5,7 @@ CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 
 -- One row a run: what lists show and ask for.
 CREATE TABLE run (
-    id INTEGER PRIMARY KEY,
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
     trace BLOB NOT NULL,
     root INTEGER NOT NULL,
     parent INTEGER,
@@ -68,7 +68,7 @@ CREATE TABLE name (id INTEGER PRIMARY KEY AUTOINCREMENT, text TEXT NOT NULL UNIQ
 
 -- What up to some thousand spans have in common.
 CREATE TABLE batch (
-    id INTEGER PRIMARY KEY,
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
     spans INTEGER NOT NULL,
     start_min INTEGER NOT NULL,
     start_max INTEGER NOT NULL,
@@ -79,9 +79,9 @@ CREATE TABLE batch (
     worded INTEGER NOT NULL DEFAULT 0
 );
 CREATE INDEX batch_unworded ON batch (id) WHERE worded = 0;
-CREATE INDEX batch_time ON batch (start_max, start_min);
 CREATE INDEX batch_unsealed ON batch (id) WHERE sealed = 0;
 CREATE INDEX batch_unfolded ON batch (id) WHERE folded = 0;
+CREATE INDEX batch_time ON batch (start_max, start_min);
 -- Their columns: those that filters and sums ask for come first, so that the rest need not be read.
 CREATE TABLE batch_columns (
     batch INTEGER PRIMARY KEY,
@@ -109,6 +109,8 @@ CREATE TABLE batch_columns (
     "span_id" BLOB NOT NULL,
     "parent" BLOB NOT NULL
 );
+-- Sums of folded batches, by half-hours, days and months: id = (level * 8 + section) << 40 | number of the period.
+CREATE TABLE rollup (id INTEGER PRIMARY KEY, body BLOB NOT NULL);
 -- Long texts in their payloads: marks of those that stand there, hashes of those that are referred to.
 CREATE TABLE batch_content (batch INTEGER PRIMARY KEY, marks BLOB NOT NULL, hashes BLOB NOT NULL);
 -- Where the spans of a run stand.
@@ -118,7 +120,7 @@ CREATE TABLE payload (id INTEGER PRIMARY KEY, body BLOB NOT NULL);
 
 -- Log lines, in compressed blocks.
 CREATE TABLE log_block (
-    id INTEGER PRIMARY KEY,
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
     lines INTEGER NOT NULL,
     time_min INTEGER NOT NULL,
     time_max INTEGER NOT NULL,

@@ -4,16 +4,15 @@
 
 use std::ops::ControlFlow;
 
-use flowmeter_model::{Span, SpanId, TelemetryEvent};
+use flowmeter_model::{Span, SpanId};
 
 use super::read::spans::{StoredSpans, run_of};
 use super::read::{detail, logs, runs, scan};
 use super::writer::WriterThread;
-use super::{SqliteConfig, SqliteStore, search};
+use super::{SqliteStore, search};
 use crate::{
-    Append, ForgetSelector, Forgotten, LogFilter, MemoryConfig, MemoryStore, Retention, RunDetail, RunEnd,
-    RunFilter, RunKey, RunOrder, RunRow, RunStart, RunStatus, SearchHit, SearchQuery, SpanFilter, SpanRow,
-    StatsQuery, StatsRow, Store, StoreError, StoredLog,
+    Append, ForgetSelector, Forgotten, LogFilter, Retention, RunDetail, RunFilter, RunKey, RunOrder, RunRow,
+    SearchHit, SearchQuery, SpanFilter, SpanRow, StatsQuery, StatsRow, Store, StoreError, StoredLog,
 };
 
 impl Store for SqliteStore {
@@ -92,7 +91,7 @@ impl Store for SqliteStore {
     }
 
     fn stats(&self, query: &StatsQuery) -> Result<Vec<StatsRow>, StoreError> {
-        self.in_memory()?.stats(query)
+        self.ask(|connection| super::stats::stats(connection, &self.config, &self.texts, query))
     }
 
     fn forget(&self, selector: &ForgetSelector) -> Result<Forgotten, StoreError> {
@@ -101,64 +100,5 @@ impl Store for SqliteStore {
 
     fn retain(&self, retention: &Retention) -> Result<Forgotten, StoreError> {
         super::retain::retain(self, retention)
-    }
-}
-
-impl SqliteStore {
-    /// Everything in memory, for questions that have no way of their own yet.
-    fn in_memory(&self) -> Result<MemoryStore, StoreError> {
-        let SqliteConfig { clock, is_alive, .. } = &self.config;
-        let memory = MemoryStore::new(MemoryConfig {
-            clock: clock.clone(),
-            is_alive: is_alive.clone(),
-        });
-        let rows = self.runs(&RunFilter::default(), RunOrder::Started, usize::MAX, 0)?;
-        for row in rows.into_iter().rev() {
-            let Some(detail) = self.run(&row.key)? else {
-                continue;
-            };
-            memory.append(Append::Began(Box::new(RunStart {
-                key: row.key,
-                parent_span_id: row.parent_span_id,
-                workflow: row.workflow.clone(),
-                started: row.started,
-                sampled: row.sampled,
-                origin: row.origin.clone(),
-                resource: detail.resource,
-                process: detail.process,
-            })))?;
-            let mut events = Vec::new();
-            self.spans(&row.key, &mut |span| {
-                events.push(TelemetryEvent::SpanEnded(Box::new(span)));
-                ControlFlow::Continue(())
-            })?;
-            let of_run = LogFilter {
-                run: Some(row.key),
-                ..LogFilter::default()
-            };
-            self.logs(&of_run, &mut |log| {
-                events.push(TelemetryEvent::Log(row.key.trace_id, Box::new(log.record)));
-                ControlFlow::Continue(())
-            })?;
-            memory.append(Append::Events(row.key, events))?;
-            if let (RunStatus::Ok | RunStatus::Error | RunStatus::Cancelled, Some(ended)) =
-                (row.status, row.ended)
-            {
-                memory.append(Append::Ended(Box::new(RunEnd {
-                    key: row.key,
-                    ended,
-                    status: row.status,
-                    error: row.error,
-                    sampled: row.sampled,
-                    nodes: row.nodes,
-                    llm_calls: row.llm_calls,
-                    tokens: row.tokens,
-                    cost: row.cost,
-                    saved: row.saved,
-                    metrics: detail.metrics.unwrap_or_default(),
-                })))?;
-            }
-        }
-        Ok(memory)
     }
 }

@@ -11,10 +11,14 @@ fn open(surroundings: &Surroundings) -> Opened {
     let folder = tempfile::tempdir().unwrap();
     let clock = Arc::<ManualClock>::clone(&surroundings.clock) as Arc<dyn Clock>;
     let config = SqliteConfig::new(clock, surroundings.is_alive());
-    let store = SqliteStore::open(&folder.path().join("flowmeter.db"), config).unwrap();
+    let store = Arc::new(SqliteStore::open(&folder.path().join("flowmeter.db"), config).unwrap());
+    let settled = Arc::clone(&store);
     Opened {
-        store: Arc::new(store),
-        settle: Box::new(|| {}),
+        store,
+        settle: Box::new(move || {
+            settled.settle().unwrap();
+            assert_eq!(settled.check().unwrap().problems, [""; 0]);
+        }),
         holds: Box::new(folder),
     }
 }

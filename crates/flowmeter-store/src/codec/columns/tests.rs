@@ -32,7 +32,7 @@ fn columns_give_back_every_span() {
                 narrow.parent_span_id = Some(NarrowSpan::<i64>::clone(before).span_id);
             }
             let run = u.int_in_range(0..=2)?;
-            writer.push(run, &narrow).expect("room");
+            writer.push(run, false, &narrow).expect("room");
             spans.push((run, narrow));
         }
         let encoded = writer.finish();
@@ -147,7 +147,7 @@ fn thousand() -> Vec<NarrowSpan<i64>> {
 fn a_thousand_calls_take_little_room() {
     let mut writer = ColumnsWriter::default();
     for (place, span) in thousand().iter().enumerate() {
-        writer.push((place / 10) as u16, span).expect("room");
+        writer.push((place / 10) as u16, place == 0, span).expect("room");
     }
     let encoded = writer.finish();
     let each = encoded.total_bytes() / 1_000;
@@ -171,7 +171,7 @@ fn how_long_columns_take() {
     let mut encoded = EncodedColumns::default();
     let write = quickest(|| {
         for (place, span) in spans.iter().enumerate() {
-            writer.push((place / 10) as u16, span).expect("room");
+            writer.push((place / 10) as u16, place == 0, span).expect("room");
         }
         encoded = writer.finish();
     });

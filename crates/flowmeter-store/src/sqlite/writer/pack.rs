@@ -155,7 +155,8 @@ impl BatchPacker {
             });
         }
         let run = u16::try_from(self.runs.len() - 1).map_err(|_| Damaged("a batch holds too many runs"))?;
-        self.columns.push(run, narrow)?;
+        let is_root = narrow.span_id == key.root_span_id;
+        self.columns.push(run, is_root, narrow)?;
         self.block.push(payload)?;
         self.block_bytes += payload.len();
         if let Some(last) = self.runs.last_mut() {

@@ -8,6 +8,7 @@ use smol_str::SmolStr;
 
 use super::super::batch_runs::{BatchRun, decode_runs, encode_runs};
 use super::super::run_row::{StoredRun, time_to_column};
+use super::super::stats::Renaming;
 use super::commit::{Placed, started_of};
 use super::pack::{Mentions, PackedBatch, PackedLogs};
 use crate::codec::columns::Column;
@@ -197,7 +198,9 @@ pub(super) fn rename(connection: &Connection, run: i64, workflow: i64) -> Result
         .prepare_cached("SELECT batch FROM batch_run WHERE run = ?1")?
         .query_map([run], |row| row.get(0))?
         .collect::<Result<_, _>>()?;
+    let mut sums = Renaming::default();
     for batch in batches {
+        sums.note(connection, batch, run, workflow)?;
         let bytes: Vec<u8> = connection
             .prepare_cached("SELECT runs FROM batch_columns WHERE batch = ?1")?
             .query_row([batch], |row| row.get(0))?;
@@ -209,5 +212,5 @@ pub(super) fn rename(connection: &Connection, run: i64, workflow: i64) -> Result
             .prepare_cached("UPDATE batch_columns SET runs = ?2 WHERE batch = ?1")?
             .execute((batch, encode_runs(&runs)))?;
     }
-    Ok(())
+    sums.apply(connection)
 }
