@@ -8,6 +8,8 @@ mod liveness;
 mod origin;
 mod upkeep;
 
+pub(crate) use origin::attributes_of;
+
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -41,6 +43,13 @@ pub(crate) fn own_process() -> flowmeter_store::ProcessMark {
 /// [`MissingFile`] when there is none yet; and when the file cannot be read.
 pub(crate) fn open(home: &Home) -> Result<SqliteStore> {
     open_file(&home.history())
+}
+
+pub(crate) fn temporary(_home: &Home) -> Box<dyn flowmeter_store::Store> {
+    Box::new(flowmeter_store::MemoryStore::new(flowmeter_store::MemoryConfig {
+        clock: Arc::new(SystemClock),
+        is_alive: Arc::new(liveness::is_alive),
+    }))
 }
 
 fn open_file(path: &Path) -> Result<SqliteStore> {

@@ -10,6 +10,7 @@ use flowmeter_otlp::{Encoder, EncoderConfig, Envelope, ExportRequest, SemanticCo
 use flowmeter_store::RunDetail;
 
 use super::RunWriter;
+use crate::history::attributes_of;
 
 /// Items in one request.
 const ITEMS_MAX: usize = 512;
@@ -105,20 +106,8 @@ fn resource_of(run: &RunDetail) -> Attributes {
         }
     };
     say("service.name", "flowmeter");
-    let origin = &run.row.origin;
-    let texts = [
-        (crate::history::SESSION, origin.session.as_deref()),
-        (crate::history::USER, origin.user.as_deref()),
-        (crate::history::COMMIT, origin.git_commit.as_deref()),
-        (crate::history::WORKFLOW_VERSION, origin.workflow_version.as_deref()),
-    ];
-    for (key, value) in texts {
-        if let Some(value) = value {
-            say(key, value);
-        }
-    }
-    for (key, value) in &origin.tags {
-        say(&format!("{}{key}", crate::history::TAG), value);
+    for (key, value) in attributes_of(&run.row.origin) {
+        say(&key, value);
     }
     resource
 }
@@ -131,10 +120,17 @@ fn length_of(span: &Span) -> usize {
         AttributeValue::Json(value) => json_length(value),
         _ => 8,
     });
-    let values = span.mutations.iter().flat_map(|write| [&write.before, &write.after]);
+    let values = span
+        .mutations
+        .iter()
+        .flat_map(|write| [&write.before, &write.after]);
     let params = span.params.iter();
     attributes.sum::<usize>()
-        + values.flatten().chain(params).map(|value| json_length(value)).sum::<usize>()
+        + values
+            .flatten()
+            .chain(params)
+            .map(|value| json_length(value))
+            .sum::<usize>()
         + 256
 }
 
@@ -143,7 +139,10 @@ fn json_length(value: &serde_json::Value) -> usize {
     match value {
         Value::String(text) => text.len(),
         Value::Array(members) => members.iter().map(json_length).sum(),
-        Value::Object(members) => members.iter().map(|(key, value)| key.len() + json_length(value)).sum(),
+        Value::Object(members) => members
+            .iter()
+            .map(|(key, value)| key.len() + json_length(value))
+            .sum(),
         _ => 8,
     }
 }

@@ -119,6 +119,24 @@ pub(crate) fn origin_of(resource: &Attributes) -> Origin {
     }
 }
 
+/// Where a run came from, as attributes of its resource: what [`origin_of`] reads.
+pub(crate) fn attributes_of(origin: &Origin) -> Vec<(SmolStr, &str)> {
+    let known = [
+        (SESSION, origin.session.as_deref()),
+        (USER, origin.user.as_deref()),
+        (COMMIT, origin.git_commit.as_deref()),
+        (WORKFLOW_VERSION, origin.workflow_version.as_deref()),
+    ];
+    let known = known
+        .into_iter()
+        .filter_map(|(key, value)| Some((SmolStr::new_static(key), value?)));
+    let tags = origin
+        .tags
+        .iter()
+        .map(|(key, value)| (format_smolstr!("{TAG}{key}"), value.as_str()));
+    known.chain(tags).collect()
+}
+
 fn text_of(value: &AttributeValue) -> String {
     match value {
         AttributeValue::Str(text) => text.to_string(),

@@ -13,6 +13,7 @@ mod pool;
 mod read;
 mod recent;
 mod run_row;
+mod search;
 mod store;
 mod whole_span;
 mod writer;

@@ -74,8 +74,10 @@ CREATE TABLE batch (
     payload_bytes INTEGER NOT NULL,
     firsts BLOB NOT NULL,
     sealed INTEGER NOT NULL DEFAULT 0,
-    folded INTEGER NOT NULL DEFAULT 0
+    folded INTEGER NOT NULL DEFAULT 0,
+    worded INTEGER NOT NULL DEFAULT 0
 );
+CREATE INDEX batch_unworded ON batch (id) WHERE worded = 0;
 CREATE INDEX batch_time ON batch (start_max, start_min);
 CREATE INDEX batch_unsealed ON batch (id) WHERE sealed = 0;
 CREATE INDEX batch_unfolded ON batch (id) WHERE folded = 0;
@@ -129,6 +131,13 @@ CREATE INDEX log_run_block ON log_run (block);
 
 -- Long texts and beginnings of message lists that occur more than once.
 CREATE TABLE content (hash BLOB PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
+
+-- Which blocks of a batch hold which words: by itself (segment 0), or with others in a segment, in buckets
+-- (id = segment * 512 + bucket).
+CREATE TABLE word_batch (batch INTEGER PRIMARY KEY, segment INTEGER NOT NULL, body BLOB NOT NULL);
+CREATE INDEX word_loose ON word_batch (batch) WHERE segment = 0;
+CREATE TABLE word_segment (id INTEGER PRIMARY KEY, batches BLOB NOT NULL, start_max INTEGER NOT NULL);
+CREATE TABLE word_bucket (id INTEGER PRIMARY KEY, body BLOB NOT NULL);
 
 
 -- Budgets across runs. A rule, its account in each period, and what calls that go on hold of it.
