@@ -96,17 +96,11 @@ impl Store for SqliteStore {
     }
 
     fn forget(&self, selector: &ForgetSelector) -> Result<Forgotten, StoreError> {
-        let _later = selector;
-        Err(StoreError::Invalid(
-            "forgetting comes with the next step".to_owned(),
-        ))
+        super::forget::forget(self, selector)
     }
 
     fn retain(&self, retention: &Retention) -> Result<Forgotten, StoreError> {
-        let _later = retention;
-        Err(StoreError::Invalid(
-            "retention comes with the next step".to_owned(),
-        ))
+        super::retain::retain(self, retention)
     }
 }
 

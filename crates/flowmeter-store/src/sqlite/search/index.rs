@@ -9,6 +9,10 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, OptionalExtension};
 use rustc_hash::FxHashSet;
 
+use super::super::SqliteConfig;
+use super::super::content_source::StoredContent;
+use super::super::locking;
+use super::super::read::batches::blob;
 use super::postings::{
     BUCKET_BITS, BatchWords, BucketWriter, SEGMENT_BATCHES_MAX, bucket_of, encode_batch, find_in_bucket,
     visit_bucket,
@@ -16,6 +20,7 @@ use super::postings::{
 use super::words::{WORD_BITS, visit_numbers};
 use crate::StoreError;
 use crate::codec::Damaged;
+use crate::codec::block::{Block, Sealer};
 use crate::codec::content::{ContentHash, ContentSource};
 use crate::codec::payload::visit_wanted_texts;
 
@@ -101,6 +106,63 @@ impl WordIndexer {
     }
 }
 
+/// One piece of the index's work, in a transaction of its own: the words of one batch, or a segment. Whether it did
+/// something: then there may be more.
+pub(in crate::sqlite) fn step(
+    connection: &mut Connection,
+    config: &SqliteConfig,
+) -> Result<bool, StoreError> {
+    if !config.search_index {
+        return Ok(false);
+    }
+    const NEXT: &str = "SELECT id FROM batch WHERE worded = 0 AND sealed = 1 ORDER BY id LIMIT 1";
+    let next: Option<i64> = connection
+        .prepare_cached(NEXT)?
+        .query_row([], |row| row.get(0))
+        .optional()?;
+    if let Some(batch) = next {
+        // Read and cut into words without the lock.
+        let words = words_of(connection, batch)?;
+        let transaction = locking::begin(connection, config)?;
+        let is_same = transaction
+            .prepare_cached("SELECT 1 FROM batch WHERE id = ?1 AND worded = 0")?
+            .exists([batch])?;
+        if is_same {
+            write_batch(&transaction, batch, &words)?;
+            transaction.commit()?;
+        }
+        return Ok(true);
+    }
+    let loose: i64 = connection
+        .prepare_cached("SELECT count(*) FROM word_batch WHERE segment = 0")?
+        .query_row([], |row| row.get(0))?;
+    if loose < SEGMENT_BATCHES as i64 {
+        return Ok(false);
+    }
+    let transaction = locking::begin(connection, config)?;
+    let is_merged = merge(&transaction)?;
+    transaction.commit()?;
+    Ok(is_merged)
+}
+
+/// The words of a batch, from its payloads.
+fn words_of(connection: &Connection, batch: i64) -> Result<Vec<u8>, StoreError> {
+    let mut indexer = WordIndexer::default();
+    let mut source = StoredContent::new(connection);
+    let (mut sealer, mut block) = (Sealer::new(), Block::default());
+    let mut statement = connection
+        .prepare_cached("SELECT id, body FROM payload WHERE id >= ?1 * 64 AND id < ?1 * 64 + 64")?;
+    let mut rows = statement.query([batch])?;
+    while let Some(row) = rows.next()? {
+        let place = usize::try_from(row.get::<_, i64>(0)? - batch * 64).unwrap_or(0);
+        block.open_again(&mut sealer, blob(row, 1))?;
+        for payload in block.payloads() {
+            indexer.add(place, payload, &mut source)?;
+        }
+    }
+    Ok(indexer.finish())
+}
+
 /// Writes the words of a batch. From then on the batch is looked up and no longer searched by force.
 pub(in crate::sqlite) fn write_batch(
     connection: &Connection,
@@ -118,7 +180,7 @@ pub(in crate::sqlite) fn write_batch(
 
 /// Joins batches with rows of their own to a segment, when there are enough. Whether it did: then there may be more.
 /// Needs a transaction that writes.
-pub(in crate::sqlite) fn merge(connection: &Connection) -> Result<bool, StoreError> {
+fn merge(connection: &Connection) -> Result<bool, StoreError> {
     let batches: Vec<(i64, Vec<u8>)> = connection
         .prepare_cached("SELECT batch, body FROM word_batch WHERE segment = 0 ORDER BY batch LIMIT ?1")?
         .query_map([SEGMENT_BATCHES as i64], |row| Ok((row.get(0)?, row.get(1)?)))?

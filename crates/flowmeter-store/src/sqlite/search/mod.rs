@@ -13,7 +13,7 @@ mod words;
 
 use rusqlite::Connection;
 
-pub(in crate::sqlite) use index::{WordIndexer, forget_batch, merge, write_batch};
+pub(in crate::sqlite) use index::{WordIndexer, forget_batch, step, write_batch};
 
 use self::filter::RawFilter;
 use self::hits::Hits;
