@@ -65,25 +65,30 @@ pub(crate) enum Place {
     File,
 }
 
-/// What the history has of a run.
+/// What the history has of a run, and what has come of it.
 #[derive(Default)]
 struct KnownRun {
-    spans: HashSet<SpanId>,
-    /// Hashes of its log lines, and how often each occurs.
-    logs: HashMap<u64, u32>,
+    is_in_history: bool,
     has_ended: bool,
+    spans: HashSet<SpanId>,
+    /// Hashes of the log lines that the history has, and how often each occurs.
+    logs: HashMap<u64, u32>,
+    /// Hashes of those that have come, where one that comes twice was sent twice.
+    logs_come: HashSet<u64>,
 }
 
 /// Puts runs into the history.
 pub(crate) struct Importer<'s> {
     store: &'s dyn Store,
-    /// Runs of this import; with what the history had of them, where it had anything.
-    runs: HashMap<RunKey, Option<KnownRun>>,
+    /// Runs of this import that go on.
+    runs: HashMap<RunKey, KnownRun>,
     /// Runs that were over in this import, and may come once more.
     over: HashSet<RunKey>,
     batch: Vec<TelemetryEvent>,
     batch_run: Option<RunKey>,
     unflushed: u64,
+    /// Whether equal log lines are one: senders of OTLP send again what they do not know to have arrived.
+    are_logs_sent_again: bool,
     pub(crate) prices: CallPrices,
     pub(crate) imported: Imported,
 }
@@ -97,9 +102,15 @@ impl<'s> Importer<'s> {
             batch: Vec::new(),
             batch_run: None,
             unflushed: 0,
+            are_logs_sent_again: false,
             prices,
             imported: Imported::default(),
         }
+    }
+
+    /// Says whether equal log lines of a file are one, or as many as there are.
+    pub(super) fn take_equal_logs_once(&mut self, once: bool) {
+        self.are_logs_sent_again = once;
     }
 
     /// Counts something that could not be read, and says so.
@@ -120,7 +131,7 @@ impl<'s> Importer<'s> {
         }
         let known = self.known(&key)?;
         if !is_again {
-            if known.is_some() {
+            if known.is_in_history {
                 self.imported.runs_known += 1;
             } else {
                 self.imported.runs += 1;
@@ -136,11 +147,12 @@ impl<'s> Importer<'s> {
         self.runs.contains_key(key)
     }
 
-    fn known(&self, key: &RunKey) -> Result<Option<KnownRun>> {
+    fn known(&self, key: &RunKey) -> Result<KnownRun> {
         let Some(run) = self.store.run(key)? else {
-            return Ok(None);
+            return Ok(KnownRun::default());
         };
         let mut known = KnownRun {
+            is_in_history: true,
             has_ended: run.metrics.is_some(),
             ..KnownRun::default()
         };
@@ -153,12 +165,12 @@ impl<'s> Importer<'s> {
             *known.logs.entry(hash_of(&log.record)).or_default() += 1;
             ControlFlow::Continue(())
         })?;
-        Ok(Some(known))
+        Ok(known)
     }
 
     /// Something that happened in a run that was begun.
-    pub(super) fn event(&mut self, key: RunKey, mut event: TelemetryEvent) -> Result<()> {
-        if let Some(Some(known)) = self.runs.get_mut(&key) {
+    pub(super) fn event(&mut self, key: RunKey, event: TelemetryEvent) -> Result<()> {
+        if let Some(known) = self.runs.get_mut(&key) {
             let is_known = match &event {
                 TelemetryEvent::SpanStarted(span) => known.spans.contains(&span.span_id) || known.has_ended,
                 TelemetryEvent::SpanEnded(span) => {
@@ -167,11 +179,13 @@ impl<'s> Importer<'s> {
                     is_known
                 }
                 TelemetryEvent::Log(_, record) => {
-                    let is_known = known.logs.get_mut(&hash_of(record)).is_some_and(|left| {
+                    let hash = hash_of(record);
+                    let was_there = known.logs.get_mut(&hash).is_some_and(|left| {
                         let was_there = *left > 0;
                         *left = left.saturating_sub(1);
                         was_there
                     });
+                    let is_known = self.are_logs_sent_again && !known.logs_come.insert(hash) || was_there;
                     self.imported.logs_known += u64::from(is_known);
                     is_known
                 }
@@ -180,7 +194,7 @@ impl<'s> Importer<'s> {
                 return Ok(());
             }
         }
-        match &mut event {
+        match &event {
             TelemetryEvent::SpanStarted(_) => {}
             TelemetryEvent::SpanEnded(_) => self.imported.spans += 1,
             TelemetryEvent::Log(..) => self.imported.logs += 1,
@@ -197,7 +211,7 @@ impl<'s> Importer<'s> {
     pub(super) fn end(&mut self, end: RunEnd) -> Result<()> {
         let key = end.key;
         self.hand_on()?;
-        let had_ended = matches!(self.runs.get(&key), Some(Some(known)) if known.has_ended);
+        let had_ended = self.runs.get(&key).is_some_and(|known| known.has_ended);
         if !had_ended {
             self.store.append(Append::Ended(Box::new(end)))?;
         }

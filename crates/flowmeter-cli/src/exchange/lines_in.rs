@@ -106,10 +106,11 @@ pub(crate) fn import_lines<F: Read + Seek>(
         Ok(())
     })?;
     file.seek(SeekFrom::Start(0))?;
+    importer.take_equal_logs_once(false);
     let mut reader = LinesReader {
         importer,
         runs,
-        within: None,
+        within: Within::Nothing,
     };
     for_each_line(file, |number, line, read| {
         watch.read(read);
@@ -192,8 +193,16 @@ impl RunsOfFile {
 struct LinesReader<'i, 's> {
     importer: &'i mut Importer<'s>,
     runs: RunsOfFile,
-    /// Between a `run_begin` and its `run_end`.
-    within: Option<RunKey>,
+    within: Within,
+}
+
+/// Between a `run_begin` and its `run_end`.
+#[derive(Clone, Copy)]
+enum Within {
+    Nothing,
+    Run(RunKey),
+    /// A run whose beginning cannot be read: what follows is left out with it.
+    UnknownRun,
 }
 
 impl LinesReader<'_, '_> {
@@ -212,16 +221,19 @@ impl LinesReader<'_, '_> {
         };
         match line_type.as_ref() {
             RUN_BEGIN => match serde_json::from_str::<BeginLine>(text) {
-                Ok(line) if line.format != HISTORY_FORMAT => Ok(Err(format!(
-                    "this run has the format `{}`, and this program knows `{HISTORY_FORMAT}`; update flowmeter",
-                    line.format
-                ))),
+                Ok(line) if line.format != HISTORY_FORMAT => {
+                    self.leave()?;
+                    self.within = Within::UnknownRun;
+                    Ok(Err(format!(
+                        "this run has the format `{}`, and this program knows `{HISTORY_FORMAT}`; it is left out: \
+                         update flowmeter",
+                        line.format
+                    )))
+                }
                 Ok(line) => {
-                    if let Some(before) = self.within.take() {
-                        self.importer.leave(&before)?;
-                    }
+                    self.leave()?;
                     let start = line.into_start();
-                    self.within = Some(start.key);
+                    self.within = Within::Run(start.key);
                     self.importer.begin(start)?;
                     Ok(Ok(()))
                 }
@@ -230,8 +242,12 @@ impl LinesReader<'_, '_> {
                 ))),
             },
             RUN_END => match serde_json::from_str::<EndLine>(text).map(EndLine::into_end) {
+                Ok(_) if matches!(self.within, Within::UnknownRun) => {
+                    self.within = Within::Nothing;
+                    Ok(Ok(()))
+                }
                 Ok(Some(end)) => {
-                    self.within = None;
+                    self.within = Within::Nothing;
                     if !self.importer.has_begun(&end.key) {
                         self.importer.join(end.key)?;
                     }
@@ -256,10 +272,21 @@ impl LinesReader<'_, '_> {
         }
     }
 
+    fn leave(&mut self) -> Result<()> {
+        if let Within::Run(before) = std::mem::replace(&mut self.within, Within::Nothing) {
+            self.importer.leave(&before)?;
+        }
+        Ok(())
+    }
+
     fn event(&mut self, trace_id: TraceId, event: TelemetryEvent) -> Result<Result<(), String>> {
-        if let Some(key) = self.within.filter(|key| key.trace_id == trace_id) {
-            self.importer.event(key, event)?;
-            return Ok(Ok(()));
+        match self.within {
+            Within::Run(key) if key.trace_id == trace_id => {
+                self.importer.event(key, event)?;
+                return Ok(Ok(()));
+            }
+            Within::UnknownRun => return Ok(Ok(())),
+            _ => {}
         }
         let ids = match &event {
             TelemetryEvent::SpanStarted(span) | TelemetryEvent::SpanEnded(span) => {

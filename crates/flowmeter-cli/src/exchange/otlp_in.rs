@@ -249,6 +249,7 @@ fn import<F: Read + Seek>(
     })?;
     index.settle();
     file.seek(SeekFrom::Start(0))?;
+    importer.take_equal_logs_once(true);
     read(file, &mut |(place, request), bytes| {
         watch.read(bytes);
         match request {
@@ -355,6 +356,9 @@ struct Root {
     start: TimestampNs,
     parent: Option<SpanId>,
     resource: Attributes,
+    /// What others say on spans and we say on the resource.
+    session: Option<String>,
+    user: Option<String>,
 }
 
 impl TraceIndex {
@@ -370,6 +374,8 @@ impl TraceIndex {
                 start: span.start,
                 parent: span.parent_span_id,
                 resource: resource.clone(),
+                session: first_text(span, &["session.id", "gen_ai.conversation.id"]),
+                user: first_text(span, &["user.name", "user.id"]),
             });
         }
         self.spans.push(IndexedSpan {
@@ -456,6 +462,11 @@ impl TraceIndex {
     fn start_without_span(&self, key: RunKey) -> RunStart {
         let root = self.roots.get(&key);
         let resource = root.map(|root| root.resource.clone()).unwrap_or_default();
+        let mut origin = origin_of(&resource);
+        if let Some(root) = root {
+            origin.session = origin.session.or_else(|| root.session.clone());
+            origin.user = origin.user.or_else(|| root.user.clone());
+        }
         RunStart {
             key,
             parent_span_id: root.and_then(|root| root.parent),
@@ -465,11 +476,16 @@ impl TraceIndex {
                 .or_else(|| self.begin_of(&key))
                 .unwrap_or_default(),
             sampled: true,
-            origin: origin_of(&resource),
+            origin,
             resource,
             process: None,
         }
     }
+}
+
+fn first_text(span: &Span, keys: &[&str]) -> Option<String> {
+    let found = keys.iter().find_map(|key| span.attributes.get_str(key));
+    found.filter(|text| !text.is_empty()).map(str::to_owned)
 }
 
 /// The workflow that a root names, else what it calls itself.
