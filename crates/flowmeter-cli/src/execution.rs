@@ -328,7 +328,7 @@ pub(crate) fn begin(
     let shared_budgets = shares_budgets.then(|| {
         let voice = Voice::new(*output, line.stderr());
         let tags = &telemetry.history.tags;
-        RunBudgets::new(home.history(), crate::history::config(), name, tags, voice)
+        RunBudgets::new(home.history(), history::config(), name, tags, voice)
     });
     if let Some(shared) = &shared_budgets {
         builder = builder.shared_budgets(Arc::clone(shared) as Arc<dyn flowmeter::SharedBudgets>);

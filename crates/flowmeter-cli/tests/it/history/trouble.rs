@@ -281,7 +281,7 @@ impl Drop for SmallDisk<'_> {
 
 #[test]
 fn a_full_disk_is_told_in_one_warning() {
-    let sandbox = Sandbox::new();
+    let sandbox = Sandbox::new().with("FLOWMETER_EXPORT_EXIT_TIMEOUT", "60s");
     let home = sandbox.home();
     let Some(_disk) = SmallDisk::mount(&home, 1_024) else {
         // Without the right to mount there is the limit on file sizes above.
