@@ -631,3 +631,6 @@ fn push_named(text: &mut String, name: &str, value: &Value, look: NodeLook<'_>) 
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
