@@ -3,12 +3,17 @@
 //! Never acts on an argument and never holds a setting: `config` turns flags into settings, `commands` acts.
 
 mod budget;
+pub(crate) mod budget_rules;
 mod cache;
 mod convert;
+mod db;
+mod exchange;
 mod export;
 mod flush;
+mod forget;
 mod format;
 mod history;
+mod insights;
 mod logs;
 mod look;
 mod pipeline;
@@ -28,12 +33,19 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 pub(crate) use budget::BudgetArgs;
+pub(crate) use budget_rules::{
+    BudgetAction, BudgetListArgs, BudgetRulesArgs, RemoveBudgetArgs, SetBudgetArgs,
+};
 pub(crate) use cache::{CacheAction, CacheArgs, CacheClearArgs, CachingArgs};
 pub(crate) use convert::{ConvertArgs, FmtArgs, FormArg};
+pub(crate) use db::{DbAction, DbArgs, DbBackupArgs, DbCheckArgs, DbRetainArgs, DbVacuumArgs};
+pub(crate) use exchange::{ExchangeFormat, ExportRunsArgs, ImportArgs};
 pub(crate) use export::{BackendWish, ExportArgs, FileKind, SemconvArg};
 pub(crate) use flush::FlushArgs;
+pub(crate) use forget::ForgetArgs;
 pub(crate) use format::{EventFormatArg, FormatArgs};
 pub(crate) use history::HistoryArgs;
+pub(crate) use insights::InsightsArgs;
 pub(crate) use logs::{LogArgs, LogFormatArg};
 pub(crate) use look::{DiffArgs, LogsArgs, RunsArgs, SearchArgs, ShowArgs, StateArgs};
 pub(crate) use pipeline::{GraphForm, PipelineArgs};
@@ -104,6 +116,12 @@ pub(crate) enum Command {
     Tail(TailArgs),
     /// What runs, models, nodes cost and took: sums, percentiles, trends, charts
     Stats(Box<StatsArgs>),
+    /// What stands out: anomalies, changes, bottlenecks, ways to save, each with its size and evidence
+    Insights(InsightsArgs),
+    /// Write runs of the history as lines, OTLP or Parquet
+    Export(Box<ExportRunsArgs>),
+    /// Take runs into the history: from exports, event lines, OTLP of any program, trace files
+    Import(ImportArgs),
     /// Format event lines, of flowmeter or any program: a tree, JSON, OTLP or metrics
     Format(FormatArgs),
     /// Check workflow files without running them; prints every problem
@@ -128,8 +146,14 @@ pub(crate) enum Command {
     Schema(SchemaArgs),
     /// Send the telemetry that OTLP receivers could not take before runs ended
     Flush(FlushArgs),
+    /// Budgets across runs: so much a day, week or month, for everything or for a workflow, model or tag
+    Budget(BudgetRulesArgs),
     /// Show what the response cache holds and saved, or empty it
     Cache(CacheArgs),
+    /// Delete runs for good: history and saved traces
+    Forget(ForgetArgs),
+    /// The history's file: check, vacuum, backup, retain, path
+    Db(DbArgs),
     /// Run a demonstration: a real workflow against a model server inside this process
     Demo(DemoArgs),
     /// Print the flow that all telemetry goes through
@@ -158,6 +182,7 @@ Examples:
   flowmeter run report.json --log-level info,genai=debug        (log lines as they come)
   flowmeter run \"summarize notes.txt in three lines\"        (plans a workflow; asks before it runs)
   flowmeter run \"summarize the notes\" file=notes.txt --yes --save summarize-notes
+  flowmeter run report.json --tag team=search --session chat-42     (to find it by in the history)
   flowmeter run report.json --sample 10% --keep-errors --keep-slower-than 30s
 
 A first argument with white space in it that is no file, and does not begin like a path (/, ./, ../,

@@ -86,7 +86,14 @@ pub(crate) fn check(workflow: &Workflow, budget: &Budget, prices: &PriceBook) ->
     if budget.allow_unpriced {
         return Ok(());
     }
-    let calls = workflow.unpriced_calls(prices, budget.max_cost.is_some());
+    refuse(workflow.unpriced_calls(prices, budget.max_cost.is_some()), prices)
+}
+
+/// Refuses a run with these calls.
+///
+/// # Errors
+/// [`UnpricedModels`], unless there are none.
+pub(crate) fn refuse(calls: Vec<UnpricedCall>, prices: &PriceBook) -> Result<(), UnpricedModels> {
     if calls.is_empty() {
         return Ok(());
     }
@@ -106,6 +113,7 @@ pub(crate) fn error_json(error: &BudgetError) -> Value {
         BudgetOwner::Run => ("run", None),
         BudgetOwner::Node(path) => ("node", Some(path.as_str())),
         BudgetOwner::Workflow(name) => ("workflow", Some(name.as_str())),
+        BudgetOwner::Shared(name) => ("several_runs", Some(name.whose.as_str())),
     };
     let mut object = Map::new();
     object.insert("of".to_owned(), owner.into());
@@ -139,6 +147,11 @@ pub(crate) fn error_json(error: &BudgetError) -> Value {
             object.insert("call_max_usd".to_owned(), call.cost.map(UsdNanos::to_usd).into());
             object.insert("call_max_input_tokens".to_owned(), call.input_tokens.into());
             object.insert("call_max_output_tokens".to_owned(), call.output_tokens.into());
+        }
+        BudgetError::Unchecked(unchecked) => {
+            object.insert("limit".to_owned(), BudgetLimit::Cost.as_str().into());
+            object.insert("call".to_owned(), "not_made".into());
+            object.insert("call_model".to_owned(), unchecked.model.as_str().into());
         }
         BudgetError::Unpriced(unpriced) => {
             object.insert("limit".to_owned(), BudgetLimit::Cost.as_str().into());

@@ -20,10 +20,12 @@ use crate::args::TelemetryArgs;
 use crate::commands::show::local_offset_seconds;
 use crate::config::Config;
 use crate::exit::{self, Exit, UNKNOWN_OUTPUT};
+use crate::history::{self, KeptRun, RunOrigin};
 use crate::home::Home;
 use crate::output::Output;
 use crate::progress::{self, ProgressLine};
 use crate::secrets::Secrets;
+use crate::shared_budgets::{RunBudgets, Voice};
 use crate::signals::StopSignals;
 use crate::telemetry::logs;
 use crate::traces;
@@ -43,6 +45,8 @@ pub(crate) struct Execution {
     pub(crate) config: Config,
     pub(crate) prices: Arc<PriceBook>,
     pub(crate) budget: Budget,
+    /// Whether what it spends counts in budgets across runs.
+    pub(crate) shares_budgets: bool,
     pub(crate) trace: TraceWish,
     pub(crate) telemetry: TelemetryArgs,
     /// What was already found to look wrong.
@@ -82,15 +86,20 @@ pub(crate) struct Finished {
     pub(crate) planned: Option<Value>,
     /// The folder of saved traces, where this run's own went there.
     trace_folder: Option<PathBuf>,
+    /// The history that it is kept in.
+    kept: Option<KeptRun>,
 }
 
 impl Finished {
-    /// Removes the traces that have had their time, and never this run's own. Call it last: the trace may be
-    /// needed to report the run.
-    pub(crate) fn prune_traces(&self) {
+    /// Removes the traces that have had their time, and never this run's own; and some of what has had its time in
+    /// the history. Call it last: the trace may be needed to report the run.
+    pub(crate) fn tidy_up(&self) {
         if let Some(folder) = &self.trace_folder {
             let own = self.report.trace_file.as_deref();
             traces::prune(folder, self.config.traces_keep, own);
+        }
+        if let Some(kept) = &self.kept {
+            kept.retain(&self.config.history.retention);
         }
     }
 }
@@ -145,6 +154,7 @@ pub(crate) fn run_in(
         config,
         prices,
         budget,
+        shares_budgets,
         trace,
         telemetry,
         mut warnings,
@@ -159,6 +169,7 @@ pub(crate) fn run_in(
         config: &config,
         prices,
         budget,
+        shares_budgets,
         trace: &trace,
         telemetry: &telemetry,
     };
@@ -220,6 +231,8 @@ pub(crate) struct Beginning<'a> {
     pub(crate) config: &'a Config,
     pub(crate) prices: Arc<PriceBook>,
     pub(crate) budget: Budget,
+    /// Whether what it spends counts in budgets across runs.
+    pub(crate) shares_budgets: bool,
     pub(crate) trace: &'a TraceWish,
     pub(crate) telemetry: &'a TelemetryArgs,
 }
@@ -228,10 +241,13 @@ pub(crate) struct Beginning<'a> {
 pub(crate) struct Begun {
     pub(crate) meter: RunMeter,
     pub(crate) signals: StopSignals,
+    /// Budgets across runs that it counts in.
+    pub(crate) shared_budgets: Option<Arc<RunBudgets>>,
     line: ProgressLine,
     shows_progress: bool,
     utc_offset_seconds: i32,
     trace_folder: Option<PathBuf>,
+    kept: Option<KeptRun>,
 }
 
 /// Begins a run: its meter, its signals, its progress.
@@ -251,6 +267,7 @@ pub(crate) fn begin(
         config,
         prices,
         budget,
+        shares_budgets,
         trace,
         telemetry,
     } = beginning;
@@ -290,7 +307,14 @@ pub(crate) fn begin(
         None => builder.trace_file_in(&folder),
     };
     let mut noticed = Vec::new();
-    builder = crate::telemetry::apply(builder, telemetry, config, home, output, &mut noticed)?;
+    let origin = RunOrigin::of_run(name, file, &telemetry.history, home, &mut noticed);
+    builder = crate::telemetry::apply(builder, telemetry, config, &origin, home, output, &mut noticed)?;
+    let mut kept = None;
+    if config.history.enabled && !telemetry.history.no_history {
+        let (backend, run) = history::keep(home);
+        builder = builder.boxed_backend(backend);
+        kept = Some(run);
+    }
     let line = ProgressLine::new(shows_progress);
     builder = logs::apply(
         builder,
@@ -301,6 +325,14 @@ pub(crate) fn begin(
         line.stderr(),
         &mut noticed,
     );
+    let shared_budgets = shares_budgets.then(|| {
+        let voice = Voice::new(*output, line.stderr());
+        let tags = &telemetry.history.tags;
+        RunBudgets::new(home.history(), crate::history::config(), name, tags, voice)
+    });
+    if let Some(shared) = &shared_budgets {
+        builder = builder.shared_budgets(Arc::clone(shared) as Arc<dyn flowmeter::SharedBudgets>);
+    }
     let meter = builder.start()?;
     for warning in noticed {
         output.warn(&warning);
@@ -309,10 +341,12 @@ pub(crate) fn begin(
     Ok(Begun {
         meter,
         signals,
+        shared_budgets,
         line,
         shows_progress,
         utc_offset_seconds,
         trace_folder: trace.file.is_none().then_some(folder),
+        kept,
     })
 }
 
@@ -327,8 +361,10 @@ pub(crate) fn finish(
 ) -> Finished {
     let Begun {
         meter,
+        shared_budgets,
         utc_offset_seconds,
         trace_folder,
+        kept,
         ..
     } = begun;
     let Held {
@@ -338,6 +374,10 @@ pub(crate) fn finish(
         responses,
     } = held;
     let report = meter.finish(outcome.as_ref());
+    if let Some(shared) = shared_budgets {
+        // They were said when they came.
+        warnings.extend(shared.warnings());
+    }
     for error in &report.export_errors {
         let warning = crate::report::with_causes(error);
         output.warn(&warning);
@@ -360,6 +400,7 @@ pub(crate) fn finish(
         utc_offset_seconds,
         planned: None,
         trace_folder,
+        kept,
     }
 }
 

@@ -121,8 +121,8 @@ pub(crate) const UNKNOWN_OUTPUT: &str = "unknown_output";
 /// The classes of node errors that mean: a key, a program or a server that the workflow needs is not there.
 const MISSING_SERVICES: &[&str] = &["auth", "connect", "python_missing"];
 
-/// The classes of node errors that mean: the budget has no room for a call.
-const OVER_BUDGET: &[&str] = &["budget_exceeded", "unpriced_model"];
+/// The classes of node errors that mean: a budget has no room for a call, or nobody can tell whether it has.
+const OVER_BUDGET: &[&str] = &["budget_exceeded", "unpriced_model", "budget_unchecked"];
 
 /// How the program leaves after a run.
 pub(crate) fn of_run<T>(outcome: Result<&T, &NodeError>) -> Exit {

@@ -141,10 +141,12 @@ impl Output {
 
     /// Says that something looks wrong; `--quiet` keeps it back.
     pub(crate) fn warn(&self, text: &str) {
-        self.note(&format!(
-            "{} {text}",
-            self.paint("warning:", Style::new().yellow().bold())
-        ));
+        self.note(&self.warning(text));
+    }
+
+    /// A warning as it stands on standard error.
+    pub(crate) fn warning(&self, text: &str) -> String {
+        format!("{} {text}", self.paint("warning:", Style::new().yellow().bold()))
     }
 
     /// Says that something failed.

@@ -160,6 +160,7 @@ fn run_in(runtime: &Runtime, execution: PlannedExecution, home: &Home, output: &
         config: &config,
         prices: Arc::clone(&prices),
         budget,
+        shares_budgets: true,
         trace: &trace,
         telemetry: &telemetry,
     };
@@ -371,6 +372,9 @@ impl Between<'_> {
             return (Err(NodeError::permanent(message).with_type(NOT_CONFIRMED)), None);
         }
         begun.meter.workflow_begins();
+        if let Some(budgets) = &begun.shared_budgets {
+            budgets.workflow_begins(&planned.name);
+        }
         let (workflow, store) = (Arc::new(workflow), SharedStore::new());
         let work = own_budget::run(Arc::clone(&workflow), Arc::clone(&store), cx.clone(), inputs);
         let (ended, stopped_by) = drive(work, cx, begun, self.output).await;

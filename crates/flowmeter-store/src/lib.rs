@@ -9,8 +9,11 @@
 mod append;
 mod budget;
 mod codec;
+#[doc(hidden)]
+pub mod contract;
 mod error;
 mod forget;
+pub mod insights;
 mod logs;
 mod memory;
 mod rules;
@@ -20,6 +23,8 @@ mod span_row;
 pub mod sqlite;
 mod stats;
 mod store;
+#[doc(hidden)]
+pub mod synthetic;
 
 pub use append::Append;
 pub use budget::{

@@ -86,6 +86,8 @@ pub(super) fn run(args: DemoArgs, home: &Home, output: &Output) -> Result<Exit> 
         config,
         prices: prices::demo_book(),
         budget: flowmeter::Budget::default(),
+        // Its price is made up.
+        shares_budgets: false,
         trace: TraceWish {
             tree: !args.quiet,
             file: args.trace_file,
@@ -100,7 +102,7 @@ pub(super) fn run(args: DemoArgs, home: &Home, output: &Output) -> Result<Exit> 
     runtime.block_on(server.stop());
     runtime.shutdown_background();
     let exit = report::run(&finished, output);
-    finished.prune_traces();
+    finished.tidy_up();
     exit
 }
 

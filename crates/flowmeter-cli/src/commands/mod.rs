@@ -2,17 +2,23 @@
 //!
 //! Never runs a workflow itself: `execution` does, for `run` and `demo` alike.
 
+mod budget;
 mod cache;
 mod completions;
 mod config;
 mod convert;
+mod db;
 mod delete;
 mod demo;
 mod describe;
 mod diff;
+mod export;
 mod flush;
 mod fmt;
+mod forget;
 mod format;
+mod import;
+mod insights;
 mod list;
 mod logs;
 mod nodes;
@@ -101,6 +107,9 @@ fn perform(command: Option<Command>, output: &Output) -> Result<Exit> {
         Some(Command::Diff(args)) => diff::run(&args, &home, output),
         Some(Command::Tail(args)) => tail::run(&args, &home, output),
         Some(Command::Stats(args)) => stats::run(&args, &home, output),
+        Some(Command::Insights(args)) => insights::run(&args, &home, output),
+        Some(Command::Export(args)) => export::run(&args, &home, output),
+        Some(Command::Import(args)) => import::run(&args, &home, output),
         Some(Command::Format(args)) => format::run(&args, output),
         Some(Command::Validate(args)) => validate::run(&args, &home, output),
         Some(Command::Save(args)) => save::run(&args, &home, output),
@@ -114,7 +123,10 @@ fn perform(command: Option<Command>, output: &Output) -> Result<Exit> {
         Some(Command::Schema(_)) => schema::run(output),
         Some(Command::Pipeline(args)) => pipeline::run(&args, output),
         Some(Command::Flush(args)) => flush::run(&args, &home, output),
+        Some(Command::Budget(args)) => budget::run(&args, &home, output),
         Some(Command::Cache(args)) => cache::run(&args, &home, output),
+        Some(Command::Forget(args)) => forget::run(&args, &home, output),
+        Some(Command::Db(args)) => db::run(&args, &home, output),
         Some(Command::Demo(args)) => demo::run(args, &home, output),
         Some(Command::Sample(args)) => sample::run(&args, output),
         Some(Command::Config(args)) => config::run(&args, &home, output),

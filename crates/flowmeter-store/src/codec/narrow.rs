@@ -8,8 +8,7 @@ use flowmeter_model::{
 use smol_str::SmolStr;
 
 use super::attribute_names::{
-    CACHE_HIT, ERROR_TYPE, NODE_ID, NODE_PATH, PROVIDER_NAME, REQUEST_MODEL, RESPONSE_MODEL, SAVED_NANOS,
-    SAVED_STATUS,
+    CACHE_HIT, NODE_ID, NODE_PATH, PROVIDER_NAME, REQUEST_MODEL, RESPONSE_MODEL, SAVED_NANOS, SAVED_STATUS,
 };
 use crate::{RunKey, SpanRow, TokenSums};
 
@@ -71,10 +70,6 @@ impl NarrowSpan {
         } else {
             (None, None)
         };
-        let error_type = match &span.error {
-            Some(error) => Some(error.error_type.clone()),
-            None => text(ERROR_TYPE),
-        };
         let cache_hit = matches!(attributes.get(CACHE_HIT), Some(AttributeValue::Bool(true)));
         let (saved_status, saved) = if cache_hit {
             saved_of(attributes)
@@ -92,7 +87,11 @@ impl NarrowSpan {
             node,
             model: model.unwrap_or_default(),
             provider: provider.unwrap_or_default(),
-            error_type: error_type.unwrap_or_default(),
+            error_type: span
+                .error
+                .as_ref()
+                .map(|error| error.error_type.clone())
+                .unwrap_or_default(),
             tokens: span.usage.as_ref().map(TokenSums::of).unwrap_or_default(),
             cost_status: span.cost.as_ref().map(|cost| cost.status),
             cost: span.cost.as_ref().and_then(|cost| cost.amount),
@@ -104,8 +103,16 @@ impl NarrowSpan {
         }
     }
 
-    /// The row of this span of a run of `workflow`. A span without a status is taken for stopped.
+    /// The row of this span of a run of `workflow`, as [`crate::rules::row::row_of`] makes it. What stands in columns so
+    /// that the span can be given back, and is no row's business, is left out.
     pub(crate) fn to_row(&self, run: RunKey, workflow: SmolStr) -> SpanRow {
+        let is_call = self.kind == SpanKind::LlmCall;
+        let cache_hit = is_call && self.cache_hit;
+        let unsaid = if self.error_type.is_empty() {
+            SpanStatus::Ok
+        } else {
+            SpanStatus::Error
+        };
         SpanRow {
             run,
             workflow,
@@ -114,20 +121,32 @@ impl NarrowSpan {
             kind: self.kind,
             operation: self.operation.clone(),
             node: self.node.clone(),
-            model: self.model.clone(),
-            provider: self.provider.clone(),
+            model: if is_call {
+                self.model.clone()
+            } else {
+                SmolStr::default()
+            },
+            provider: if is_call {
+                self.provider.clone()
+            } else {
+                SmolStr::default()
+            },
             start: self.start,
             duration_ns: self.duration_ns.unwrap_or(0),
-            status: self.status.unwrap_or(SpanStatus::Cancelled),
+            status: self.status.unwrap_or(unsaid),
             error_type: self.error_type.clone(),
-            tokens: self.tokens,
-            cost_status: self.cost_status,
-            cost: self.cost,
-            prompt_hash: self.prompt_hash,
+            tokens: if is_call {
+                self.tokens
+            } else {
+                TokenSums::default()
+            },
+            cost_status: is_call.then(|| self.cost_status.unwrap_or(CostStatus::Unpriced)),
+            cost: if is_call { self.cost } else { None },
+            prompt_hash: if is_call { self.prompt_hash } else { 0 },
             mutations: self.mutations,
-            cache_hit: self.cache_hit,
-            saved_status: self.saved_status,
-            saved: self.saved,
+            cache_hit,
+            saved_status: if cache_hit { self.saved_status } else { None },
+            saved: if cache_hit { self.saved } else { None },
         }
     }
 }

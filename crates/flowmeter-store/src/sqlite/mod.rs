@@ -2,10 +2,29 @@
 //!
 //! Only this module knows SQL.
 
+mod batch_runs;
+mod blank;
 mod budgets;
 mod connection;
+mod content_source;
 mod failure;
+mod forget;
+mod hooks;
 mod locking;
+mod merge;
+mod names;
+mod pool;
+mod read;
+mod recent;
+mod removal;
+mod retain;
+mod rewrite;
+mod run_row;
+mod search;
+mod store;
+mod upkeep;
+mod whole_span;
+mod writer;
 
 pub use budgets::Budgets;
 
@@ -13,7 +32,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use flowmeter_model::Clock;
+use parking_lot::RwLock;
+use rusqlite::{Connection, OptionalExtension};
 
+use self::names::NameTexts;
+use self::pool::Pool;
+use self::writer::WriterThread;
 use crate::{ProcessMark, StoreError};
 
 /// Tells whether a process still lives; `None` where that cannot be known, such as on another machine.
@@ -55,10 +79,15 @@ impl SqliteConfig {
 pub struct SqliteStore {
     path: PathBuf,
     config: SqliteConfig,
+    pool: Pool,
+    texts: NameTexts,
+    /// Started with the first thing to be written.
+    writer: RwLock<Option<WriterThread>>,
 }
 
 impl SqliteStore {
-    /// Opens the file, makes it when there is none, and brings an older one to the present form.
+    /// Opens the file, makes it when there is none, and brings an older one to the present form. Holds on to nothing:
+    /// connections are made when they are needed.
     ///
     /// # Errors
     /// [`StoreError::Newer`], [`StoreError::Foreign`], [`StoreError::Absent`] and [`StoreError::Open`].
@@ -67,6 +96,9 @@ impl SqliteStore {
         Ok(Self {
             path: path.to_owned(),
             config,
+            pool: Pool::default(),
+            texts: NameTexts::default(),
+            writer: RwLock::new(None),
         })
     }
 
@@ -81,4 +113,35 @@ impl SqliteStore {
     pub fn config(&self) -> &SqliteConfig {
         &self.config
     }
+
+    /// Does at once what is else done in the background. For tests.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    #[doc(hidden)]
+    pub fn settle(&self) -> Result<(), StoreError> {
+        crate::Store::flush(self)?;
+        let mut connection = connection::open(&self.path, &self.config, connection::Purpose::Write)?;
+        while merge::step(&mut connection, &self.config, &self.texts)?
+            || hooks::background_step(&mut connection, &self.config)?
+        {}
+        Ok(())
+    }
+
+    /// Asks within one transaction.
+    pub(crate) fn ask<T>(
+        &self,
+        ask: impl FnOnce(&Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.pool.ask(&self.path, &self.config, ask)
+    }
+}
+
+/// How often things were removed from the file.
+fn epoch_of(connection: &Connection) -> Result<i64, StoreError> {
+    let epoch = connection
+        .prepare_cached("SELECT value FROM meta WHERE key = 'epoch'")?
+        .query_row([], |row| row.get(0))
+        .optional()?;
+    Ok(epoch.unwrap_or(0))
 }

@@ -23,7 +23,11 @@ pub(super) struct NameNumbers {
 
 impl NameNumbers {
     /// The number of a name if it is known here or in the file.
-    pub(super) fn known(&mut self, connection: &Connection, name: &SmolStr) -> Result<Option<i64>, StoreError> {
+    pub(super) fn known(
+        &mut self,
+        connection: &Connection,
+        name: &SmolStr,
+    ) -> Result<Option<i64>, StoreError> {
         if name.is_empty() {
             return Ok(Some(NO_NAME));
         }

@@ -47,9 +47,4 @@ impl Pool {
         }
         answer
     }
-
-    /// Closes those that are not in use.
-    pub(super) fn clear(&self) {
-        self.idle.lock().clear();
-    }
 }

@@ -132,7 +132,10 @@ fn counts_to_column(total: &CostTotal) -> Vec<u8> {
         total.estimated_calls,
         total.reported_calls,
     ];
-    let used = counts.iter().rposition(|count| *count > 0).map_or(0, |last| last + 1);
+    let used = counts
+        .iter()
+        .rposition(|count| *count > 0)
+        .map_or(0, |last| last + 1);
     let mut bytes = Vec::with_capacity(used * 2);
     for count in counts.iter().take(used) {
         let mut rest = *count;
@@ -160,7 +163,13 @@ fn total_of_columns(known: i64, bytes: &[u8]) -> CostTotal {
             }
         }
     }
-    let [calls, unpriced_calls, partial_calls, estimated_calls, reported_calls] = counts;
+    let [
+        calls,
+        unpriced_calls,
+        partial_calls,
+        estimated_calls,
+        reported_calls,
+    ] = counts;
     CostTotal {
         known: UsdNanos(known),
         calls,
@@ -234,7 +243,11 @@ impl StoredRun {
         let tags = text(31)?
             .map(|tags| serde_json::from_str(tags).map_err(|_| broken()))
             .transpose()?;
-        let process = match (text(32)?, row.get::<_, Option<i64>>(33)?, row.get::<_, Option<i64>>(34)?) {
+        let process = match (
+            text(32)?,
+            row.get::<_, Option<i64>>(33)?,
+            row.get::<_, Option<i64>>(34)?,
+        ) {
             (Some(host), Some(pid), Some(started)) => Some(ProcessMark {
                 host: SmolStr::new(host),
                 pid: u32::try_from(pid).unwrap_or(0),

@@ -50,20 +50,21 @@ CREATE INDEX run_workflow ON run (workflow, started DESC);
 CREATE INDEX run_unwell ON run (status, started) WHERE status <> 1;
 CREATE INDEX run_duration ON run (duration, started);
 CREATE INDEX run_cost ON run (cost, started);
+CREATE INDEX run_seen ON run (payloads_gone, seen);
 CREATE INDEX run_tokens ON run (tokens, started);
 CREATE INDEX run_session ON run (session, started) WHERE session IS NOT NULL;
 CREATE INDEX run_user ON run (user, started) WHERE user IS NOT NULL;
 CREATE INDEX run_commit ON run (git_commit, started) WHERE git_commit IS NOT NULL;
 
 -- The large parts of a run's row.
-CREATE TABLE run_detail (run INTEGER PRIMARY KEY, resource BLOB, metrics BLOB);
+CREATE TABLE run_detail (run INTEGER PRIMARY KEY, hashes BLOB NOT NULL, body BLOB NOT NULL);
 -- Spans of a run that have begun and not ended.
-CREATE TABLE run_open (run INTEGER PRIMARY KEY, body BLOB NOT NULL);
-CREATE TABLE run_model (model TEXT, started INTEGER, run INTEGER, PRIMARY KEY (model, started, run)) WITHOUT ROWID;
-CREATE TABLE run_tag (key TEXT, value TEXT, started INTEGER, run INTEGER, PRIMARY KEY (key, value, started, run)) WITHOUT ROWID;
+CREATE TABLE run_open (run INTEGER PRIMARY KEY, hashes BLOB NOT NULL, body BLOB NOT NULL);
+CREATE TABLE run_model (model TEXT, run_started INTEGER, run INTEGER, PRIMARY KEY (model, run_started, run)) WITHOUT ROWID;
+CREATE TABLE run_tag (key TEXT, value TEXT, run_started INTEGER, run INTEGER, PRIMARY KEY (key, value, run_started, run)) WITHOUT ROWID;
 
 -- Names that occur again and again: nodes, models, providers, operations, classes of errors, workflows.
-CREATE TABLE name (id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);
+CREATE TABLE name (id INTEGER PRIMARY KEY AUTOINCREMENT, text TEXT NOT NULL UNIQUE);
 
 -- What up to some thousand spans have in common.
 CREATE TABLE batch (
@@ -72,9 +73,13 @@ CREATE TABLE batch (
     start_min INTEGER NOT NULL,
     start_max INTEGER NOT NULL,
     payload_bytes INTEGER NOT NULL,
+    firsts BLOB NOT NULL,
     sealed INTEGER NOT NULL DEFAULT 0,
-    folded INTEGER NOT NULL DEFAULT 0
+    folded INTEGER NOT NULL DEFAULT 0,
+    worded INTEGER NOT NULL DEFAULT 0
 );
+CREATE INDEX batch_unworded ON batch (id) WHERE worded = 0;
+CREATE INDEX batch_time ON batch (start_max, start_min);
 CREATE INDEX batch_unsealed ON batch (id) WHERE sealed = 0;
 CREATE INDEX batch_unfolded ON batch (id) WHERE folded = 0;
 -- Their columns: those that filters and sums ask for come first, so that the rest need not be read.
@@ -108,7 +113,7 @@ CREATE TABLE batch_columns (
 CREATE TABLE batch_content (batch INTEGER PRIMARY KEY, marks BLOB NOT NULL, hashes BLOB NOT NULL);
 -- Where the spans of a run stand.
 CREATE TABLE batch_run (run INTEGER, batch INTEGER, first INTEGER NOT NULL, count INTEGER NOT NULL, PRIMARY KEY (run, batch)) WITHOUT ROWID;
--- What is not in columns, in compressed blocks of 32 spans: id = batch * 64 + block.
+-- What is not in columns, in compressed blocks of up to 32 spans: id = batch * 64 + block.
 CREATE TABLE payload (id INTEGER PRIMARY KEY, body BLOB NOT NULL);
 
 -- Log lines, in compressed blocks.
@@ -118,6 +123,7 @@ CREATE TABLE log_block (
     time_min INTEGER NOT NULL,
     time_max INTEGER NOT NULL,
     level_max INTEGER NOT NULL,
+    hashes BLOB NOT NULL,
     body BLOB NOT NULL
 );
 CREATE INDEX log_block_time ON log_block (time_min);
@@ -126,6 +132,18 @@ CREATE INDEX log_run_block ON log_run (block);
 
 -- Long texts and beginnings of message lists that occur more than once.
 CREATE TABLE content (hash BLOB PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
+-- What such a row refers to itself, and the way back.
+CREATE TABLE content_part (hash BLOB PRIMARY KEY, needs BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE content_need (needs BLOB, hash BLOB, PRIMARY KEY (needs, hash)) WITHOUT ROWID;
+-- What may be referred to by nobody since something had its time.
+CREATE TABLE content_doubt (hash BLOB PRIMARY KEY) WITHOUT ROWID;
+
+-- Which blocks of a batch hold which words: by itself (segment 0), or with others in a segment, in buckets
+-- (id = segment * 512 + bucket).
+CREATE TABLE word_batch (batch INTEGER PRIMARY KEY, segment INTEGER NOT NULL, body BLOB NOT NULL);
+CREATE INDEX word_loose ON word_batch (batch) WHERE segment = 0;
+CREATE TABLE word_segment (id INTEGER PRIMARY KEY, batches BLOB NOT NULL, start_max INTEGER NOT NULL);
+CREATE TABLE word_bucket (id INTEGER PRIMARY KEY, body BLOB NOT NULL);
 
 
 -- Budgets across runs. A rule, its account in each period, and what calls that go on hold of it.

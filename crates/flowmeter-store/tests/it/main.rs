@@ -1,3 +1,8 @@
-//! The integration tests of the store, in one binary.
+//! The store as others use it: every backend is held to one contract.
+
+#![allow(clippy::unwrap_used, reason = "what a test does not find fails it")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 
 mod budgets;
+mod in_memory;
+mod in_sqlite;

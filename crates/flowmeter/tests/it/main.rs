@@ -14,4 +14,5 @@ mod probes;
 mod receiver;
 mod sampling;
 mod secrets;
+mod shared_budgets;
 mod trees;

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, params_from_iter};
 use super::super::SqliteConfig;
 use super::super::run_row::{SELECT, StoredRun, count_to_column, time_to_column};
 use crate::rules::filters::holds_for_run;
-use crate::{RunFilter, RunOrder, RunRow, RunStatus, StoreError};
+use crate::{RunFilter, RunOrder, RunRow, StoreError};
 
 /// A condition that so few runs meet is worth gathering them all and sorting them.
 const FEW: i64 = 2_000;
@@ -130,8 +130,13 @@ impl Query {
             format!(" WHERE {}", wheres.join(" AND "))
         };
         let started = started.unwrap_or("run.started");
+        let id = match started {
+            "run_tag.run_started" => "run_tag.run",
+            "run_model.run_started" => "run_model.run",
+            _ => "run.id",
+        };
         let order = match order {
-            RunOrder::Started => format!("{started} DESC, run.id DESC"),
+            RunOrder::Started => format!("{started} DESC, {id} DESC"),
             RunOrder::Duration => "run.duration DESC, run.started DESC, run.id DESC".to_owned(),
             RunOrder::Cost => "run.cost DESC, run.started DESC, run.id DESC".to_owned(),
             RunOrder::Tokens => "run.tokens DESC, run.started DESC, run.id DESC".to_owned(),
@@ -238,7 +243,7 @@ fn paths(filter: &RunFilter) -> Vec<Path> {
             "run_tag.key = ? AND run_tag.value = ?",
             vec![text(key), text(value)],
         );
-        add("run_tag", clause, Some("run_tag.started"), JOIN_TAG);
+        add("run_tag", clause, Some("run_tag.run_started"), JOIN_TAG);
     }
     if let Some(user) = &filter.user {
         let clause = Clause::new("run.user = ?", vec![text(user)]);
@@ -272,16 +277,11 @@ fn paths(filter: &RunFilter) -> Vec<Path> {
             format!("run.status IN ({}) AND run.status <> 1", marks(values.len()))
         };
         let started = is_one.then_some("run.started");
-        add(
-            "run INDEXED BY run_unwell",
-            Clause::new(sql, values),
-            started,
-            "",
-        );
+        add("run INDEXED BY run_unwell", Clause::new(sql, values), started, "");
     }
     if let [model] = filter.models.as_slice() {
         let clause = Clause::new("run_model.model = ?", vec![text(model)]);
-        add("run_model", clause, Some("run_model.started"), JOIN_MODEL);
+        add("run_model", clause, Some("run_model.run_started"), JOIN_MODEL);
     }
     if let Some(least) = filter.cost_min {
         let clause = Clause::new("run.cost >= ?", vec![Value::Integer(least.0)]);
@@ -344,7 +344,7 @@ fn conditions(filter: &RunFilter) -> Option<Vec<Clause>> {
         let models = list("m.model", &filter.models);
         clauses.push(Clause::new(
             format!(
-                "EXISTS (SELECT 1 FROM run_model AS m WHERE {} AND m.started = run.started AND m.run = run.id)",
+                "EXISTS (SELECT 1 FROM run_model AS m WHERE {} AND m.run_started = run.started AND m.run = run.id)",
                 models.sql
             ),
             models.values,
@@ -360,7 +360,7 @@ fn conditions(filter: &RunFilter) -> Option<Vec<Clause>> {
     for (key, value) in &filter.tags {
         clauses.push(Clause::new(
             "EXISTS (SELECT 1 FROM run_tag AS t WHERE t.key = ? AND t.value = ? \
-             AND t.started = run.started AND t.run = run.id)",
+             AND t.run_started = run.started AND t.run = run.id)",
             vec![text(key), text(value)],
         ));
     }
@@ -375,7 +375,9 @@ fn conditions(filter: &RunFilter) -> Option<Vec<Clause>> {
         }
     }
     if let Some(prefix) = &filter.git_commit {
-        clauses.push(commit_range(prefix).unwrap_or_else(|| Clause::new("run.git_commit IS NOT NULL", Vec::new())));
+        clauses.push(
+            commit_range(prefix).unwrap_or_else(|| Clause::new("run.git_commit IS NOT NULL", Vec::new())),
+        );
     }
     if let Some(prefix) = &filter.trace_prefix
         && !prefix.is_empty()
@@ -398,7 +400,9 @@ fn commit_range(prefix: &str) -> Option<Clause> {
 
 /// Traces whose ids begin so, as a range; `None` when there can be none.
 fn trace_range(prefix: &str) -> Option<Clause> {
-    let is_hex = prefix.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let is_hex = prefix
+        .bytes()
+        .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
     if prefix.is_empty() || prefix.len() > 32 || !is_hex {
         return None;
     }
@@ -411,10 +415,4 @@ fn trace_range(prefix: &str) -> Option<Clause> {
         "run.trace >= ? AND run.trace <= ?",
         vec![bound("0")?, bound("f")?],
     ))
-}
-
-/// Whether a filter asks for runs by whether their process lives.
-pub(in crate::sqlite) fn asks_for_life(filter: &RunFilter) -> bool {
-    let has = |status| filter.statuses.contains(&status);
-    has(RunStatus::Running) != has(RunStatus::Interrupted)
 }

@@ -177,12 +177,7 @@ impl Queue {
                 || state.bytes >= GATHER_BYTES
                 || state.closed
                 || state.flush_to > state.settled;
-            if is_enough
-                || self
-                    .came
-                    .wait_until(&mut state, oldest + GATHER_WAIT)
-                    .timed_out()
-            {
+            if is_enough || self.came.wait_until(&mut state, oldest + GATHER_WAIT).timed_out() {
                 return Next::Write(state.take());
             }
         }
@@ -199,6 +194,12 @@ impl Queue {
         self.went.notify_all();
     }
 
+    /// Whether something waits.
+    pub(super) fn has_items(&self) -> bool {
+        let state = self.state.lock();
+        !state.items.is_empty() || state.closed
+    }
+
     /// From now on everything is refused.
     pub(super) fn stop(&self, cause: StoreError, upto: u64) {
         let mut state = self.state.lock();
@@ -209,16 +210,6 @@ impl Queue {
         state.stopped = Some(Stop { cause, told: false });
         drop(state);
         self.went.notify_all();
-    }
-
-    /// Whether everything is refused.
-    pub(super) fn is_stopped(&self) -> bool {
-        self.state.lock().stopped.is_some()
-    }
-
-    /// Whether something waits.
-    pub(super) fn has_items(&self) -> bool {
-        !self.state.lock().items.is_empty()
     }
 }
 

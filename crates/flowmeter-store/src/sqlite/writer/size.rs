@@ -25,9 +25,7 @@ pub(super) fn size_of(append: &Append) -> (usize, usize) {
 pub(super) fn event(event: &TelemetryEvent) -> usize {
     match event {
         TelemetryEvent::SpanStarted(ended) | TelemetryEvent::SpanEnded(ended) => span(ended),
-        TelemetryEvent::Log(_, record) => {
-            EVENT_BYTES + record.message.len() + attributes(&record.attributes)
-        }
+        TelemetryEvent::Log(_, record) => EVENT_BYTES + record.message.len() + attributes(&record.attributes),
     }
 }
 
@@ -53,7 +51,11 @@ pub(in crate::sqlite) fn span(span: &Span) -> usize {
         .iter()
         .map(|record| record.message.len() + attributes(&record.attributes))
         .sum();
-    let events: usize = span.events.iter().map(|event| attributes(&event.attributes)).sum();
+    let events: usize = span
+        .events
+        .iter()
+        .map(|event| attributes(&event.attributes))
+        .sum();
     let error = span.error.as_ref().map_or(0, |error| error.message.len());
     EVENT_BYTES + attributes(&span.attributes) + values + logs + events + error
 }

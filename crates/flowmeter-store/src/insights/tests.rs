@@ -1,0 +1,3 @@
+//! Planted effects, each alone, and years without any.
+
+mod planted;

@@ -1,0 +1,1 @@
+//! Opening: what is refused and what is made.

@@ -1,0 +1,80 @@
+//! Batches as they stand in their tables.
+//!
+//! Never decodes a column that nobody asked for.
+
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, OptionalExtension, Row};
+
+use super::super::batch_runs::{BatchRun, decode_runs};
+use super::super::failure::damaged;
+use crate::StoreError;
+use crate::codec::columns::{Column, DecodedColumns};
+
+/// The statement for the list of runs and all columns of a batch.
+const ALL_COLUMNS: &str = "SELECT runs, \"start\", \"class\", \"run\", \"duration\", \"model\", \"provider\", \"node\", \
+     \"cost_status\", \"cost\", \"input\", \"output\", \"cache_read\", \"cache_write\", \"reasoning\", \"saved_status\", \
+     \"saved\", \"error_type\", \"operation\", \"mutations\", \"prompt_hash\", \"span_id\", \"parent\" \
+     FROM batch_columns WHERE batch = ?1";
+
+/// A batch, all of it but its payloads.
+pub(in crate::sqlite) struct StoredBatch {
+    pub(in crate::sqlite) runs: Vec<BatchRun>,
+    pub(in crate::sqlite) columns: DecodedColumns,
+}
+
+/// A column of a row; nothing where something else stands.
+pub(in crate::sqlite) fn blob<'r>(row: &'r Row<'_>, column: usize) -> &'r [u8] {
+    match row.get_ref(column) {
+        Ok(ValueRef::Blob(bytes)) => bytes,
+        _ => &[],
+    }
+}
+
+impl StoredBatch {
+    /// Reads the batch with this number.
+    pub(in crate::sqlite) fn read(connection: &Connection, batch: i64) -> Result<Self, StoreError> {
+        let mut statement = connection.prepare_cached(ALL_COLUMNS)?;
+        let mut rows = statement.query([batch])?;
+        let row = rows
+            .next()?
+            .ok_or_else(|| damaged(format!("the columns of batch {batch} are missing")))?;
+        let runs = decode_runs(blob(row, 0))?;
+        let count = runs.iter().map(|run| run.count).sum();
+        let columns = DecodedColumns::decode(count, |column| blob(row, 1 + column as usize))?;
+        Ok(Self { runs, columns })
+    }
+}
+
+/// The first span of each block of a batch.
+pub(in crate::sqlite) fn firsts(connection: &Connection, batch: i64) -> Result<Vec<usize>, StoreError> {
+    let bytes: Option<Vec<u8>> = connection
+        .prepare_cached("SELECT firsts FROM batch WHERE id = ?1")?
+        .query_row([batch], |row| row.get(0))
+        .optional()?;
+    let bytes = bytes.ok_or_else(|| damaged(format!("batch {batch} is missing")))?;
+    let (firsts, rest) = bytes.as_chunks::<2>();
+    if !rest.is_empty() {
+        return Err(damaged(format!("the blocks of batch {batch}")));
+    }
+    Ok(firsts
+        .iter()
+        .map(|first| usize::from(u16::from_le_bytes(*first)))
+        .collect())
+}
+
+/// The statement for some columns of a batch, and no others.
+pub(in crate::sqlite) fn select(columns: &[Column]) -> String {
+    let names: Vec<String> = columns
+        .iter()
+        .map(|column| format!(", \"{}\"", column.as_str()))
+        .collect();
+    format!(
+        "SELECT runs{} FROM batch_columns WHERE batch = ?1",
+        names.concat()
+    )
+}
+
+/// The same of all batches.
+pub(in crate::sqlite) fn select_of_all(columns: &[Column]) -> String {
+    select(columns).replace(" WHERE batch = ?1", "")
+}

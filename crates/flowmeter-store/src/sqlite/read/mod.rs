@@ -1,0 +1,10 @@
+//! Questions about runs, spans and lines.
+//!
+//! Never changes the file.
+
+pub(super) mod batches;
+pub(super) mod detail;
+pub(super) mod logs;
+pub(super) mod runs;
+pub(super) mod scan;
+pub(super) mod spans;
