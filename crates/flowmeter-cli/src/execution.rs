@@ -93,13 +93,13 @@ pub(crate) struct Finished {
 impl Finished {
     /// Removes the traces that have had their time, and never this run's own; and some of what has had its time in
     /// the history. Call it last: the trace may be needed to report the run.
-    pub(crate) fn tidy_up(&self) {
+    pub(crate) fn tidy_up(self, home: &Home) {
         if let Some(folder) = &self.trace_folder {
             let own = self.report.trace_file.as_deref();
             traces::prune(folder, self.config.traces_keep, own);
         }
-        if let Some(kept) = &self.kept {
-            kept.retain(&self.config.history.retention);
+        if let Some(kept) = self.kept {
+            kept.leave(home, &self.config.history.retention);
         }
     }
 }

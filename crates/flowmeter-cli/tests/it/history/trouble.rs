@@ -287,7 +287,7 @@ fn a_full_disk_is_told_in_one_warning() {
         // Without the right to mount there is the limit on file sizes above.
         return;
     };
-    let noise = "head -c 900000 /dev/urandom | base64 -w0";
+    let noise = "head -c 3000000 /dev/urandom | base64 -w0";
     let large = shell(&sandbox, "large.json", &[noise, "echo hi"]);
     let trace = sandbox.path("trace.json").display().to_string();
     let args = ["run", &large, "--capture", "full", "--trace-file", &trace];
