@@ -121,7 +121,9 @@ Examples:
   flowmeter logs last --level warn
   flowmeter logs last -f                            (goes on as long as the run does)
   flowmeter logs --since 1h --grep timeout          (of all runs)
-  flowmeter logs -w report --status failed --level error --json | jq -r .message";
+  flowmeter logs -w report --status failed --level error --json | jq -r .message
+
+Here --since and --until mean the times of the lines.";
 
 /// `flowmeter logs`.
 #[derive(Debug, Args)]

@@ -12,8 +12,8 @@ use flowmeter_store::TokenSums;
 use serde_json::Value;
 use smol_str::SmolStr;
 
+use super::key_change::KeyChange;
 use super::messages::{joined, prompt_of, response_of};
-use super::state_view::KeyChange;
 use super::store_state::StoreJournal;
 use super::stored_trace::RunSpans;
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use flowmeter_model::{
     Cost, CostStatus, CostTotal, Figure, FigureSource, LogLevel, LogRecord, ManualClock, MutationRecord,
     Span, SpanError, SpanId, SpanKind, SpanStatus, TelemetryEvent, TemplateResolution, TimestampNs,
-    TokenUsage, TraceId, UsdNanos,
+    TokenUsage, UsdNanos,
 };
 use flowmeter_store::{
     Append, MemoryConfig, MemoryStore, Origin, ProcessMark, RunEnd, RunKey, RunStart, RunStatus, Store,
@@ -438,9 +438,4 @@ fn open(store: &dyn Store, run: &str, workflow: &str, began: u64, pid: u32) {
     let waiting = run.node(root.span_id, "wait", "shell", 520, 1);
     run.start(waiting);
     store.flush().expect("it is durable");
-}
-
-/// The trace that a key belongs to.
-pub(crate) fn trace_id(text: &str) -> TraceId {
-    key(text).trace_id
 }

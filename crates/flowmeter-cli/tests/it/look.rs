@@ -413,8 +413,8 @@ fn waiting(sandbox: &Sandbox) -> Child {
     let child = sandbox.command(&["run", &file]).spawn().unwrap();
     let deadline = Instant::now() + Duration::from_secs(60);
     loop {
-        let shown = sandbox.run(&["show", "last", "--json"]);
-        if shown.code == 0 && shown.out.contains("\"quick\"") && shown.out.contains("\"slow\"") {
+        let shown = sandbox.run(&["state", "last", "--json"]);
+        if shown.code == 0 && shown.out.contains("\"done\"") && shown.out.contains("`slow`") {
             return child;
         }
         assert!(Instant::now() < deadline, "{shown:?}");

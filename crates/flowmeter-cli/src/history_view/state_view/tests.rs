@@ -2,6 +2,7 @@ use expect_test::expect;
 use flowmeter_store::Store;
 
 use super::*;
+use crate::history_view::key_change::changes_of;
 use crate::history_view::sample;
 
 struct Asked {
