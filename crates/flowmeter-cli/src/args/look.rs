@@ -18,8 +18,9 @@ Examples:
   flowmeter runs --tag env=prod --min-cost 0.05 --sort cost --limit 10
   flowmeter runs --json --limit 0 | jq -r '.[] | select(.cost_status != \"priced\") | .run'
 
-The table fits the terminal; piped it has every column in full. Costs are rounded: `~` is an estimate, `≥` a
-lower bound, for some calls have no price. --json is exact. A run that goes on shows its time so far.";
+The table fits the terminal; piped it has every column in full. Costs are rounded: `~` is an
+estimate, `≥` a lower bound, for some calls have no price. --json is exact. A run that goes on shows
+its time so far.";
 
 /// `flowmeter runs`.
 #[derive(Debug, Args)]

@@ -68,15 +68,9 @@ fn two_runs_are_compared_node_by_node() {
               [user]
             - Summarise: 会议记录: 三点开会
             + Summarise: 会议纪要: 四点开会
-            + [system]
-            + Be short.
-            + [user]
-            + Summarise: 会议纪要: 四点开会
           answer:
               [assistant]
             - A meeting at three.
-            + 
-            + [assistant]
             + A meeting at four.
 
         Store at the end
