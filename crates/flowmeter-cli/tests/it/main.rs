@@ -13,6 +13,7 @@ mod format;
 mod history;
 mod interruptions;
 mod logs;
+mod look;
 mod markdown;
 mod performance;
 mod planner;
