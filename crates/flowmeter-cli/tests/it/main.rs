@@ -10,6 +10,7 @@ mod examples;
 mod failures;
 mod flush;
 mod format;
+mod insights;
 mod interruptions;
 mod logs;
 mod markdown;
