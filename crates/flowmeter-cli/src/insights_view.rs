@@ -36,7 +36,10 @@ pub(crate) fn render(view: &View<'_>) -> String {
     }
     if report.insights.len() > view.limit {
         let more = report.insights.len() - view.limit;
-        text.push_str(&format!("\n… and {more} smaller ones; --limit {} shows them\n", report.insights.len()));
+        text.push_str(&format!(
+            "\n… and {more} smaller ones; --limit {} shows them\n",
+            report.insights.len()
+        ));
     }
     time(view, &mut text);
     paths(view, &mut text);
@@ -52,7 +55,11 @@ fn heading(view: &View<'_>) -> String {
         _ if runs == 1 => "1 run".to_owned(),
         _ => return "the history has no runs to look at".to_owned(),
     };
-    let cut = if report.looked_at.is_cut { "; older ones are left out, there are too many" } else { "" };
+    let cut = if report.looked_at.is_cut {
+        "; older ones are left out, there are too many"
+    } else {
+        ""
+    };
     let looked_at = match view.scope {
         InsightScope::Run(_) => format!("this run and the earlier ones of its workflow, {looked_at}{cut}"),
         InsightScope::Workflow(workflow) => format!("{looked_at} of {}{cut}", one_line(workflow)),
@@ -67,7 +74,12 @@ fn heading(view: &View<'_>) -> String {
 
 fn finding(view: &View<'_>, number: usize, insight: &Insight, text: &mut String) {
     text.push('\n');
-    let title = wrapped(&one_line(&insight.title), view.width, &format!("{number:>2}. "), "    ");
+    let title = wrapped(
+        &one_line(&insight.title),
+        view.width,
+        &format!("{number:>2}. "),
+        "    ",
+    );
     text.push_str(&painted(view, &title, Paint::Title));
     let mut about = vec![one_line(&insight.workflow).into_owned()];
     about.extend(insight.size.map(|size| size_words(&size)));
@@ -108,9 +120,16 @@ fn time(view: &View<'_>, text: &mut String) {
     text.push_str(&format!("\nwhere the time goes ({of})\n"));
     let (shown, rest): (Vec<_>, Vec<_>) = shares.iter().partition(|share| share.share >= SHARE_SHOWN);
     for share in shown {
-        let node = if share.node.is_empty() { "between nodes".into() } else { one_line(&share.node) };
+        let node = if share.node.is_empty() {
+            "between nodes".into()
+        } else {
+            one_line(&share.node)
+        };
         let llm = if share.llm_seconds > 0.0 {
-            format!(", {} of it in LLM calls", flowmeter_store::insights::seconds(share.llm_seconds))
+            format!(
+                ", {} of it in LLM calls",
+                flowmeter_store::insights::seconds(share.llm_seconds)
+            )
         } else {
             String::new()
         };
@@ -132,7 +151,11 @@ fn paths(view: &View<'_>, text: &mut String) {
     }
     text.push_str("\nthe ways that runs take\n");
     for path in &view.report.paths {
-        let nodes: Vec<String> = path.nodes.iter().map(|node| one_line(node).into_owned()).collect();
+        let nodes: Vec<String> = path
+            .nodes
+            .iter()
+            .map(|node| one_line(node).into_owned())
+            .collect();
         let mut words = vec![format!("{} runs", grouped(path.runs))];
         if let Some(p50) = path.p50_seconds {
             words.push(format!("p50 {}", flowmeter_store::insights::seconds(p50)));

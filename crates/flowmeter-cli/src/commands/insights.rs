@@ -46,7 +46,13 @@ impl PriceLookup for BookPrices {
         let Shown::Priced(shown) = self.0.show(provider, model, at) else {
             return None;
         };
-        let rate = |kind: RateKind| shown.rates.iter().find(|rate| rate.kind == kind).map(|rate| rate.nanos);
+        let rate = |kind: RateKind| {
+            shown
+                .rates
+                .iter()
+                .find(|rate| rate.kind == kind)
+                .map(|rate| rate.nanos)
+        };
         Some(ModelRates {
             input: rate(RateKind::Input)?,
             output: rate(RateKind::Output)?,
@@ -73,9 +79,13 @@ fn show(
         output,
         is_dirty: false,
     };
-    let report = insights(store, &query, prices, &mut |what, count| progress.tell(what, count))?;
+    let report = insights(store, &query, prices, &mut |what, count| {
+        progress.tell(what, count)
+    })?;
     progress.clear();
-    let limit = args.limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
+    let limit = args
+        .limit
+        .map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
     if args.json {
         let limit = limit.unwrap_or(usize::MAX);
         output.json(&document(&report, &query, limit))?;
@@ -95,9 +105,13 @@ fn show(
 
 fn scope_of(args: &InsightsArgs, store: &dyn Store, times: &TimeWords) -> Result<InsightScope> {
     if let Some(text) = &args.run {
-        return Ok(InsightScope::Run(run_selector::select(store, text, times)?.row.key));
+        return Ok(InsightScope::Run(
+            run_selector::select(store, text, times)?.row.key,
+        ));
     }
-    let Some(workflow) = &args.workflow else { return Ok(InsightScope::All) };
+    let Some(workflow) = &args.workflow else {
+        return Ok(InsightScope::All);
+    };
     let filter = RunFilter {
         workflows: vec![workflow.clone()],
         ..RunFilter::default()
@@ -119,7 +133,9 @@ fn unknown_workflow(workflow: &str, store: &dyn Store) -> Result<String> {
     } else {
         format!("the history has {}", names.join(", "))
     };
-    Ok(format!("no run of a workflow `{workflow}` is in the history: {known}"))
+    Ok(format!(
+        "no run of a workflow `{workflow}` is in the history: {known}"
+    ))
 }
 
 /// A line on the terminal that says what goes on, and goes when it is over.
@@ -132,7 +148,11 @@ struct Progress<'a> {
 impl Progress<'_> {
     fn tell(&mut self, what: &str, count: u64) {
         if self.is_shown {
-            let count = if count > 0 { format!(" {}", grouped(count)) } else { String::new() };
+            let count = if count > 0 {
+                format!(" {}", grouped(count))
+            } else {
+                String::new()
+            };
             self.output.ask(&format!("\r\x1b[2K{what}{count} …"));
             self.is_dirty = true;
         }

@@ -13,8 +13,13 @@ fn insight() -> Insight {
         kind: InsightKind::LatencyChange,
         workflow: "digest".into(),
         node: Some("summarize".into()),
-        title: "p50 of node `summarize` rose from 2.1 s to 4.8 s since Tuesday 14:00, with model gpt-4o → gpt-5".to_owned(),
-        size: Some(Size { amount: Amount::Seconds(2.7), per: Per::Run }),
+        title:
+            "p50 of node `summarize` rose from 2.1 s to 4.8 s since Tuesday 14:00, with model gpt-4o → gpt-5"
+                .to_owned(),
+        size: Some(Size {
+            amount: Amount::Seconds(2.7),
+            per: Per::Run,
+        }),
         at: Some(TimestampNs(1_770_000_000_000_000_000)),
         evidence: vec!["1998 runs before, 903 since; medians of both".to_owned()],
         figures: Vec::new(),
@@ -29,19 +34,47 @@ fn insight() -> Insight {
 
 fn rendered(report: &InsightReport, scope: &InsightScope) -> String {
     let times = TimeWords::new(TimestampNs(1_772_323_200_000_000_000), LocalZone::fixed(0));
-    render(&View { report, scope, times: &times, colour: false, width: 80, limit: 1 })
+    render(&View {
+        report,
+        scope,
+        times: &times,
+        colour: false,
+        width: 80,
+        limit: 1,
+    })
 }
 
 #[test]
 fn findings_have_size_evidence_and_advice() {
     let mut saving = insight();
-    saving.size = Some(Size { amount: Amount::Usd(UsdNanos(4_200_000_000)), per: Per::Month });
+    saving.size = Some(Size {
+        amount: Amount::Usd(UsdNanos(4_200_000_000)),
+        per: Per::Month,
+    });
     let report = InsightReport {
         insights: vec![insight(), saving],
         time: vec![
-            TimeShare { node: "summarize".into(), share: 0.84, seconds: 4.8, llm_seconds: 4.7, runs: 20 },
-            TimeShare { node: "".into(), share: 0.15, seconds: 0.9, llm_seconds: 0.0, runs: 20 },
-            TimeShare { node: "publish".into(), share: 0.01, seconds: 0.1, llm_seconds: 0.0, runs: 20 },
+            TimeShare {
+                node: "summarize".into(),
+                share: 0.84,
+                seconds: 4.8,
+                llm_seconds: 4.7,
+                runs: 20,
+            },
+            TimeShare {
+                node: "".into(),
+                share: 0.15,
+                seconds: 0.9,
+                llm_seconds: 0.0,
+                runs: 20,
+            },
+            TimeShare {
+                node: "publish".into(),
+                share: 0.01,
+                seconds: 0.1,
+                llm_seconds: 0.0,
+                runs: 20,
+            },
         ],
         paths: vec![PathShare {
             nodes: vec!["fetch".into(), "summarize".into()],
@@ -87,7 +120,8 @@ fn findings_have_size_evidence_and_advice() {
         not enough data to look for
           changes of cost, time, tokens and failures: `new` has 12 runs, it takes 40
             runs
-    "#]].assert_eq(&rendered(&report, &InsightScope::Workflow("digest".to_owned())));
+    "#]]
+    .assert_eq(&rendered(&report, &InsightScope::Workflow("digest".to_owned())));
 }
 
 #[test]
@@ -95,5 +129,6 @@ fn silence_is_told() {
     let report = InsightReport::default();
     expect![[r#"
         the history has no runs to look at
-    "#]].assert_eq(&rendered(&report, &InsightScope::All));
+    "#]]
+    .assert_eq(&rendered(&report, &InsightScope::All));
 }

@@ -33,7 +33,10 @@ fn sandbox(effects: &[Effect], days: u64) -> Sandbox {
 
 fn kinds(document: &Value) -> Vec<&str> {
     let insights = document["insights"].as_array().unwrap();
-    insights.iter().map(|insight| insight["kind"].as_str().unwrap()).collect()
+    insights
+        .iter()
+        .map(|insight| insight["kind"].as_str().unwrap())
+        .collect()
 }
 
 #[test]
@@ -43,17 +46,31 @@ fn a_planted_change_is_told_to_people_and_to_programs() {
     assert_eq!(ended.code, 0, "{ended:?}");
     let document = ended.json();
     let insights = document["insights"].as_array().unwrap();
-    let change = insights.iter().find(|insight| insight["kind"] == "latency_change").unwrap();
+    let change = insights
+        .iter()
+        .find(|insight| insight["kind"] == "latency_change")
+        .unwrap();
     let title = change["title"].as_str().unwrap();
-    assert!(title.starts_with("p50 of node `summarize` rose from 2."), "{title}");
+    assert!(
+        title.starts_with("p50 of node `summarize` rose from 2."),
+        "{title}"
+    );
     assert!(title.ends_with("with model gpt-4o → gpt-5"), "{title}");
     assert!(change["size"]["seconds"].as_f64().unwrap() > 2.0);
     assert_eq!(document["time"][0]["node"], "summarize");
-    assert_eq!(document["paths"][0]["nodes"], serde_json::json!(["fetch", "summarize", "publish"]));
+    assert_eq!(
+        document["paths"][0]["nodes"],
+        serde_json::json!(["fetch", "summarize", "publish"])
+    );
 
     let human = sandbox.run(&["insights", "-w", "digest"]);
     assert_eq!(human.code, 0, "{human:?}");
-    for wanted in [title.split(" since ").next().unwrap(), "a run · latency change", "→ ", "where the time goes"] {
+    for wanted in [
+        title.split(" since ").next().unwrap(),
+        "a run · latency change",
+        "→ ",
+        "where the time goes",
+    ] {
         assert!(human.out.contains(wanted), "{wanted}: {}", human.out);
     }
 
@@ -86,5 +103,9 @@ fn what_is_not_there_is_said() {
     let sandbox = sandbox(&[], 1);
     let ended = sandbox.run(&["insights", "-w", "digets"]);
     assert_ne!(ended.code, 0);
-    assert!(ended.err.contains("no run of a workflow `digets`"), "{}", ended.err);
+    assert!(
+        ended.err.contains("no run of a workflow `digets`"),
+        "{}",
+        ended.err
+    );
 }

@@ -140,7 +140,10 @@ fn two_budgets_that_overlap_hold_under_many_runs_at_once() {
     let sandbox = sandbox(&model);
     let limit_all = 30 * CALL_NANOS;
     let limit_other = 10 * CALL_NANOS;
-    set(&sandbox, &[&format!("{}/month", limit_all as f64 / 1e9), "--hard"]);
+    set(
+        &sandbox,
+        &[&format!("{}/month", limit_all as f64 / 1e9), "--hard"],
+    );
     let other = format!("{}/month", limit_other as f64 / 1e9);
     set(&sandbox, &[&other, "--hard", "--model", "openai/other"]);
     let files = [
@@ -313,7 +316,11 @@ fn a_hard_budget_that_cannot_be_checked_refuses() {
     let sandbox = sandbox(&model);
     let file = sandbox.workflow("ask.json", &calls("openai/meter", 1));
     for (hard, code) in [(false, 0), (true, 3)] {
-        let args: &[&str] = if hard { &["1/month", "--hard"] } else { &["1/month"] };
+        let args: &[&str] = if hard {
+            &["1/month", "--hard"]
+        } else {
+            &["1/month"]
+        };
         set(&sandbox, args);
         for name in ["flowmeter.db", "flowmeter.db-wal", "flowmeter.db-shm"] {
             if sandbox.home().join(name).exists() {

@@ -22,6 +22,8 @@ const SHARE_MAX: f64 = 0.95;
 const ERRORS_MAX: usize = 64;
 /// More different ways are not told apart.
 const GRAMS_MAX: usize = 20_000;
+/// Of those, so many are looked at, the most frequent.
+const GRAMS_TESTED_MAX: usize = 256;
 /// Longer ways are cut.
 const PATH_MAX: usize = 200;
 /// What is more likely by chance than this needs no words.
@@ -209,10 +211,12 @@ fn grams(history: &History, runs: &[u32]) -> Vec<Gram> {
         .filter(|(_, places)| (RUNS_MIN..=most).contains(&places.len()))
         .map(|(nodes, places)| Gram { nodes, places })
         .collect();
+    grams.sort_by_key(|gram| std::cmp::Reverse(gram.places.len()));
+    grams.truncate(GRAMS_TESTED_MAX);
     // The shorter of two that the same runs went says all.
     grams.sort_by_key(|gram| gram.nodes.len());
     let mut seen: FxHashSet<Vec<usize>> = FxHashSet::default();
-    grams.retain(|gram| gram.places.len() > 50_000 || seen.insert(gram.places.clone()));
+    grams.retain(|gram| seen.insert(gram.places.clone()));
     grams
 }
 
