@@ -69,6 +69,15 @@ pub(crate) fn size(text: &str) -> Result<u64, String> {
     }
 }
 
+/// A size as people read it: `1.5 MiB`.
+pub(crate) fn shown_size(bytes: u64) -> String {
+    const UNITS: [(&str, u64); 3] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+    match UNITS.iter().find(|(_, unit)| bytes >= *unit) {
+        Some((name, unit)) => format!("{:.1} {name}", bytes as f64 / *unit as f64),
+        None => format!("{bytes} B"),
+    }
+}
+
 /// Reads `0.05` or `$0.05`.
 ///
 /// # Errors

@@ -6,12 +6,16 @@ mod budget;
 pub(crate) mod budget_rules;
 mod cache;
 mod convert;
+mod db;
+mod exchange;
 mod export;
 mod flush;
+mod forget;
 mod format;
 mod history;
 mod insights;
 mod logs;
+mod look;
 mod pipeline;
 mod planner;
 mod pricing;
@@ -34,12 +38,16 @@ pub(crate) use budget_rules::{
 };
 pub(crate) use cache::{CacheAction, CacheArgs, CacheClearArgs, CachingArgs};
 pub(crate) use convert::{ConvertArgs, FmtArgs, FormArg};
+pub(crate) use db::{DbAction, DbArgs, DbBackupArgs, DbCheckArgs, DbRetainArgs, DbVacuumArgs};
+pub(crate) use exchange::{ExchangeFormat, ExportRunsArgs, ImportArgs};
 pub(crate) use export::{BackendWish, ExportArgs, FileKind, SemconvArg};
 pub(crate) use flush::FlushArgs;
+pub(crate) use forget::ForgetArgs;
 pub(crate) use format::{EventFormatArg, FormatArgs};
 pub(crate) use history::HistoryArgs;
 pub(crate) use insights::InsightsArgs;
 pub(crate) use logs::{LogArgs, LogFormatArg};
+pub(crate) use look::{DiffArgs, LogsArgs, RunsArgs, SearchArgs, ShowArgs, StateArgs};
 pub(crate) use pipeline::{GraphForm, PipelineArgs};
 pub(crate) use planner::PlanArgs;
 pub(crate) use pricing::{
@@ -59,7 +67,8 @@ Examples:
   flowmeter run summarize.json file=notes.txt      run a workflow
   flowmeter run summarize.json file=notes.txt --trace
   flowmeter run \"summarize notes.txt in three lines\"   plan a workflow, show it, run it
-  flowmeter show last                              the trace of the newest saved run
+  flowmeter runs                                   what ran, the newest first
+  flowmeter show last                              the trace of the newest run
   flowmeter tail                                   the run that is going on, live
   flowmeter nodes llm                              what an `llm` node takes and gives
   flowmeter pricing explain last                   why that run cost what it cost
@@ -91,14 +100,28 @@ pub(crate) enum Command {
     Run(Box<RunArgs>),
     /// Plan a workflow from a request in words, and print it without running it
     Plan(Box<PlanArgs>),
-    /// Show a saved trace, also of a run that was killed
+    /// List the runs of the history, the newest first
+    Runs(Box<RunsArgs>),
+    /// Show a run, also one that goes on or was killed: its tree, one node in detail, or the trace as JSON or OTLP
     Show(ShowArgs),
+    /// Print the log lines of a run, or of all runs
+    Logs(Box<LogsArgs>),
+    /// Search prompts, answers, logs, errors, attributes and writes of all runs
+    Search(Box<SearchArgs>),
+    /// Show the shared store of a run as it was after a node, what the node changed, and who wrote a key
+    State(StateArgs),
+    /// Compare two runs node by node: time, tokens, cost, parameters, prompts, answers, store
+    Diff(DiffArgs),
     /// Follow a run while it goes on, as a live tree
     Tail(TailArgs),
     /// What runs, models, nodes cost and took: sums, percentiles, trends, charts
     Stats(Box<StatsArgs>),
     /// What stands out: anomalies, changes, bottlenecks, ways to save, each with its size and evidence
     Insights(InsightsArgs),
+    /// Write runs of the history as lines, OTLP or Parquet
+    Export(Box<ExportRunsArgs>),
+    /// Take runs into the history: from exports, event lines, OTLP of any program, trace files
+    Import(ImportArgs),
     /// Format event lines, of flowmeter or any program: a tree, JSON, OTLP or metrics
     Format(FormatArgs),
     /// Check workflow files without running them; prints every problem
@@ -127,6 +150,10 @@ pub(crate) enum Command {
     Budget(BudgetRulesArgs),
     /// Show what the response cache holds and saved, or empty it
     Cache(CacheArgs),
+    /// Delete runs for good: history and saved traces
+    Forget(ForgetArgs),
+    /// The history's file: check, vacuum, backup, retain, path
+    Db(DbArgs),
     /// Run a demonstration: a real workflow against a model server inside this process
     Demo(DemoArgs),
     /// Print the flow that all telemetry goes through
@@ -155,6 +182,7 @@ Examples:
   flowmeter run report.json --log-level info,genai=debug        (log lines as they come)
   flowmeter run \"summarize notes.txt in three lines\"        (plans a workflow; asks before it runs)
   flowmeter run \"summarize the notes\" file=notes.txt --yes --save summarize-notes
+  flowmeter run report.json --tag team=search --session chat-42     (to find it by in the history)
   flowmeter run report.json --sample 10% --keep-errors --keep-slower-than 30s
 
 A first argument with white space in it that is no file, and does not begin like a path (/, ./, ../,
@@ -268,25 +296,6 @@ pub(crate) enum ViewFormat {
     Human,
     /// For programs
     Json,
-}
-
-const SHOW_EXAMPLES: &str = "\
-Examples:
-  flowmeter show ~/.flowmeter/traces/20250115T103045.120Z-summarize-4bf92f35….json
-  flowmeter show 4bf92f35                 a saved trace by the beginning of its id
-  flowmeter show last                     the newest saved trace
-  flowmeter show last --format json | jq '.metrics.total'";
-
-/// `flowmeter show`.
-#[derive(Debug, Args)]
-#[command(after_help = SHOW_EXAMPLES)]
-pub(crate) struct ShowArgs {
-    /// A trace file, the beginning of a saved trace's id, or `last`
-    #[arg(value_name = "FILE")]
-    pub(crate) trace: String,
-    /// How to print it
-    #[arg(long, value_name = "FORMAT", default_value = "human")]
-    pub(crate) format: ViewFormat,
 }
 
 const VALIDATE_EXAMPLES: &str = "\

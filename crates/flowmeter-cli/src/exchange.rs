@@ -10,7 +10,7 @@ mod lines_out;
 mod otlp_in;
 mod otlp_out;
 mod parquet_out;
-mod prices;
+pub(crate) mod prices;
 mod records;
 mod trace_in;
 

@@ -20,6 +20,7 @@ use crate::args::TelemetryArgs;
 use crate::commands::show::local_offset_seconds;
 use crate::config::Config;
 use crate::exit::{self, Exit, UNKNOWN_OUTPUT};
+use crate::history::{self, KeptRun, RunOrigin};
 use crate::home::Home;
 use crate::output::Output;
 use crate::progress::{self, ProgressLine};
@@ -85,15 +86,20 @@ pub(crate) struct Finished {
     pub(crate) planned: Option<Value>,
     /// The folder of saved traces, where this run's own went there.
     trace_folder: Option<PathBuf>,
+    /// The history that it is kept in.
+    kept: Option<KeptRun>,
 }
 
 impl Finished {
-    /// Removes the traces that have had their time, and never this run's own. Call it last: the trace may be
-    /// needed to report the run.
-    pub(crate) fn prune_traces(&self) {
+    /// Removes the traces that have had their time, and never this run's own; and some of what has had its time in
+    /// the history. Call it last: the trace may be needed to report the run.
+    pub(crate) fn tidy_up(&self) {
         if let Some(folder) = &self.trace_folder {
             let own = self.report.trace_file.as_deref();
             traces::prune(folder, self.config.traces_keep, own);
+        }
+        if let Some(kept) = &self.kept {
+            kept.retain(&self.config.history.retention);
         }
     }
 }
@@ -241,6 +247,7 @@ pub(crate) struct Begun {
     shows_progress: bool,
     utc_offset_seconds: i32,
     trace_folder: Option<PathBuf>,
+    kept: Option<KeptRun>,
 }
 
 /// Begins a run: its meter, its signals, its progress.
@@ -300,7 +307,14 @@ pub(crate) fn begin(
         None => builder.trace_file_in(&folder),
     };
     let mut noticed = Vec::new();
-    builder = crate::telemetry::apply(builder, telemetry, config, home, output, &mut noticed)?;
+    let origin = RunOrigin::of_run(name, file, &telemetry.history, home, &mut noticed);
+    builder = crate::telemetry::apply(builder, telemetry, config, &origin, home, output, &mut noticed)?;
+    let mut kept = None;
+    if config.history.enabled && !telemetry.history.no_history {
+        let (backend, run) = history::keep(home);
+        builder = builder.boxed_backend(backend);
+        kept = Some(run);
+    }
     let line = ProgressLine::new(shows_progress);
     builder = logs::apply(
         builder,
@@ -332,6 +346,7 @@ pub(crate) fn begin(
         shows_progress,
         utc_offset_seconds,
         trace_folder: trace.file.is_none().then_some(folder),
+        kept,
     })
 }
 
@@ -349,6 +364,7 @@ pub(crate) fn finish(
         shared_budgets,
         utc_offset_seconds,
         trace_folder,
+        kept,
         ..
     } = begun;
     let Held {
@@ -384,6 +400,7 @@ pub(crate) fn finish(
         utc_offset_seconds,
         planned: None,
         trace_folder,
+        kept,
     }
 }
 

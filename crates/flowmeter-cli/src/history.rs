@@ -7,15 +7,24 @@ mod git;
 mod liveness;
 mod origin;
 
+pub(crate) use origin::attributes_of;
+
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use flowmeter::Backend;
 use flowmeter_model::SystemClock;
-use flowmeter_store::{SqliteConfig, SqliteStore, StoreError};
+use flowmeter_store::{Forgotten, Retention, SqliteConfig, SqliteStore, Store, StoreError};
 
 use crate::exit::MissingFile;
 use crate::home::Home;
+use backend::{HistoryBackend, Left};
+pub(crate) use origin::{RunOrigin, origin_of};
+
+/// So long the removal of what has had its time may hold up an exit.
+const RETAIN_MAX: Duration = Duration::from_millis(50);
 
 /// How the history is opened, by the clock and the process table of this machine.
 pub(crate) fn config() -> SqliteConfig {
@@ -36,6 +45,13 @@ pub(crate) fn open(home: &Home) -> Result<SqliteStore> {
     open_file(&home.history())
 }
 
+pub(crate) fn temporary(_home: &Home) -> Box<dyn flowmeter_store::Store> {
+    Box::new(flowmeter_store::MemoryStore::new(flowmeter_store::MemoryConfig {
+        clock: Arc::new(SystemClock),
+        is_alive: Arc::new(liveness::is_alive),
+    }))
+}
+
 fn open_file(path: &Path) -> Result<SqliteStore> {
     let config = SqliteConfig {
         create: false,
@@ -47,6 +63,37 @@ fn open_file(path: &Path) -> Result<SqliteStore> {
             Err(MissingFile(message.to_owned()).into())
         }
         opened => Ok(opened?),
+    }
+}
+
+/// Where a run leaves the history that it was kept in.
+pub(crate) struct KeptRun {
+    left: Left<SqliteStore>,
+}
+
+/// What keeps a run in the history. The file is opened when the run begins, beside it.
+pub(crate) fn keep(home: &Home) -> (Box<dyn Backend>, KeptRun) {
+    let left = Left::default();
+    let path = home.history();
+    let opener = Box::new(move || SqliteStore::open(&path, config()));
+    let backend = HistoryBackend::new(opener, Arc::clone(&left));
+    (Box::new(backend), KeptRun { left })
+}
+
+impl KeptRun {
+    /// Removes some of what has had its time, where that was not done a short while ago. What is left is removed
+    /// after other runs.
+    pub(crate) fn retain(&self, retention: &Retention) {
+        let Some(store) = self.left.get().filter(|_| *retention != Retention::default()) else {
+            return;
+        };
+        let began = Instant::now();
+        // What fails here fails again where somebody looks: in `flowmeter db`.
+        while began.elapsed() < RETAIN_MAX
+            && store
+                .retain(retention)
+                .is_ok_and(|gone| gone != Forgotten::default())
+        {}
     }
 }
 

@@ -1,16 +1,18 @@
-//! What earlier runs of a workflow say about the next one, from the traces that were saved.
+//! What earlier runs of a workflow say about the next one: from the history, or where that knows none from the traces
+//! that were saved.
 //!
-//! Never changes a trace; one that cannot be read tells nothing.
+//! Never changes either; what cannot be read tells nothing.
 
 use std::collections::HashMap;
 use std::fs;
 
 use flowmeter::{TraceDocument, read_trace};
 use flowmeter_model::{Span, SpanId, SpanKind, SpanStatus, UsdNanos};
+use flowmeter_store::{RunFilter, RunOrder, RunRow, RunStatus, SpanRow, Store, StoreError};
 use flowmeter_workflow::plan::{Between, PastNode, PastRuns};
 
 use crate::home::Home;
-use crate::traces;
+use crate::{history, traces};
 
 /// So many runs are looked at, the newest first.
 const RUNS_MAX: usize = 20;
@@ -18,10 +20,14 @@ const RUNS_MAX: usize = 20;
 const TRACE_BYTES_MAX: u64 = 16 << 20;
 /// So many files are opened at most, those of other workflows included.
 const FILES_MAX: usize = 60;
+/// So far it is looked for what stands around a span: a file that somebody else wrote may go in a circle.
+const DEPTH_MAX: usize = 1_000;
+/// So many spans of the history are looked at in all.
+const SPANS_MAX: u64 = 200_000;
 
 /// The newest runs of one workflow.
 #[derive(Debug, Default)]
-pub(crate) struct PastOfTraces {
+pub(crate) struct PastOfRuns {
     runs: u64,
     duration_ns: Option<Between<u64>>,
     /// How long each run took that succeeded.
@@ -76,7 +82,20 @@ impl<T: Copy + Ord> Usual<T> {
     }
 }
 
-impl PastOfTraces {
+/// A span as the past needs it.
+struct PastSpan {
+    id: SpanId,
+    parent: Option<SpanId>,
+    kind: SpanKind,
+    status: Option<SpanStatus>,
+    taken_ns: Option<u64>,
+    /// Of a node: `outer/inner`.
+    path: String,
+    /// Of an LLM call, where its whole price is known.
+    cost: Option<UsdNanos>,
+}
+
+impl PastOfRuns {
     /// What is usual, where any run is known.
     pub(crate) fn usual(&self) -> Option<UsualRun> {
         (self.runs > 0).then(|| UsualRun {
@@ -88,8 +107,43 @@ impl PastOfTraces {
         })
     }
 
-    /// Reads the newest traces of `workflow`.
+    /// Reads the newest runs of `workflow`.
     pub(crate) fn of(home: &Home, workflow: &str) -> Self {
+        let store = history::open(home).ok();
+        let in_history = store.and_then(|store| Self::in_history(&store, workflow).ok());
+        in_history
+            .filter(|past| past.runs > 0)
+            .unwrap_or_else(|| Self::in_traces(home, workflow))
+    }
+
+    fn in_history(store: &dyn Store, workflow: &str) -> Result<Self, StoreError> {
+        let filter = RunFilter {
+            workflows: vec![workflow.to_owned()],
+            statuses: vec![RunStatus::Ok, RunStatus::Error, RunStatus::Cancelled],
+            ..RunFilter::default()
+        };
+        let (mut past, mut spans) = (Self::default(), 0);
+        for run in store.runs(&filter, RunOrder::Started, RUNS_MAX, 0)? {
+            if !run.sampled || spans + run.spans > SPANS_MAX {
+                continue;
+            }
+            spans += run.spans;
+            let rows = store.span_rows(&run.key)?;
+            past.add_run(&run, &rows);
+        }
+        Ok(past)
+    }
+
+    fn add_run(&mut self, run: &RunRow, rows: &[SpanRow]) {
+        let status = match run.status {
+            RunStatus::Ok => SpanStatus::Ok,
+            _ => SpanStatus::Error,
+        };
+        let spans: Vec<PastSpan> = rows.iter().map(span_of_row).collect();
+        self.add(Some(status), run.duration_ns(), &spans);
+    }
+
+    fn in_traces(home: &Home, workflow: &str) -> Self {
         let mut past = Self::default();
         for path in traces::all(home).iter().rev().take(FILES_MAX) {
             if past.runs >= RUNS_MAX as u64 {
@@ -101,28 +155,33 @@ impl PastOfTraces {
                 && trace.is_finished()
                 && trace.sampled
             {
-                past.add(&trace);
+                past.add_trace(&trace);
             }
         }
         past
     }
 
-    fn add(&mut self, trace: &TraceDocument) {
-        self.runs += 1;
+    fn add_trace(&mut self, trace: &TraceDocument) {
         let by_id: HashMap<SpanId, &Span> = trace.spans.iter().map(|span| (span.span_id, span)).collect();
-        if trace.status == Some(SpanStatus::Ok)
-            && let Some(taken) = trace
-                .spans
-                .iter()
-                .find(|span| span.parent_span_id.is_none())
-                .and_then(taken_ns)
+        let spans: Vec<PastSpan> = trace
+            .spans
+            .iter()
+            .map(|span| span_of_trace(span, &by_id))
+            .collect();
+        let root = spans.iter().find(|span| span.parent.is_none());
+        self.add(trace.status, root.and_then(|root| root.taken_ns), &spans);
+    }
+
+    fn add(&mut self, status: Option<SpanStatus>, taken_ns: Option<u64>, spans: &[PastSpan]) {
+        self.runs += 1;
+        let by_id: HashMap<SpanId, &PastSpan> = spans.iter().map(|span| (span.id, span)).collect();
+        let calls = || spans.iter().filter(|span| span.kind == SpanKind::LlmCall);
+        if status == Some(SpanStatus::Ok)
+            && let Some(taken) = taken_ns
         {
             widen(&mut self.duration_ns, taken);
             self.durations_ns.push(taken);
-            let calls = trace.spans.iter().filter(|span| span.kind == SpanKind::LlmCall);
-            let cost = calls
-                .map(|call| call.cost.as_ref().and_then(|cost| cost.amount))
-                .try_fold(UsdNanos::ZERO, |sum, cost| Some(sum + cost?));
+            let cost = calls().try_fold(UsdNanos::ZERO, |sum, call| Some(sum + call.cost?));
             match cost {
                 Some(cost) => self.costs.push(cost),
                 None => self.unpriced += 1,
@@ -130,19 +189,20 @@ impl PastOfTraces {
         }
         // The node around each call bears its cost; a call without a price leaves the node's unknown.
         let mut costs: HashMap<SpanId, Option<UsdNanos>> = HashMap::new();
-        for call in trace.spans.iter().filter(|span| span.kind == SpanKind::LlmCall) {
-            let Some(node) = nodes_around(call, &by_id).next() else {
+        for call in calls() {
+            let parent = |span: &&PastSpan| by_id.get(&span.parent?).copied();
+            let around = std::iter::successors(by_id.get(&call.id).copied(), parent).take(DEPTH_MAX);
+            let Some(node) = around.into_iter().find(|span| span.kind == SpanKind::Node) else {
                 continue;
             };
-            let cost = call.cost.as_ref().and_then(|cost| cost.amount);
-            let sum = costs.entry(node.span_id).or_insert(Some(UsdNanos::ZERO));
-            *sum = sum.zip(cost).map(|(sum, cost)| sum + cost);
+            let sum = costs.entry(node.id).or_insert(Some(UsdNanos::ZERO));
+            *sum = sum.zip(call.cost).map(|(sum, cost)| sum + cost);
         }
-        let done = |span: &&Span| span.kind == SpanKind::Node && span.status == Some(SpanStatus::Ok);
-        for node in trace.spans.iter().filter(done) {
-            let Some(taken) = taken_ns(node) else { continue };
-            let cost = costs.get(&node.span_id).copied().unwrap_or(Some(UsdNanos::ZERO));
-            self.add_node(path_of(node, &by_id), taken, cost);
+        let done = |span: &&PastSpan| span.kind == SpanKind::Node && span.status == Some(SpanStatus::Ok);
+        for node in spans.iter().filter(done) {
+            let Some(taken) = node.taken_ns else { continue };
+            let cost = costs.get(&node.id).copied().unwrap_or(Some(UsdNanos::ZERO));
+            self.add_node(node.path.clone(), taken, cost);
         }
     }
 
@@ -159,7 +219,7 @@ impl PastOfTraces {
     }
 }
 
-impl PastRuns for PastOfTraces {
+impl PastRuns for PastOfRuns {
     fn runs(&self) -> u64 {
         self.runs
     }
@@ -191,25 +251,41 @@ fn widen(known: &mut Option<Between<u64>>, amount: u64) {
     *known = Some(known.map_or_else(|| exactly(amount), |known| wider(known, amount)));
 }
 
-fn taken_ns(span: &Span) -> Option<u64> {
-    span.end.map(|end| end.0.saturating_sub(span.start.0))
+fn span_of_row(row: &SpanRow) -> PastSpan {
+    PastSpan {
+        id: row.span_id,
+        parent: row.parent_span_id,
+        kind: row.kind,
+        status: Some(row.status),
+        taken_ns: Some(row.duration_ns),
+        path: row.node.to_string(),
+        cost: row.cost,
+    }
 }
 
-/// The node spans around a span, innermost first.
-fn nodes_around<'a>(span: &'a Span, by_id: &'a HashMap<SpanId, &'a Span>) -> impl Iterator<Item = &'a Span> {
-    let parent = |span: &'a Span| by_id.get(&span.parent_span_id?).copied();
-    // A file that somebody else wrote may go in a circle.
-    std::iter::successors(parent(span), move |span| parent(span))
-        .take(1_000)
-        .filter(|span| span.kind == SpanKind::Node)
+fn span_of_trace(span: &Span, by_id: &HashMap<SpanId, &Span>) -> PastSpan {
+    PastSpan {
+        id: span.span_id,
+        parent: span.parent_span_id,
+        kind: span.kind,
+        status: span.status,
+        taken_ns: span.end.map(|end| end.0.saturating_sub(span.start.0)),
+        path: match span.kind {
+            SpanKind::Node => path_of(span, by_id),
+            _ => String::new(),
+        },
+        cost: span.cost.as_ref().and_then(|cost| cost.amount),
+    }
 }
 
 /// `outer/inner`.
 fn path_of(node: &Span, by_id: &HashMap<SpanId, &Span>) -> String {
+    let parent = |span: &&Span| by_id.get(&span.parent_span_id?).copied();
+    let around = std::iter::successors(by_id.get(&node.span_id).copied(), parent).take(DEPTH_MAX);
+    let nodes = around.filter(|span| span.kind == SpanKind::Node);
     let id = |span: &Span| span.attributes.get_str("node.id").unwrap_or_default().to_owned();
-    let mut ids: Vec<String> = nodes_around(node, by_id).map(id).collect();
+    let mut ids: Vec<String> = nodes.map(id).collect();
     ids.reverse();
-    ids.push(id(node));
     ids.join("/")
 }
 

@@ -181,7 +181,7 @@ fn remarks(plan: &Plan) -> Vec<String> {
     let mut remarks = Vec::new();
     remarks.push(match plan.past_runs {
         0 if plan.llm_calls.high == Some(0) => return remarks,
-        0 => "From prompt sizes and the longest answers: no trace of an earlier run is there. Further attempts \
+        0 => "From prompt sizes and the longest answers: no earlier run is known. Further attempts \
               after failures are not in it."
             .to_owned(),
         _ if plan.steps.iter().all(|step| step.past.is_none()) => "From prompt sizes and the longest answers: earlier \

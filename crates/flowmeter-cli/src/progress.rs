@@ -167,6 +167,60 @@ impl BytesLine {
     }
 }
 
+/// Work that takes its time outside a run: a bar over a known number of steps, or a line that turns.
+pub(crate) struct TaskLine {
+    bar: Option<ProgressBar>,
+    began: Instant,
+}
+
+impl TaskLine {
+    /// A line on a terminal that is not there until the work has taken a while.
+    pub(crate) fn new(output: &Output, steps: Option<u64>, what: &'static str) -> Self {
+        let wanted = !output.is_quiet() && io::stderr().is_terminal();
+        let bar = wanted.then(|| {
+            let bar = ProgressBar::with_draw_target(steps, ProgressDrawTarget::hidden());
+            let template = match steps {
+                Some(_) => "{wide_bar} {pos}/{len} {msg}",
+                None => "{spinner} {msg} ({elapsed})",
+            };
+            if let Ok(style) = ProgressStyle::with_template(template) {
+                bar.set_style(style);
+            }
+            bar.set_message(what);
+            bar
+        });
+        Self {
+            bar,
+            began: Instant::now(),
+        }
+    }
+
+    /// So many steps more are done.
+    pub(crate) fn advance(&self, steps: u64) {
+        if let Some(bar) = &self.bar {
+            if bar.is_hidden() && self.began.elapsed() >= PATIENCE {
+                bar.set_draw_target(ProgressDrawTarget::stderr());
+            }
+            bar.inc(steps);
+        }
+    }
+
+    /// Has the line turn by itself, for work that says nothing of how far it is.
+    pub(crate) fn turn(&self) {
+        if let Some(bar) = &self.bar {
+            bar.set_draw_target(ProgressDrawTarget::stderr());
+            bar.enable_steady_tick(TICK);
+        }
+    }
+
+    /// Takes the line away.
+    pub(crate) fn clear(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
 /// What the line says.
 fn line(progress: &Progress, elapsed: Duration) -> String {
     let mut parts = vec![running_nodes(progress)];
@@ -223,6 +277,48 @@ fn running_nodes(progress: &Progress) -> String {
         named.push_str(&format!(" and {more} more"));
     }
     named
+}
+
+/// How many of something are done: a bar by number, with the remaining time.
+pub(crate) struct CountLine {
+    bar: Option<ProgressBar>,
+    began: Instant,
+}
+
+impl CountLine {
+    /// A bar over so many that is not there until it has taken a while; none without a number.
+    pub(crate) fn new(count: Option<u64>, what: &str) -> Self {
+        let bar = count.map(|count| {
+            let bar = ProgressBar::with_draw_target(Some(count), ProgressDrawTarget::hidden());
+            let template =
+                format!("{{wide_bar}} {{percent:>3}}%  {{human_pos}}/{{human_len}} {what}  {{eta}} left");
+            if let Ok(style) = ProgressStyle::with_template(&template) {
+                bar.set_style(style);
+            }
+            bar
+        });
+        Self {
+            bar,
+            began: Instant::now(),
+        }
+    }
+
+    /// So many are done.
+    pub(crate) fn update(&self, done: u64) {
+        if let Some(bar) = &self.bar {
+            if bar.is_hidden() && self.began.elapsed() >= PATIENCE {
+                bar.set_draw_target(ProgressDrawTarget::stderr());
+            }
+            bar.set_position(done);
+        }
+    }
+
+    /// Takes the bar away.
+    pub(crate) fn clear(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
 }
 
 #[cfg(test)]

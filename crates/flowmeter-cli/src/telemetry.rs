@@ -13,6 +13,7 @@ use flowmeter::{IncomingContext, RunMeterBuilder, StreamBackend, StreamConfig, S
 use crate::args::{BackendWish, TelemetryArgs};
 use crate::config::Config;
 use crate::exit::BadUsage;
+use crate::history::RunOrigin;
 use crate::home::Home;
 use crate::output::Output;
 use crate::report::with_causes;
@@ -26,6 +27,7 @@ pub(crate) fn apply(
     builder: RunMeterBuilder,
     args: &TelemetryArgs,
     config: &Config,
+    origin: &RunOrigin,
     home: &Home,
     output: &Output,
     warnings: &mut Vec<String>,
@@ -41,7 +43,11 @@ pub(crate) fn apply(
     if let Some(parent) = incoming.parent {
         builder = builder.parent(parent);
     }
-    let exports = exports::exports(&args.export, config, home, output, &variable, warnings)?;
+    let mut exports = exports::exports(&args.export, config, home, output, &variable, warnings)?;
+    origin.describe(&mut exports.service);
+    for (key, value) in origin.given() {
+        builder = builder.resource(key, value);
+    }
     builder = builder
         .service(exports.service)
         .exit_timeout(exports.exit_timeout);

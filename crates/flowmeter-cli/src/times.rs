@@ -44,6 +44,11 @@ impl TimeWords {
         self.zone.offset_at(self.now)
     }
 
+    /// How far local time was east of UTC then, in seconds.
+    pub(crate) fn offset_at(&self, at: TimestampNs) -> i32 {
+        self.zone.offset_at(at)
+    }
+
     /// `12 s ago`, `3 min ago`, `2 h ago`, `yesterday 14:05`, `Tue 14:05`, `12 Nov 14:05`, `2025-11-12`.
     pub(crate) fn relative(&self, at: TimestampNs) -> String {
         if at > self.now {

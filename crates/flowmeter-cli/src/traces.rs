@@ -2,13 +2,14 @@
 //!
 //! Never removes the trace of a process that still runs, and nothing that is no trace of ours.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use flowmeter::TraceFollower;
+use flowmeter_store::RunKey;
 use serde::Deserialize;
 
 use crate::exit::{BadUsage, MissingFile};
@@ -119,6 +120,76 @@ pub(crate) fn find(home: &Home, wanted: &str) -> Result<Vec<PathBuf>> {
         ))
         .into()),
     }
+}
+
+/// The saved traces of runs that are forgotten.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ForgottenTraces {
+    /// Files that went, or would go.
+    pub(crate) files: u64,
+    /// Their bytes.
+    pub(crate) bytes: u64,
+    /// Files that could not be removed.
+    pub(crate) left: u64,
+}
+
+/// What these runs have in the folder of saved traces. With each run stands whether it is a part of another one's
+/// trace: its file bears its own id then.
+pub(crate) fn count_of(home: &Home, runs: &[(RunKey, bool)]) -> ForgottenTraces {
+    let mut found = ForgottenTraces::default();
+    for path in files_of(&home.traces(), runs) {
+        found.files += 1;
+        found.bytes += fs::metadata(&path).map_or(0, |file| file.len());
+    }
+    found
+}
+
+/// Removes what these runs have in the folder of saved traces.
+pub(crate) fn forget(home: &Home, runs: &[(RunKey, bool)]) -> ForgottenTraces {
+    let mut gone = ForgottenTraces::default();
+    for path in files_of(&home.traces(), runs) {
+        let bytes = fs::metadata(&path).map_or(0, |file| file.len());
+        if is_going_on(&path) || fs::remove_file(&path).is_err() {
+            gone.left += 1;
+        } else {
+            gone.files += 1;
+            gone.bytes += bytes;
+        }
+    }
+    gone
+}
+
+/// The files of these runs, also those that killed processes left half-written.
+fn files_of(folder: &Path, runs: &[(RunKey, bool)]) -> Vec<PathBuf> {
+    let wanted: HashSet<(String, Option<String>)> = runs
+        .iter()
+        .map(|(key, is_part)| {
+            let part = is_part.then(|| key.root_span_id.to_string());
+            (key.trace_id.to_string(), part)
+        })
+        .collect();
+    let is_wanted = |path: &Path| {
+        let whole = match half_written_by(path) {
+            Some(pid) if self::runs(pid) => return false,
+            Some(_) => path.with_extension("").with_extension(""),
+            None => path.to_owned(),
+        };
+        is_ours(&whole) && ids_of(&whole).is_some_and(|ids| wanted.contains(&ids))
+    };
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries
+        .map(|entry| entry.path())
+        .filter(|path| is_wanted(path))
+        .collect()
+}
+
+/// The trace's id, and the span's id of a run that is a part of it.
+fn ids_of(path: &Path) -> Option<(String, Option<String>)> {
+    let stem = path.file_name()?.to_str()?.strip_suffix(".json")?;
+    let (rest, trace) = stem.rsplit_once('-')?;
+    let part = rest.rsplit_once('-').map(|(_, part)| part);
+    let part = part.filter(|part| part.len() == 16 && part.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    Some((trace.to_owned(), part.map(str::to_owned)))
 }
 
 /// Removes the oldest traces until `keep` are left, and what killed processes left half-written. `own` stays

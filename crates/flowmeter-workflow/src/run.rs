@@ -246,9 +246,12 @@ impl Workflow {
         inputs: Map<String, Value>,
     ) -> Result<WorkflowEnd, NodeError> {
         let root = store.root();
+        let (journaled, journal) = root.journaled();
         for (name, value) in inputs {
-            root.set(&name, value);
+            journaled.set(&name, value);
         }
+        // What the store held at any moment follows from the writes alone, those before the first node among them.
+        flowmeter::current(cx).record_writes(journal.finish());
         let cx = cx.with_store(root);
         let end = self.flow.run_to_end(&cx).await?;
         if end.action == Action::error() {

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use flowmeter_engine::NodeContext;
+use flowmeter_engine::{NodeContext, Writes};
 use flowmeter_model::{AttributeValue, LogLevel, SpanError, SpanId};
 use serde_json::Value;
 use smol_str::SmolStr;
@@ -106,6 +106,13 @@ impl<'a> CurrentSpan<'a> {
                     .templates
                     .push((SmolStr::new(template), Arc::clone(value)));
             });
+        }
+    }
+
+    /// Notes what was written to the shared store outside any node: the inputs of a workflow.
+    pub fn record_writes(&self, writes: Writes) {
+        if let Some(scope) = self.scope.filter(|scope| scope.run.keeps_spans) {
+            scope.with_details(|details| details.mutations = writes);
         }
     }
 

@@ -279,9 +279,12 @@ impl Ending<'_> {
             };
             span.run.budgets.node_ended(&path, report);
         }
-        let mutations = self.journal.take().map(Journal::finish).unwrap_or_default();
+        let mutations = self.journal.take().map(Journal::finish);
         span.end_with(status, &attributes, |details| {
-            details.mutations = mutations;
+            // A nested workflow has no journal: its inputs were noted when it began.
+            if let Some(mutations) = mutations {
+                details.mutations = mutations;
+            }
             details.children = children;
             if let Some(report) = &budget {
                 report.describe(&mut details.attributes);

@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use crate::amounts::shown_size;
 use crate::args::{CacheAction, CacheArgs, CacheClearArgs, ViewFormat};
 use crate::caching::responses;
 use crate::exit::Exit;
@@ -76,17 +77,8 @@ fn answers(cleared: Cleared) -> String {
     format!(
         "{} answer{plural} ({})",
         grouped(cleared.entries),
-        size(cleared.bytes)
+        shown_size(cleared.bytes)
     )
-}
-
-/// A size as people read it.
-fn size(bytes: u64) -> String {
-    const UNITS: [(&str, u64); 3] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
-    match UNITS.iter().find(|(_, unit)| bytes >= *unit) {
-        Some((name, unit)) => format!("{:.1} {name}", bytes as f64 / *unit as f64),
-        None => format!("{bytes} B"),
-    }
 }
 
 fn age(age: Duration) -> String {
@@ -137,8 +129,8 @@ fn stats_text(cache: &ResponseCache, stats: &CacheStats, now: TimestampNs) -> St
         format!(
             "- Answers: {} ({} of {})",
             grouped(stats.entries),
-            size(stats.bytes),
-            size(stats.bytes_max)
+            shown_size(stats.bytes),
+            shown_size(stats.bytes_max)
         ),
     ];
     let since = |at: TimestampNs| age(Duration::from_nanos(now.since(at)));
@@ -175,7 +167,7 @@ fn stats_text(cache: &ResponseCache, stats: &CacheStats, now: TimestampNs) -> St
         lines.push(format!(
             "- {name}: {} kept ({}), hits: {}, saved {}",
             grouped(model.entries),
-            size(model.bytes),
+            shown_size(model.bytes),
             found(&model.lookups),
             saved(&model.lookups)
         ));

@@ -13,14 +13,14 @@ use crate::args::DescribeArgs;
 use crate::exit::Exit;
 use crate::home::Home;
 use crate::output::Output;
-use crate::past_runs::{PastOfTraces, Usual};
+use crate::past_runs::{PastOfRuns, Usual};
 use crate::saved::{entry_json, plain, reference, saved_when, version_text, workflows};
 
 /// Describes it. One that is invalid by now is described as far as it can be, with what is wrong.
 pub(super) fn run(args: &DescribeArgs, home: &Home, output: &Output) -> Result<Exit> {
     let saved = workflows(home);
     let place = saved.find(&reference(&args.name)?).map_err(plain)?;
-    let past = PastOfTraces::of(home, place.entry.name.as_str());
+    let past = PastOfRuns::of(home, place.entry.name.as_str());
     let (checked, invalid) = match check_file(&place.file, Some(saved.folder())) {
         Ok(checked) => (Some(checked), None),
         Err(error @ LoadError::Invalid(_)) => (None, Some(Error::from(error))),
@@ -50,7 +50,7 @@ fn nested(node: &NodeEntry) -> Option<&str> {
         .find_map(|key| node.params.get(*key)?.as_str())
 }
 
-fn as_json(place: &SavedPlace, document: Option<&WorkflowDocument>, past: &PastOfTraces) -> Value {
+fn as_json(place: &SavedPlace, document: Option<&WorkflowDocument>, past: &PastOfRuns) -> Value {
     let mut described = entry_json(&place.entry);
     let nodes: Option<Vec<Value>> = document.map(|document| {
         document
@@ -76,7 +76,7 @@ fn as_json(place: &SavedPlace, document: Option<&WorkflowDocument>, past: &PastO
     described
 }
 
-fn history_json(past: &PastOfTraces) -> Value {
+fn history_json(past: &PastOfRuns) -> Value {
     let Some(history) = past.usual() else {
         return Value::Null;
     };
@@ -95,7 +95,7 @@ fn history_json(past: &PastOfTraces) -> Value {
     })
 }
 
-fn described(place: &SavedPlace, document: Option<&WorkflowDocument>, past: &PastOfTraces) -> String {
+fn described(place: &SavedPlace, document: Option<&WorkflowDocument>, past: &PastOfRuns) -> String {
     let entry = &place.entry;
     let when = saved_when(entry).map_or_else(String::new, |when| format!(", saved {when}"));
     let mut text = format!("{}: {}{when}\n", entry.name, version_text(entry));
@@ -203,9 +203,9 @@ fn columns(indent: &str, rows: Vec<[String; 2]>) -> String {
         .collect()
 }
 
-fn usual_text(past: &PastOfTraces) -> String {
+fn usual_text(past: &PastOfRuns) -> String {
     let Some(history) = past.usual() else {
-        return "No run of it is known: `flowmeter run … --trace` keeps one.".to_owned();
+        return "No run of it is known yet.".to_owned();
     };
     let range = |median: String, low: String, high: String| {
         if low == high {

@@ -7,24 +7,33 @@ mod cache;
 mod completions;
 mod config;
 mod convert;
+mod db;
 mod delete;
 mod demo;
 mod describe;
+mod diff;
+mod export;
 mod flush;
 mod fmt;
+mod forget;
 mod format;
+mod import;
 mod insights;
 mod list;
+mod logs;
 mod nodes;
 mod pipeline;
 pub(crate) mod plan;
 mod planner;
-mod pricing;
+pub(crate) mod pricing;
 pub(crate) mod run;
+mod runs;
 mod sample;
 mod save;
 mod schema;
+mod search;
 pub(crate) mod show;
+mod state;
 mod stats;
 mod tail;
 pub(crate) mod validate;
@@ -90,10 +99,17 @@ fn perform(command: Option<Command>, output: &Output) -> Result<Exit> {
         }
         Some(Command::Run(args)) => run::run(*args, &home, output),
         Some(Command::Plan(args)) => planner::plan(*args, &home, output),
+        Some(Command::Runs(args)) => runs::run(&args, &home, output),
         Some(Command::Show(args)) => show::run(&args, &home, output),
+        Some(Command::Logs(args)) => logs::run(&args, &home, output),
+        Some(Command::Search(args)) => search::run(&args, &home, output),
+        Some(Command::State(args)) => state::run(&args, &home, output),
+        Some(Command::Diff(args)) => diff::run(&args, &home, output),
         Some(Command::Tail(args)) => tail::run(&args, &home, output),
         Some(Command::Stats(args)) => stats::run(&args, &home, output),
         Some(Command::Insights(args)) => insights::run(&args, &home, output),
+        Some(Command::Export(args)) => export::run(&args, &home, output),
+        Some(Command::Import(args)) => import::run(&args, &home, output),
         Some(Command::Format(args)) => format::run(&args, output),
         Some(Command::Validate(args)) => validate::run(&args, &home, output),
         Some(Command::Save(args)) => save::run(&args, &home, output),
@@ -109,6 +125,8 @@ fn perform(command: Option<Command>, output: &Output) -> Result<Exit> {
         Some(Command::Flush(args)) => flush::run(&args, &home, output),
         Some(Command::Budget(args)) => budget::run(&args, &home, output),
         Some(Command::Cache(args)) => cache::run(&args, &home, output),
+        Some(Command::Forget(args)) => forget::run(&args, &home, output),
+        Some(Command::Db(args)) => db::run(&args, &home, output),
         Some(Command::Demo(args)) => demo::run(args, &home, output),
         Some(Command::Sample(args)) => sample::run(&args, output),
         Some(Command::Config(args)) => config::run(&args, &home, output),

@@ -17,7 +17,7 @@ use crate::execution::Execution;
 use crate::exit::Exit;
 use crate::home::Home;
 use crate::output::Output;
-use crate::past_runs::PastOfTraces;
+use crate::past_runs::PastOfRuns;
 use crate::plan_view;
 
 fn plan(execution: &Execution, home: &Home) -> Plan {
@@ -31,7 +31,7 @@ pub(crate) fn plan_of(
     prices: &PriceBook,
     home: &Home,
 ) -> Plan {
-    let past = PastOfTraces::of(home, workflow.name());
+    let past = PastOfRuns::of(home, workflow.name());
     let terms = PlanTerms {
         prices,
         start: SystemClock.now(),

@@ -12,6 +12,8 @@ mod refresh;
 mod set;
 mod show;
 
+pub(crate) use arithmetic::explained;
+
 use anyhow::Result;
 
 use crate::args::{PricingArgs, PricingCommand};

@@ -5,11 +5,12 @@
 
 use std::io::{self, Write};
 
-use flowmeter_model::{Attributes, LogRecord, Span, TraceId};
+use flowmeter_model::{Attributes, LogRecord, Span, SpanKind, TraceId};
 use flowmeter_otlp::{Encoder, EncoderConfig, Envelope, ExportRequest, SemanticConventions};
 use flowmeter_store::RunDetail;
 
 use super::RunWriter;
+use crate::history::attributes_of;
 
 /// Items in one request.
 const ITEMS_MAX: usize = 512;
@@ -37,6 +38,7 @@ pub(crate) struct OtlpWriter<'w> {
     spans: Vec<Span>,
     logs: Vec<(TraceId, LogRecord)>,
     bytes: usize,
+    has_root: bool,
 }
 
 impl<'w> OtlpWriter<'w> {
@@ -53,7 +55,16 @@ impl<'w> OtlpWriter<'w> {
             spans: Vec::new(),
             logs: Vec::new(),
             bytes: 0,
+            has_root: false,
         }
+    }
+
+    /// The root's attributes say which workflow it is.
+    fn named(run: &RunDetail, mut span: Span) -> Span {
+        if span.span_id == run.row.key.root_span_id && span.attributes.get("workflow.name").is_none() {
+            span.attributes.set("workflow.name", run.row.workflow.clone());
+        }
+        span
     }
 
     fn hand_on(&mut self, run: &RunDetail) -> io::Result<()> {
@@ -105,20 +116,8 @@ fn resource_of(run: &RunDetail) -> Attributes {
         }
     };
     say("service.name", "flowmeter");
-    let origin = &run.row.origin;
-    let texts = [
-        (crate::history::SESSION, origin.session.as_deref()),
-        (crate::history::USER, origin.user.as_deref()),
-        (crate::history::COMMIT, origin.git_commit.as_deref()),
-        (crate::history::WORKFLOW_VERSION, origin.workflow_version.as_deref()),
-    ];
-    for (key, value) in texts {
-        if let Some(value) = value {
-            say(key, value);
-        }
-    }
-    for (key, value) in &origin.tags {
-        say(&format!("{}{key}", crate::history::TAG), value);
+    for (key, value) in attributes_of(&run.row.origin) {
+        say(&key, value);
     }
     resource
 }
@@ -131,10 +130,17 @@ fn length_of(span: &Span) -> usize {
         AttributeValue::Json(value) => json_length(value),
         _ => 8,
     });
-    let values = span.mutations.iter().flat_map(|write| [&write.before, &write.after]);
+    let values = span
+        .mutations
+        .iter()
+        .flat_map(|write| [&write.before, &write.after]);
     let params = span.params.iter();
     attributes.sum::<usize>()
-        + values.flatten().chain(params).map(|value| json_length(value)).sum::<usize>()
+        + values
+            .flatten()
+            .chain(params)
+            .map(|value| json_length(value))
+            .sum::<usize>()
         + 256
 }
 
@@ -143,7 +149,10 @@ fn json_length(value: &serde_json::Value) -> usize {
     match value {
         Value::String(text) => text.len(),
         Value::Array(members) => members.iter().map(json_length).sum(),
-        Value::Object(members) => members.iter().map(|(key, value)| key.len() + json_length(value)).sum(),
+        Value::Object(members) => members
+            .iter()
+            .map(|(key, value)| key.len() + json_length(value))
+            .sum(),
         _ => 8,
     }
 }
@@ -151,15 +160,14 @@ fn json_length(value: &serde_json::Value) -> usize {
 impl RunWriter for OtlpWriter<'_> {
     fn begin(&mut self, run: &RunDetail) -> io::Result<()> {
         self.resource = resource_of(run);
+        self.has_root = false;
         Ok(())
     }
 
-    fn span(&mut self, run: &RunDetail, mut span: Span) -> io::Result<()> {
-        if span.span_id == run.row.key.root_span_id && span.attributes.get("workflow.name").is_none() {
-            span.attributes.set("workflow.name", run.row.workflow.clone());
-        }
+    fn span(&mut self, run: &RunDetail, span: Span) -> io::Result<()> {
+        self.has_root |= span.span_id == run.row.key.root_span_id;
         self.bytes += length_of(&span);
-        self.spans.push(span);
+        self.spans.push(Self::named(run, span));
         if self.is_full() { self.hand_on(run) } else { Ok(()) }
     }
 
@@ -171,7 +179,22 @@ impl RunWriter for OtlpWriter<'_> {
 
     fn end(&mut self, run: &RunDetail) -> io::Result<()> {
         // The encoder marks those without an end as unfinished.
-        self.spans.extend(run.open.iter().cloned());
+        let root = run.row.key.root_span_id;
+        self.has_root |= run.open.iter().any(|span| span.span_id == root);
+        self.spans
+            .extend(run.open.iter().cloned().map(|span| Self::named(run, span)));
+        if !self.has_root {
+            // OTLP knows a run by its root alone.
+            let root = Span::begin(
+                run.row.key.trace_id,
+                root,
+                run.row.parent_span_id,
+                SpanKind::Run,
+                "workflow.start",
+                run.row.started,
+            );
+            self.spans.push(Self::named(run, root));
+        }
         self.hand_on(run)
     }
 

@@ -79,7 +79,9 @@ impl BeginLine {
             session: origin.session.clone(),
             user: origin.user.clone(),
             git_commit: origin.git_commit.clone(),
-            tags: tags.map(|(key, value)| (key.clone(), value.as_str().into())).collect(),
+            tags: tags
+                .map(|(key, value)| (key.clone(), value.as_str().into()))
+                .collect(),
             resource: run.resource.clone(),
             process: run.process.as_ref().map(|process| ProcessWire {
                 host: process.host.clone(),
@@ -108,7 +110,11 @@ impl BeginLine {
                 session: self.session,
                 user: self.user,
                 git_commit: self.git_commit,
-                tags: self.tags.into_iter().map(|(key, value)| (key, text(value))).collect(),
+                tags: self
+                    .tags
+                    .into_iter()
+                    .map(|(key, value)| (key, text(value)))
+                    .collect(),
             },
             resource: self.resource,
             process: self.process.map(|process| ProcessMark {

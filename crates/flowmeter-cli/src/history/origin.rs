@@ -74,14 +74,19 @@ impl RunOrigin {
         }
     }
 
+    /// What the command line says of the run: receivers look for it at spans, too.
+    pub(crate) fn given(&self) -> impl Iterator<Item = (SmolStr, &str)> {
+        let tags = self.tags.iter();
+        let tags = tags.map(|(key, value)| (format_smolstr!("{TAG}{key}"), value.as_str()));
+        let session = self.session.iter();
+        tags.chain(session.map(|session| (SmolStr::new_static(SESSION), session.as_str())))
+    }
+
     /// Adds it to what describes the process. What the command line says wins over what is there, and that over what
     /// was found.
     pub(crate) fn describe(&self, resource: &mut Attributes) {
-        for (key, value) in &self.tags {
-            resource.set(format_smolstr!("{TAG}{key}"), value.as_str());
-        }
-        if let Some(session) = &self.session {
-            resource.set(SESSION, session.as_str());
+        for (key, value) in self.given() {
+            resource.set(key, value);
         }
         resource.set(WORKFLOW, self.workflow.as_str());
         for (key, found) in [
@@ -112,6 +117,24 @@ pub(crate) fn origin_of(resource: &Attributes) -> Origin {
         git_commit: text(COMMIT),
         tags: tags.take(TAGS_MAX).collect(),
     }
+}
+
+/// Where a run came from, as attributes of its resource: what [`origin_of`] reads.
+pub(crate) fn attributes_of(origin: &Origin) -> Vec<(SmolStr, &str)> {
+    let known = [
+        (SESSION, origin.session.as_deref()),
+        (USER, origin.user.as_deref()),
+        (COMMIT, origin.git_commit.as_deref()),
+        (WORKFLOW_VERSION, origin.workflow_version.as_deref()),
+    ];
+    let known = known
+        .into_iter()
+        .filter_map(|(key, value)| Some((SmolStr::new_static(key), value?)));
+    let tags = origin
+        .tags
+        .iter()
+        .map(|(key, value)| (format_smolstr!("{TAG}{key}"), value.as_str()));
+    known.chain(tags).collect()
 }
 
 fn text_of(value: &AttributeValue) -> String {

@@ -214,8 +214,8 @@ fn a_home_that_cannot_be_written_does_not_stop_a_run() {
     );
     assert_eq!(
         printed["export_errors"].as_array().map(Vec::len),
-        Some(1),
-        "{printed}"
+        Some(2),
+        "the trace and the history: {printed}"
     );
     let tree = sandbox.run(&["run", &workflow, "--trace"]);
     assert_eq!(tree.code, 0);

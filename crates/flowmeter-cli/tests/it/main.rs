@@ -10,6 +10,7 @@ mod examples;
 mod failures;
 mod flush;
 mod format;
+mod history;
 mod insights;
 mod interruptions;
 mod logs;

@@ -44,7 +44,7 @@ fn a_dry_run_prints_the_plan_and_runs_nothing() {
           keep   write-file     1
 
         3 LLM calls, 15–1,481 tokens, $0.000078–$0.008324, ≥ 900.0ms
-        From prompt sizes and the longest answers: no trace of an earlier run is there. Further attempts after failures are not in it.
+        From prompt sizes and the longest answers: no earlier run is known. Further attempts after failures are not in it.
         Known in the run only: ${greet.results} of join
     "#]].assert_eq(&ended.out);
     assert_eq!(model.server.calls(), 0);

@@ -129,7 +129,7 @@ fn describe_tells_what_there_is_to_know() {
         Nodes:
           say  echo; Says it.
 
-        No run of it is known: `flowmeter run … --trace` keeps one.
+        No run of it is known yet.
 
         File        DIR/home/workflows/greeting.json
         SHA-256     74405860ee334ae4f48c314c7450733227400e887ac5ca80193b4eb1b3312829

@@ -3,6 +3,7 @@
 use flowmeter_workflow::scripted_model::{Reply, Script};
 use serde_json::{Value, json};
 
+use crate::history::{everything_in, history};
 use crate::support::{Model, Sandbox};
 
 const SECRETS: [&str; 6] = [
@@ -51,6 +52,12 @@ fn no_file_holds_a_secret() {
             "--trace",
             "--output-format",
             "json",
+            "--session",
+            SECRETS[3],
+            "--tag",
+            &format!("customer={}", SECRETS[4]),
+            "--tag",
+            &format!("api_key={}", SECRETS[0]),
         ];
         let ended = sandbox.run(&args);
         assert_eq!(ended.code, 1, "{ended:?}");
@@ -62,6 +69,12 @@ fn no_file_holds_a_secret() {
         for secret in SECRETS {
             assert!(!text.contains(secret), "{secret} in {}", file.display());
         }
+    }
+    // The history is compressed: it is looked for in what it gives back, too.
+    let texts = everything_in(&history(&sandbox));
+    assert!(texts.iter().any(|text| text.contains("[REDACTED]")));
+    for (text, secret) in texts.iter().flat_map(|text| SECRETS.map(|secret| (text, secret))) {
+        assert!(!text.contains(secret), "{secret} in {text}");
     }
     let limited = std::fs::read_to_string(sandbox.path("limited.json")).unwrap();
     assert!(limited.contains("[REDACTED]"));

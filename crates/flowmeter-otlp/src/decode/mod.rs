@@ -4,6 +4,7 @@
 //! merely unknown is kept as attributes.
 
 mod attributes;
+mod dialects;
 mod logs;
 mod spans;
 

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use smol_str::{SmolStr, format_smolstr};
 
-use super::{OtlpSpanKind, ReceivedLink, ReceivedSpan, attributes, span_id, trace_id};
+use super::{OtlpSpanKind, ReceivedLink, ReceivedSpan, attributes, dialects, span_id, trace_id};
 use crate::conventions::{Known, Shape};
 use crate::encode::CAUSED_BY;
 use crate::names;
@@ -128,7 +128,13 @@ impl Told {
         }
     }
 
-    fn finish(self, span: &mut Span) {
+    fn finish(mut self, span: &mut Span) {
+        // Ours say everything under its proper name.
+        if self.kind.is_none() {
+            dialects::settle(&mut span.attributes);
+            let operation = span.attributes.get_str(names::OPERATION_NAME);
+            self.operation = operation.map(SmolStr::from).or(self.operation);
+        }
         let operation = self.operation.as_deref();
         span.kind = self
             .kind
@@ -156,6 +162,9 @@ impl Told {
         span.cost = match (self.cost_status, amount) {
             (Some(CostStatus::Unpriced), _) => Some(Cost::unpriced()),
             (Some(status), Some(amount)) => Some(Cost::known(status, amount, None)),
+            (None, None) if self.kind.is_none() => dialects::told_usd(&span.attributes)
+                .and_then(|usd| UsdNanos::from_usd(usd).ok())
+                .map(|amount| Cost::known(CostStatus::Reported, amount, None)),
             _ => None,
         };
         span.params = self.params;

@@ -248,7 +248,7 @@ pub(super) fn chain_of(
     hash: ContentHash,
     count: usize,
     source: &mut dyn ContentSource,
-) -> Result<Vec<Arc<OpenedContent>>, Damaged> {
+) -> Result<Vec<(ContentHash, Arc<OpenedContent>)>, Damaged> {
     let mut chain = Vec::new();
     let mut next = Some((hash, count));
     while let Some((hash, expected)) = next {
@@ -261,7 +261,7 @@ pub(super) fn chain_of(
             return Err(Damaged("a message list kept apart has another length"));
         }
         next = *parent;
-        chain.push(content);
+        chain.push((hash, content));
     }
     chain.reverse();
     Ok(chain)

@@ -8,7 +8,8 @@ use super::Damaged;
 use super::block::{Sealed, Sealer, Tag};
 use super::content::{ContentSink, ContentSource};
 use super::pack::Reader;
-use super::payload::{PayloadWriter, TextAt, read_log, visit_log_texts};
+use super::payload::{PayloadWriter, read_log, visit_log_texts};
+use crate::SearchPlace;
 
 /// Records in one block at most.
 pub(crate) const RECORDS_MAX: usize = 256;
@@ -130,7 +131,13 @@ impl LogBlock {
         self.ends.len()
     }
 
-    fn bytes_of(&self, place: usize) -> Option<&[u8]> {
+    /// The bytes of all records, one after the other: for a search by force.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.raw
+    }
+
+    /// The bytes of the record at this place; `None` behind the last.
+    pub(crate) fn bytes_of(&self, place: usize) -> Option<&[u8]> {
         let start = place
             .checked_sub(1)
             .map_or(Some(0), |before| self.ends.get(before).copied())?;
@@ -179,7 +186,7 @@ impl LogBlock {
         &self,
         place: usize,
         source: &mut dyn ContentSource,
-        visit: &mut dyn FnMut(TextAt<'_>, &str),
+        visit: &mut dyn FnMut(SearchPlace, &str, &str),
     ) -> Result<(), Damaged> {
         match self.bytes_of(place) {
             Some(bytes) => visit_log_texts(bytes, source, visit),

@@ -8,8 +8,10 @@ mod values;
 mod visit;
 mod write;
 
-pub(crate) use read::{read, without_payload};
-pub(crate) use visit::{TextAt, visit_log_texts, visit_references, visit_references_in_values, visit_texts};
+pub(crate) use read::{LogHead, read, without_payload};
+pub(crate) use visit::{
+    visit_log_texts, visit_references, visit_references_in_values, visit_texts, visit_wanted_texts,
+};
 pub(crate) use write::{PayloadWriter, prompt_hash};
 
 pub(super) use read::read_log;
@@ -25,15 +27,16 @@ const TRACE: u64 = 1;
 const END: u64 = 1 << 1;
 /// The amount does not fit into its column.
 const AMOUNT: u64 = 1 << 2;
-const ERROR: u64 = 1 << 3;
-const USAGE: u64 = 1 << 4;
-const EXPLANATION: u64 = 1 << 5;
-const PARAMS: u64 = 1 << 6;
-const TEMPLATES: u64 = 1 << 7;
-const MUTATIONS: u64 = 1 << 8;
+const USAGE: u64 = 1 << 3;
+const EXPLANATION: u64 = 1 << 4;
+// From here on texts are searched, in the order of [`crate::rules::texts`].
+const ATTRIBUTES: u64 = 1 << 5;
+const ERROR: u64 = 1 << 6;
+const PARAMS: u64 = 1 << 7;
+const TEMPLATES: u64 = 1 << 8;
 const EVENTS: u64 = 1 << 9;
-const LOGS: u64 = 1 << 10;
-const ATTRIBUTES: u64 = 1 << 11;
+const MUTATIONS: u64 = 1 << 10;
+const LOGS: u64 = 1 << 11;
 
 // What a mutation holds.
 const BEFORE: u64 = 1;

@@ -246,7 +246,7 @@ pub fn shared_content_outlives_one_of_its_runs(open: Open<'_>) {
     let long = "all work and no play makes jack a dull boy. ".repeat(3_000);
     let keys: Vec<RunKey> = (1..=6)
         .map(|seed| {
-            let mut sample = Sample::new(seed, "shared", after(seed + 1));
+            let mut sample = Sample::new(seed, "shared", after(seed));
             let mut span = sample.span(
                 sample.key.root_span_id,
                 flowmeter_model::SpanKind::LlmCall,

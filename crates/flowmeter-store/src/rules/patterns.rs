@@ -31,6 +31,11 @@ impl Term {
         self.words.iter().map(|word| word.text.as_str())
     }
 
+    /// Its words, with where they stand in the query.
+    pub(crate) fn tokens(&self) -> &[Token] {
+        &self.words
+    }
+
     /// Where it stands among these tokens.
     fn find(&self, text: &[Token], found: &mut Vec<(usize, usize)>) {
         let length = self.words.len();

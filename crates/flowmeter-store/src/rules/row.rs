@@ -2,21 +2,16 @@
 //!
 //! Never reads a price or counts a token: rows say what spans say.
 
-use flowmeter_model::{
-    AttributeValue, Attributes, Cost, CostStatus, Figure, FigureSource, Span, SpanError, SpanKind,
-    SpanStatus, TimestampNs, TokenUsage, UsdNanos,
-};
-use serde_json::Value;
+use flowmeter_model::{Attributes, Cost, Figure, FigureSource, Span, SpanError, TimestampNs, TokenUsage};
 use smol_str::SmolStr;
-use xxhash_rust::xxh3::Xxh3;
 
 use super::node_paths::NODE_PATH;
+use crate::codec::narrow::NarrowSpan;
+use crate::codec::payload::prompt_hash;
 use crate::{RunKey, SpanRow, TokenSums};
 
 /// The model that was asked for.
 pub(crate) const REQUEST_MODEL: &str = "gen_ai.request.model";
-/// The model that says it answered.
-pub(crate) const RESPONSE_MODEL: &str = "gen_ai.response.model";
 /// Who answered.
 pub(crate) const PROVIDER: &str = "gen_ai.provider.name";
 /// What was sent.
@@ -36,142 +31,12 @@ const WORKFLOW_NAME: &str = "workflow.name";
 
 /// The row of a span that ended. One without an end took no time, and one without a status failed if it has an error.
 pub(crate) fn row_of(run: RunKey, workflow: &SmolStr, node: SmolStr, span: &Span) -> SpanRow {
-    let is_call = span.kind == SpanKind::LlmCall;
-    let text = |key: &str| span.attributes.get_str(key).map(SmolStr::new);
-    let cache_hit = is_call && matches!(span.attributes.get(CACHE_HIT), Some(AttributeValue::Bool(true)));
-    let (cost_status, cost) = match &span.cost {
-        _ if !is_call => (None, None),
-        Some(cost) => (Some(cost.status), cost.amount),
-        None => (Some(CostStatus::Unpriced), None),
-    };
-    let (saved_status, saved) = match (cache_hit, span.attributes.get(SAVED_NANOS)) {
-        (false, _) => (None, None),
-        (true, Some(AttributeValue::I64(nanos))) => {
-            let status = known_status(span.attributes.get_str(SAVED_STATUS));
-            (Some(status), Some(UsdNanos(*nanos)))
-        }
-        (true, _) => (Some(CostStatus::Unpriced), None),
-    };
-    SpanRow {
-        run,
-        workflow: workflow.clone(),
-        span_id: span.span_id,
-        parent_span_id: span.parent_span_id,
-        kind: span.kind,
-        operation: span.operation.clone(),
-        node,
-        model: is_call
-            .then(|| text(REQUEST_MODEL).or_else(|| text(RESPONSE_MODEL)))
-            .flatten()
-            .unwrap_or_default(),
-        provider: is_call.then(|| text(PROVIDER)).flatten().unwrap_or_default(),
-        start: span.start,
-        duration_ns: span.duration_ns().unwrap_or(0),
-        status: status_of(span),
-        error_type: span
-            .error
-            .as_ref()
-            .map_or_else(SmolStr::default, |error| error.error_type.clone()),
-        tokens: span
-            .usage
-            .as_ref()
-            .filter(|_| is_call)
-            .map(TokenSums::of)
-            .unwrap_or_default(),
-        cost_status,
-        cost,
-        prompt_hash: if is_call { prompt_hash(span) } else { 0 },
-        mutations: u32::try_from(span.mutations.len()).unwrap_or(u32::MAX),
-        cache_hit,
-        saved_status,
-        saved,
-    }
-}
-
-/// How a span ended that is said to have ended.
-pub(crate) fn status_of(span: &Span) -> SpanStatus {
-    let unsaid = if span.error.is_some() {
-        SpanStatus::Error
-    } else {
-        SpanStatus::Ok
-    };
-    span.status.unwrap_or(unsaid)
+    NarrowSpan::of(span, node, prompt_hash(span)).to_row(run, workflow.clone())
 }
 
 /// The workflow's name as the root span of its run says it.
 pub(crate) fn workflow_of(root: &Span) -> Option<SmolStr> {
     root.attributes.get_str(WORKFLOW_NAME).map(SmolStr::new)
-}
-
-/// The status of this name, of those that have an amount.
-fn known_status(name: Option<&str>) -> CostStatus {
-    [CostStatus::Reported, CostStatus::Estimated, CostStatus::Partial]
-        .into_iter()
-        .find(|status| Some(status.as_str()) == name)
-        .unwrap_or(CostStatus::Priced)
-}
-
-/// A hash of the model, the system instructions and all messages of an LLM call; 0 where there are no messages.
-fn prompt_hash(span: &Span) -> u64 {
-    let Some(messages) = span.attributes.get(INPUT_MESSAGES) else {
-        return 0;
-    };
-    let mut hash = Xxh3::new();
-    hash.update(
-        span.attributes
-            .get_str(REQUEST_MODEL)
-            .unwrap_or_default()
-            .as_bytes(),
-    );
-    hash.update(&[0]);
-    if let Some(instructions) = span.attributes.get(SYSTEM_INSTRUCTIONS) {
-        hash_value(&mut hash, instructions);
-    }
-    hash.update(&[0]);
-    hash_value(&mut hash, messages);
-    // 0 stands for none.
-    hash.digest().max(1)
-}
-
-fn hash_value(hash: &mut Xxh3, value: &AttributeValue) {
-    match value {
-        AttributeValue::Str(text) => hash.update(text.as_bytes()),
-        AttributeValue::Json(value) => hash_json(hash, value),
-        AttributeValue::Bool(_) | AttributeValue::I64(_) | AttributeValue::F64(_) => {}
-    }
-}
-
-/// Hashes texts, and numbers by their digits; the marks between them keep `["ab"]` and `["a", "b"]` apart.
-fn hash_json(hash: &mut Xxh3, value: &Value) {
-    match value {
-        Value::Null => hash.update(&[1]),
-        Value::Bool(flag) => hash.update(&[2, u8::from(*flag)]),
-        Value::Number(number) => {
-            hash.update(&[3]);
-            hash.update(number.to_string().as_bytes());
-        }
-        Value::String(text) => {
-            hash.update(&[4]);
-            hash.update(&(text.len() as u64).to_le_bytes());
-            hash.update(text.as_bytes());
-        }
-        Value::Array(items) => {
-            hash.update(&[5]);
-            hash.update(&(items.len() as u64).to_le_bytes());
-            for item in items {
-                hash_json(hash, item);
-            }
-        }
-        Value::Object(members) => {
-            hash.update(&[6]);
-            hash.update(&(members.len() as u64).to_le_bytes());
-            for (key, member) in members {
-                hash.update(&(key.len() as u64).to_le_bytes());
-                hash.update(key.as_bytes());
-                hash_json(hash, member);
-            }
-        }
-    }
 }
 
 /// What is left of a span when its payload has had its time: what its row holds, as a span. Its message is gone and its

@@ -19,12 +19,7 @@ pub(crate) const LOG_FIELD: &str = "message";
 /// span has them in that order. The texts of one place are those of one hit.
 pub(crate) fn visit_texts(span: &Span, visit: &mut dyn FnMut(SearchPlace, &str, &str)) {
     for (key, value) in span.attributes.iter() {
-        let place = match key.as_str() {
-            INPUT_MESSAGES | SYSTEM_INSTRUCTIONS | TOOL_DEFINITIONS => SearchPlace::Prompt,
-            OUTPUT_MESSAGES => SearchPlace::Response,
-            _ => SearchPlace::Attribute,
-        };
-        visit_attribute(place, key, value, visit);
+        visit_attribute(place_of(key), key, value, visit);
     }
     if let Some(error) = &span.error {
         visit(SearchPlace::Error, "error.type", &error.error_type);
@@ -64,6 +59,20 @@ pub(crate) fn visit_texts(span: &Span, visit: &mut dyn FnMut(SearchPlace, &str, 
             visit_json(SearchPlace::Mutation, &mutation.path, after, &[], visit);
         }
     }
+}
+
+/// What stands in a span's attribute of this name.
+pub(crate) fn place_of(attribute: &str) -> SearchPlace {
+    match attribute {
+        INPUT_MESSAGES | SYSTEM_INSTRUCTIONS | TOOL_DEFINITIONS => SearchPlace::Prompt,
+        OUTPUT_MESSAGES => SearchPlace::Response,
+        _ => SearchPlace::Attribute,
+    }
+}
+
+/// Whether the text of this key in an object is nobody's text.
+pub(crate) fn is_mark(place: SearchPlace, key: &str) -> bool {
+    matches!(place, SearchPlace::Prompt | SearchPlace::Response) && MARKS.contains(&key)
 }
 
 fn visit_attribute(

@@ -60,7 +60,7 @@ pub(super) fn prepare(path: &Path, config: &SqliteConfig) -> Result<(), StoreErr
 }
 
 /// Prompts and answers are nobody else's to read.
-fn create_private(path: &Path) {
+pub(super) fn create_private(path: &Path) {
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]

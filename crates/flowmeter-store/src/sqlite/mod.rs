@@ -3,17 +3,26 @@
 //! Only this module knows SQL.
 
 mod batch_runs;
+mod blank;
 mod budgets;
 mod connection;
 mod content_source;
 mod failure;
+mod forget;
+mod hooks;
 mod locking;
+mod merge;
 mod names;
 mod pool;
 mod read;
 mod recent;
+mod removal;
+mod retain;
+mod rewrite;
 mod run_row;
+mod search;
 mod store;
+mod upkeep;
 mod whole_span;
 mod writer;
 
@@ -111,7 +120,12 @@ impl SqliteStore {
     /// When the file cannot be written.
     #[doc(hidden)]
     pub fn settle(&self) -> Result<(), StoreError> {
-        crate::Store::flush(self)
+        crate::Store::flush(self)?;
+        let mut connection = connection::open(&self.path, &self.config, connection::Purpose::Write)?;
+        while merge::step(&mut connection, &self.config, &self.texts)?
+            || hooks::background_step(&mut connection, &self.config)?
+        {}
+        Ok(())
     }
 
     /// Asks within one transaction.

@@ -50,6 +50,7 @@ CREATE INDEX run_workflow ON run (workflow, started DESC);
 CREATE INDEX run_unwell ON run (status, started) WHERE status <> 1;
 CREATE INDEX run_duration ON run (duration, started);
 CREATE INDEX run_cost ON run (cost, started);
+CREATE INDEX run_seen ON run (payloads_gone, seen);
 CREATE INDEX run_tokens ON run (tokens, started);
 CREATE INDEX run_session ON run (session, started) WHERE session IS NOT NULL;
 CREATE INDEX run_user ON run (user, started) WHERE user IS NOT NULL;
@@ -74,8 +75,10 @@ CREATE TABLE batch (
     payload_bytes INTEGER NOT NULL,
     firsts BLOB NOT NULL,
     sealed INTEGER NOT NULL DEFAULT 0,
-    folded INTEGER NOT NULL DEFAULT 0
+    folded INTEGER NOT NULL DEFAULT 0,
+    worded INTEGER NOT NULL DEFAULT 0
 );
+CREATE INDEX batch_unworded ON batch (id) WHERE worded = 0;
 CREATE INDEX batch_time ON batch (start_max, start_min);
 CREATE INDEX batch_unsealed ON batch (id) WHERE sealed = 0;
 CREATE INDEX batch_unfolded ON batch (id) WHERE folded = 0;
@@ -129,6 +132,18 @@ CREATE INDEX log_run_block ON log_run (block);
 
 -- Long texts and beginnings of message lists that occur more than once.
 CREATE TABLE content (hash BLOB PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
+-- What such a row refers to itself, and the way back.
+CREATE TABLE content_part (hash BLOB PRIMARY KEY, needs BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE content_need (needs BLOB, hash BLOB, PRIMARY KEY (needs, hash)) WITHOUT ROWID;
+-- What may be referred to by nobody since something had its time.
+CREATE TABLE content_doubt (hash BLOB PRIMARY KEY) WITHOUT ROWID;
+
+-- Which blocks of a batch hold which words: by itself (segment 0), or with others in a segment, in buckets
+-- (id = segment * 512 + bucket).
+CREATE TABLE word_batch (batch INTEGER PRIMARY KEY, segment INTEGER NOT NULL, body BLOB NOT NULL);
+CREATE INDEX word_loose ON word_batch (batch) WHERE segment = 0;
+CREATE TABLE word_segment (id INTEGER PRIMARY KEY, batches BLOB NOT NULL, start_max INTEGER NOT NULL);
+CREATE TABLE word_bucket (id INTEGER PRIMARY KEY, body BLOB NOT NULL);
 
 
 -- Budgets across runs. A rule, its account in each period, and what calls that go on hold of it.

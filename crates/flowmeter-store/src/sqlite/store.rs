@@ -9,7 +9,7 @@ use flowmeter_model::{Span, SpanId, TelemetryEvent};
 use super::read::spans::{StoredSpans, run_of};
 use super::read::{detail, logs, runs, scan};
 use super::writer::WriterThread;
-use super::{SqliteConfig, SqliteStore};
+use super::{SqliteConfig, SqliteStore, search};
 use crate::{
     Append, ForgetSelector, Forgotten, LogFilter, MemoryConfig, MemoryStore, Retention, RunDetail, RunEnd,
     RunFilter, RunKey, RunOrder, RunRow, RunStart, RunStatus, SearchHit, SearchQuery, SpanFilter, SpanRow,
@@ -88,7 +88,7 @@ impl Store for SqliteStore {
     }
 
     fn search(&self, query: &SearchQuery) -> Result<Vec<SearchHit>, StoreError> {
-        self.in_memory()?.search(query)
+        self.ask(|connection| search::search(connection, &self.config, &self.texts, query))
     }
 
     fn stats(&self, query: &StatsQuery) -> Result<Vec<StatsRow>, StoreError> {
@@ -96,17 +96,11 @@ impl Store for SqliteStore {
     }
 
     fn forget(&self, selector: &ForgetSelector) -> Result<Forgotten, StoreError> {
-        let _later = selector;
-        Err(StoreError::Invalid(
-            "forgetting comes with the next step".to_owned(),
-        ))
+        super::forget::forget(self, selector)
     }
 
     fn retain(&self, retention: &Retention) -> Result<Forgotten, StoreError> {
-        let _later = retention;
-        Err(StoreError::Invalid(
-            "retention comes with the next step".to_owned(),
-        ))
+        super::retain::retain(self, retention)
     }
 }
 

@@ -5,3 +5,4 @@
 
 mod budgets;
 mod in_memory;
+mod in_sqlite;

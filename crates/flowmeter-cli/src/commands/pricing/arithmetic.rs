@@ -102,7 +102,7 @@ fn table(rows: &[Row], indent: &str) -> String {
 }
 
 /// The whole explanation of one cost, each line indented by this much.
-pub(super) fn explained(cost: &Cost, indent: &str) -> String {
+pub(crate) fn explained(cost: &Cost, indent: &str) -> String {
     let mut text = String::new();
     if let (Some(amount), Some(why)) = (cost.amount, cost.explanation.as_deref()) {
         text.push_str(&lines_of(why, amount, indent));

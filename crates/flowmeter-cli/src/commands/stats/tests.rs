@@ -215,17 +215,52 @@ fn table(words: &[&str], width: Option<usize>, glyphs: Glyphs) -> String {
 
 #[test]
 fn tables() {
-    expect![[]].assert_eq(&table(&[], None, Glyphs::Blocks));
-    expect![[]].assert_eq(&table(&["--by", "workflow"], None, Glyphs::Blocks));
-    expect![[]].assert_eq(&table(&["--by", "model", "--sort", "calls"], None, Glyphs::Ascii));
-    expect![[]].assert_eq(&table(&["--by", "day"], None, Glyphs::Blocks));
-    expect![[]].assert_eq(&table(&["--by", "tag=team"], Some(72), Glyphs::Blocks));
-    expect![[]].assert_eq(&table(
+    expect![[r#"
+        runs  success  LLM calls   input  cached  output  reasoning                     cost   p50    p90     p99  cost over time
+          35    91.4%         35  35,000  14,000   7,000      1,750  ≥ $0.0600 (+4 unpriced)  3.0s  59.6s  1m 00s  ███████▄
+    "#]].assert_eq(&table(&[], None, Glyphs::Blocks));
+    expect![[r#"
+        workflow          runs  success  LLM calls   input  cached  output  reasoning                     cost     p50     p90     p99  cost over time
+        triage              31    90.3%         31  31,000  12,400   6,200      1,550                  $0.0600    2.0s    4.0s    4.0s  ███████▄
+        weekly, "report"     4     100%          4   4,000   1,600     800        200             unpriced (4)  1m 00s  1m 00s  1m 00s  ⠀⠀⠀⠀⠀⠀⠀⠀
+        total               35    91.4%         35  35,000  14,000   7,000      1,750  ≥ $0.0600 (+4 unpriced)    3.0s   59.6s  1m 00s  ███████▄
+    "#]].assert_eq(&table(&["--by", "workflow"], None, Glyphs::Blocks));
+    expect![[r#"
+        model        calls  success   input  cached  output  reasoning                      cost     p50     p90     p99  LLM calls over time
+        gpt-4o          30    90.0%  30,000  12,000   6,000      1,500                   $0.0600    2.0s    4.0s    4.0s  #######=
+        own\model        4     100%   4,000   1,600     800        200              unpriced (4)  1m 00s  1m 00s  1m 00s  _____#__
+        gpt-4o-mini      1     100%   1,000     400     200         50                 $0.000012    1.0s    1.0s    1.0s  #_______
+        total           35    91.4%  35,000  14,000   7,000      1,750  >= $0.0600 (+4 unpriced)    3.0s   59.6s  1m 00s  +====#=:
+    "#]].assert_eq(&table(&["--by", "model", "--sort", "calls"], None, Glyphs::Ascii));
+    expect![[r#"
+        day         runs  success  LLM calls   input  cached  output  reasoning                     cost   p50     p90     p99  cost
+        2026-11-21    27    92.5%         27  27,000  10,800   5,400      1,350  ≥ $0.0460 (+3 unpriced)  3.0s   59.6s  1m 00s  ████████████
+        2026-11-22     8    87.5%          8   8,000   3,200   1,600        400  ≥ $0.0140 (+1 unpriced)  2.0s  1m 00s  1m 00s  ███▋
+        total         35    91.4%         35  35,000  14,000   7,000      1,750  ≥ $0.0600 (+4 unpriced)  3.0s   59.6s  1m 00s
+    "#]].assert_eq(&table(&["--by", "day"], None, Glyphs::Blocks));
+    expect![[r#"
+        team       runs                     cost     p50     p90     p99
+        search       30                  $0.0600    2.0s    4.0s    4.0s
+        ads           1                $0.000012    1.0s    1.0s    1.0s
+        (without)     4             unpriced (4)  1m 00s  1m 00s  1m 00s
+        total        35  ≥ $0.0600 (+4 unpriced)    3.0s   59.6s  1m 00s
+    "#]]
+    .assert_eq(&table(&["--by", "tag=team"], Some(72), Glyphs::Blocks));
+    expect![[r#"
+        node        executions                     cost     p50
+        triage/ask          31                  $0.0600    2.0s
+        1 more               4             unpriced (4)  1m 00s
+        total               35  ≥ $0.0600 (+4 unpriced)    3.0s
+    "#]]
+    .assert_eq(&table(
         &["--by", "node", "--limit", "1"],
         Some(60),
         Glyphs::Blocks,
     ));
-    expect![[]].assert_eq(&table(
+    expect![[r#"
+        workflow  calls  success  input  cached  output  reasoning       cost   p50   p90   p99  cost over time
+        triage        1     100%  1,000     400     200         50  $0.000012  1.0s  1.0s  1.0s  █⠀⠀⠀⠀⠀⠀⠀
+    "#]].assert_eq(&table(
         &["--by", "workflow", "--model", "gpt-4o-mini"],
         None,
         Glyphs::Blocks,
@@ -236,12 +271,95 @@ fn tables() {
 fn csv_and_prometheus_escape_what_must_be() {
     let store = filled();
     let (_, query, rows) = asked(&store, &["--by", "workflow"]);
-    expect![[]].assert_eq(&csv::write(query.by.as_ref(), &rows).replace('\r', "^"));
+    expect![[r#"
+        workflow,runs,runs_failed,nodes,nodes_failed,llm_calls,llm_calls_failed,cache_hits,input_tokens,cache_read_tokens,cache_write_tokens,output_tokens,reasoning_tokens,cost_usd,cost_status,unpriced_calls,partial_calls,estimated_calls,saved_usd,run_p50_s,run_p90_s,run_p99_s,node_p50_s,node_p90_s,node_p99_s,llm_p50_s,llm_p90_s,llm_p99_s^
+        triage,31,3,31,3,31,3,0,31000,12400,0,6200,1550,0.060012,priced,0,0,0,0.00,1.98853437,4,4,1.98853437,4,4,1.98853437,4,4^
+        "weekly, ""report""",4,0,4,0,4,0,0,4000,1600,0,800,200,,unpriced,4,0,0,0.00,60,60,60,60,60,60,60,60,60^
+    "#]].assert_eq(&csv::write(query.by.as_ref(), &rows).replace('\r', "^"));
     let (_, query, rows) = asked(&store, &["--by", "model"]);
-    expect![[]].assert_eq(&prometheus::write(&query, &rows));
+    expect![[r##"
+        # HELP flowmeter_llm_calls_total LLM calls.
+        # TYPE flowmeter_llm_calls_total counter
+        flowmeter_llm_calls_total{model="gpt-4o"} 30
+        flowmeter_llm_calls_total{model="gpt-4o-mini"} 1
+        flowmeter_llm_calls_total{model="own\\model"} 4
+        # HELP flowmeter_llm_calls_failed_total LLM calls that did not end well.
+        # TYPE flowmeter_llm_calls_failed_total counter
+        flowmeter_llm_calls_failed_total{model="gpt-4o"} 3
+        flowmeter_llm_calls_failed_total{model="gpt-4o-mini"} 0
+        flowmeter_llm_calls_failed_total{model="own\\model"} 0
+        # HELP flowmeter_llm_response_cache_hits_total Answers that came from the response cache.
+        # TYPE flowmeter_llm_response_cache_hits_total counter
+        flowmeter_llm_response_cache_hits_total{model="gpt-4o"} 0
+        flowmeter_llm_response_cache_hits_total{model="gpt-4o-mini"} 0
+        flowmeter_llm_response_cache_hits_total{model="own\\model"} 0
+        # HELP flowmeter_llm_input_tokens_total Input tokens of LLM calls, cached ones included.
+        # TYPE flowmeter_llm_input_tokens_total counter
+        flowmeter_llm_input_tokens_total{model="gpt-4o"} 30000
+        flowmeter_llm_input_tokens_total{model="gpt-4o-mini"} 1000
+        flowmeter_llm_input_tokens_total{model="own\\model"} 4000
+        # HELP flowmeter_llm_cache_read_tokens_total Input tokens that were read from the provider's cache.
+        # TYPE flowmeter_llm_cache_read_tokens_total counter
+        flowmeter_llm_cache_read_tokens_total{model="gpt-4o"} 12000
+        flowmeter_llm_cache_read_tokens_total{model="gpt-4o-mini"} 400
+        flowmeter_llm_cache_read_tokens_total{model="own\\model"} 1600
+        # HELP flowmeter_llm_cache_write_tokens_total Input tokens that were written to the provider's cache.
+        # TYPE flowmeter_llm_cache_write_tokens_total counter
+        flowmeter_llm_cache_write_tokens_total{model="gpt-4o"} 0
+        flowmeter_llm_cache_write_tokens_total{model="gpt-4o-mini"} 0
+        flowmeter_llm_cache_write_tokens_total{model="own\\model"} 0
+        # HELP flowmeter_llm_output_tokens_total Output tokens of LLM calls, reasoning included.
+        # TYPE flowmeter_llm_output_tokens_total counter
+        flowmeter_llm_output_tokens_total{model="gpt-4o"} 6000
+        flowmeter_llm_output_tokens_total{model="gpt-4o-mini"} 200
+        flowmeter_llm_output_tokens_total{model="own\\model"} 800
+        # HELP flowmeter_llm_reasoning_tokens_total Output tokens that were spent on reasoning.
+        # TYPE flowmeter_llm_reasoning_tokens_total counter
+        flowmeter_llm_reasoning_tokens_total{model="gpt-4o"} 1500
+        flowmeter_llm_reasoning_tokens_total{model="gpt-4o-mini"} 50
+        flowmeter_llm_reasoning_tokens_total{model="own\\model"} 200
+        # HELP flowmeter_llm_cost_usd_total Known cost of LLM calls in US dollars; calls without a price are in flowmeter_llm_unpriced_calls_total.
+        # TYPE flowmeter_llm_cost_usd_total counter
+        flowmeter_llm_cost_usd_total{model="gpt-4o"} 0.06
+        flowmeter_llm_cost_usd_total{model="gpt-4o-mini"} 0.000012
+        # HELP flowmeter_llm_unpriced_calls_total LLM calls that no price is known for.
+        # TYPE flowmeter_llm_unpriced_calls_total counter
+        flowmeter_llm_unpriced_calls_total{model="gpt-4o"} 0
+        flowmeter_llm_unpriced_calls_total{model="gpt-4o-mini"} 0
+        flowmeter_llm_unpriced_calls_total{model="own\\model"} 4
+        # HELP flowmeter_llm_estimated_calls_total LLM calls whose tokens were estimated.
+        # TYPE flowmeter_llm_estimated_calls_total counter
+        flowmeter_llm_estimated_calls_total{model="gpt-4o"} 0
+        flowmeter_llm_estimated_calls_total{model="gpt-4o-mini"} 0
+        flowmeter_llm_estimated_calls_total{model="own\\model"} 0
+        # HELP flowmeter_llm_saved_usd_total What answers from the response cache would have cost in US dollars.
+        # TYPE flowmeter_llm_saved_usd_total counter
+        flowmeter_llm_saved_usd_total{model="gpt-4o"} 0.00
+        flowmeter_llm_saved_usd_total{model="gpt-4o-mini"} 0.00
+        flowmeter_llm_saved_usd_total{model="own\\model"} 0.00
+        # HELP flowmeter_llm_call_duration_seconds How long LLM calls took.
+        # TYPE flowmeter_llm_call_duration_seconds summary
+        flowmeter_llm_call_duration_seconds{model="gpt-4o",quantile="0.5"} 1.98853437
+        flowmeter_llm_call_duration_seconds{model="gpt-4o",quantile="0.9"} 4
+        flowmeter_llm_call_duration_seconds{model="gpt-4o",quantile="0.99"} 4
+        flowmeter_llm_call_duration_seconds_sum{model="gpt-4o"} 73.000000000
+        flowmeter_llm_call_duration_seconds_count{model="gpt-4o"} 30
+        flowmeter_llm_call_duration_seconds{model="gpt-4o-mini",quantile="0.5"} 1
+        flowmeter_llm_call_duration_seconds{model="gpt-4o-mini",quantile="0.9"} 1
+        flowmeter_llm_call_duration_seconds{model="gpt-4o-mini",quantile="0.99"} 1
+        flowmeter_llm_call_duration_seconds_sum{model="gpt-4o-mini"} 1.000000000
+        flowmeter_llm_call_duration_seconds_count{model="gpt-4o-mini"} 1
+        flowmeter_llm_call_duration_seconds{model="own\\model",quantile="0.5"} 60
+        flowmeter_llm_call_duration_seconds{model="own\\model",quantile="0.9"} 60
+        flowmeter_llm_call_duration_seconds{model="own\\model",quantile="0.99"} 60
+        flowmeter_llm_call_duration_seconds_sum{model="own\\model"} 240.000000000
+        flowmeter_llm_call_duration_seconds_count{model="own\\model"} 4
+    "##]].assert_eq(&prometheus::write(&query, &rows));
     let (_, query, rows) = asked(&store, &["--since", "2026-11-30", "--by", "tag=a.b"]);
     assert!(rows.is_empty());
-    expect![[]].assert_eq(&csv::write(query.by.as_ref(), &rows));
+    expect![[r#"
+        tag=a.b,runs,runs_failed,nodes,nodes_failed,llm_calls,llm_calls_failed,cache_hits,input_tokens,cache_read_tokens,cache_write_tokens,output_tokens,reasoning_tokens,cost_usd,cost_status,unpriced_calls,partial_calls,estimated_calls,saved_usd,run_p50_s,run_p90_s,run_p99_s,node_p50_s,node_p90_s,node_p99_s,llm_p50_s,llm_p90_s,llm_p99_s
+    "#]].assert_eq(&csv::write(query.by.as_ref(), &rows));
 }
 
 #[test]

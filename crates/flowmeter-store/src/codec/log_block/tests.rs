@@ -37,7 +37,7 @@ fn log_records_come_back_as_they_were() {
                 Some(record)
             );
             block
-                .visit_texts(place, &mut Nothing, &mut |_, _| {})
+                .visit_texts(place, &mut Nothing, &mut |_, _, _| {})
                 .expect("read");
         }
         assert_eq!(block.record(records.len(), &mut Nothing), Ok(None));

@@ -86,9 +86,6 @@ pub(crate) fn read(
             cost.amount = Some(amount);
         }
     }
-    if flags & ERROR != 0 {
-        span.error = Some(read_error(reader, source)?);
-    }
     if flags & USAGE != 0 {
         span.usage = Some(read_usage(reader, &narrow.tokens)?);
     }
@@ -97,6 +94,12 @@ pub(crate) fn read(
         if let Some(cost) = &mut span.cost {
             cost.explanation = Some(Arc::new(explanation));
         }
+    }
+    if flags & ATTRIBUTES != 0 {
+        span.attributes = read_attributes(reader, source)?;
+    }
+    if flags & ERROR != 0 {
+        span.error = Some(read_error(reader, source)?);
     }
     if flags & PARAMS != 0 {
         span.params = Some(Arc::new(read_value(reader, source, 0)?));
@@ -109,11 +112,6 @@ pub(crate) fn read(
             });
         }
     }
-    if flags & MUTATIONS != 0 {
-        for _ in 0..reader.array()? {
-            span.mutations.push(read_mutation(reader, narrow.start, source)?);
-        }
-    }
     if flags & EVENTS != 0 {
         for _ in 0..reader.array()? {
             span.events.push(SpanEvent {
@@ -123,13 +121,15 @@ pub(crate) fn read(
             });
         }
     }
+    if flags & MUTATIONS != 0 {
+        for _ in 0..reader.array()? {
+            span.mutations.push(read_mutation(reader, narrow.start, source)?);
+        }
+    }
     if flags & LOGS != 0 {
         for _ in 0..reader.array()? {
             span.logs.push(read_log(reader, narrow.start, source)?);
         }
-    }
-    if flags & ATTRIBUTES != 0 {
-        span.attributes = read_attributes(reader, source)?;
     }
     if !reader.is_empty() {
         return Err(Damaged("a payload is longer than what it holds"));
@@ -176,11 +176,21 @@ fn level_of(number: u64) -> Result<LogLevel, Damaged> {
 }
 
 /// The flags of a log record, and what stands before its target.
-pub(super) struct LogHead {
+pub(crate) struct LogHead {
     pub(super) flags: u64,
-    pub(super) level: LogLevel,
-    pub(super) time: TimestampNs,
-    pub(super) span_id: Option<SpanId>,
+    pub(crate) level: LogLevel,
+    pub(crate) time: TimestampNs,
+    pub(crate) span_id: Option<SpanId>,
+}
+
+impl LogHead {
+    /// Of a record in a block of log lines.
+    ///
+    /// # Errors
+    /// When it is damaged.
+    pub(crate) fn of(record: &[u8]) -> Result<Self, Damaged> {
+        read_log_head(&mut Reader::new(record), TimestampNs(0))
+    }
 }
 
 pub(super) fn read_log_head(reader: &mut Reader<'_>, base: TimestampNs) -> Result<LogHead, Damaged> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use flowmeter_model::{AttributeValue, Span, SpanKind, TimestampNs, TraceId};
+use flowmeter_model::{Span, SpanKind, TimestampNs, TraceId};
 use rustc_hash::FxHashMap;
 use serde_json::{Value, json};
 use smol_str::SmolStr;
@@ -15,7 +15,6 @@ use super::super::content::{
 use super::super::narrow::NarrowSpan;
 use super::super::{Damaged, random_spans};
 use super::*;
-use crate::SearchPlace;
 
 /// Keeps everything apart at its second sighting, as a backend would.
 #[derive(Default)]
@@ -109,7 +108,7 @@ fn every_span_comes_back_as_it_was() {
                     .collect::<Vec<_>>()
             };
             assert_eq!(order(&again), order(&span), "the order of keys counts, too");
-            visit_texts(&payload, &mut contents, &mut |_, _| {}).expect("readable");
+            visit_texts(&payload, &mut contents, &mut |_, _, _| {}).expect("readable");
             visit_references(&payload, &mut |hash| {
                 assert!(contents.rows.contains_key(&hash), "{hash:?} is kept");
             })
@@ -131,124 +130,37 @@ fn damaged_bytes_are_errors_and_never_panics() {
         }
         payload.truncate(u.int_in_range(0..=payload.len())?);
         let _ = read(&narrow, trace(), &payload, &mut contents);
-        let _ = visit_texts(&payload, &mut contents, &mut |_, _| {});
+        let _ = visit_texts(&payload, &mut contents, &mut |_, _, _| {});
         let _ = visit_references(&payload, &mut |_| {});
         let noise: Vec<u8> = u.arbitrary()?;
         let _ = read(&narrow, trace(), &noise, &mut contents);
-        let _ = visit_texts(&noise, &mut contents, &mut |_, _| {});
+        let _ = visit_texts(&noise, &mut contents, &mut |_, _, _| {});
         Ok(())
     });
 }
 
-fn texts(payload: &[u8], contents: &mut Contents) -> Vec<(SearchPlace, String, String)> {
-    let mut texts = Vec::new();
-    visit_texts(payload, contents, &mut |at, text| {
-        texts.push((at.place, at.field.to_owned(), text.to_owned()));
-    })
-    .expect("readable");
-    texts
-}
-
-/// All texts of a span, gathered from the span itself.
-fn texts_of(span: &Span) -> Vec<String> {
-    fn of_value(value: &Value, texts: &mut Vec<String>) {
-        match value {
-            Value::String(text) => texts.push(text.clone()),
-            Value::Array(items) => items.iter().for_each(|item| of_value(item, texts)),
-            Value::Object(object) => object.values().for_each(|item| of_value(item, texts)),
-            _ => {}
-        }
-    }
-    fn of_attributes(attributes: &flowmeter_model::Attributes, texts: &mut Vec<String>) {
-        for (_, value) in attributes.iter() {
-            match value {
-                AttributeValue::Str(text) => texts.push(text.to_string()),
-                AttributeValue::Json(value) => of_value(value, texts),
-                _ => {}
-            }
-        }
-    }
-    let mut texts = Vec::new();
-    if let Some(error) = &span.error {
-        texts.push(error.error_type.to_string());
-        texts.push(error.message.clone());
-        texts.extend(error.chain.iter().cloned());
-    }
-    span.params.iter().for_each(|params| of_value(params, &mut texts));
-    for template in &span.templates {
-        texts.push(template.template.clone());
-        of_value(&template.value, &mut texts);
-    }
-    for mutation in &span.mutations {
-        [&mutation.before, &mutation.after]
-            .into_iter()
-            .flatten()
-            .for_each(|value| of_value(value, &mut texts));
-    }
-    for event in &span.events {
-        texts.push(event.name.to_string());
-        of_attributes(&event.attributes, &mut texts);
-    }
-    for record in &span.logs {
-        texts.push(record.message.clone());
-        of_attributes(&record.attributes, &mut texts);
-    }
-    of_attributes(&span.attributes, &mut texts);
-    texts
-}
-
 #[test]
-fn every_text_is_visited_once_wherever_it_stands() {
+fn texts_are_visited_as_the_rules_visit_those_of_the_span() {
     arbtest::arbtest(|u| {
         let mut contents = Contents::default();
         for _ in 0..3 {
-            let span = random_spans::span(u, trace())?;
+            let mut span = random_spans::span(u, trace())?;
+            span.attributes
+                .set("gen_ai.tool.definitions", random_spans::messages(u)?);
             let (_, payload) = written(&span, &mut contents);
-            let visited: Vec<String> = texts(&payload, &mut contents)
-                .into_iter()
-                .map(|(_, _, text)| text)
-                .collect();
-            assert_eq!(visited, texts_of(&span));
+            let mut visited = Vec::new();
+            visit_texts(&payload, &mut contents, &mut |place, field, text| {
+                visited.push((place, field.to_owned(), text.to_owned()));
+            })
+            .expect("readable");
+            let mut wanted = Vec::new();
+            crate::rules::texts::visit_texts(&span, &mut |place, field, text| {
+                wanted.push((place, field.to_owned(), text.to_owned()));
+            });
+            assert_eq!(visited, wanted);
         }
         Ok(())
     });
-}
-
-#[test]
-fn places_and_fields_of_texts() {
-    let mut span = random_spans::llm_call(1);
-    span.params = Some(Arc::new(
-        json!({"prompt": "in a parameter", "list": ["one", "two"]}),
-    ));
-    span.attributes.set("server.note", "in an attribute");
-    span.mutations.push(flowmeter_model::MutationRecord {
-        path: "summary.text".to_owned(),
-        before: Some(Arc::new(json!("before"))),
-        after: Some(Arc::new(json!({"deep": "after"}))),
-        time: TimestampNs(3),
-    });
-    let mut contents = Contents::default();
-    let (_, payload) = written(&span, &mut contents);
-    let found = texts(&payload, &mut contents);
-    let place = |text: &str| {
-        let hit = found.iter().find(|(_, _, visited)| visited == text).expect(text);
-        (hit.0, hit.1.as_str())
-    };
-    assert_eq!(place("in a parameter"), (SearchPlace::Attribute, "params.prompt"));
-    assert_eq!(place("two"), (SearchPlace::Attribute, "params.list"));
-    assert_eq!(place("in an attribute"), (SearchPlace::Attribute, "server.note"));
-    assert_eq!(place("before"), (SearchPlace::Mutation, "summary.text"));
-    assert_eq!(place("after"), (SearchPlace::Mutation, "summary.text"));
-    let prompt = found
-        .iter()
-        .find(|(_, field, _)| field == "gen_ai.input.messages")
-        .expect("a prompt");
-    assert_eq!(prompt.0, SearchPlace::Prompt);
-    let answer = found
-        .iter()
-        .find(|(_, field, _)| field == "gen_ai.output.messages")
-        .expect("an answer");
-    assert_eq!(answer.0, SearchPlace::Response);
 }
 
 #[test]
@@ -318,7 +230,7 @@ fn what_is_nested_too_deeply_is_kept_as_text() {
     let (narrow, payload) = written(&span, &mut contents);
     let again = read(&narrow, trace(), &payload, &mut contents).expect("readable");
     assert!(again.params.expect("params").to_string().contains("bottom"));
-    visit_texts(&payload, &mut contents, &mut |_, _| {}).expect("readable");
+    visit_texts(&payload, &mut contents, &mut |_, _, _| {}).expect("readable");
 }
 
 #[test]
@@ -438,7 +350,7 @@ fn how_long_payloads_take() {
     let (mut contents, mut texts) = (Contents::default(), 0);
     let visit = quickest(|| {
         for payload in &payloads {
-            visit_texts(payload, &mut contents, &mut |_, text| texts += text.len()).expect("readable");
+            visit_texts(payload, &mut contents, &mut |_, _, text| texts += text.len()).expect("readable");
         }
     });
     let narrow = |span: &Span| NarrowSpan::of(span, SmolStr::default(), 0);

@@ -318,7 +318,7 @@ fn read_messages(
     items: &mut Vec<Value>,
 ) -> Result<(), Damaged> {
     let mut left = count as usize;
-    for content in chain_of(hash, left, source)? {
+    for (_, content) in chain_of(hash, left, source)? {
         if let OpenedContent::Messages { bytes, .. } = &*content {
             let mut reader = Reader::new(bytes);
             while !reader.is_empty() {

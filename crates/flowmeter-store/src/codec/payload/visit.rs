@@ -2,98 +2,96 @@
 //!
 //! What is visited is what people wrote or read: texts, not numbers, and not the keys of objects. Never builds a value.
 
-use std::fmt::Write as _;
+use flowmeter_model::TimestampNs;
 
 use super::super::Damaged;
-use super::super::attribute_names::{INPUT_MESSAGES, OUTPUT_MESSAGES, SYSTEM_INSTRUCTIONS};
 use super::super::content::{ContentHash, ContentSource, OpenedContent, chain_of};
 use super::super::known_keys::Key;
 use super::super::pack::{Reader, Token};
 use super::read::{open, read_log_head};
 use super::values::{DEPTH_MAX, with_text};
 use super::{
-    AFTER, AMOUNT, APPLIES_SINCE, ATTRIBUTES, BEFORE, END, ERROR, EVENTS, EXPLANATION, LOG_ATTRIBUTES, LOGS,
-    MUTATIONS, PARAMS, SOURCE_DATE, TARGET, TEMPLATES, TERMS, TRACE, USAGE,
+    AFTER, AMOUNT, APPLIES_SINCE, ATTRIBUTES, BEFORE, END, ERROR, EVENTS, EXPLANATION, MUTATIONS, PARAMS,
+    SOURCE_DATE, TARGET, TEMPLATES, TERMS, TRACE, USAGE,
 };
 use crate::SearchPlace;
-use flowmeter_model::TimestampNs;
+use crate::rules::texts::{LOG_FIELD, is_mark, place_of};
 
-/// The name of the event that describes an error. Source: OpenTelemetry's semantic conventions for exceptions.
-const EXCEPTION: &str = "exception";
-
-/// Where a text stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct TextAt<'a> {
-    /// What kind of place.
-    pub(crate) place: SearchPlace,
-    /// Its name, such as `gen_ai.output.messages` or `params.prompt`.
-    pub(crate) field: &'a str,
-    /// Counts the fields: texts with the same number stand in the same field, one after the other.
-    pub(crate) entry: u32,
-}
-
-/// Called with each text.
-type Visit<'v> = &'v mut dyn FnMut(TextAt<'_>, &str);
+/// Called with each text: its place, its field, the text.
+type Visit<'v> = &'v mut dyn FnMut(SearchPlace, &str, &str);
 
 struct Walk<'s, 'v> {
     source: &'s mut dyn ContentSource,
+    /// Whether the texts of content kept apart are wanted.
+    wants: &'s mut dyn FnMut(ContentHash) -> bool,
     visit: Visit<'v>,
-    entry: u32,
 }
 
-/// Visits all texts of a payload, field by field.
+/// Visits the texts of a payload as [`crate::rules::texts::visit_texts`] visits those of the span.
 ///
 /// # Errors
 /// When the payload, or what it refers to, is damaged or missing; what was visited before is visited.
 pub(crate) fn visit_texts(
     payload: &[u8],
     source: &mut dyn ContentSource,
-    visit: &mut dyn FnMut(TextAt<'_>, &str),
+    visit: &mut dyn FnMut(SearchPlace, &str, &str),
 ) -> Result<(), Damaged> {
-    let (flags, mut reader) = open(payload)?;
-    let mut walk = Walk {
-        source,
-        visit,
-        entry: 0,
-    };
-    walk.payload(flags, &mut reader)
+    visit_wanted_texts(payload, source, &mut |_| true, visit)
 }
 
-/// Visits all texts of a log record.
+/// The same, of content kept apart only where `wants` says so of its row.
+///
+/// # Errors
+/// When the payload, or what it refers to, is damaged or missing; what was visited before is visited.
+pub(crate) fn visit_wanted_texts(
+    payload: &[u8],
+    source: &mut dyn ContentSource,
+    wants: &mut dyn FnMut(ContentHash) -> bool,
+    visit: &mut dyn FnMut(SearchPlace, &str, &str),
+) -> Result<(), Damaged> {
+    let (flags, mut reader) = open(payload)?;
+    Walk { source, wants, visit }.payload(flags, &mut reader)
+}
+
+/// Visits the message of a log record.
 ///
 /// # Errors
 /// When it is damaged.
 pub(crate) fn visit_log_texts(
     record: &[u8],
     source: &mut dyn ContentSource,
-    visit: &mut dyn FnMut(TextAt<'_>, &str),
+    visit: &mut dyn FnMut(SearchPlace, &str, &str),
 ) -> Result<(), Damaged> {
-    Walk {
-        source,
-        visit,
-        entry: 0,
+    let mut reader = Reader::new(record);
+    let head = read_log_head(&mut reader, TimestampNs(0))?;
+    if head.flags & TARGET != 0 {
+        reader.token()?;
     }
-    .log(&mut Reader::new(record))
+    let wants = &mut |_| true;
+    Walk { source, wants, visit }.text(SearchPlace::Log, LOG_FIELD, &mut reader)
 }
 
 impl Walk<'_, '_> {
     fn payload(&mut self, flags: u64, reader: &mut Reader<'_>) -> Result<(), Damaged> {
         skip_numbers(flags, reader)?;
-        if flags & ERROR != 0 {
-            // Class and message.
-            for _ in 0..2 {
-                self.text(SearchPlace::Error, "error", reader)?;
-            }
-            for _ in 0..reader.array()? {
-                self.text(SearchPlace::Error, "error", reader)?;
-            }
-            self.entry += 1;
-        }
         if flags & USAGE != 0 {
             skip_usage(reader)?;
         }
         if flags & EXPLANATION != 0 {
             skip_explanation(reader)?;
+        }
+        if flags & ATTRIBUTES != 0 {
+            for _ in 0..reader.map()? {
+                let key = Key::read(reader)?;
+                self.value(place_of(key.as_str()), key.as_str(), reader, 0)?;
+            }
+        }
+        if flags & ERROR != 0 {
+            self.text(SearchPlace::Error, "error.type", reader)?;
+            self.text(SearchPlace::Error, "error.message", reader)?;
+            for _ in 0..reader.array()? {
+                self.text(SearchPlace::Error, "error.chain", reader)?;
+            }
         }
         if flags & PARAMS != 0 {
             self.params(reader)?;
@@ -101,22 +99,8 @@ impl Walk<'_, '_> {
         if flags & TEMPLATES != 0 {
             for _ in 0..reader.array()? {
                 let template = reader.token()?;
-                let name = with_text(&template, self.source, str::to_owned)?;
-                self.visited(SearchPlace::Attribute, &name, &name);
-                self.value(SearchPlace::Attribute, &name, reader, 0)?;
-                self.entry += 1;
-            }
-        }
-        if flags & MUTATIONS != 0 {
-            for _ in 0..reader.array()? {
-                let path = reader.token()?;
-                let path = with_text(&path, self.source, str::to_owned)?;
-                let held = reader.uint()?;
-                reader.int()?;
-                for _ in 0..(held & BEFORE) + (held & AFTER) / AFTER {
-                    self.value(SearchPlace::Mutation, &path, reader, 0)?;
-                }
-                self.entry += 1;
+                let field = with_text(&template, self.source, |text| format!("template {text}"))?;
+                self.value(SearchPlace::Attribute, &field, reader, 0)?;
             }
         }
         if flags & EVENTS != 0 {
@@ -124,24 +108,12 @@ impl Walk<'_, '_> {
                 self.event(reader)?;
             }
         }
-        if flags & LOGS != 0 {
+        if flags & MUTATIONS != 0 {
             for _ in 0..reader.array()? {
-                self.log(reader)?;
-            }
-        }
-        if flags & ATTRIBUTES != 0 {
-            for _ in 0..reader.map()? {
-                let key = Key::read(reader)?;
-                self.value(place_of(key.as_str()), key.as_str(), reader, 0)?;
-                self.entry += 1;
+                self.mutation(reader)?;
             }
         }
         Ok(())
-    }
-
-    fn visited(&mut self, place: SearchPlace, field: &str, text: &str) {
-        let entry = self.entry;
-        (self.visit)(TextAt { place, field, entry }, text);
     }
 
     fn text(&mut self, place: SearchPlace, field: &str, reader: &mut Reader<'_>) -> Result<(), Damaged> {
@@ -150,11 +122,13 @@ impl Walk<'_, '_> {
     }
 
     fn token(&mut self, place: SearchPlace, field: &str, token: &Token<'_>) -> Result<(), Damaged> {
-        let entry = self.entry;
+        if let Token::TextReference(hash) = token
+            && !(self.wants)(ContentHash(*hash))
+        {
+            return Ok(());
+        }
         let visit = &mut *self.visit;
-        with_text(token, self.source, |text| {
-            visit(TextAt { place, field, entry }, text);
-        })
+        with_text(token, self.source, |text| visit(place, field, text))
     }
 
     fn value(
@@ -164,8 +138,20 @@ impl Walk<'_, '_> {
         reader: &mut Reader<'_>,
         depth: usize,
     ) -> Result<(), Damaged> {
-        match reader.token()? {
-            token @ (Token::Text(_) | Token::TextReference(_)) => self.token(place, field, &token),
+        let token = reader.token()?;
+        self.value_of(token, place, field, reader, depth)
+    }
+
+    fn value_of(
+        &mut self,
+        token: Token<'_>,
+        place: SearchPlace,
+        field: &str,
+        reader: &mut Reader<'_>,
+        depth: usize,
+    ) -> Result<(), Damaged> {
+        match token {
+            Token::Text(_) | Token::TextReference(_) => self.token(place, field, &token),
             Token::JsonScalar => self.value(place, field, reader, depth + 1),
             Token::Array(_) | Token::Map(_) if depth > DEPTH_MAX => {
                 Err(Damaged("a value in a payload is nested too deeply"))
@@ -178,14 +164,20 @@ impl Walk<'_, '_> {
             }
             Token::Map(length) => {
                 for _ in 0..length {
-                    Key::read(reader)?;
-                    self.value(place, field, reader, depth + 1)?;
+                    let key = Key::read(reader)?;
+                    let token = reader.token()?;
+                    let is_text = matches!(token, Token::Text(_) | Token::TextReference(_));
+                    if !(is_text && is_mark(place, key.as_str())) {
+                        self.value_of(token, place, field, reader, depth + 1)?;
+                    }
                 }
                 Ok(())
             }
             Token::MessagesReference(hash, count) => {
-                for content in chain_of(ContentHash(hash), count as usize, self.source)? {
-                    if let OpenedContent::Messages { bytes, .. } = &*content {
+                for (hash, content) in chain_of(ContentHash(hash), count as usize, self.source)? {
+                    if let OpenedContent::Messages { bytes, .. } = &*content
+                        && (self.wants)(hash)
+                    {
                         let mut messages = Reader::new(bytes);
                         while !messages.is_empty() {
                             self.value(place, field, &mut messages, depth + 1)?;
@@ -200,68 +192,59 @@ impl Walk<'_, '_> {
 
     /// Each parameter is a field.
     fn params(&mut self, reader: &mut Reader<'_>) -> Result<(), Damaged> {
-        let mut ahead = *reader;
-        let Token::Map(length) = ahead.token()? else {
-            self.value(SearchPlace::Attribute, "params", reader, 0)?;
-            self.entry += 1;
-            return Ok(());
+        let token = reader.token()?;
+        let Token::Map(length) = token else {
+            return self.value_of(token, SearchPlace::Attribute, "params", reader, 0);
         };
-        *reader = ahead;
         let mut field = String::new();
         for _ in 0..length {
             field.clear();
-            // Writing into a string does not fail.
-            let _ = write!(field, "params.{}", Key::read(reader)?.as_str());
+            field.push_str("params.");
+            field.push_str(Key::read(reader)?.as_str());
             self.value(SearchPlace::Attribute, &field, reader, 1)?;
-            self.entry += 1;
         }
         Ok(())
     }
 
     fn event(&mut self, reader: &mut Reader<'_>) -> Result<(), Damaged> {
-        let name = reader.token()?;
-        let name = with_text(&name, self.source, str::to_owned)?;
-        let place = if name == EXCEPTION {
-            SearchPlace::Error
-        } else {
-            SearchPlace::Attribute
-        };
-        self.visited(place, &name, &name);
+        self.text(SearchPlace::Attribute, "event", reader)?;
         reader.int()?;
         for _ in 0..reader.map()? {
-            Key::read(reader)?;
-            self.value(place, &name, reader, 0)?;
+            let field = format!("event.{}", Key::read(reader)?.as_str());
+            self.value(SearchPlace::Attribute, &field, reader, 0)?;
         }
-        self.entry += 1;
         Ok(())
     }
 
-    fn log(&mut self, reader: &mut Reader<'_>) -> Result<(), Damaged> {
-        let head = read_log_head(reader, TimestampNs(0))?;
-        if head.flags & TARGET != 0 {
-            let target = reader.token()?;
-            with_text(&target, self.source, |_| ())?;
+    /// What was there before was written by somebody else, or came from outside.
+    fn mutation(&mut self, reader: &mut Reader<'_>) -> Result<(), Damaged> {
+        let path = reader.token()?;
+        let path = with_text(&path, self.source, str::to_owned)?;
+        let held = reader.uint()?;
+        reader.int()?;
+        if held & BEFORE != 0 {
+            skip_value(reader)?;
         }
-        self.text(SearchPlace::Log, "message", reader)?;
-        self.entry += 1;
-        if head.flags & LOG_ATTRIBUTES != 0 {
-            for _ in 0..reader.map()? {
-                let key = Key::read(reader)?;
-                self.value(SearchPlace::Log, key.as_str(), reader, 0)?;
-                self.entry += 1;
-            }
+        if held & AFTER != 0 {
+            self.value(SearchPlace::Mutation, &path, reader, 0)?;
         }
         Ok(())
     }
 }
 
-/// What stands in an attribute of this name.
-pub(crate) fn place_of(attribute: &str) -> SearchPlace {
-    match attribute {
-        INPUT_MESSAGES | SYSTEM_INSTRUCTIONS => SearchPlace::Prompt,
-        OUTPUT_MESSAGES => SearchPlace::Response,
-        _ => SearchPlace::Attribute,
+/// Passes a value by, without recursion.
+fn skip_value(reader: &mut Reader<'_>) -> Result<(), Damaged> {
+    let mut left = 1_usize;
+    while let Some(rest) = left.checked_sub(1) {
+        left = rest
+            + match reader.token()? {
+                Token::Array(length) => length,
+                Token::Map(length) => 2 * length,
+                Token::JsonScalar => 1,
+                _ => 0,
+            };
     }
+    Ok(())
 }
 
 fn skip_numbers(flags: u64, reader: &mut Reader<'_>) -> Result<(), Damaged> {

@@ -86,28 +86,28 @@ impl PayloadWriter {
         if let Some(amount) = amount {
             write_int(out, amount.0);
         }
-        if let Some(error) = &span.error {
-            write_error(out, error, sink);
-        }
         if let Some(usage) = &span.usage {
             write_usage(out, usage);
         }
         if let Some(explanation) = explanation {
             write_explanation(out, explanation);
         }
+        let input = self.write_span_attributes(out, span, sink);
+        if let Some(error) = &span.error {
+            write_error(out, error, sink);
+        }
         if let Some(params) = &span.params {
             write_value(out, params, sink, &mut self.messages);
         }
         self.write_templates(out, &span.templates, sink);
-        self.write_mutations(out, &span.mutations, span.start, sink);
         self.write_events(out, &span.events, span.start, sink);
+        self.write_mutations(out, &span.mutations, span.start, sink);
         if !span.logs.is_empty() {
             write_array(out, span.logs.len());
             for record in &span.logs {
                 self.write_log(record, span.start, sink, out);
             }
         }
-        let input = self.write_span_attributes(out, span, sink);
         self.prompt_hash(span, input)
     }
 

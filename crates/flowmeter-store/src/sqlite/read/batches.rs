@@ -73,3 +73,8 @@ pub(in crate::sqlite) fn select(columns: &[Column]) -> String {
         names.concat()
     )
 }
+
+/// The same of all batches.
+pub(in crate::sqlite) fn select_of_all(columns: &[Column]) -> String {
+    select(columns).replace(" WHERE batch = ?1", "")
+}

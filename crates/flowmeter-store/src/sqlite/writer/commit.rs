@@ -11,12 +11,14 @@ use smol_str::SmolStr;
 
 use super::super::content_source::StoredContent;
 use super::super::read::{self, spans::StoredSpans};
+use super::super::rewrite::SEALED_SPANS_MIN;
 use super::super::run_row::{Known, StoredRun, time_to_column};
 use super::super::whole_span;
 use super::Writer;
 use super::contents::Mentioner;
 use super::live_runs::{LiveRun, OPEN_MAX};
 use super::pack::{BatchSink, PackedBatch, PackedLogs};
+use super::rows::BatchState;
 use crate::codec::block::Sealer;
 use crate::rules::row::workflow_of;
 use crate::{Append, RunEnd, RunKey, RunStart, StoreError};
@@ -84,7 +86,13 @@ impl Writer {
             .logs
             .extend(self.log_packer.finish(contents.write_in(Mentioner::Lines))?);
         for batch in &packed.batches {
-            let id = super::rows::write_batch(connection, batch, &packed.placed)?;
+            let id = {
+                let state = BatchState {
+                    is_sealed: batch.spans >= SEALED_SPANS_MIN,
+                    is_folded: false,
+                };
+                super::rows::write_batch(connection, batch, state, &packed.placed)?
+            };
             self.contents.wrote(id);
         }
         for logs in &packed.logs {

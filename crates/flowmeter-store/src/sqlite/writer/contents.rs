@@ -10,6 +10,7 @@ use super::pack::{BatchSink, Mentions};
 use crate::StoreError;
 use crate::codec::block::Sealer;
 use crate::codec::content::{ContentHash, ContentRow, ContentSink, MessageList};
+use crate::codec::payload::visit_references_in_values;
 
 /// Marks and known rows in memory at most, each.
 const REMEMBERED_MAX: usize = 200_000;
@@ -27,6 +28,14 @@ pub(super) enum Mentioner {
     Single,
 }
 
+/// A row to be written.
+struct NewRow {
+    hash: ContentHash,
+    body: Vec<u8>,
+    /// What it refers to itself.
+    needs: Vec<ContentHash>,
+}
+
 /// The sink of the writer.
 pub(super) struct Contents {
     /// Rows that are there.
@@ -34,7 +43,7 @@ pub(super) struct Contents {
     /// Marks of what stands in payloads.
     seen: RecentSet<u32>,
     /// Rows to be written.
-    rows: Vec<(ContentHash, Vec<u8>)>,
+    rows: Vec<NewRow>,
     /// What each [`Mentioner`] mentioned.
     mentions: [Mentions; 3],
     mentioner: Mentioner,
@@ -106,18 +115,35 @@ impl Contents {
         if self.rows.is_empty() {
             return Ok(());
         }
-        let mut statement =
+        let mut insert =
             connection.prepare_cached("INSERT OR IGNORE INTO content (hash, body) VALUES (?1, ?2)")?;
-        for (hash, body) in self.rows.drain(..) {
-            statement.execute((hash.to_bytes().as_slice(), body))?;
+        for row in self.rows.drain(..) {
+            let hash = row.hash.to_bytes();
+            let is_new = insert.execute((hash.as_slice(), row.body))? > 0;
+            if is_new && !row.needs.is_empty() {
+                let needs: Vec<u8> = row.needs.iter().flat_map(|need| need.to_bytes()).collect();
+                connection
+                    .prepare_cached("INSERT OR IGNORE INTO content_part (hash, needs) VALUES (?1, ?2)")?
+                    .execute((hash.as_slice(), needs))?;
+                for need in row.needs {
+                    connection
+                        .prepare_cached("INSERT OR IGNORE INTO content_need (needs, hash) VALUES (?1, ?2)")?
+                        .execute((need.to_bytes().as_slice(), hash.as_slice()))?;
+                }
+            }
         }
         Ok(())
     }
 
     fn keep(&mut self, hash: ContentHash, row: &ContentRow<'_>) -> bool {
+        let mut needs = Vec::new();
+        if let ContentRow::Messages { parent, bytes, .. } = row {
+            needs.extend(parent.map(|(hash, _)| hash));
+            self.failed |= visit_references_in_values(bytes, &mut |hash| needs.push(hash)).is_err();
+        }
         match row.seal(&mut self.sealer) {
             Ok(body) => {
-                self.rows.push((hash, body));
+                self.rows.push(NewRow { hash, body, needs });
                 self.known.add(hash);
                 true
             }

@@ -2,6 +2,7 @@
 //!
 //! Never loses what it accepted without saying so; never holds the file's lock longer than one transaction.
 
+mod checkpoint;
 pub(super) mod commit;
 mod contents;
 mod live_runs;
@@ -11,26 +12,32 @@ pub(super) mod rows;
 mod run_change;
 pub(super) mod size;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rusqlite::Connection;
 
+use self::checkpoint::Checkpoints;
 use self::contents::Contents;
 use self::live_runs::LiveRuns;
 use self::pack::{BatchPacker, LogPacker};
 use self::queue::{Gathered, Next, Queue, copy_of};
 use super::SqliteConfig;
 use super::connection::{self, Purpose};
-use super::locking;
 use super::names::{NameNumbers, NameTexts};
+use super::{hooks, locking, merge};
 use crate::codec::block::Sealer;
 use crate::{Append, StoreError};
 
 /// After so long without anything to write there is time for other work.
 const IDLE_AFTER: Duration = Duration::from_millis(250);
+
+/// After so many transactions small batches are merged even while there is always something to write.
+const WRITES_BEFORE_MERGE: usize = 16;
+/// Pieces of work that the end of the program waits for.
+const STEPS_AT_END: usize = 2;
 
 /// The writer's thread and its queue.
 pub(super) struct WriterThread {
@@ -75,35 +82,34 @@ impl Drop for WriterThread {
 fn run(path: &Path, config: SqliteConfig, queue: &Queue) {
     let mut opened: Option<(Connection, Writer)> = None;
     loop {
-        let idle = opened
-            .as_ref()
-            .is_some_and(|(_, writer)| writer.has_work)
-            .then_some(IDLE_AFTER);
-        match queue.next(idle) {
+        let has_work = opened.as_ref().is_some_and(|(_, writer)| writer.has_work);
+        match queue.next(has_work.then_some(IDLE_AFTER)) {
             Next::End => break,
             Next::Idle => {
                 if let Some((connection, writer)) = &mut opened {
-                    writer.has_work = false;
-                    writer.tidy(connection);
+                    writer.tidy(connection, queue);
                 }
             }
             Next::Write(Gathered { items, upto }) => {
                 let written = match &mut opened {
                     Some((connection, writer)) => writer.write(connection, &items),
-                    none => match connection::open(path, &config, Purpose::Write) {
-                        Ok(connection) => {
-                            let (connection, writer) = none.insert((connection, Writer::new(&config)));
+                    none => match Writer::open(path, &config) {
+                        Ok(fresh) => {
+                            let (connection, writer) = none.insert(fresh);
                             writer.write(connection, &items)
                         }
                         Err(error) => Err(error),
                     },
                 };
                 settle(queue, upto, written);
+                if let Some((connection, writer)) = &mut opened {
+                    writer.after_write(connection, queue);
+                }
             }
         }
     }
     if let Some((connection, writer)) = &mut opened {
-        writer.tidy(connection);
+        writer.close(connection);
     }
 }
 
@@ -132,12 +138,26 @@ pub(super) struct Writer {
     version: i64,
     /// Something was written since the last tidying.
     has_work: bool,
+    /// Transactions since small batches were last merged.
+    writes: usize,
+    path: PathBuf,
+    checkpoints: Checkpoints,
 }
 
 impl Writer {
-    fn new(config: &SqliteConfig) -> Self {
+    fn open(path: &Path, config: &SqliteConfig) -> Result<(Connection, Self), StoreError> {
+        let mut connection = connection::open(path, config, Purpose::Write)?;
+        let writer = Self::new(path, config);
+        writer.checkpoints.listen(&mut connection)?;
+        Ok((connection, writer))
+    }
+
+    fn new(path: &Path, config: &SqliteConfig) -> Self {
         Self {
             config: config.clone(),
+            path: path.to_owned(),
+            writes: 0,
+            checkpoints: Checkpoints::default(),
             names: NameNumbers::default(),
             texts: NameTexts::default(),
             live: LiveRuns::default(),
@@ -197,9 +217,40 @@ impl Writer {
         self.version = -1;
     }
 
-    /// Work that can wait: moving changes from their log into the file.
-    fn tidy(&mut self, connection: &mut Connection) {
-        // What cannot be done now is done later.
-        let _done = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+    /// Between two transactions: the log is not to grow without end, nor the number of small batches.
+    fn after_write(&mut self, connection: &mut Connection, queue: &Queue) {
+        self.checkpoints.committed(&self.path, &self.config, connection);
+        self.writes += 1;
+        if self.writes >= WRITES_BEFORE_MERGE && !queue.has_items() {
+            self.writes = 0;
+            // What cannot be done now is done later.
+            let _more = self.step(connection);
+        }
+    }
+
+    /// Work that can wait, piece by piece, while nothing is to be written.
+    fn tidy(&mut self, connection: &mut Connection, queue: &Queue) {
+        while !queue.has_items() {
+            if !self.step(connection).unwrap_or(false) {
+                self.has_work = false;
+                checkpoint::move_log(connection);
+                break;
+            }
+        }
+    }
+
+    /// One piece of it; whether there may be more.
+    fn step(&mut self, connection: &mut Connection) -> Result<bool, StoreError> {
+        Ok(merge::step(connection, &self.config, &self.texts)?
+            || hooks::background_step(connection, &self.config)?)
+    }
+
+    /// At the end of the program: a few pieces, so that many short runs leave no more than one long one.
+    fn close(&mut self, connection: &mut Connection) {
+        for _ in 0..STEPS_AT_END {
+            if !self.step(connection).unwrap_or(false) {
+                break;
+            }
+        }
     }
 }

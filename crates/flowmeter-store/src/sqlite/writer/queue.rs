@@ -194,6 +194,12 @@ impl Queue {
         self.went.notify_all();
     }
 
+    /// Whether something waits.
+    pub(super) fn has_items(&self) -> bool {
+        let state = self.state.lock();
+        !state.items.is_empty() || state.closed
+    }
+
     /// From now on everything is refused.
     pub(super) fn stop(&self, cause: StoreError, upto: u64) {
         let mut state = self.state.lock();

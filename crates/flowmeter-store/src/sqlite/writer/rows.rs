@@ -13,8 +13,17 @@ use super::pack::{Mentions, PackedBatch, PackedLogs};
 use crate::codec::columns::Column;
 use crate::{RunKey, StoreError};
 
-const INSERT_BATCH: &str = "INSERT INTO batch (spans, start_min, start_max, payload_bytes, firsts) \
-     VALUES (?1, ?2, ?3, ?4, ?5)";
+const INSERT_BATCH: &str = "INSERT INTO batch (spans, start_min, start_max, payload_bytes, firsts, sealed, folded) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+
+/// What is known of a batch when it is written.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::sqlite) struct BatchState {
+    /// It is large enough to stay as it is.
+    pub(in crate::sqlite) is_sealed: bool,
+    /// It is counted in sums.
+    pub(in crate::sqlite) is_folded: bool,
+}
 
 /// The statement that writes the columns of a batch.
 fn insert_columns() -> String {
@@ -38,6 +47,7 @@ pub(in crate::sqlite) fn hash_bytes(mentions: &Mentions) -> Vec<u8> {
 pub(in crate::sqlite) fn write_batch(
     connection: &Connection,
     batch: &PackedBatch,
+    state: BatchState,
     placed: &FxHashMap<RunKey, Placed>,
 ) -> Result<i64, StoreError> {
     let payload_bytes: usize = batch.blocks.iter().map(Vec::len).sum();
@@ -52,6 +62,8 @@ pub(in crate::sqlite) fn write_batch(
         time_to_column(batch.start_max),
         payload_bytes as i64,
         firsts,
+        state.is_sealed,
+        state.is_folded,
     ))?;
     let id = connection.last_insert_rowid();
     let runs: Vec<BatchRun> = batch

@@ -1,0 +1,103 @@
+//! `flowmeter search`: where a text stands in prompts, answers, logs, errors, attributes and writes of all runs.
+//!
+//! Never looks into a run itself: the store finds, this shows.
+
+use anyhow::Result;
+use flowmeter_store::{RunOrder, SearchMode, SearchQuery, Store, StoreError};
+use serde_json::Value;
+
+use super::runs::nothing_yet;
+use crate::args::SearchArgs;
+use crate::exit::{BadUsage, Exit};
+use crate::history;
+use crate::history_view::hits::{HitLook, hit_json, hits_text};
+use crate::home::Home;
+use crate::output::Output;
+use crate::times::TimeWords;
+
+/// Searches and prints the hits.
+pub(super) fn run(args: &SearchArgs, home: &Home, output: &Output) -> Result<Exit> {
+    let times = TimeWords::here();
+    if !home.history().exists() {
+        return nothing_yet(args.json, output);
+    }
+    let store = history::open(home)?;
+    search(&store, args, &times, output)
+}
+
+fn search(store: &dyn Store, args: &SearchArgs, times: &TimeWords, output: &Output) -> Result<Exit> {
+    let limit = if args.limit == 0 {
+        usize::MAX - 1
+    } else {
+        args.limit
+    };
+    let query = SearchQuery {
+        text: args.text.join(" "),
+        mode: if args.substring {
+            SearchMode::Substring
+        } else {
+            SearchMode::Words
+        },
+        runs: args.runs.filter(times),
+        places: args.places.clone(),
+        limit: limit + 1,
+    };
+    if query.text.trim().is_empty() {
+        return Err(BadUsage("there is nothing to look for: give a word or a phrase".to_owned()).into());
+    }
+    let mut hits = store.search(&query).map_err(|error| match error {
+        StoreError::Invalid(message) => anyhow::Error::from(BadUsage(message)),
+        other => other.into(),
+    })?;
+    let has_more = hits.len() > limit;
+    hits.truncate(limit);
+    if args.json {
+        let hits: Vec<Value> = hits.iter().map(hit_json).collect();
+        output.json(&hits.into())?;
+    } else if !hits.is_empty() {
+        let look = HitLook {
+            colour: output.colour_out(),
+            width: output.width_out(),
+            times,
+        };
+        output.text(&hits_text(&hits, look))?;
+    }
+    if has_more {
+        output.note(&format!(
+            "the newest {limit} hits are shown, there are more; `--limit 0` shows all, --in, -w and --since narrow it"
+        ));
+    } else if hits.is_empty() {
+        output.note(&hint(store, args, &query)?);
+    }
+    Ok(Exit::Success)
+}
+
+/// What may help where nothing was found.
+fn hint(store: &dyn Store, args: &SearchArgs, query: &SearchQuery) -> Result<String> {
+    if store.runs(&query.runs, RunOrder::Started, 1, 0)?.is_empty() {
+        return Ok(if args.runs.is_empty() {
+            "no run is recorded yet; `flowmeter run FILE` and `flowmeter demo` make one".to_owned()
+        } else {
+            "no run fits the conditions; `flowmeter runs` with the same flags shows which do".to_owned()
+        });
+    }
+    let mut helps = Vec::new();
+    if !args.substring {
+        helps.push("`--substring` also looks inside words");
+    }
+    if !args.substring && query.text.split_whitespace().count() > 1 {
+        helps.push("fewer words find more: all of them must stand in the same place");
+    }
+    if !args.places.is_empty() {
+        helps.push("without `--in` all places are searched");
+    }
+    if !args.runs.is_empty() {
+        helps.push("without conditions all runs are searched");
+    }
+    let helps = if helps.is_empty() {
+        String::new()
+    } else {
+        format!("; {}", helps.join("; "))
+    };
+    Ok(format!("`{}` was not found{helps}", query.text))
+}

@@ -1,0 +1,378 @@
+//! The word index: which blocks of a batch hold which words, and the same of many batches together.
+//!
+//! A batch that is sealed gets one row of its own. When many have one, they become a segment: their words cut into
+//! buckets, so that a look-up reads one bucket for some ten thousand spans. Never holds a word, and never answers by
+//! itself: what it finds is verified.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{Connection, OptionalExtension};
+use rustc_hash::FxHashSet;
+
+use super::super::SqliteConfig;
+use super::super::content_source::StoredContent;
+use super::super::locking;
+use super::super::read::batches::blob;
+use super::postings::{
+    BUCKET_BITS, BatchWords, BucketWriter, SEGMENT_BATCHES_MAX, bucket_of, encode_batch, find_in_bucket,
+    visit_bucket,
+};
+use super::words::{WORD_BITS, visit_numbers};
+use crate::StoreError;
+use crate::codec::Damaged;
+use crate::codec::block::{Block, Sealer};
+use crate::codec::content::{ContentHash, ContentSource};
+use crate::codec::payload::visit_wanted_texts;
+
+/// Batches with a row of their own that become a segment.
+const SEGMENT_BATCHES: usize = 32;
+/// Places for what was seen last in a block: most words of a block come again.
+const SEEN_PLACES: usize = 1 << 13;
+
+/// Gathers the words of a batch.
+pub(in crate::sqlite) struct WordIndexer {
+    /// Word and block: `word << 8 | block`, some of them several times.
+    pairs: Vec<u32>,
+    seen: Vec<u32>,
+    block: usize,
+    /// Content whose words this block has already.
+    contents: FxHashSet<ContentHash>,
+}
+
+impl Default for WordIndexer {
+    fn default() -> Self {
+        Self {
+            pairs: Vec::new(),
+            seen: vec![u32::MAX; SEEN_PLACES],
+            block: 0,
+            contents: FxHashSet::default(),
+        }
+    }
+}
+
+impl WordIndexer {
+    /// Adds the words of a payload in this block of the batch. An empty payload has none.
+    ///
+    /// # Errors
+    /// When the payload, or what it refers to, is damaged.
+    pub(in crate::sqlite) fn add(
+        &mut self,
+        block: usize,
+        payload: &[u8],
+        source: &mut dyn ContentSource,
+    ) -> Result<(), Damaged> {
+        if payload.is_empty() {
+            return Ok(());
+        }
+        if block != self.block {
+            self.block = block;
+            self.contents.clear();
+        }
+        let (pairs, seen, contents) = (&mut self.pairs, &mut self.seen, &mut self.contents);
+        let block = block as u32;
+        visit_wanted_texts(
+            payload,
+            source,
+            &mut |hash| contents.insert(hash),
+            &mut |_, _, text| {
+                visit_numbers(text, &mut |word| {
+                    let pair = word << 8 | block;
+                    if let Some(place) = seen.get_mut(word as usize % SEEN_PLACES)
+                        && *place != pair
+                    {
+                        *place = pair;
+                        pairs.push(pair);
+                    }
+                });
+            },
+        )
+    }
+
+    /// The words of the batch as bytes, and begins anew.
+    pub(in crate::sqlite) fn finish(&mut self) -> Vec<u8> {
+        self.pairs.sort_unstable();
+        self.pairs.dedup();
+        let bytes = encode_batch(&self.pairs);
+        self.clear();
+        bytes
+    }
+
+    /// Throws away what was gathered.
+    pub(in crate::sqlite) fn clear(&mut self) {
+        self.pairs.clear();
+        self.seen.fill(u32::MAX);
+        self.contents.clear();
+        self.block = 0;
+    }
+}
+
+/// One piece of the index's work, in a transaction of its own: the words of one batch, or a segment. Whether it did
+/// something: then there may be more.
+pub(in crate::sqlite) fn step(
+    connection: &mut Connection,
+    config: &SqliteConfig,
+) -> Result<bool, StoreError> {
+    if !config.search_index {
+        return Ok(false);
+    }
+    const NEXT: &str = "SELECT id FROM batch WHERE worded = 0 AND sealed = 1 ORDER BY id LIMIT 1";
+    let next: Option<i64> = connection
+        .prepare_cached(NEXT)?
+        .query_row([], |row| row.get(0))
+        .optional()?;
+    if let Some(batch) = next {
+        // Read and cut into words without the lock.
+        let words = words_of(connection, batch)?;
+        let transaction = locking::begin(connection, config)?;
+        let is_same = transaction
+            .prepare_cached("SELECT 1 FROM batch WHERE id = ?1 AND worded = 0")?
+            .exists([batch])?;
+        if is_same {
+            write_batch(&transaction, batch, &words)?;
+            transaction.commit()?;
+        }
+        return Ok(true);
+    }
+    let loose: i64 = connection
+        .prepare_cached("SELECT count(*) FROM word_batch WHERE segment = 0")?
+        .query_row([], |row| row.get(0))?;
+    if loose < SEGMENT_BATCHES as i64 {
+        return Ok(false);
+    }
+    let transaction = locking::begin(connection, config)?;
+    let is_merged = merge(&transaction)?;
+    transaction.commit()?;
+    Ok(is_merged)
+}
+
+/// The words of a batch, from its payloads.
+fn words_of(connection: &Connection, batch: i64) -> Result<Vec<u8>, StoreError> {
+    let mut indexer = WordIndexer::default();
+    let mut source = StoredContent::new(connection);
+    let (mut sealer, mut block) = (Sealer::new(), Block::default());
+    let mut statement = connection
+        .prepare_cached("SELECT id, body FROM payload WHERE id >= ?1 * 64 AND id < ?1 * 64 + 64")?;
+    let mut rows = statement.query([batch])?;
+    while let Some(row) = rows.next()? {
+        let place = usize::try_from(row.get::<_, i64>(0)? - batch * 64).unwrap_or(0);
+        block.open_again(&mut sealer, blob(row, 1))?;
+        for payload in block.payloads() {
+            indexer.add(place, payload, &mut source)?;
+        }
+    }
+    Ok(indexer.finish())
+}
+
+/// Writes the words of a batch. From then on the batch is looked up and no longer searched by force.
+pub(in crate::sqlite) fn write_batch(
+    connection: &Connection,
+    batch: i64,
+    words: &[u8],
+) -> Result<(), StoreError> {
+    connection
+        .prepare_cached("INSERT OR REPLACE INTO word_batch (batch, segment, body) VALUES (?1, 0, ?2)")?
+        .execute((batch, words))?;
+    connection
+        .prepare_cached("UPDATE batch SET worded = 1 WHERE id = ?1")?
+        .execute([batch])?;
+    Ok(())
+}
+
+/// Joins batches with rows of their own to a segment, when there are enough. Whether it did: then there may be more.
+/// Needs a transaction that writes.
+fn merge(connection: &Connection) -> Result<bool, StoreError> {
+    let batches: Vec<(i64, Vec<u8>)> = connection
+        .prepare_cached("SELECT batch, body FROM word_batch WHERE segment = 0 ORDER BY batch LIMIT ?1")?
+        .query_map([SEGMENT_BATCHES as i64], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<Result<_, _>>()?;
+    if batches.len() < SEGMENT_BATCHES {
+        return Ok(false);
+    }
+    let numbers: Vec<i64> = batches.iter().map(|(batch, _)| *batch).collect();
+    let start_max = numbers
+        .iter()
+        .try_fold(i64::MIN, |start_max, batch| -> rusqlite::Result<i64> {
+            let mut statement = connection.prepare_cached("SELECT start_max FROM batch WHERE id = ?1")?;
+            let start: Option<i64> = statement.query_row([batch], |row| row.get(0)).optional()?;
+            Ok(start.map_or(start_max, |start| start_max.max(start)))
+        })?;
+    connection
+        .prepare_cached("INSERT INTO word_segment (batches, start_max) VALUES (?1, ?2)")?
+        .execute((batch_bytes(&numbers), start_max))?;
+    let segment = connection.last_insert_rowid();
+    let mut words = batches
+        .iter()
+        .map(|(_, body)| BatchWords::open(body).map(Iterator::peekable))
+        .collect::<Result<Vec<_>, _>>()?;
+    let mut insert = connection.prepare_cached("INSERT INTO word_bucket (id, body) VALUES (?1, ?2)")?;
+    let mut of_bucket: BTreeMap<u32, Vec<(u8, u64)>> = BTreeMap::new();
+    let mut writer = BucketWriter::default();
+    for bucket in 0..1 << BUCKET_BITS {
+        of_bucket.clear();
+        for (place, words) in words.iter_mut().enumerate() {
+            let is_here = |entry: &Result<(u32, u64), Damaged>| {
+                entry
+                    .as_ref()
+                    .map_or(true, |(word, _)| bucket_of(*word) == bucket)
+            };
+            while let Some(entry) = words.next_if(is_here) {
+                let (word, blocks) = entry?;
+                of_bucket.entry(word).or_default().push((place as u8, blocks));
+            }
+        }
+        for (word, places) in &of_bucket {
+            writer.push(*word, places);
+        }
+        let body = writer.finish();
+        if !body.is_empty() {
+            insert.execute((bucket_id(segment, bucket), body))?;
+        }
+    }
+    let mut update =
+        connection.prepare_cached("UPDATE word_batch SET segment = ?2, body = x'' WHERE batch = ?1")?;
+    for batch in numbers {
+        update.execute((batch, segment))?;
+    }
+    Ok(true)
+}
+
+/// Removes what the index has of a batch. Needs a transaction that writes.
+pub(in crate::sqlite) fn forget_batch(connection: &Connection, batch: i64) -> Result<(), StoreError> {
+    let segment: Option<i64> = connection
+        .prepare_cached("SELECT segment FROM word_batch WHERE batch = ?1")?
+        .query_row([batch], |row| row.get(0))
+        .optional()?;
+    connection
+        .prepare_cached("DELETE FROM word_batch WHERE batch = ?1")?
+        .execute([batch])?;
+    let Some(segment) = segment.filter(|segment| *segment != 0) else {
+        return Ok(());
+    };
+    let mut batches = batches_of(connection, segment)?;
+    let Some(place) = batches.iter().position(|there| *there == batch) else {
+        return Ok(());
+    };
+    batches[place] = 0;
+    if batches.iter().all(|there| *there == 0) {
+        connection
+            .prepare_cached("DELETE FROM word_bucket WHERE id >= ?1 AND id < ?2")?
+            .execute((bucket_id(segment, 0), bucket_id(segment + 1, 0)))?;
+        connection
+            .prepare_cached("DELETE FROM word_segment WHERE id = ?1")?
+            .execute([segment])?;
+        return Ok(());
+    }
+    connection
+        .prepare_cached("UPDATE word_segment SET batches = ?2 WHERE id = ?1")?
+        .execute((segment, batch_bytes(&batches)))?;
+    for bucket in 0..1 << BUCKET_BITS {
+        drop_from_bucket(connection, bucket_id(segment, bucket), place)?;
+    }
+    Ok(())
+}
+
+fn drop_from_bucket(connection: &Connection, id: i64, batch: usize) -> Result<(), StoreError> {
+    let Some(body) = bucket_body(connection, id)? else {
+        return Ok(());
+    };
+    let mut writer = BucketWriter::default();
+    let mut is_changed = false;
+    let mut left: Vec<(u8, u64)> = Vec::new();
+    visit_bucket(&body, &mut |word, places| {
+        left.clear();
+        left.extend(places.iter().filter(|(place, _)| usize::from(*place) != batch));
+        is_changed |= left.len() != places.len();
+        writer.push(word, &left);
+        std::ops::ControlFlow::Continue(())
+    })?;
+    if is_changed {
+        connection
+            .prepare_cached("UPDATE word_bucket SET body = ?2 WHERE id = ?1")?
+            .execute((id, writer.finish()))?;
+    }
+    Ok(())
+}
+
+fn bucket_id(segment: i64, bucket: u32) -> i64 {
+    (segment << BUCKET_BITS) + i64::from(bucket)
+}
+
+fn bucket_body(connection: &Connection, id: i64) -> Result<Option<Vec<u8>>, StoreError> {
+    Ok(connection
+        .prepare_cached("SELECT body FROM word_bucket WHERE id = ?1")?
+        .query_row([id], |row| row.get(0))
+        .optional()?)
+}
+
+fn batch_bytes(batches: &[i64]) -> Vec<u8> {
+    batches.iter().flat_map(|batch| batch.to_le_bytes()).collect()
+}
+
+/// The batches of a segment by their places; 0 for one that is gone.
+fn batches_of(connection: &Connection, segment: i64) -> Result<Vec<i64>, StoreError> {
+    let bytes: Option<Vec<u8>> = connection
+        .prepare_cached("SELECT batches FROM word_segment WHERE id = ?1")?
+        .query_row([segment], |row| row.get(0))
+        .optional()?;
+    let bytes = bytes.unwrap_or_default();
+    let (batches, rest) = bytes.as_chunks::<8>();
+    if !rest.is_empty() || batches.len() > SEGMENT_BATCHES_MAX {
+        return Err(Damaged("the list of a segment's batches is damaged").into());
+    }
+    Ok(batches.iter().map(|batch| i64::from_le_bytes(*batch)).collect())
+}
+
+/// The batches of a segment that may hold all of these words, with the blocks that may.
+pub(super) fn look_up_segment(
+    connection: &Connection,
+    segment: i64,
+    words: &[u32],
+) -> Result<Vec<(i64, u64)>, StoreError> {
+    let mut found: Option<Vec<(u8, u64)>> = None;
+    for word in words {
+        debug_assert!(word >> WORD_BITS == 0);
+        let body = bucket_body(connection, bucket_id(segment, bucket_of(*word)))?.unwrap_or_default();
+        let there = find_in_bucket(&body, *word)?;
+        let both = match found {
+            None => there,
+            Some(before) => both_of(&before, &there),
+        };
+        if both.is_empty() {
+            return Ok(Vec::new());
+        }
+        found = Some(both);
+    }
+    let batches = batches_of(connection, segment)?;
+    let found = found.unwrap_or_default().into_iter();
+    let numbered = found.filter_map(|(place, blocks)| {
+        let batch = batches
+            .get(usize::from(place))
+            .copied()
+            .filter(|batch| *batch != 0)?;
+        Some((batch, blocks))
+    });
+    Ok(numbered.collect())
+}
+
+fn both_of(a: &[(u8, u64)], b: &[(u8, u64)]) -> Vec<(u8, u64)> {
+    let both = a.iter().filter_map(|(batch, blocks)| {
+        let place = b.binary_search_by_key(batch, |(batch, _)| *batch).ok()?;
+        let common = blocks & b[place].1;
+        (common != 0).then_some((*batch, common))
+    });
+    both.collect()
+}
+
+/// The blocks of a batch with a row of its own that may hold all of these words.
+pub(super) fn look_up_batch(connection: &Connection, batch: i64, words: &[u32]) -> Result<u64, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT body FROM word_batch WHERE batch = ?1")?;
+    let mut rows = statement.query([batch])?;
+    let Some(row) = rows.next()? else {
+        return Ok(0);
+    };
+    let body = row.get_ref(0)?.as_blob().unwrap_or_default();
+    Ok(BatchWords::open(body)?.blocks_with_all(words)?)
+}
+
+#[cfg(test)]
+mod tests;

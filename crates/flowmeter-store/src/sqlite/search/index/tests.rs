@@ -1,0 +1,164 @@
+//! Tests of the word index.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use flowmeter_model::{ManualClock, TimestampNs};
+
+use super::*;
+use crate::codec::Damaged;
+use crate::codec::content::OpenedContent;
+use crate::codec::payload::PayloadWriter;
+use crate::codec::random_spans;
+use crate::sqlite::connection::{Purpose, open, prepare};
+
+struct Nothing;
+
+impl ContentSource for Nothing {
+    fn content(&mut self, _hash: ContentHash) -> Result<Arc<OpenedContent>, Damaged> {
+        Err(Damaged("there is no such content"))
+    }
+}
+
+fn config() -> SqliteConfig {
+    let clock = Arc::new(ManualClock::new(TimestampNs(0)));
+    SqliteConfig::new(clock, Arc::new(|_| None))
+}
+
+fn numbers(text: &str) -> Vec<u32> {
+    let mut numbers = Vec::new();
+    visit_numbers(text, &mut |number| numbers.push(number));
+    numbers
+}
+
+/// The words of batches: batch, block, text.
+fn with_batches(texts: &[(i64, usize, &str)], test: impl FnOnce(&Connection)) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("flowmeter.db");
+    prepare(&path, &config()).unwrap();
+    let connection = open(&path, &config(), Purpose::Write).unwrap();
+    let mut batches: BTreeMap<i64, Vec<u32>> = BTreeMap::new();
+    for (batch, block, text) in texts {
+        let pairs = numbers(text)
+            .into_iter()
+            .map(|number| number << 8 | *block as u32);
+        batches.entry(*batch).or_default().extend(pairs);
+    }
+    for (batch, mut pairs) in batches {
+        pairs.sort_unstable();
+        pairs.dedup();
+        write_batch(&connection, batch, &encode_batch(&pairs)).unwrap();
+    }
+    test(&connection);
+}
+
+#[test]
+fn a_segment_holds_what_its_batches_held() {
+    let names: Vec<String> = (1..=40)
+        .map(|batch| format!("common number{batch} part{}", batch % 7))
+        .collect();
+    let texts: Vec<(i64, usize, &str)> = names
+        .iter()
+        .enumerate()
+        .map(|(place, text)| (place as i64 + 1, place % 64, text.as_str()))
+        .collect();
+    with_batches(&texts, |connection| {
+        assert!(merge(connection).unwrap());
+        assert!(!merge(connection).unwrap(), "eight are too few");
+        let find = |text: &str| look_up_segment(connection, 1, &numbers(text)).unwrap();
+        assert_eq!(find("common").len(), 32);
+        assert_eq!(find("number5"), [(5, 1 << 4)]);
+        assert_eq!(find("part3").len(), 5);
+        assert_eq!(find("part3 number5"), []);
+        assert_eq!(find("part5 number5"), [(5, 1 << 4)]);
+        assert_eq!(find("number39"), []);
+        assert_eq!(
+            look_up_batch(connection, 39, &numbers("number39")).unwrap(),
+            1 << 38
+        );
+        assert_eq!(look_up_batch(connection, 39, &numbers("number38")).unwrap(), 0);
+
+        forget_batch(connection, 5).unwrap();
+        forget_batch(connection, 39).unwrap();
+        let find = |text: &str| look_up_segment(connection, 1, &numbers(text)).unwrap();
+        assert_eq!(find("number5"), []);
+        assert_eq!(find("common").len(), 31);
+        assert_eq!(look_up_batch(connection, 39, &numbers("number39")).unwrap(), 0);
+        for batch in 1..=40 {
+            forget_batch(connection, batch).unwrap();
+        }
+        for table in ["word_batch", "word_segment", "word_bucket"] {
+            let left: i64 = connection
+                .query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0))
+                .unwrap();
+            assert_eq!(left, 0, "{table}");
+        }
+    });
+}
+
+#[test]
+fn words_of_payloads_are_told_by_their_blocks() {
+    let mut indexer = WordIndexer::default();
+    let mut writer = PayloadWriter::default();
+    for (block, answer) in [(0, "alpha beta"), (1, "beta gamma"), (33, "alpha delta")] {
+        for number in 0..3 {
+            let mut span = random_spans::llm_call(number);
+            span.attributes.set("note", answer);
+            let mut payload = Vec::new();
+            let mut sink = crate::codec::content::NoSink;
+            writer.write(&span, span.trace_id, &mut sink, &mut payload);
+            indexer.add(block, &payload, &mut Nothing).unwrap();
+        }
+        indexer.add(block, &[], &mut Nothing).unwrap();
+    }
+    let bytes = indexer.finish();
+    let blocks = |text: &str| {
+        let mut numbers = numbers(text);
+        numbers.sort_unstable();
+        BatchWords::open(&bytes)
+            .unwrap()
+            .blocks_with_all(&numbers)
+            .unwrap()
+    };
+    assert_eq!(blocks("alpha"), 1 | 1 << 33);
+    assert_eq!(blocks("BETA"), 0b11);
+    assert_eq!(blocks("alpha beta"), 1);
+    assert_eq!(blocks("alpha gamma"), 0);
+    assert_eq!(blocks("assistant"), 0, "a mark is nobody's text");
+    assert_eq!(
+        BatchWords::open(&indexer.finish()).unwrap().count(),
+        0,
+        "it begins anew"
+    );
+}
+
+#[test]
+#[ignore = "measures"]
+fn how_long_words_take() {
+    let mut writer = PayloadWriter::default();
+    let payloads: Vec<Vec<u8>> = (0..1_000)
+        .map(|number| {
+            let span = random_spans::llm_call(number);
+            let mut payload = Vec::new();
+            writer.write(
+                &span,
+                span.trace_id,
+                &mut crate::codec::content::NoSink,
+                &mut payload,
+            );
+            payload
+        })
+        .collect();
+    let mut indexer = WordIndexer::default();
+    let (mut best, mut bytes, mut pairs) = (std::time::Duration::MAX, 0, 0);
+    for _ in 0..20 {
+        let started = std::time::Instant::now();
+        for (place, payload) in payloads.iter().enumerate() {
+            indexer.add(place / 32, payload, &mut Nothing).unwrap();
+        }
+        pairs = indexer.pairs.len();
+        bytes = indexer.finish().len();
+        best = best.min(started.elapsed());
+    }
+    panic!("{:?} and {} B a span, {pairs} pairs", best / 1_000, bytes / 1_000);
+}

@@ -1,0 +1,69 @@
+//! Search: words by the index, rows of characters by force, the newest first.
+//!
+//! What is found is verified by the rules that all backends share. Never decompresses more than it must: once there are
+//! enough hits, what can only be older is not looked at.
+
+mod filter;
+mod hits;
+mod index;
+mod postings;
+mod scan;
+mod sources;
+mod words;
+
+use rusqlite::Connection;
+
+pub(in crate::sqlite) use index::{WordIndexer, forget_batch, step, write_batch};
+
+use self::filter::RawFilter;
+use self::hits::Hits;
+use self::scan::Wave;
+use self::sources::Sources;
+use super::SqliteConfig;
+use super::names::NameTexts;
+use crate::rules::patterns::Pattern;
+use crate::{SearchHit, SearchQuery, StoreError};
+
+/// Batches that are looked at together, at first and at most: the first ones may be enough.
+const WAVE_FIRST: usize = 1;
+const WAVE_MAX: usize = 16;
+
+/// Where a text stands, newest first.
+pub(in crate::sqlite) fn search(
+    connection: &Connection,
+    config: &SqliteConfig,
+    texts: &NameTexts,
+    query: &SearchQuery,
+) -> Result<Vec<SearchHit>, StoreError> {
+    let pattern = Pattern::of(query)?;
+    if query.limit == 0 {
+        return Ok(Vec::new());
+    }
+    let filter = RawFilter::of(&pattern);
+    let mut hits = Hits::new(connection, config, texts, query, &pattern, &filter)?;
+    let mut sources = Sources::of(connection, query, &pattern, hits.only_in()?)?;
+    let mut size = WAVE_FIRST;
+    let mut wave = Wave::read(connection, &mut sources, size)?;
+    while !wave.is_empty() {
+        size = (2 * size).min(WAVE_MAX);
+        if hits.are_enough(wave.newest()) {
+            break;
+        }
+        let (found, next) = wave.filtered(&filter, || {
+            if hits.are_enough(sources.newest()) {
+                Ok(Wave::default())
+            } else {
+                Wave::read(connection, &mut sources, size)
+            }
+        })?;
+        for candidate in found {
+            hits.verify(&candidate)?;
+        }
+        hits.trim();
+        wave = next;
+    }
+    hits.finish()
+}
+
+#[cfg(test)]
+mod tests;

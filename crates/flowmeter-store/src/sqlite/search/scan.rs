@@ -1,0 +1,278 @@
+//! Blocks are decompressed and looked at quickly, on all cores; what may hold the text is handed on.
+//!
+//! The next blocks are read while the last ones are worked on. Never holds more than two waves of blocks.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use parking_lot::Mutex;
+use rusqlite::Connection;
+
+use super::super::read::batches::blob;
+use super::filter::RawFilter;
+use super::sources::{Source, Sources};
+use crate::StoreError;
+use crate::codec::Damaged;
+use crate::codec::block::{Block, Sealer};
+use crate::codec::content::ContentHash;
+use crate::codec::log_block::LogBlock;
+use crate::codec::payload::{visit_references, visit_references_in_values};
+
+/// Fewer blocks are not worth another thread.
+const BLOCKS_A_THREAD: usize = 8;
+/// More threads would wait for memory.
+const THREADS_MAX: usize = 16;
+
+/// Where a payload or a log line stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Origin {
+    /// A span: batch, block in it, place in the block.
+    Span { batch: i64, block: usize, place: usize },
+    /// A log line: block, place in it.
+    Line { block: i64, place: usize },
+}
+
+/// What may hold the text.
+#[derive(Clone, Debug)]
+pub(super) struct Candidate {
+    pub(super) origin: Origin,
+    /// The payload of the span, or the bytes of the log line.
+    pub(super) bytes: Vec<u8>,
+    /// Content that it refers to, where its own bytes do not hold the text.
+    pub(super) references: Vec<ContentHash>,
+}
+
+struct Task {
+    source: Source,
+    /// The place of the block in its batch.
+    block: usize,
+    body: Vec<u8>,
+    /// Whether something in it refers to content that is kept apart.
+    may_refer: bool,
+}
+
+/// Blocks that are looked at together.
+#[derive(Default)]
+pub(super) struct Wave {
+    tasks: Vec<Task>,
+    newest: Option<i64>,
+}
+
+impl Wave {
+    /// Reads the blocks of the next sources.
+    pub(super) fn read(
+        connection: &Connection,
+        sources: &mut Sources<'_>,
+        sources_max: usize,
+    ) -> Result<Self, StoreError> {
+        let mut wave = Self::default();
+        let mut taken = 0;
+        while taken < sources_max {
+            let Some((newest, source)) = sources.next()? else {
+                break;
+            };
+            wave.newest = wave.newest.or(Some(newest));
+            let before = wave.tasks.len();
+            match source {
+                Source::Batch { batch, blocks } => wave.read_batch(connection, source, batch, blocks)?,
+                Source::Lines { block } => wave.read_lines(connection, source, block)?,
+            }
+            taken += usize::from(wave.tasks.len() > before);
+        }
+        Ok(wave)
+    }
+
+    fn read_batch(
+        &mut self,
+        connection: &Connection,
+        source: Source,
+        batch: i64,
+        blocks: u64,
+    ) -> Result<(), StoreError> {
+        let may_refer = {
+            let mut statement =
+                connection.prepare_cached("SELECT length(hashes) FROM batch_content WHERE batch = ?1")?;
+            let mut rows = statement.query([batch])?;
+            match rows.next()? {
+                Some(row) => row.get::<_, i64>(0)? > 0,
+                None => true,
+            }
+        };
+        let mut statement =
+            connection.prepare_cached("SELECT id, body FROM payload WHERE id >= ?1 AND id < ?2")?;
+        let first = batch * 64;
+        let ranges = if blocks == u64::MAX {
+            vec![(first, first + 64)]
+        } else {
+            let set = (0..64).filter(|block| blocks >> block & 1 == 1);
+            set.map(|block| (first + block, first + block + 1)).collect()
+        };
+        for range in ranges {
+            let mut rows = statement.query(range)?;
+            while let Some(row) = rows.next()? {
+                let block = usize::try_from(row.get::<_, i64>(0)? - first).unwrap_or(0);
+                self.tasks.push(Task {
+                    source,
+                    block,
+                    body: blob(row, 1).to_vec(),
+                    may_refer,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn read_lines(&mut self, connection: &Connection, source: Source, block: i64) -> Result<(), StoreError> {
+        let mut statement =
+            connection.prepare_cached("SELECT length(hashes), body FROM log_block WHERE id = ?1")?;
+        let mut rows = statement.query([block])?;
+        if let Some(row) = rows.next()? {
+            self.tasks.push(Task {
+                source,
+                block: 0,
+                body: blob(row, 1).to_vec(),
+                may_refer: row.get::<_, i64>(0)? > 0,
+            });
+        }
+        Ok(())
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.tasks.is_empty()
+    }
+
+    /// Nothing in it is newer than this.
+    pub(super) fn newest(&self) -> Option<i64> {
+        self.newest
+    }
+
+    /// What of it may hold the text, and meanwhile the next wave.
+    pub(super) fn filtered(
+        self,
+        filter: &RawFilter,
+        mut read_next: impl FnMut() -> Result<Self, StoreError>,
+    ) -> Result<(Vec<Candidate>, Self), StoreError> {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let threads = (self.tasks.len() / BLOCKS_A_THREAD).min(cores).min(THREADS_MAX);
+        let next_task = AtomicUsize::new(0);
+        let found = Mutex::new(Vec::new());
+        let work = || -> Result<(), Damaged> {
+            let mut looker = Looker::default();
+            let mut mine = Vec::new();
+            while let Some(task) = self.tasks.get(next_task.fetch_add(1, Ordering::Relaxed)) {
+                looker.look(task, filter, &mut mine)?;
+            }
+            found.lock().append(&mut mine);
+            Ok(())
+        };
+        let next = std::thread::scope(|scope| -> Result<Self, StoreError> {
+            let workers: Vec<_> = (1..threads.max(1)).map(|_| scope.spawn(work)).collect();
+            let next = if threads > 1 {
+                read_next()?
+            } else {
+                Self::default()
+            };
+            work()?;
+            for worker in workers {
+                worker
+                    .join()
+                    .map_err(|_| Damaged("a thread that searched has failed"))??;
+            }
+            Ok(next)
+        })?;
+        // Without helpers, what is found first may be enough.
+        let next = if threads > 1 { next } else { read_next()? };
+        let mut found = found.into_inner();
+        found.sort_unstable_by_key(|candidate: &Candidate| candidate.origin);
+        Ok((found, next))
+    }
+}
+
+/// Memory for looking at blocks.
+#[derive(Default)]
+struct Looker {
+    sealer: Sealer,
+    block: Block,
+    lower: Vec<u8>,
+}
+
+impl Looker {
+    fn look(&mut self, task: &Task, filter: &RawFilter, found: &mut Vec<Candidate>) -> Result<(), Damaged> {
+        match task.source {
+            Source::Batch { batch, .. } => {
+                self.block.open_again(&mut self.sealer, &task.body)?;
+                let payloads = (0..self.block.len()).map(|place| (place, self.block.payload(place)));
+                look_at(
+                    self.block.bytes(),
+                    payloads,
+                    &mut self.lower,
+                    (filter, task.may_refer),
+                    |payload, visit| visit_references(payload, visit),
+                    |place, bytes, references| {
+                        let block = task.block;
+                        let origin = Origin::Span { batch, block, place };
+                        found.push(Candidate {
+                            origin,
+                            bytes,
+                            references,
+                        });
+                    },
+                )
+            }
+            Source::Lines { block } => {
+                let lines = LogBlock::open(&mut self.sealer, &task.body)?;
+                let records = (0..lines.len()).map(|place| (place, lines.bytes_of(place)));
+                look_at(
+                    lines.bytes(),
+                    records,
+                    &mut self.lower,
+                    (filter, task.may_refer),
+                    |record, visit| visit_references_in_values(record, visit),
+                    |place, bytes, references| {
+                        let origin = Origin::Line { block, place };
+                        found.push(Candidate {
+                            origin,
+                            bytes,
+                            references,
+                        });
+                    },
+                )
+            }
+        }
+    }
+}
+
+/// Hands on what may hold the text, of parts that stand one after the other in `all`.
+fn look_at<'b>(
+    all: &[u8],
+    parts: impl Iterator<Item = (usize, Option<&'b [u8]>)>,
+    lower: &mut Vec<u8>,
+    (filter, may_refer): (&RawFilter, bool),
+    references_of: impl Fn(&[u8], &mut dyn FnMut(ContentHash)) -> Result<(), Damaged>,
+    mut hand_on: impl FnMut(usize, Vec<u8>, Vec<ContentHash>),
+) -> Result<(), Damaged> {
+    lower.clear();
+    lower.extend_from_slice(all);
+    lower.make_ascii_lowercase();
+    if !may_refer && !filter.may_hold(all, lower) {
+        return Ok(());
+    }
+    let mut start = 0;
+    for (place, part) in parts {
+        let part = part.unwrap_or_default();
+        let of_part = lower.get(start..start + part.len()).unwrap_or_default();
+        start += part.len();
+        if part.is_empty() {
+            continue;
+        }
+        if filter.may_hold(part, of_part) {
+            hand_on(place, part.to_vec(), Vec::new());
+        } else if may_refer {
+            let mut references = Vec::new();
+            references_of(part, &mut |hash| references.push(hash))?;
+            if !references.is_empty() {
+                hand_on(place, part.to_vec(), references);
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,435 @@
+//! Tests of search: against history in memory, with and without the index.
+
+use std::sync::Arc;
+
+use flowmeter_model::{
+    LogLevel, LogRecord, ManualClock, Span, SpanId, SpanKind, SpanStatus, TelemetryEvent, TimestampNs,
+    TraceId,
+};
+use serde_json::json;
+
+use super::super::connection::{Purpose, open as open_connection};
+use super::*;
+use crate::sqlite::SqliteStore;
+use crate::{
+    Append, MemoryConfig, MemoryStore, Origin, RunEnd, RunFilter, RunKey, RunStart, RunStatus, SearchMode,
+    SearchPlace, Store, TokenSums,
+};
+
+struct Both {
+    sqlite: SqliteStore,
+    memory: MemoryStore,
+    _folder: tempfile::TempDir,
+}
+
+impl Both {
+    fn open(has_index: bool) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Arc::new(ManualClock::new(TimestampNs(1 << 60)));
+        let mut config = SqliteConfig::new(clock.clone(), Arc::new(|_| None));
+        config.search_index = has_index;
+        Self {
+            sqlite: SqliteStore::open(&folder.path().join("flowmeter.db"), config.clone()).unwrap(),
+            memory: MemoryStore::new(MemoryConfig {
+                clock,
+                is_alive: config.is_alive,
+            }),
+            _folder: folder,
+        }
+    }
+
+    fn append(&self, append: Append) {
+        self.memory.append(append.clone()).unwrap();
+        self.sqlite.append(append).unwrap();
+    }
+
+    /// Batches that are large enough get their words, and many of them a segment.
+    fn index(&self) {
+        self.sqlite.flush().unwrap();
+        let config = self.sqlite.config();
+        let mut connection = open_connection(self.sqlite.path(), config, Purpose::Write).unwrap();
+        connection
+            .execute("UPDATE batch SET sealed = 1 WHERE spans >= 512", [])
+            .unwrap();
+        while step(&mut connection, config).unwrap() {}
+    }
+
+    fn worded(&self) -> i64 {
+        let count = |connection: &Connection| {
+            Ok(connection.query_row("SELECT count(*) FROM word_batch", [], |row| row.get(0))?)
+        };
+        self.sqlite.ask(count).unwrap()
+    }
+
+    fn check(&self, query: &SearchQuery) -> usize {
+        let found = self.sqlite.search(query).unwrap();
+        assert_eq!(found, self.memory.search(query).unwrap(), "{query:?}");
+        found.len()
+    }
+}
+
+fn query(text: &str, mode: SearchMode) -> SearchQuery {
+    SearchQuery {
+        text: text.to_owned(),
+        mode,
+        limit: 30,
+        ..SearchQuery::default()
+    }
+}
+
+fn id(number: u64) -> SpanId {
+    SpanId::from_u64(number + 1).unwrap()
+}
+
+fn key(number: u64) -> RunKey {
+    RunKey {
+        trace_id: TraceId::from_bytes(u128::from(number + 1).to_be_bytes()).unwrap(),
+        root_span_id: id(number * 1_000_000),
+    }
+}
+
+fn begun(number: u64, workflow: &str) -> Append {
+    Append::Began(Box::new(RunStart {
+        key: key(number),
+        parent_span_id: None,
+        workflow: workflow.into(),
+        started: TimestampNs(1_000 * number),
+        sampled: true,
+        origin: Origin::default(),
+        resource: flowmeter_model::Attributes::new(),
+        process: None,
+    }))
+}
+
+fn ended(number: u64) -> Append {
+    Append::Ended(Box::new(RunEnd {
+        key: key(number),
+        ended: TimestampNs(2_000 * number),
+        status: RunStatus::Ok,
+        error: None,
+        sampled: true,
+        nodes: 0,
+        llm_calls: 0,
+        tokens: TokenSums::default(),
+        cost: flowmeter_model::CostTotal::default(),
+        saved: flowmeter_model::CostTotal::default(),
+        metrics: json!({}),
+    }))
+}
+
+fn call(run: u64, number: u64, start: u64, prompt: serde_json::Value, answer: &str) -> Span {
+    let span_id = id(run * 1_000_000 + number + 1);
+    let parent = Some(key(run).root_span_id);
+    let kind = SpanKind::LlmCall;
+    let mut span = Span::begin(
+        key(run).trace_id,
+        span_id,
+        parent,
+        kind,
+        "chat m",
+        TimestampNs(start),
+    );
+    span.end = Some(TimestampNs(start + 5));
+    span.status = Some(SpanStatus::Ok);
+    span.attributes.set("gen_ai.request.model", "m");
+    span.attributes.set("gen_ai.input.messages", prompt);
+    span.attributes.set(
+        "gen_ai.output.messages",
+        json!([{"role": "assistant", "parts": [{"content": answer}]}]),
+    );
+    span
+}
+
+const WORDS: &[&str] = &[
+    "kettle",
+    "Kettle's",
+    "handle-grip",
+    "v1.2.3",
+    "größe",
+    "GRÖẞE",
+    "naïve",
+    "жук",
+    "Жуки",
+    "ΟΔΟΣ",
+    "οδός",
+    "数据库",
+    "连接",
+    "失败",
+    "東京",
+    "タワー",
+    "で",
+    "ไม่สามารถ",
+    "ข้อมูล",
+    "الاتصال",
+    "قاعدة",
+    "שלום",
+    "עולם",
+    "e\u{301}t",
+    "🙂",
+    "K",
+    "user_id",
+    "3,14",
+    "İstanbul",
+];
+
+fn some_text(u: &mut arbtest::arbitrary::Unstructured<'_>) -> arbtest::arbitrary::Result<String> {
+    let mut text = String::new();
+    for _ in 0..u.int_in_range(0..=8)? {
+        text.push_str(u.choose(WORDS)?);
+        text.push_str(u.choose(&[" ", " ", ", ", "", "\n", "; ", "-"])?);
+    }
+    if u.ratio(1, 8)? {
+        text.push_str(&"a long text that goes on and on ".repeat(20));
+    }
+    Ok(text)
+}
+
+#[test]
+fn search_finds_what_history_in_memory_finds() {
+    arbtest::arbtest(|u| {
+        let both = Both::open(u.ratio(3, 4)?);
+        let runs = u.int_in_range(1..=3)?;
+        let mut history = vec![json!({"role": "system", "content": some_text(u)?})];
+        let many = u.ratio(1, 4)?;
+        for run in 0..runs {
+            both.append(begun(run, *u.choose(&["flow", "other"])?));
+            let mut events = Vec::new();
+            let spans = if many { 300 } else { u.int_in_range(0..=4)? };
+            for number in 0..spans {
+                // Of many, most are alike: there is not enough chance for all.
+                let (prompt, answer) = if number < 4 {
+                    history.push(json!({"role": "user", "content": some_text(u)?}));
+                    (serde_json::Value::Array(history.clone()), some_text(u)?)
+                } else {
+                    (
+                        json!([{"role": "user", "content": WORDS[number as usize % WORDS.len()]}]),
+                        format!("answer {number}"),
+                    )
+                };
+                let start = u.int_in_range(0..=5_000)?;
+                let span = call(run, number, start, prompt, &answer);
+                if number < 4 {
+                    let record = LogRecord {
+                        time: TimestampNs(start + 1),
+                        level: LogLevel::Info,
+                        message: some_text(u)?,
+                        target: None,
+                        span_id: Some(span.span_id),
+                        attributes: flowmeter_model::Attributes::new(),
+                    };
+                    events.push(TelemetryEvent::Log(span.trace_id, Box::new(record)));
+                }
+                events.push(TelemetryEvent::SpanEnded(Box::new(span)));
+            }
+            both.append(Append::Events(key(run), events));
+            both.append(ended(run));
+        }
+        both.index();
+        for _ in 0..8 {
+            let mut text = u.choose(WORDS)?.to_string();
+            if u.ratio(1, 3)? {
+                text = format!("{text} {}", u.choose(WORDS)?);
+            }
+            if u.ratio(1, 4)? {
+                text = format!("\"{text}\"");
+            }
+            if u.ratio(1, 4)? {
+                let chars: Vec<char> = text.chars().collect();
+                text = chars[..u.int_in_range(1..=chars.len())?].iter().collect();
+            }
+            let mode = *u.choose(&[SearchMode::Words, SearchMode::Substring])?;
+            let mut query = query(&text, mode);
+            query.limit = *u.choose(&[1, 3, 1_000])?;
+            if u.ratio(1, 4)? {
+                query.runs = RunFilter {
+                    workflows: vec!["flow".to_owned()],
+                    ..RunFilter::default()
+                };
+            }
+            if u.ratio(1, 4)? {
+                query.places =
+                    vec![*u.choose(&[SearchPlace::Prompt, SearchPlace::Log, SearchPlace::Response])?];
+            }
+            if crate::rules::patterns::Pattern::of(&query).is_ok() {
+                both.check(&query);
+            }
+        }
+        Ok(())
+    })
+    .budget_ms(4_000);
+}
+
+#[test]
+fn thousands_of_spans_are_found_by_their_words() {
+    let both = Both::open(true);
+    for run in 0..40_u64 {
+        both.append(begun(run, "flow"));
+        let mut events = Vec::new();
+        for number in 0..600 {
+            let prompt =
+                json!([{"role": "user", "content": format!("needle{} of run{run} and all", number % 97)}]);
+            let answer = if run == 7 && number == 300 {
+                "a rare Жемчужина 数据库"
+            } else {
+                "nothing"
+            };
+            events.push(TelemetryEvent::SpanEnded(Box::new(call(
+                run,
+                number,
+                run * 1_000 + number,
+                prompt,
+                answer,
+            ))));
+        }
+        both.append(Append::Events(key(run), events));
+        both.append(ended(run));
+        both.sqlite.flush().unwrap();
+    }
+    both.index();
+    assert!(both.worded() >= 20, "{} batches have words", both.worded());
+    for (text, mode, wanted) in [
+        ("жемчужина", SearchMode::Words, 1),
+        ("数据", SearchMode::Words, 1),
+        ("据库", SearchMode::Substring, 1),
+        ("ЕМЧУЖ", SearchMode::Substring, 1),
+        ("needle13 run7", SearchMode::Words, 6),
+        ("needle13", SearchMode::Words, 30),
+        ("all", SearchMode::Words, 30),
+        ("eedle96 of run39", SearchMode::Substring, 6),
+        ("absent", SearchMode::Words, 0),
+        ("absent", SearchMode::Substring, 0),
+    ] {
+        assert_eq!(both.check(&query(text, mode)), wanted, "{text}");
+    }
+}
+
+#[test]
+fn content_that_is_kept_apart_is_found() {
+    let both = Both::open(true);
+    let long = format!("{} the hidden Жемчужина {}", "x ".repeat(400), "y ".repeat(400));
+    let mut history = vec![json!({"role": "system", "content": "the hidden beginning"})];
+    for run in 0..3_u64 {
+        both.append(begun(run, "flow"));
+        for number in 0..300 {
+            if number % 100 == 0 {
+                history.push(json!({"role": "user", "content": format!("question{run}x{number}")}));
+            }
+            let mut span = call(
+                run,
+                number,
+                run * 1_000 + number,
+                serde_json::Value::Array(history.clone()),
+                "-",
+            );
+            if number % 10 == 0 {
+                span.attributes.set("note", long.as_str());
+            }
+            both.append(Append::Events(
+                key(run),
+                vec![TelemetryEvent::SpanEnded(Box::new(span))],
+            ));
+        }
+        both.append(ended(run));
+        both.sqlite.flush().unwrap();
+    }
+    for _ in 0..2 {
+        for mode in [SearchMode::Words, SearchMode::Substring] {
+            for (text, wanted) in [
+                ("hidden", 990),
+                ("жемчужина", 90),
+                ("question0x200", 700),
+                ("the hidden beg", 900),
+            ] {
+                let mut query = query(text, mode);
+                query.limit = 10_000;
+                let wanted = if text.ends_with("beg") && mode == SearchMode::Words {
+                    0
+                } else {
+                    wanted
+                };
+                assert_eq!(both.check(&query), wanted, "{text}");
+            }
+        }
+        both.index();
+    }
+}
+
+/// How many spans the store that is measured has.
+const MEASURED_SPANS: u64 = 200_000;
+
+#[test]
+#[ignore = "measures"]
+fn how_long_searches_take() {
+    use std::fmt::Write as _;
+    use std::time::Instant;
+    let both = Both::open(true);
+    let mut told = String::new();
+    let started = Instant::now();
+    for run in 0..MEASURED_SPANS / 1_000 {
+        let mut begun = begun(run, "flow");
+        if let Append::Began(start) = &mut begun {
+            start.started = TimestampNs(1 << 60);
+        }
+        both.sqlite.append(begun).unwrap();
+        let calls = (0..1_000).map(|number| {
+            let mut span = crate::codec::random_spans::llm_call(run * 1_000 + number);
+            span.trace_id = key(run).trace_id;
+            span.parent_span_id = Some(key(run).root_span_id);
+            if run % 50 == 7 && number == 500 {
+                span.attributes.set("note", "a rare Жемчужина of pearls");
+            }
+            TelemetryEvent::SpanEnded(Box::new(span))
+        });
+        both.sqlite
+            .append(Append::Events(key(run), calls.collect()))
+            .unwrap();
+        both.sqlite.append(ended(run)).unwrap();
+    }
+    both.sqlite.flush().unwrap();
+    writeln!(told, "written in {:?}", started.elapsed()).unwrap();
+    let started = Instant::now();
+    both.index();
+    writeln!(
+        told,
+        "{} batches indexed in {:?}",
+        both.worded(),
+        started.elapsed()
+    )
+    .unwrap();
+    let bytes = |connection: &Connection| {
+        let sql =
+            "SELECT (SELECT sum(length(body)) FROM word_batch) + (SELECT sum(length(body)) FROM word_bucket)";
+        Ok(connection.query_row(sql, [], |row| row.get::<_, i64>(0))?)
+    };
+    let bytes = both.sqlite.ask(bytes).unwrap();
+    writeln!(told, "{} B a span of index", bytes / MEASURED_SPANS as i64).unwrap();
+    for (text, mode) in [
+        ("kettle", SearchMode::Words),
+        ("kettle review", SearchMode::Words),
+        ("\"kettle review\"", SearchMode::Words),
+        ("pearls", SearchMode::Words),
+        ("жемчужина", SearchMode::Words),
+        ("pearls kettle", SearchMode::Words),
+        ("absent", SearchMode::Words),
+        ("ettle rev", SearchMode::Substring),
+        ("of pearl", SearchMode::Substring),
+        ("ЕМЧУЖ", SearchMode::Substring),
+        ("absent", SearchMode::Substring),
+        ("nothing like it", SearchMode::Substring),
+    ] {
+        let query = SearchQuery {
+            limit: 50,
+            ..query(text, mode)
+        };
+        let mut times: Vec<_> = (0..5)
+            .map(|_| {
+                let started = Instant::now();
+                let found = both.sqlite.search(&query).unwrap().len();
+                (started.elapsed(), found)
+            })
+            .collect();
+        times.sort();
+        writeln!(told, "{text} {mode:?}: {} hits in {:?}", times[2].1, times[2].0).unwrap();
+    }
+    panic!("{told}");
+}

@@ -1,0 +1,240 @@
+//! Words as numbers: what the index holds of a text, and what a query asks it for.
+//!
+//! The words are those of [`crate::rules::words`]; for texts of ASCII they are found several times as fast here. Of
+//! scripts without spaces each pair of neighbours counts, too, for single characters stand nearly everywhere. Two words
+//! may have the same number: what the index finds is verified.
+
+use crate::rules::patterns::{Pattern, Term};
+use crate::rules::words::{Token, fold_char, stands_alone, visit_tokens};
+
+/// Bits of a word's number.
+pub(super) const WORD_BITS: u32 = 24;
+
+const SEED: u64 = 0x9e37_79b9_7f4a_7c15;
+const FACTOR: u64 = 0xd6e8_feb8_6659_fd93;
+/// What makes letters of ASCII lower case; digits and what joins words have it already.
+const LOWER: u64 = 0x2020_2020_2020_2020;
+
+/// What a byte of ASCII is in a word. Source: UAX #29, "Word Boundaries".
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Class {
+    Other,
+    Letter,
+    Digit,
+    /// `_`, which joins everything.
+    Joiner,
+    /// Joins letters with letters.
+    InLetters,
+    /// Joins digits with digits.
+    InDigits,
+    /// Joins both.
+    InBoth,
+}
+
+const CLASSES: [Class; 256] = {
+    let mut classes = [Class::Other; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        classes[byte] = match byte as u8 {
+            b'a'..=b'z' | b'A'..=b'Z' => Class::Letter,
+            b'0'..=b'9' => Class::Digit,
+            b'_' => Class::Joiner,
+            b':' => Class::InLetters,
+            b',' | b';' => Class::InDigits,
+            b'.' | b'\'' => Class::InBoth,
+            _ => Class::Other,
+        };
+        byte += 1;
+    }
+    classes
+};
+
+/// Hands out the number of each word of a text, and of each pair of characters that stand alone.
+pub(super) fn visit_numbers(text: &str, visit: &mut impl FnMut(u32)) {
+    if text.is_ascii() {
+        return visit_ascii(text.as_bytes(), visit);
+    }
+    // Words do not reach over a space that is followed by ASCII: what lies between two of them stands by itself.
+    let bytes = text.as_bytes();
+    let (mut start, mut at) = (0, 0);
+    while let Some(space) = memchr::memchr2(b' ', b'\n', &bytes[at..]).map(|found| at + found) {
+        at = space + 1;
+        if bytes.get(at).is_none_or(u8::is_ascii) {
+            visit_piece(&text[start..at], visit);
+            start = at;
+        }
+    }
+    visit_piece(&text[start..], visit);
+}
+
+fn visit_piece(text: &str, visit: &mut impl FnMut(u32)) {
+    if text.is_ascii() {
+        return visit_ascii(text.as_bytes(), visit);
+    }
+    let mut folded = String::new();
+    let mut alone: Option<(char, usize)> = None;
+    visit_tokens(text, &mut |word, begins| {
+        visit(number_of_word(word, &mut folded));
+        let before = alone.take();
+        let mut chars = word.chars();
+        if let (Some(character), None) = (chars.next(), chars.next())
+            && stands_alone(character)
+        {
+            if let Some((first, _)) = before.filter(|(_, ends)| *ends == begins) {
+                visit(number_of_pair(first, character));
+            }
+            alone = Some((character, begins + word.len()));
+        }
+    });
+}
+
+fn visit_ascii(bytes: &[u8], visit: &mut impl FnMut(u32)) {
+    let class = |at: usize| {
+        bytes
+            .get(at)
+            .map_or(Class::Other, |byte| CLASSES[usize::from(*byte)])
+    };
+    let mut at = 0;
+    while at < bytes.len() {
+        let mut last = class(at);
+        if !matches!(last, Class::Letter | Class::Digit | Class::Joiner) {
+            at += 1;
+            continue;
+        }
+        let start = at;
+        let mut is_word = last != Class::Joiner;
+        loop {
+            at += 1;
+            let this = class(at);
+            match this {
+                Class::Letter | Class::Digit => is_word = true,
+                Class::Joiner => {}
+                Class::Other => break,
+                Class::InLetters | Class::InDigits | Class::InBoth => {
+                    let next = class(at + 1);
+                    let joins = match last {
+                        Class::Letter => next == Class::Letter && this != Class::InDigits,
+                        Class::Digit => next == Class::Digit && this != Class::InLetters,
+                        _ => false,
+                    };
+                    if !joins {
+                        break;
+                    }
+                    at += 1;
+                    last = next;
+                    continue;
+                }
+            }
+            last = this;
+        }
+        if is_word {
+            visit(number_of_ascii(bytes, start, at));
+        }
+    }
+}
+
+fn mixed(state: u64, eight: u64) -> u64 {
+    let product = (state ^ eight).wrapping_mul(FACTOR);
+    product ^ (product >> 32)
+}
+
+fn finished(state: u64) -> u32 {
+    (state.wrapping_mul(SEED) >> (64 - WORD_BITS)) as u32
+}
+
+/// The number of a word of ASCII that stands there, whatever its case.
+fn number_of_ascii(bytes: &[u8], start: usize, end: usize) -> u32 {
+    let mut state = SEED ^ (end - start) as u64;
+    let mut at = start;
+    while at < end {
+        let length = end - at;
+        let eight = match bytes.get(at..).and_then(<[u8]>::first_chunk::<8>) {
+            Some(eight) => u64::from_le_bytes(*eight),
+            None => short(&bytes[at..end]),
+        };
+        let eight = if length >= 8 {
+            eight | LOWER
+        } else {
+            (eight | LOWER) & ((1 << (8 * length)) - 1)
+        };
+        state = mixed(state, eight);
+        at += 8;
+    }
+    finished(state)
+}
+
+fn short(bytes: &[u8]) -> u64 {
+    let mut eight = [0; 8];
+    for (to, from) in eight.iter_mut().zip(bytes) {
+        *to = *from;
+    }
+    u64::from_le_bytes(eight)
+}
+
+/// The number of a word as it stands in a text.
+fn number_of_word(word: &str, folded: &mut String) -> u32 {
+    folded.clear();
+    folded.extend(word.chars().flat_map(fold_char));
+    number_of_folded(folded.as_bytes())
+}
+
+/// The number of a word in lower case.
+fn number_of_folded(folded: &[u8]) -> u32 {
+    let mut state = SEED ^ folded.len() as u64;
+    for chunk in folded.chunks(8) {
+        let mut eight = [0; 8];
+        for (to, from) in eight.iter_mut().zip(chunk) {
+            *to = if from.is_ascii() { *from | 0x20 } else { *from };
+        }
+        state = mixed(state, u64::from_le_bytes(eight));
+    }
+    finished(state)
+}
+
+fn number_of_pair(first: char, second: char) -> u32 {
+    finished(mixed(
+        mixed(SEED, u64::from(u32::from(first)) << 32),
+        u64::from(u32::from(second)),
+    ))
+}
+
+/// The numbers that a text that a pattern holds for must all have; none for a row of characters, which may begin and end
+/// within words.
+pub(super) fn numbers_of(pattern: &Pattern) -> Vec<u32> {
+    let mut numbers: Vec<u32> = match pattern {
+        Pattern::Terms(terms) => terms.iter().flat_map(numbers_of_term).collect(),
+        Pattern::Row(_) => Vec::new(),
+    };
+    numbers.sort_unstable();
+    numbers.dedup();
+    numbers
+}
+
+fn numbers_of_term(term: &Term) -> Vec<u32> {
+    let alone = |token: &Token| {
+        let mut chars = token.text.chars();
+        match (chars.next(), chars.next()) {
+            (Some(character), None) if stands_alone(character) => Some(character),
+            _ => None,
+        }
+    };
+    let tokens = term.tokens();
+    let mut numbers = Vec::new();
+    let mut in_pair = vec![false; tokens.len()];
+    for (place, pair) in tokens.windows(2).enumerate() {
+        if let [first, second] = pair
+            && first.ends == second.begins
+            && let (Some(a), Some(b)) = (alone(first), alone(second))
+        {
+            numbers.push(number_of_pair(a, b));
+            in_pair[place..place + 2].fill(true);
+        }
+    }
+    // A pair tells more than its characters.
+    let single = tokens.iter().zip(in_pair).filter(|(_, in_pair)| !in_pair);
+    numbers.extend(single.map(|(token, _)| number_of_folded(token.text.as_bytes())));
+    numbers
+}
+
+#[cfg(test)]
+mod tests;
