@@ -110,7 +110,15 @@ impl Simple {
             span.status = Some(status);
             span.error = error.clone();
         }
-        let spans = [call, node, root].map(|span| TelemetryEvent::SpanEnded(Box::new(span)));
+        let has_end = matches!(
+            self.status,
+            RunStatus::Ok | RunStatus::Error | RunStatus::Cancelled
+        );
+        let mut spans = vec![call, node];
+        spans.extend(Some(root).filter(|_| has_end));
+        let spans = spans
+            .into_iter()
+            .map(|span| TelemetryEvent::SpanEnded(Box::new(span)));
         store
             .append(Append::Began(Box::new(RunStart {
                 key,
@@ -123,11 +131,8 @@ impl Simple {
                 process: None,
             })))
             .unwrap();
-        store.append(Append::Events(key, spans.to_vec())).unwrap();
-        if matches!(
-            self.status,
-            RunStatus::Ok | RunStatus::Error | RunStatus::Cancelled
-        ) {
+        store.append(Append::Events(key, spans.collect())).unwrap();
+        if has_end {
             store
                 .append(Append::Ended(Box::new(RunEnd {
                     key,
@@ -271,7 +276,11 @@ fn cached_stopped_and_interrupted_runs_are_neither_fast_nor_failed() {
         run.seconds = 0.01;
     }
     let report = report(&runs);
-    let titles: Vec<&str> = report.insights.iter().map(|insight| insight.title.as_str()).collect();
+    let titles: Vec<&str> = report
+        .insights
+        .iter()
+        .map(|insight| insight.title.as_str())
+        .collect();
     assert!(titles.is_empty(), "stopped runs are neither: {titles:#?}");
 }
 
