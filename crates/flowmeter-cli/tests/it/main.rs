@@ -11,6 +11,7 @@ mod failures;
 mod flush;
 mod format;
 mod history;
+mod insights;
 mod interruptions;
 mod logs;
 mod look;
