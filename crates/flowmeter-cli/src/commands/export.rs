@@ -38,21 +38,21 @@ pub(crate) fn run(args: &ExportRunsArgs, home: &Home, output: &Output) -> Result
     }
     let format = format_of(args)?;
     let times = TimeWords::here();
-    let store = history::temporary(home);
-    let keys = chosen(&*store, args, &times)?;
+    let store = history::open(home)?;
+    let keys = chosen(&store, args, &times)?;
     if keys.is_empty() {
         output.note("no run of the history fits these conditions");
     }
     let written = match &args.output {
-        Some(path) if !is_stream(path) => into_file(&*store, &keys, format, path, args, output)?,
+        Some(path) if !is_stream(path) => into_file(&store, &keys, format, path, args, output)?,
         Some(path) => {
             let mut stream = File::options()
                 .write(true)
                 .open(path)
                 .with_context(|| format!("{} cannot be written", path.display()))?;
-            to_stream(&*store, &keys, format, args, output, &mut stream)?
+            to_stream(&store, &keys, format, args, output, &mut stream)?
         }
-        None => to_stdout(&*store, &keys, format, args, output)?,
+        None => to_stdout(&store, &keys, format, args, output)?,
     };
     if !args.quiet && (args.output.is_some() || io::stderr().is_terminal()) {
         output.note(&told(&written, args.output.as_deref()));

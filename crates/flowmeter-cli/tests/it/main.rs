@@ -14,6 +14,7 @@ mod history;
 mod interruptions;
 mod logs;
 mod markdown;
+mod numbers;
 mod performance;
 mod planner;
 mod plans;
