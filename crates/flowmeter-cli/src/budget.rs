@@ -86,7 +86,14 @@ pub(crate) fn check(workflow: &Workflow, budget: &Budget, prices: &PriceBook) ->
     if budget.allow_unpriced {
         return Ok(());
     }
-    let calls = workflow.unpriced_calls(prices, budget.max_cost.is_some());
+    refuse(workflow.unpriced_calls(prices, budget.max_cost.is_some()), prices)
+}
+
+/// Refuses a run with these calls.
+///
+/// # Errors
+/// [`UnpricedModels`], unless there are none.
+pub(crate) fn refuse(calls: Vec<UnpricedCall>, prices: &PriceBook) -> Result<(), UnpricedModels> {
     if calls.is_empty() {
         return Ok(());
     }

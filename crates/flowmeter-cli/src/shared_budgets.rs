@@ -15,14 +15,18 @@ use flowmeter::{
     SharedRefusal,
 };
 use flowmeter_model::{Clock, UsdNanos};
+use flowmeter_pricing::PriceBook;
 use flowmeter_store::{
     AccountState, Budgets, CallCost, ProcessMark, Refused, ReservationId, Spender, SqliteConfig, StoreError,
 };
+use flowmeter_workflow::Workflow;
 use parking_lot::Mutex;
 use smol_str::SmolStr;
 use tokio::sync::Notify;
 
+use crate::budget::{self, UnpricedModels};
 use crate::history;
+use crate::home::Home;
 use crate::output::Output;
 use crate::report::with_causes;
 
@@ -89,6 +93,48 @@ impl Voice {
             let _closed_stderr_is_no_failure = writeln!(stderr, "{line}").and_then(|()| stderr.flush());
         }
     }
+}
+
+/// Checks that hard budgets across runs can be kept: a model without a price would escape them.
+///
+/// # Errors
+/// [`UnpricedModels`].
+pub(crate) fn check(
+    workflow: &Workflow,
+    tags: &[(String, String)],
+    prices: &PriceBook,
+    home: &Home,
+) -> Result<(), UnpricedModels> {
+    let path = home.history();
+    if !Budgets::are_kept_hard(&path) {
+        return Ok(());
+    }
+    let mut calls = workflow.unpriced_calls(prices, true);
+    if calls.is_empty() {
+        return Ok(());
+    }
+    let config = SqliteConfig {
+        create: false,
+        ..history::config()
+    };
+    // What cannot be opened is told when a call is made.
+    let Ok(budgets) = Budgets::open(&path, &config) else {
+        return Ok(());
+    };
+    let rules = budgets.rules().unwrap_or_default();
+    calls.retain(|call| {
+        let spender = Spender {
+            workflow: workflow.name().into(),
+            provider: call.provider.as_str().into(),
+            model: call.model.as_str().into(),
+            tags: each_once(tags),
+            process: None,
+        };
+        rules
+            .iter()
+            .any(|rule| rule.hard && rule.scope.concerns(&spender))
+    });
+    budget::refuse(calls, prices)
 }
 
 /// Why nothing was set aside.

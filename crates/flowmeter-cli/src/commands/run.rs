@@ -24,7 +24,7 @@ use crate::exit::{BadUsage, Exit};
 use crate::home::Home;
 use crate::output::Output;
 use crate::saved::resolve;
-use crate::{budget, default_model, outputs, prices, report, stdin};
+use crate::{budget, default_model, outputs, prices, report, shared_budgets, stdin};
 
 /// Runs a workflow file.
 pub(super) fn run(args: RunArgs, home: &Home, output: &Output) -> Result<Exit> {
@@ -108,6 +108,9 @@ fn prepare(args: RunArgs, config: Config, home: &Home, output: &Output) -> Resul
     let budget = budget::of_run(&args.budget, config.budget, workflow.document().budget);
     if !args.dry_run {
         budget::check(&workflow, &budget, &prices)?;
+        if !budget.allow_unpriced {
+            shared_budgets::check(&workflow, &args.telemetry.history.tags, &prices, home)?;
+        }
     }
     Ok(Execution {
         workflow,
