@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use flowmeter::{SemanticConventions, grouped};
 use flowmeter_model::TimestampNs;
-use flowmeter_store::{RunFilter, RunKey, RunOrder, Store};
+use flowmeter_store::{RunKey, RunOrder, Store};
 use tempfile::NamedTempFile;
 
 use crate::args::{ExchangeFormat, ExportRunsArgs};
@@ -119,13 +119,12 @@ fn chosen(store: &dyn Store, args: &ExportRunsArgs, times: &TimeWords) -> Result
         found.extend(selected.trace.iter().map(|row| (row.started, row.key)));
     }
     if args.all || !args.runs.is_empty() {
-        let mut filter: RunFilter = args.runs.filter(times);
-        // Runs that begin in the meantime must not move the pages.
-        filter.until = Some(filter.until.map_or(TimestampNs(times.now().0 + 1), |until| {
-            until.min(TimestampNs(times.now().0 + 1))
-        }));
+        let filter = args.runs.filter(times);
+        let mut asked = 0;
         loop {
-            let page = store.runs(&filter, RunOrder::Started, PAGE, found.len())?;
+            // Runs that begin in the meantime push the others on: some come twice, none is missed.
+            let page = store.runs(&filter, RunOrder::Started, PAGE, asked)?;
+            asked += page.len();
             found.extend(page.iter().map(|row| (row.started, row.key)));
             if page.len() < PAGE {
                 break;
