@@ -5,12 +5,12 @@
 
 use rusqlite::Connection;
 
-use super::SqliteConfig;
+use super::{SqliteConfig, search};
 use crate::{SpanRow, StoreError, Upkeep};
 
 /// A batch is gone, or what it held has changed: what an index holds of it is to go for good.
-pub(super) fn batch_gone(_connection: &Connection, _batch: i64) -> Result<(), StoreError> {
-    Ok(())
+pub(super) fn batch_gone(connection: &Connection, batch: i64) -> Result<(), StoreError> {
+    search::forget_batch(connection, batch)
 }
 
 /// Spans of a batch that was counted in sums are forgotten: the sums shall not hold them.
@@ -25,13 +25,13 @@ pub(super) fn before_retiring(_connection: &Connection, _batch: i64) -> Result<(
 
 /// One short piece of work in the background, in transactions of its own; whether there may be more.
 pub(super) fn background_step(
-    _connection: &mut Connection,
-    _config: &SqliteConfig,
+    connection: &mut Connection,
+    config: &SqliteConfig,
 ) -> Result<bool, StoreError> {
-    Ok(false)
+    search::step(connection, config)
 }
 
 /// Whether the sums and the index are those of the batches; what is wrong is added to the problems.
-pub(super) fn check(_connection: &Connection, _upkeep: &mut Upkeep) -> Result<(), StoreError> {
-    Ok(())
+pub(super) fn check(connection: &Connection, upkeep: &mut Upkeep) -> Result<(), StoreError> {
+    search::check(connection, upkeep)
 }

@@ -131,7 +131,7 @@ impl<'c> Hits<'c> {
         Ok(Some(batches))
     }
 
-    /// Whether what is not newer than this can change nothing any more. `None`: nothing is left.
+    /// Whether what is not newer than this can change nothing any more; what was found is sorted. `None`: nothing is left.
     pub(super) fn are_enough(&self, newest: Option<i64>) -> bool {
         let last = self.found.get(self.query.limit.saturating_sub(1));
         match (last, newest) {
@@ -160,8 +160,14 @@ impl<'c> Hits<'c> {
         Ok(hits)
     }
 
-    /// Looks at a candidate, and keeps the hits in it.
+    /// Looks at a candidate, and keeps the hits in it. Candidates come the newest first.
     pub(super) fn verify(&mut self, candidate: &Candidate) -> Result<(), StoreError> {
+        if self.found.len() >= self.query.limit {
+            self.trim();
+            if self.are_enough(Some(candidate.time)) {
+                return Ok(());
+            }
+        }
         let mut may_hold = candidate.references.is_empty();
         for hash in &candidate.references {
             may_hold = may_hold || self.content_may_hold(*hash)?;

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use flowmeter_model::Span;
 use rusqlite::{Connection, OptionalExtension};
 use rustc_hash::FxHashSet;
 
@@ -18,11 +19,12 @@ use super::postings::{
     visit_bucket,
 };
 use super::words::{WORD_BITS, visit_numbers};
-use crate::StoreError;
 use crate::codec::Damaged;
 use crate::codec::block::{Block, Sealer};
 use crate::codec::content::{ContentHash, ContentSource};
 use crate::codec::payload::visit_wanted_texts;
+use crate::rules::texts::visit_texts;
+use crate::{StoreError, Upkeep};
 
 /// Batches with a row of their own that become a segment.
 const SEGMENT_BATCHES: usize = 32;
@@ -69,23 +71,20 @@ impl WordIndexer {
             self.contents.clear();
         }
         let (pairs, seen, contents) = (&mut self.pairs, &mut self.seen, &mut self.contents);
-        let block = block as u32;
         visit_wanted_texts(
             payload,
             source,
             &mut |hash| contents.insert(hash),
             &mut |_, _, text| {
-                visit_numbers(text, &mut |word| {
-                    let pair = word << 8 | block;
-                    if let Some(place) = seen.get_mut(word as usize % SEEN_PLACES)
-                        && *place != pair
-                    {
-                        *place = pair;
-                        pairs.push(pair);
-                    }
-                });
+                gather(text, block, pairs, seen);
             },
         )
+    }
+
+    /// Adds the words of a span whose payload stands in this block of the batch.
+    pub(in crate::sqlite) fn add_span(&mut self, block: usize, span: &Span) {
+        let (pairs, seen) = (&mut self.pairs, &mut self.seen);
+        visit_texts(span, &mut |_, _, text| gather(text, block, pairs, seen));
     }
 
     /// The words of the batch as bytes, and begins anew.
@@ -104,6 +103,19 @@ impl WordIndexer {
         self.contents.clear();
         self.block = 0;
     }
+}
+
+fn gather(text: &str, block: usize, pairs: &mut Vec<u32>, seen: &mut [u32]) {
+    let block = block as u32;
+    visit_numbers(text, &mut |word| {
+        let pair = word << 8 | block;
+        if let Some(place) = seen.get_mut(word as usize % SEEN_PLACES)
+            && *place != pair
+        {
+            *place = pair;
+            pairs.push(pair);
+        }
+    });
 }
 
 /// One piece of the index's work, in a transaction of its own: the words of one batch, or a segment. Whether it did
@@ -242,9 +254,13 @@ pub(in crate::sqlite) fn forget_batch(connection: &Connection, batch: i64) -> Re
         .prepare_cached("SELECT segment FROM word_batch WHERE batch = ?1")?
         .query_row([batch], |row| row.get(0))
         .optional()?;
-    connection
-        .prepare_cached("DELETE FROM word_batch WHERE batch = ?1")?
-        .execute([batch])?;
+    for sql in [
+        "DELETE FROM word_batch WHERE batch = ?1",
+        // One that stays with less in it is indexed again.
+        "UPDATE batch SET worded = 0 WHERE id = ?1",
+    ] {
+        connection.prepare_cached(sql)?.execute([batch])?;
+    }
     let Some(segment) = segment.filter(|segment| *segment != 0) else {
         return Ok(());
     };
@@ -267,6 +283,46 @@ pub(in crate::sqlite) fn forget_batch(connection: &Connection, batch: i64) -> Re
         .execute((segment, batch_bytes(&batches)))?;
     for bucket in 0..1 << BUCKET_BITS {
         drop_from_bucket(connection, bucket_id(segment, bucket), place)?;
+    }
+    Ok(())
+}
+
+/// Whether the index is whole: every batch that is marked so has its words, and they can be read.
+pub(in crate::sqlite) fn check(connection: &Connection, upkeep: &mut Upkeep) -> Result<(), StoreError> {
+    let count = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
+    let lost = count(
+        "SELECT count(*) FROM batch WHERE worded = 1 AND NOT EXISTS (SELECT 1 FROM word_batch WHERE batch = batch.id)",
+    )?;
+    let left = count(
+        "SELECT count(*) FROM word_batch WHERE NOT EXISTS (SELECT 1 FROM batch WHERE id = word_batch.batch)",
+    )?;
+    if lost > 0 {
+        upkeep.problems.push(format!(
+            "the words of {lost} batches are missing from the search index"
+        ));
+    }
+    if left > 0 {
+        upkeep.problems.push(format!(
+            "the search index holds the words of {left} batches that are gone"
+        ));
+    }
+    let mut damaged = 0;
+    let mut statement = connection.prepare("SELECT body FROM word_batch WHERE segment = 0")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let is_whole = BatchWords::open(blob(row, 0)).is_ok_and(|mut words| words.all(|entry| entry.is_ok()));
+        damaged += usize::from(!is_whole);
+    }
+    let mut statement = connection.prepare("SELECT body FROM word_bucket")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let read = visit_bucket(blob(row, 0), &mut |_, _| std::ops::ControlFlow::Continue(()));
+        damaged += usize::from(read.is_err());
+    }
+    if damaged > 0 {
+        upkeep
+            .problems
+            .push(format!("{damaged} parts of the search index are damaged"));
     }
     Ok(())
 }

@@ -13,7 +13,7 @@ mod words;
 
 use rusqlite::Connection;
 
-pub(in crate::sqlite) use index::{WordIndexer, forget_batch, step, write_batch};
+pub(in crate::sqlite) use index::{WordIndexer, check, forget_batch, step, write_batch};
 
 use self::filter::RawFilter;
 use self::hits::Hits;
@@ -24,9 +24,9 @@ use super::names::NameTexts;
 use crate::rules::patterns::Pattern;
 use crate::{SearchHit, SearchQuery, StoreError};
 
-/// Batches that are looked at together, at first and at most: the first ones may be enough.
-const WAVE_FIRST: usize = 1;
-const WAVE_MAX: usize = 16;
+/// Blocks that are looked at together, at first and at most: the first ones may be enough.
+const WAVE_FIRST: usize = 2;
+const WAVE_MAX: usize = 512;
 
 /// Where a text stands, newest first.
 pub(in crate::sqlite) fn search(

@@ -2,12 +2,14 @@
 //!
 //! The next blocks are read while the last ones are worked on. Never holds more than two waves of blocks.
 
+use std::cmp::Reverse;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 use rusqlite::Connection;
 
 use super::super::read::batches::blob;
+use super::super::run_row::time_to_column;
 use super::filter::RawFilter;
 use super::sources::{Source, Sources};
 use crate::StoreError;
@@ -15,7 +17,7 @@ use crate::codec::Damaged;
 use crate::codec::block::{Block, Sealer};
 use crate::codec::content::ContentHash;
 use crate::codec::log_block::LogBlock;
-use crate::codec::payload::{visit_references, visit_references_in_values};
+use crate::codec::payload::{LogHead, visit_references, visit_references_in_values};
 
 /// Fewer blocks are not worth another thread.
 const BLOCKS_A_THREAD: usize = 8;
@@ -35,6 +37,8 @@ pub(super) enum Origin {
 #[derive(Clone, Debug)]
 pub(super) struct Candidate {
     pub(super) origin: Origin,
+    /// When the span began or the line was written.
+    pub(super) time: i64,
     /// The payload of the span, or the bytes of the log line.
     pub(super) bytes: Vec<u8>,
     /// Content that it refers to, where its own bytes do not hold the text.
@@ -43,8 +47,6 @@ pub(super) struct Candidate {
 
 struct Task {
     source: Source,
-    /// The place of the block in its batch.
-    block: usize,
     body: Vec<u8>,
     /// Whether something in it refers to content that is kept apart.
     may_refer: bool,
@@ -55,6 +57,8 @@ struct Task {
 pub(super) struct Wave {
     tasks: Vec<Task>,
     newest: Option<i64>,
+    /// The last batch, and whether something in it refers to content kept apart.
+    refers: Option<(i64, bool)>,
 }
 
 impl Wave {
@@ -72,63 +76,49 @@ impl Wave {
             };
             wave.newest = wave.newest.or(Some(newest));
             let before = wave.tasks.len();
-            match source {
-                Source::Batch { batch, blocks } => wave.read_batch(connection, source, batch, blocks)?,
-                Source::Lines { block } => wave.read_lines(connection, source, block)?,
+            match &source {
+                Source::Spans { batch, block, .. } => wave.read_spans(connection, *batch, *block, &source)?,
+                Source::Lines { block } => wave.read_lines(connection, *block, &source)?,
             }
             taken += usize::from(wave.tasks.len() > before);
         }
         Ok(wave)
     }
 
-    fn read_batch(
+    fn read_spans(
         &mut self,
         connection: &Connection,
-        source: Source,
         batch: i64,
-        blocks: u64,
+        block: usize,
+        source: &Source,
     ) -> Result<(), StoreError> {
-        let may_refer = {
-            let mut statement =
-                connection.prepare_cached("SELECT length(hashes) FROM batch_content WHERE batch = ?1")?;
-            let mut rows = statement.query([batch])?;
-            match rows.next()? {
-                Some(row) => row.get::<_, i64>(0)? > 0,
-                None => true,
-            }
+        let may_refer = match self.refers {
+            Some((known, may_refer)) if known == batch => may_refer,
+            _ => connection
+                .prepare_cached("SELECT 1 FROM batch_content WHERE batch = ?1 AND length(hashes) > 0")?
+                .exists([batch])?,
         };
-        let mut statement =
-            connection.prepare_cached("SELECT id, body FROM payload WHERE id >= ?1 AND id < ?2")?;
-        let first = batch * 64;
-        let ranges = if blocks == u64::MAX {
-            vec![(first, first + 64)]
-        } else {
-            let set = (0..64).filter(|block| blocks >> block & 1 == 1);
-            set.map(|block| (first + block, first + block + 1)).collect()
-        };
-        for range in ranges {
-            let mut rows = statement.query(range)?;
-            while let Some(row) = rows.next()? {
-                let block = usize::try_from(row.get::<_, i64>(0)? - first).unwrap_or(0);
-                self.tasks.push(Task {
-                    source,
-                    block,
-                    body: blob(row, 1).to_vec(),
-                    may_refer,
-                });
-            }
+        self.refers = Some((batch, may_refer));
+        let mut statement = connection.prepare_cached("SELECT body FROM payload WHERE id = ?1")?;
+        let mut rows = statement.query([batch * 64 + block as i64])?;
+        // A block that is gone has had its time.
+        if let Some(row) = rows.next()? {
+            self.tasks.push(Task {
+                source: source.clone(),
+                body: blob(row, 0).to_vec(),
+                may_refer,
+            });
         }
         Ok(())
     }
 
-    fn read_lines(&mut self, connection: &Connection, source: Source, block: i64) -> Result<(), StoreError> {
+    fn read_lines(&mut self, connection: &Connection, block: i64, source: &Source) -> Result<(), StoreError> {
         let mut statement =
             connection.prepare_cached("SELECT length(hashes), body FROM log_block WHERE id = ?1")?;
         let mut rows = statement.query([block])?;
         if let Some(row) = rows.next()? {
             self.tasks.push(Task {
-                source,
-                block: 0,
+                source: source.clone(),
                 body: blob(row, 1).to_vec(),
                 may_refer: row.get::<_, i64>(0)? > 0,
             });
@@ -182,7 +172,8 @@ impl Wave {
         // Without helpers, what is found first may be enough.
         let next = if threads > 1 { next } else { read_next()? };
         let mut found = found.into_inner();
-        found.sort_unstable_by_key(|candidate: &Candidate| candidate.origin);
+        // The newest first: they may be enough.
+        found.sort_unstable_by_key(|candidate: &Candidate| (Reverse(candidate.time), candidate.origin));
         Ok((found, next))
     }
 }
@@ -197,8 +188,8 @@ struct Looker {
 
 impl Looker {
     fn look(&mut self, task: &Task, filter: &RawFilter, found: &mut Vec<Candidate>) -> Result<(), Damaged> {
-        match task.source {
-            Source::Batch { batch, .. } => {
+        match &task.source {
+            Source::Spans { batch, block, starts } => {
                 self.block.open_again(&mut self.sealer, &task.body)?;
                 let payloads = (0..self.block.len()).map(|place| (place, self.block.payload(place)));
                 look_at(
@@ -208,13 +199,14 @@ impl Looker {
                     (filter, task.may_refer),
                     |payload, visit| visit_references(payload, visit),
                     |place, bytes, references| {
-                        let block = task.block;
-                        let origin = Origin::Span { batch, block, place };
+                        let (batch, block) = (*batch, *block);
                         found.push(Candidate {
-                            origin,
+                            origin: Origin::Span { batch, block, place },
+                            time: starts.get(place).copied().unwrap_or(i64::MAX),
                             bytes,
                             references,
                         });
+                        Ok(())
                     },
                 )
             }
@@ -228,12 +220,14 @@ impl Looker {
                     (filter, task.may_refer),
                     |record, visit| visit_references_in_values(record, visit),
                     |place, bytes, references| {
-                        let origin = Origin::Line { block, place };
+                        let time = time_to_column(LogHead::of(&bytes)?.time);
                         found.push(Candidate {
-                            origin,
+                            origin: Origin::Line { block: *block, place },
+                            time,
                             bytes,
                             references,
                         });
+                        Ok(())
                     },
                 )
             }
@@ -248,7 +242,7 @@ fn look_at<'b>(
     lower: &mut Vec<u8>,
     (filter, may_refer): (&RawFilter, bool),
     references_of: impl Fn(&[u8], &mut dyn FnMut(ContentHash)) -> Result<(), Damaged>,
-    mut hand_on: impl FnMut(usize, Vec<u8>, Vec<ContentHash>),
+    mut hand_on: impl FnMut(usize, Vec<u8>, Vec<ContentHash>) -> Result<(), Damaged>,
 ) -> Result<(), Damaged> {
     lower.clear();
     lower.extend_from_slice(all);
@@ -265,12 +259,12 @@ fn look_at<'b>(
             continue;
         }
         if filter.may_hold(part, of_part) {
-            hand_on(place, part.to_vec(), Vec::new());
+            hand_on(place, part.to_vec(), Vec::new())?;
         } else if may_refer {
             let mut references = Vec::new();
             references_of(part, &mut |hash| references.push(hash))?;
             if !references.is_empty() {
-                hand_on(place, part.to_vec(), references);
+                hand_on(place, part.to_vec(), references)?;
             }
         }
     }

@@ -4,26 +4,45 @@
 
 use std::collections::BinaryHeap;
 
+use flowmeter_model::TimestampNs;
 use rusqlite::Connection;
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 
+use super::super::batch_runs::decode_runs;
+use super::super::failure::damaged;
+use super::super::read::batches::{blob, firsts, select};
+use super::super::run_row::time_to_column;
 use super::index::{look_up_batch, look_up_segment};
 use super::words::numbers_of;
+use crate::codec::columns::{Column, decode_integers};
 use crate::rules::patterns::Pattern;
 use crate::{SearchPlace, SearchQuery, StoreError};
 
 /// Something to be decompressed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Source {
-    /// These blocks of a batch of spans.
-    Batch { batch: i64, blocks: u64 },
+    /// A block of a batch of spans, with when its spans began.
+    Spans {
+        batch: i64,
+        block: usize,
+        starts: Vec<i64>,
+    },
     /// A block of log lines.
     Lines { block: i64 },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Waiting {
-    Known(Source),
+    Block {
+        batch: i64,
+        block: usize,
+    },
+    Lines(i64),
+    /// These blocks of a batch.
+    Batch {
+        batch: i64,
+        blocks: u64,
+    },
     /// A batch with a row of its own in the index.
     Loose(i64),
     Segment(i64),
@@ -35,6 +54,8 @@ pub(super) struct Sources<'c> {
     words: Vec<u32>,
     only_in: Option<FxHashSet<i64>>,
     waiting: BinaryHeap<(i64, Waiting)>,
+    /// When the spans of the blocks that wait began.
+    starts: FxHashMap<(i64, usize), Vec<i64>>,
 }
 
 impl<'c> Sources<'c> {
@@ -50,16 +71,15 @@ impl<'c> Sources<'c> {
             words: numbers_of(pattern),
             only_in,
             waiting: BinaryHeap::new(),
+            starts: FxHashMap::default(),
         };
         let wants = |place: SearchPlace| query.places.is_empty() || query.places.contains(&place);
         let lines_only =
             !query.places.is_empty() && query.places.iter().all(|place| *place == SearchPlace::Log);
         if !lines_only {
-            let all = |batch| {
-                Waiting::Known(Source::Batch {
-                    batch,
-                    blocks: u64::MAX,
-                })
+            let all = |batch| Waiting::Batch {
+                batch,
+                blocks: u64::MAX,
             };
             if sources.words.is_empty() {
                 sources.gather("SELECT id, start_max FROM batch", all)?;
@@ -73,9 +93,7 @@ impl<'c> Sources<'c> {
             }
         }
         if wants(SearchPlace::Log) {
-            sources.gather("SELECT id, time_max FROM log_block", |block| {
-                Waiting::Known(Source::Lines { block })
-            })?;
+            sources.gather("SELECT id, time_max FROM log_block", Waiting::Lines)?;
         }
         Ok(sources)
     }
@@ -87,7 +105,7 @@ impl<'c> Sources<'c> {
             let (number, newest): (i64, i64) = (row.get(0)?, row.get(1)?);
             let waiting = make(number);
             let is_wanted = match (&self.only_in, waiting) {
-                (Some(batches), Waiting::Loose(batch) | Waiting::Known(Source::Batch { batch, .. })) => {
+                (Some(batches), Waiting::Loose(batch) | Waiting::Batch { batch, .. }) => {
                     batches.contains(&batch)
                 }
                 _ => true,
@@ -108,12 +126,15 @@ impl<'c> Sources<'c> {
     pub(super) fn next(&mut self) -> Result<Option<(i64, Source)>, StoreError> {
         while let Some((newest, waiting)) = self.waiting.pop() {
             match waiting {
-                Waiting::Known(source) => return Ok(Some((newest, source))),
+                Waiting::Lines(block) => return Ok(Some((newest, Source::Lines { block }))),
+                Waiting::Block { batch, block } => {
+                    let starts = self.starts.remove(&(batch, block)).unwrap_or_default();
+                    return Ok(Some((newest, Source::Spans { batch, block, starts })));
+                }
+                Waiting::Batch { batch, blocks } => self.wait_for_blocks(batch, blocks)?,
                 Waiting::Loose(batch) => {
                     let blocks = look_up_batch(self.connection, batch, &self.words)?;
-                    if blocks != 0 {
-                        return Ok(Some((newest, Source::Batch { batch, blocks })));
-                    }
+                    self.wait_for_blocks(batch, blocks)?;
                 }
                 Waiting::Segment(segment) => {
                     for (batch, blocks) in look_up_segment(self.connection, segment, &self.words)? {
@@ -139,8 +160,37 @@ impl<'c> Sources<'c> {
         let mut rows = statement.query([batch])?;
         // One that is gone holds nothing.
         if let Some(row) = rows.next()? {
-            self.waiting
-                .push((row.get(0)?, Waiting::Known(Source::Batch { batch, blocks })));
+            self.waiting.push((row.get(0)?, Waiting::Batch { batch, blocks }));
+        }
+        Ok(())
+    }
+
+    /// The blocks of a batch, each as new as its newest span: the spans of a batch stand run by run.
+    fn wait_for_blocks(&mut self, batch: i64, blocks: u64) -> Result<(), StoreError> {
+        if blocks == 0 {
+            return Ok(());
+        }
+        let firsts = firsts(self.connection, batch)?;
+        let sql = select(&[Column::Start]);
+        let mut statement = self.connection.prepare_cached(&sql)?;
+        let mut rows = statement.query([batch])?;
+        let row = rows
+            .next()?
+            .ok_or_else(|| damaged(format!("the columns of batch {batch} are missing")))?;
+        let count = decode_runs(blob(row, 0))?.iter().map(|run| run.count).sum();
+        let mut starts = Vec::new();
+        decode_integers(blob(row, 1), count, &mut starts)?;
+        for (block, first) in firsts.iter().enumerate().take(64) {
+            if blocks >> block & 1 == 0 {
+                continue;
+            }
+            let end = firsts.get(block + 1).copied().unwrap_or(count);
+            let starts = starts.get(*first..end).unwrap_or_default().iter();
+            let starts: Vec<i64> = starts.map(|start| time_to_column(TimestampNs(*start))).collect();
+            if let Some(newest) = starts.iter().max() {
+                self.waiting.push((*newest, Waiting::Block { batch, block }));
+                self.starts.insert((batch, block), starts);
+            }
         }
         Ok(())
     }

@@ -72,6 +72,8 @@ impl Writer {
                 Append::Ended(end) => run.ends.push(end),
             }
         }
+        self.packer
+            .gather_words(self.config.search_index && ended_in(items) >= SEALED_SPANS_MIN);
         let mut packed = Packed::default();
         for key in order {
             if let Some(items) = runs.remove(&key) {
@@ -243,6 +245,16 @@ impl Writer {
         }
         Ok(live)
     }
+}
+
+/// Spans that end in these items.
+fn ended_in(items: &[Append]) -> usize {
+    let ends = |event: &&TelemetryEvent| matches!(event, TelemetryEvent::SpanEnded(_));
+    let events = items.iter().map(|item| match item {
+        Append::Events(_, events) => events.iter().filter(ends).count(),
+        Append::Began(_) | Append::Ended(_) => 0,
+    });
+    events.sum()
 }
 
 /// As much of a span that ended as tells which node it was.

@@ -5,6 +5,8 @@
 use flowmeter_model::{LogRecord, Span, TimestampNs};
 use smol_str::SmolStr;
 
+use super::super::rewrite::SEALED_SPANS_MIN;
+use super::super::search::WordIndexer;
 use crate::codec::Damaged;
 use crate::codec::block::{BlockWriter, Sealer};
 use crate::codec::columns::{ColumnsWriter, EncodedColumns};
@@ -53,6 +55,8 @@ pub(in crate::sqlite) struct PackedBatch {
     pub(in crate::sqlite) start_min: TimestampNs,
     pub(in crate::sqlite) start_max: TimestampNs,
     pub(in crate::sqlite) mentions: Mentions,
+    /// Its words for the index, where they were gathered.
+    pub(in crate::sqlite) words: Option<Vec<u8>>,
 }
 
 /// The spans of one run in a batch.
@@ -77,9 +81,20 @@ pub(in crate::sqlite) struct BatchPacker {
     firsts: Vec<u16>,
     start_min: Option<TimestampNs>,
     start_max: TimestampNs,
+    /// Gathers words, where the batch is going to be large enough for the index.
+    words: Option<WordIndexer>,
 }
 
 impl BatchPacker {
+    /// Gathers the words of what comes, or does not. For a batch that stays small it would be in vain.
+    pub(in crate::sqlite) fn gather_words(&mut self, gathers: bool) {
+        match (&mut self.words, gathers) {
+            (Some(words), true) => words.clear(),
+            (none @ None, true) => *none = Some(WordIndexer::default()),
+            (words, false) => *words = None,
+        }
+    }
+
     /// How many spans it holds.
     pub(in crate::sqlite) fn len(&self) -> usize {
         self.columns.len()
@@ -107,6 +122,9 @@ impl BatchPacker {
         let pushed = self.push_packed(key, &numbered, &raw);
         self.raw = raw;
         pushed?;
+        if let Some(words) = &mut self.words {
+            words.add_span(self.blocks.len(), span);
+        }
         Ok(narrow)
     }
 
@@ -166,7 +184,14 @@ impl BatchPacker {
         }
         self.end_block()?;
         let spans = self.len();
+        let words = self.words.as_mut().and_then(|words| {
+            let is_worth_it = spans >= SEALED_SPANS_MIN;
+            let packed = is_worth_it.then(|| words.finish());
+            words.clear();
+            packed
+        });
         Ok(Some(PackedBatch {
+            words,
             runs: std::mem::take(&mut self.runs),
             columns: self.columns.finish(),
             blocks: std::mem::take(&mut self.blocks),

@@ -99,6 +99,9 @@ pub(in crate::sqlite) fn write_batch(
     for (slice, run) in batch.runs.iter().zip(&runs) {
         statement.execute((run.id, id, slice.first as i64, slice.count as i64))?;
     }
+    if let Some(words) = &batch.words {
+        super::super::search::write_batch(connection, id, words)?;
+    }
     let mut statement = connection.prepare_cached("INSERT INTO payload (id, body) VALUES (?1, ?2)")?;
     for (place, block) in batch.blocks.iter().enumerate() {
         statement.execute((id * 64 + place as i64, block))?;
