@@ -45,11 +45,12 @@ pub(crate) fn open(home: &Home) -> Result<SqliteStore> {
     open_file(&home.history())
 }
 
-pub(crate) fn temporary(_home: &Home) -> Box<dyn flowmeter_store::Store> {
-    Box::new(flowmeter_store::MemoryStore::new(flowmeter_store::MemoryConfig {
-        clock: Arc::new(SystemClock),
-        is_alive: Arc::new(liveness::is_alive),
-    }))
+/// Opens the history for who brings runs of elsewhere, and makes it when there is none.
+///
+/// # Errors
+/// When the file cannot be opened or made.
+pub(crate) fn open_or_create(home: &Home) -> Result<SqliteStore> {
+    Ok(SqliteStore::open(&home.history(), config())?)
 }
 
 fn open_file(path: &Path) -> Result<SqliteStore> {

@@ -16,6 +16,7 @@ mod interruptions;
 mod logs;
 mod look;
 mod markdown;
+mod numbers;
 mod performance;
 mod planner;
 mod plans;
