@@ -23,7 +23,11 @@ pub(crate) fn report(folder: &Path) {
         };
         let naive = write(&path, is_alone);
         let bytes = std::fs::metadata(&path).unwrap().len() - empty;
-        let how = if is_alone { "each in a process's store of its own" } else { "in one run" };
+        let how = if is_alone {
+            "each in a process's store of its own"
+        } else {
+            "in one run"
+        };
         println!(
             "chat of {TURNS} turns, {how}: {} KiB instead of {} KiB, {:.0} times smaller",
             bytes / 1024,
@@ -53,7 +57,14 @@ fn write(path: &Path, is_alone: bool) -> u64 {
         history.push(message("user", &prose.text(300)));
         let answer = message("assistant", &prose.text(500));
         let at = TimestampNs(writing::BEGINS + turn * 60_000_000_000);
-        let mut span = Span::begin(run.trace_id, ids.span_id(), None, SpanKind::LlmCall, "chat gpt-4o", at);
+        let mut span = Span::begin(
+            run.trace_id,
+            ids.span_id(),
+            None,
+            SpanKind::LlmCall,
+            "chat gpt-4o",
+            at,
+        );
         span.end = Some(TimestampNs(at.0 + 2_000_000_000));
         span.status = Some(SpanStatus::Ok);
         span.attributes.set("gen_ai.request.model", "gpt-4o");

@@ -29,21 +29,36 @@ fn main() {
 
     if !has("--questions-only") {
         let plain = folder.path().join("plain.db");
-        report("without the index of words", &writing::write(&plain, spans, false));
+        report(
+            "without the index of words",
+            &writing::write(&plain, spans, false),
+        );
         remove(&plain);
     }
     let path = folder.path().join("flowmeter.db");
     report("with the index of words", &writing::write(&path, spans, true));
     questions::ask(&path, spans);
-    println!("most memory, this generator included: {} MiB", machine::memory_most_mib());
+    println!(
+        "most memory, this generator included: {} MiB",
+        machine::memory_most_mib()
+    );
     chat::report(folder.path());
 }
 
 fn report(what: &str, written: &Written) {
     println!("\nwriting, {what}:");
-    println!("  {:>9.0} spans a CPU second, store alone", written.spans_per_cpu_second());
-    println!("  {:>9.0} spans a second of the clock", written.spans_per_second());
-    println!("  {:>9.1} s later all is merged, folded and indexed", written.settled_s);
+    println!(
+        "  {:>9.0} spans a CPU second, store alone",
+        written.spans_per_cpu_second()
+    );
+    println!(
+        "  {:>9.0} spans a second of the clock",
+        written.spans_per_second()
+    );
+    println!(
+        "  {:>9.1} s later all is merged, folded and indexed",
+        written.settled_s
+    );
     println!("  {:>9.0} bytes a span in the file", written.bytes_per_span());
     println!("  {:>9.0} bytes a span as OTLP", written.otlp_bytes_per_span());
 }

@@ -42,13 +42,20 @@ pub(crate) fn ask(path: &Path, spans: u64) {
             .unwrap();
         count
     });
-    time("newest 50 runs", 0.5, || store.runs(&all, RunOrder::Started, 50, 0).unwrap().len());
+    time("newest 50 runs", 0.5, || {
+        store.runs(&all, RunOrder::Started, 50, 0).unwrap().len()
+    });
     let failed = RunFilter {
         statuses: vec![RunStatus::Error],
         models: vec!["claude-haiku-4-5".to_owned()],
         ..RunFilter::default()
     };
-    list(&store, "filtered list: model and error", &failed, RunOrder::Started);
+    list(
+        &store,
+        "filtered list: model and error",
+        &failed,
+        RunOrder::Started,
+    );
     let of_workflow = RunFilter {
         workflows: vec!["workflow-3".to_owned()],
         ..RunFilter::default()
@@ -59,14 +66,24 @@ pub(crate) fn ask(path: &Path, spans: u64) {
         workflows: vec!["workflow-3".to_owned()],
         ..RunFilter::default()
     };
-    list(&store, "filtered list: tag and workflow", &tagged, RunOrder::Started);
+    list(
+        &store,
+        "filtered list: tag and workflow",
+        &tagged,
+        RunOrder::Started,
+    );
     let dear = RunFilter {
         cost_min: Some(UsdNanos(2_300_000)),
         ..RunFilter::default()
     };
     list(&store, "filtered list: cost", &dear, RunOrder::Started);
     list(&store, "the dearest 50", &all, RunOrder::Cost);
-    list(&store, "the slowest 50 of a workflow", &of_workflow, RunOrder::Duration);
+    list(
+        &store,
+        "the slowest 50 of a workflow",
+        &of_workflow,
+        RunOrder::Duration,
+    );
     let rare = SpanFilter {
         error_types: vec!["content_filter".to_owned()],
         ..SpanFilter::default()
@@ -78,7 +95,12 @@ pub(crate) fn ask(path: &Path, spans: u64) {
         slower_than_ns: Some(4_190_000_000),
         ..SpanFilter::default()
     };
-    scan(&store, "rare predicate over all spans: dear and slow", &dear, 60.0);
+    scan(
+        &store,
+        "rare predicate over all spans: dear and slow",
+        &dear,
+        60.0,
+    );
     stats(&store, spans);
     search(&store);
 }
@@ -125,7 +147,9 @@ fn stats(store: &SqliteStore, spans: u64) {
         },
         ..StatsQuery::default()
     };
-    time("stats from sums: a week by model", 1.0, || store.stats(&of_a_week).unwrap().len());
+    time("stats from sums: a week by model", 1.0, || {
+        store.stats(&of_a_week).unwrap().len()
+    });
     let over_spans = StatsQuery {
         by: Some(GroupBy::Model),
         filter: StatsFilter {
@@ -137,7 +161,9 @@ fn stats(store: &SqliteStore, spans: u64) {
         },
         ..StatsQuery::default()
     };
-    time("stats over all spans", 80.0, || store.stats(&over_spans).unwrap().len());
+    time("stats over all spans", 80.0, || {
+        store.stats(&over_spans).unwrap().len()
+    });
 }
 
 fn search(store: &SqliteStore) {
@@ -152,8 +178,18 @@ fn search(store: &SqliteStore) {
     };
     query("search: a common word", "timeout", SearchMode::Words, 10.0);
     query("search: a rare word", "content_filter", SearchMode::Words, 10.0);
-    query("search: a word that is not there", "nowhere", SearchMode::Words, 10.0);
-    query("search: a row of characters that is not there", "qqzzxx", SearchMode::Substring, 1_500.0);
+    query(
+        "search: a word that is not there",
+        "nowhere",
+        SearchMode::Words,
+        10.0,
+    );
+    query(
+        "search: a row of characters that is not there",
+        "qqzzxx",
+        SearchMode::Substring,
+        1_500.0,
+    );
 }
 
 /// Asks often enough, and prints the median beside its limit.

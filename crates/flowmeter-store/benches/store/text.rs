@@ -20,14 +20,18 @@ impl Prose {
     pub(crate) fn new(seed: u64) -> Self {
         let mut dice = IdSource::from_seed(seed);
         let syllables = [
-            "ba", "con", "di", "er", "fo", "gra", "hi", "in", "jo", "ka", "lu", "men", "no", "or", "pre", "qui",
-            "re", "sta", "ti", "un", "ver", "wo", "xe", "ya", "zen", "tion", "al", "ing", "ed", "ous",
+            "ba", "con", "di", "er", "fo", "gra", "hi", "in", "jo", "ka", "lu", "men", "no", "or", "pre",
+            "qui", "re", "sta", "ti", "un", "ver", "wo", "xe", "ya", "zen", "tion", "al", "ing", "ed", "ous",
         ];
         let mut words: Vec<String> = Vec::with_capacity(WORDS);
         for place in 0..WORDS {
             // Common words are short.
             let count = 1 + (place + 1).ilog2() as usize / 4 + (dice.next_u64() % 2) as usize;
-            words.push((0..count).map(|_| syllables[dice.next_u64() as usize % syllables.len()]).collect());
+            words.push(
+                (0..count)
+                    .map(|_| syllables[dice.next_u64() as usize % syllables.len()])
+                    .collect(),
+            );
         }
         let mut sum = 0;
         let weights = (0..WORDS as u64)

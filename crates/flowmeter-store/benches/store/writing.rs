@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use flowmeter_model::{
-    Cost, CostStatus, CostTotal, Figure, IdSource, Span, SpanError, SpanId, SpanKind, SpanStatus, SystemClock,
-    TelemetryEvent, TimestampNs, TokenUsage, UsdNanos,
+    Cost, CostStatus, CostTotal, Figure, IdSource, Span, SpanError, SpanId, SpanKind, SpanStatus,
+    SystemClock, TelemetryEvent, TimestampNs, TokenUsage, UsdNanos,
 };
 use flowmeter_store::{
     Append, Origin, RunEnd, RunKey, RunStart, RunStatus, SqliteConfig, SqliteStore, Store, TokenSums,
@@ -84,7 +84,8 @@ pub(crate) fn write(path: &Path, spans: u64, has_index: bool) -> Written {
     store.flush().unwrap();
     let wall_s = began.elapsed().as_secs_f64();
     // Folding and merging in between is part of it.
-    let cpu_ns = machine::cpu_ns_of_threads("flowmeter-store") + machine::cpu_ns_of_threads("flowmeter-check");
+    let cpu_ns =
+        machine::cpu_ns_of_threads("flowmeter-store") + machine::cpu_ns_of_threads("flowmeter-check");
     let settling = Instant::now();
     store.settle().unwrap();
     let settled_s = settling.elapsed().as_secs_f64();
@@ -157,7 +158,14 @@ impl Maker {
             cost.add("", span.cost.as_ref().unwrap());
             events.push(TelemetryEvent::SpanEnded(Box::new(span)));
         }
-        let mut root = Span::begin(key.trace_id, key.root_span_id, None, SpanKind::Run, "workflow.start", started);
+        let mut root = Span::begin(
+            key.trace_id,
+            key.root_span_id,
+            None,
+            SpanKind::Run,
+            "workflow.start",
+            started,
+        );
         root.end = Some(TimestampNs(at));
         root.status = Some(if failed { SpanStatus::Error } else { SpanStatus::Ok });
         root.attributes.set("workflow.name", workflow.as_str());
@@ -207,7 +215,11 @@ impl Maker {
         span.end = Some(TimestampNs(at + duration));
         // Of a hundred calls one fails, of ten thousand one in a way of its own.
         let fails = self.prose.below(10_000);
-        span.status = Some(if fails < 100 { SpanStatus::Error } else { SpanStatus::Ok });
+        span.status = Some(if fails < 100 {
+            SpanStatus::Error
+        } else {
+            SpanStatus::Ok
+        });
         if fails < 100 {
             span.error = Some(SpanError {
                 error_type: if fails == 0 { "content_filter" } else { "timeout" }.into(),
@@ -229,8 +241,10 @@ impl Maker {
         span.attributes.set("gen_ai.request.temperature", 0.7);
         span.attributes.set("gen_ai.request.max_tokens", 1_024_i64);
         span.attributes.set("server.port", 443_i64);
-        span.attributes
-            .set("gen_ai.response.id", format!("chatcmpl-{:016x}", self.prose.bits()));
+        span.attributes.set(
+            "gen_ai.response.id",
+            format!("chatcmpl-{:016x}", self.prose.bits()),
+        );
         span.attributes
             .set("gen_ai.response.finish_reasons", json!(["stop"]));
         span.attributes.set("gen_ai.usage.input_tokens", input);

@@ -8,7 +8,9 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use flowmeter_model::{Clock, IdSource, Span, SpanKind, SpanStatus, SystemClock, TelemetryEvent, TimestampNs};
+use flowmeter_model::{
+    Clock, IdSource, Span, SpanKind, SpanStatus, SystemClock, TelemetryEvent, TimestampNs,
+};
 use flowmeter_store::contract::samples::{Sample, after, ended, message};
 use flowmeter_store::{
     Append, ForgetSelector, RunFilter, RunKey, RunOrder, SqliteConfig, SqliteStore, Store, StoreError,
@@ -29,11 +31,19 @@ fn open(path: &Path) -> SqliteStore {
 
 fn span(key: &RunKey, ids: &mut IdSource, text: &str) -> Span {
     let now = SystemClock.now();
-    let mut span = Span::begin(key.trace_id, ids.span_id(), Some(key.root_span_id), SpanKind::LlmCall, "chat", now);
+    let mut span = Span::begin(
+        key.trace_id,
+        ids.span_id(),
+        Some(key.root_span_id),
+        SpanKind::LlmCall,
+        "chat",
+        now,
+    );
     span.end = Some(TimestampNs(now.0 + 1));
     span.status = Some(SpanStatus::Ok);
     span.attributes.set("gen_ai.request.model", "gpt-4o");
-    span.attributes.set("gen_ai.input.messages", message("user", text));
+    span.attributes
+        .set("gen_ai.input.messages", message("user", text));
     span
 }
 
@@ -66,7 +76,11 @@ fn child_that_writes_until_it_is_killed() {
 
 fn child(path: &Path, seed: u64) -> Child {
     Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "durability::child_that_writes_until_it_is_killed", "--nocapture"])
+        .args([
+            "--exact",
+            "durability::child_that_writes_until_it_is_killed",
+            "--nocapture",
+        ])
         .env(FILE, path)
         .env(SEED, seed.to_string())
         .stdout(Stdio::piped())
@@ -84,7 +98,9 @@ fn kills_lose_only_the_last_moment_and_damage_nothing() {
     drop(open(&path));
     let mut dice = IdSource::from_seed(99);
     for round in 0..6 {
-        let mut children: Vec<Child> = (0..4).map(|number| child(&path, round * 10 + number + 1)).collect();
+        let mut children: Vec<Child> = (0..4)
+            .map(|number| child(&path, round * 10 + number + 1))
+            .collect();
         let lives_ms = 300 + dice.next_u64() % 700;
         std::thread::sleep(Duration::from_millis(lives_ms));
         for child in &mut children {
@@ -128,7 +144,11 @@ fn check_what_was_said(path: &Path, said: &str, killed: TimestampNs) {
         if let Some((id, Ok(time))) = words.split_once(' ').map(|(id, time)| (id, time.parse::<u64>()))
             && killed.0.saturating_sub(time) > 2_000_000_000
         {
-            assert!(kept.contains(id), "span {id} was accepted {} ns before", killed.0 - time);
+            assert!(
+                kept.contains(id),
+                "span {id} was accepted {} ns before",
+                killed.0 - time
+            );
         }
     }
 }
@@ -167,7 +187,9 @@ fn many_writers_and_readers_never_see_a_lock() {
                     sample.keep(ended(span, 5));
                     sample.append(store, 9);
                     store.flush().unwrap();
-                    let runs = store.runs(&RunFilter::default(), RunOrder::Started, 1_000, 0).unwrap();
+                    let runs = store
+                        .runs(&RunFilter::default(), RunOrder::Started, 1_000, 0)
+                        .unwrap();
                     assert!(runs.len() > round as usize);
                 }
             });
@@ -194,7 +216,8 @@ fn a_full_disk_is_told_once_and_what_is_written_stays_readable() {
         let root = sample.key.root_span_id;
         let mut span = sample.span(root, SpanKind::LlmCall, "chat", after(seed));
         let text: String = (0..2_000).map(|_| format!("{:016x}", noise.next_u64())).collect();
-        span.attributes.set("gen_ai.input.messages", message("user", &text));
+        span.attributes
+            .set("gen_ai.input.messages", message("user", &text));
         sample.keep(ended(span, 5));
         let key = sample.key;
         let event = TelemetryEvent::SpanEnded(Box::new(sample.root.clone()));
@@ -243,7 +266,8 @@ fn a_damaged_page_is_told_and_other_runs_are_readable() {
                 let root = sample.key.root_span_id;
                 let mut span = sample.span(root, SpanKind::LlmCall, "chat", after(seed));
                 let text: String = (0..1_000).map(|_| format!("{:016x}", noise.next_u64())).collect();
-                span.attributes.set("gen_ai.input.messages", message("user", &text));
+                span.attributes
+                    .set("gen_ai.input.messages", message("user", &text));
                 sample.keep(ended(span, 5));
                 let key = sample.append(&store, 9);
                 store.flush().unwrap();
@@ -272,7 +296,11 @@ fn a_damaged_page_is_told_and_other_runs_are_readable() {
     for page in (1..pages).step_by((pages / 40).max(1)) {
         let copy = folder.path().join(format!("damaged-{page}.db"));
         std::fs::write(&copy, &whole).unwrap();
-        let mut file = std::fs::OpenOptions::new().write(true).read(true).open(&copy).unwrap();
+        let mut file = std::fs::OpenOptions::new()
+            .write(true)
+            .read(true)
+            .open(&copy)
+            .unwrap();
         file.seek(SeekFrom::Start(page as u64 * 8_192 + 100)).unwrap();
         let mut there = [0; 2_000];
         file.read_exact(&mut there).unwrap();
@@ -304,7 +332,9 @@ fn size_of(path: &Path) -> u64 {
 
 /// Text that hardly compresses.
 fn prose(dice: &mut IdSource, words: usize) -> String {
-    (0..words).map(|_| format!("{:x} ", dice.next_u64() >> 32)).collect()
+    (0..words)
+        .map(|_| format!("{:x} ", dice.next_u64() >> 32))
+        .collect()
 }
 
 fn chat(path: &Path, is_alone: bool) -> u64 {
@@ -322,7 +352,8 @@ fn chat(path: &Path, is_alone: bool) -> u64 {
             trace_id: ids.trace_id(),
             root_span_id: ids.span_id(),
         });
-        let say = |role: &str, text: String| json!({"role": role, "parts": [{"type": "text", "content": text}]});
+        let say =
+            |role: &str, text: String| json!({"role": role, "parts": [{"type": "text", "content": text}]});
         history.push(say("user", prose(&mut dice, 25)));
         let mut span = span(&key, &mut ids, "");
         let input = Value::Array(history.clone());
@@ -330,7 +361,10 @@ fn chat(path: &Path, is_alone: bool) -> u64 {
         span.attributes.set("gen_ai.input.messages", input);
         history.push(say("assistant", prose(&mut dice, 40)));
         store
-            .append(Append::Events(key, vec![TelemetryEvent::SpanEnded(Box::new(span.clone()))]))
+            .append(Append::Events(
+                key,
+                vec![TelemetryEvent::SpanEnded(Box::new(span.clone()))],
+            ))
             .unwrap();
         store.flush().unwrap();
         if turn % 50 == 49 {
@@ -366,8 +400,14 @@ fn one_message_in_many_runs_is_stored_once_or_twice() {
         let mut sample = Sample::new(seed, "same", after(seed));
         let root = sample.key.root_span_id;
         let mut span = sample.span(root, SpanKind::LlmCall, "chat", after(seed));
-        span.attributes.set("gen_ai.system_instructions", json!([{"type": "text", "content": long}]));
-        span.attributes.set("gen_ai.input.messages", message("user", &format!("question {seed}")));
+        span.attributes.set(
+            "gen_ai.system_instructions",
+            json!([{"type": "text", "content": long}]),
+        );
+        span.attributes.set(
+            "gen_ai.input.messages",
+            message("user", &format!("question {seed}")),
+        );
         sample.keep(ended(span, 5));
         sample.append(&store, 9);
     }
@@ -410,10 +450,14 @@ fn what_is_forgotten_is_nowhere_in_the_file() {
         let root = sample.key.root_span_id;
         let mut span = sample.span(root, SpanKind::LlmCall, "chat", after(seed));
         span.operation = format!("chat {word}").into();
-        span.attributes.set("gen_ai.request.model", format!("model-{word}"));
+        span.attributes
+            .set("gen_ai.request.model", format!("model-{word}"));
         // One short enough to stand in its row as it is, one that repeats and is kept apart.
         span.attributes.set("short", word);
-        span.attributes.set("gen_ai.input.messages", message("user", &format!("{word} ").repeat(200)));
+        span.attributes.set(
+            "gen_ai.input.messages",
+            message("user", &format!("{word} ").repeat(200)),
+        );
         sample.keep(ended(span, 5));
         let key = sample.append(&store, 9);
         if seed % 7 == 0 {
@@ -433,7 +477,9 @@ fn what_is_forgotten_is_nowhere_in_the_file() {
         assert!(store.run(key).unwrap().is_none());
     }
     assert_eq!(store.check().unwrap().problems, [""; 0]);
-    let left = store.runs(&RunFilter::default(), RunOrder::Started, 100, 0).unwrap();
+    let left = store
+        .runs(&RunFilter::default(), RunOrder::Started, 100, 0)
+        .unwrap();
     assert_eq!(left.len(), 54);
     for row in left {
         assert_eq!(store.span_rows(&row.key).unwrap().len(), 2);
@@ -445,7 +491,9 @@ fn a_copy_made_while_others_write_is_whole() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("flowmeter.db");
     let store = open(&path);
-    let copies: Vec<PathBuf> = (0..5).map(|number| folder.path().join(format!("copy-{number}.db"))).collect();
+    let copies: Vec<PathBuf> = (0..5)
+        .map(|number| folder.path().join(format!("copy-{number}.db")))
+        .collect();
     std::thread::scope(|scope| {
         scope.spawn(|| {
             let writer = open(&path);
@@ -462,5 +510,9 @@ fn a_copy_made_while_others_write_is_whole() {
         assert_eq!(copied.check().unwrap().problems, [""; 0]);
     }
     store.backup(&copies[0]).unwrap();
-    assert_eq!(open(&copies[0]).check().unwrap().runs, 299, "an older copy is replaced");
+    assert_eq!(
+        open(&copies[0]).check().unwrap().runs,
+        299,
+        "an older copy is replaced"
+    );
 }

@@ -18,7 +18,11 @@ fn golden(format: u32) -> PathBuf {
 }
 
 fn open(path: &Path) -> SqliteStore {
-    SqliteStore::open(path, SqliteConfig::new(Arc::new(SystemClock), Arc::new(|_| Some(false)))).unwrap()
+    SqliteStore::open(
+        path,
+        SqliteConfig::new(Arc::new(SystemClock), Arc::new(|_| Some(false))),
+    )
+    .unwrap()
 }
 
 /// Runs as all golden files hold them.
@@ -32,7 +36,10 @@ fn samples() -> Vec<Sample> {
             span.attributes.set("gen_ai.request.model", "gpt-4o");
             span.attributes.set(
                 "gen_ai.input.messages",
-                message("user", &format!("the same long question {} ", "again ".repeat(200))),
+                message(
+                    "user",
+                    &format!("the same long question {} ", "again ".repeat(200)),
+                ),
             );
             sample.keep(ended(span, 1_000_000 * seed));
             sample
@@ -63,9 +70,16 @@ fn a_file_of_each_format_holds_what_it_held() {
         let old = open(&path);
         let path = folder.path().join("new.db");
         let new = open(&path);
-        let keys: Vec<RunKey> = samples().into_iter().map(|sample| sample.append(&new, 10)).collect();
+        let keys: Vec<RunKey> = samples()
+            .into_iter()
+            .map(|sample| sample.append(&new, 10))
+            .collect();
         new.settle().unwrap();
-        let rows = |store: &SqliteStore| store.runs(&RunFilter::default(), RunOrder::Started, 100, 0).unwrap();
+        let rows = |store: &SqliteStore| {
+            store
+                .runs(&RunFilter::default(), RunOrder::Started, 100, 0)
+                .unwrap()
+        };
         assert_eq!(rows(&old), rows(&new));
         for key in &keys {
             let spans = |store: &SqliteStore| {

@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 
 mod budgets;
-mod in_memory;
-mod in_sqlite;
 mod durability;
 mod formats;
+mod in_memory;
+mod in_sqlite;

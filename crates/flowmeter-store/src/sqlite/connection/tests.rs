@@ -71,7 +71,9 @@ fn a_newer_file_is_refused_untouched() {
     prepare(&path, &config()).unwrap();
     {
         let connection = Connection::open(&path).unwrap();
-        connection.pragma_update(None, "user_version", FORMAT + 1).unwrap();
+        connection
+            .pragma_update(None, "user_version", FORMAT + 1)
+            .unwrap();
     }
     let before = files(folder.path());
     for _ in 0..2 {
@@ -80,8 +82,14 @@ fn a_newer_file_is_refused_untouched() {
             panic!("{refused:?}");
         };
         assert_eq!((found, known), (FORMAT + 1, FORMAT));
-        assert!(matches!(open(&path, &config(), Purpose::Read), Err(StoreError::Newer { .. })));
-        assert!(matches!(open(&path, &config(), Purpose::Write), Err(StoreError::Newer { .. })));
+        assert!(matches!(
+            open(&path, &config(), Purpose::Read),
+            Err(StoreError::Newer { .. })
+        ));
+        assert!(matches!(
+            open(&path, &config(), Purpose::Write),
+            Err(StoreError::Newer { .. })
+        ));
     }
     assert_eq!(files(folder.path()), before);
 }
@@ -93,14 +101,23 @@ fn a_newer_file_is_told_by_its_log_of_changes() {
     let path = folder.path().join("flowmeter.db");
     prepare(&path, &config()).unwrap();
     let connection = Connection::open(&path).unwrap();
-    connection.pragma_update(None, "user_version", FORMAT + 1).unwrap();
+    connection
+        .pragma_update(None, "user_version", FORMAT + 1)
+        .unwrap();
     let copy = folder.path().join("killed.db");
     std::fs::copy(&path, &copy).unwrap();
-    std::fs::copy(folder.path().join("flowmeter.db-wal"), folder.path().join("killed.db-wal")).unwrap();
+    std::fs::copy(
+        folder.path().join("flowmeter.db-wal"),
+        folder.path().join("killed.db-wal"),
+    )
+    .unwrap();
     drop(connection);
     let file = std::fs::read(&copy).unwrap();
     let log = std::fs::read(folder.path().join("killed.db-wal")).unwrap();
-    assert!(matches!(open(&copy, &config(), Purpose::Write), Err(StoreError::Newer { .. })));
+    assert!(matches!(
+        open(&copy, &config(), Purpose::Write),
+        Err(StoreError::Newer { .. })
+    ));
     assert_eq!(std::fs::read(&copy).unwrap(), file);
     assert_eq!(std::fs::read(folder.path().join("killed.db-wal")).unwrap(), log);
 }
@@ -119,7 +136,10 @@ fn something_else_is_refused_untouched() {
     std::fs::write(&noise, [7; 5_000]).unwrap();
     let before = files(folder.path());
     for path in [other, text, noise] {
-        assert!(matches!(prepare(&path, &config()), Err(StoreError::Foreign { .. })), "{path:?}");
+        assert!(
+            matches!(prepare(&path, &config()), Err(StoreError::Foreign { .. })),
+            "{path:?}"
+        );
         assert!(matches!(
             open(&path, &config(), Purpose::Write),
             Err(StoreError::Foreign { .. })

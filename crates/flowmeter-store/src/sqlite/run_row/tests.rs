@@ -11,9 +11,7 @@ use crate::{Origin, ProcessMark, RunKey, RunStatus, TokenSums};
 
 fn connection() -> Connection {
     let connection = Connection::open_in_memory().unwrap();
-    connection
-        .execute_batch(include_str!("../schema_1.sql"))
-        .unwrap();
+    connection.execute_batch(include_str!("../schema_1.sql")).unwrap();
     connection
 }
 
@@ -88,7 +86,17 @@ fn a_row_comes_back_as_it_was_written_and_rewritten() {
     written.process = None;
     written.write(&connection).unwrap();
     assert_eq!(StoredRun::find(&connection, &key).unwrap(), Some(written));
-    assert_eq!(StoredRun::find(&connection, &RunKey { trace_id: IdSource::from_seed(9).trace_id(), ..key }).unwrap(), None);
+    assert_eq!(
+        StoredRun::find(
+            &connection,
+            &RunKey {
+                trace_id: IdSource::from_seed(9).trace_id(),
+                ..key
+            }
+        )
+        .unwrap(),
+        None
+    );
 }
 
 #[test]

@@ -15,16 +15,15 @@ use super::super::content_source::StoredContent;
 use super::super::locking;
 use super::super::read::batches::blob;
 use super::postings::{
-    BUCKET_BITS, BatchWords, BucketWriter, SEGMENT_BATCHES_MAX, bucket_of, encode_batch, find_in_bucket,
-    visit_bucket,
+    BUCKET_BITS, BatchWords, BucketWriter, SEGMENT_BATCHES_MAX, bucket_of, encode_batch, visit_bucket,
 };
 use super::words::{WORD_BITS, visit_numbers};
+use crate::StoreError;
 use crate::codec::Damaged;
 use crate::codec::block::{Block, Sealer};
 use crate::codec::content::{ContentHash, ContentSource};
 use crate::codec::payload::visit_wanted_texts;
 use crate::rules::texts::visit_texts;
-use crate::{StoreError, Upkeep};
 
 /// Batches with a row of their own that become a segment.
 const SEGMENT_BATCHES: usize = 32;
@@ -371,46 +370,6 @@ pub(in crate::sqlite) fn forget_batch(connection: &Connection, batch: i64) -> Re
     Ok(())
 }
 
-/// Whether the index is whole: every batch that is marked so has its words, and they can be read.
-pub(in crate::sqlite) fn check(connection: &Connection, upkeep: &mut Upkeep) -> Result<(), StoreError> {
-    let count = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
-    let lost = count(
-        "SELECT count(*) FROM batch WHERE worded = 1 AND NOT EXISTS (SELECT 1 FROM word_batch WHERE batch = batch.id)",
-    )?;
-    let left = count(
-        "SELECT count(*) FROM word_batch WHERE NOT EXISTS (SELECT 1 FROM batch WHERE id = word_batch.batch)",
-    )?;
-    if lost > 0 {
-        upkeep.problems.push(format!(
-            "the words of {lost} batches are missing from the search index"
-        ));
-    }
-    if left > 0 {
-        upkeep.problems.push(format!(
-            "the search index holds the words of {left} batches that are gone"
-        ));
-    }
-    let mut damaged = 0;
-    let mut statement = connection.prepare("SELECT body FROM word_batch WHERE segment = 0")?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
-        let is_whole = BatchWords::open(blob(row, 0)).is_ok_and(|mut words| words.all(|entry| entry.is_ok()));
-        damaged += usize::from(!is_whole);
-    }
-    let mut statement = connection.prepare("SELECT body FROM word_bucket")?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
-        let read = visit_bucket(blob(row, 0), &mut |_, _| ControlFlow::Continue(()));
-        damaged += usize::from(read.is_err());
-    }
-    if damaged > 0 {
-        upkeep
-            .problems
-            .push(format!("{damaged} parts of the search index are damaged"));
-    }
-    Ok(())
-}
-
 fn drop_from_bucket(connection: &Connection, id: i64, batch: usize) -> Result<(), StoreError> {
     let Some(body) = bucket_body(connection, id)? else {
         return Ok(());
@@ -433,11 +392,11 @@ fn drop_from_bucket(connection: &Connection, id: i64, batch: usize) -> Result<()
     Ok(())
 }
 
-fn bucket_id(segment: i64, bucket: u32) -> i64 {
+pub(super) fn bucket_id(segment: i64, bucket: u32) -> i64 {
     (segment << BUCKET_BITS) + i64::from(bucket)
 }
 
-fn bucket_body(connection: &Connection, id: i64) -> Result<Option<Vec<u8>>, StoreError> {
+pub(super) fn bucket_body(connection: &Connection, id: i64) -> Result<Option<Vec<u8>>, StoreError> {
     Ok(connection
         .prepare_cached("SELECT body FROM word_bucket WHERE id = ?1")?
         .query_row([id], |row| row.get(0))
@@ -449,7 +408,7 @@ fn batch_bytes(batches: &[i64]) -> Vec<u8> {
 }
 
 /// The batches of a segment by their places; 0 for one that is gone.
-fn batches_of(connection: &Connection, segment: i64) -> Result<Vec<i64>, StoreError> {
+pub(super) fn batches_of(connection: &Connection, segment: i64) -> Result<Vec<i64>, StoreError> {
     let bytes: Option<Vec<u8>> = connection
         .prepare_cached("SELECT batches FROM word_segment WHERE id = ?1")?
         .query_row([segment], |row| row.get(0))
@@ -460,58 +419,6 @@ fn batches_of(connection: &Connection, segment: i64) -> Result<Vec<i64>, StoreEr
         return Err(Damaged("the list of a segment's batches is damaged").into());
     }
     Ok(batches.iter().map(|batch| i64::from_le_bytes(*batch)).collect())
-}
-
-/// The batches of a segment that may hold all of these words, with the blocks that may.
-pub(super) fn look_up_segment(
-    connection: &Connection,
-    segment: i64,
-    words: &[u32],
-) -> Result<Vec<(i64, u64)>, StoreError> {
-    let mut found: Option<Vec<(u8, u64)>> = None;
-    for word in words {
-        debug_assert!(word >> WORD_BITS == 0);
-        let body = bucket_body(connection, bucket_id(segment, bucket_of(*word)))?.unwrap_or_default();
-        let there = find_in_bucket(&body, *word)?;
-        let both = match found {
-            None => there,
-            Some(before) => both_of(&before, &there),
-        };
-        if both.is_empty() {
-            return Ok(Vec::new());
-        }
-        found = Some(both);
-    }
-    let batches = batches_of(connection, segment)?;
-    let found = found.unwrap_or_default().into_iter();
-    let numbered = found.filter_map(|(place, blocks)| {
-        let batch = batches
-            .get(usize::from(place))
-            .copied()
-            .filter(|batch| *batch != 0)?;
-        Some((batch, blocks))
-    });
-    Ok(numbered.collect())
-}
-
-fn both_of(a: &[(u8, u64)], b: &[(u8, u64)]) -> Vec<(u8, u64)> {
-    let both = a.iter().filter_map(|(batch, blocks)| {
-        let place = b.binary_search_by_key(batch, |(batch, _)| *batch).ok()?;
-        let common = blocks & b[place].1;
-        (common != 0).then_some((*batch, common))
-    });
-    both.collect()
-}
-
-/// The blocks of a batch with a row of its own that may hold all of these words.
-pub(super) fn look_up_batch(connection: &Connection, batch: i64, words: &[u32]) -> Result<u64, StoreError> {
-    let mut statement = connection.prepare_cached("SELECT body FROM word_batch WHERE batch = ?1")?;
-    let mut rows = statement.query([batch])?;
-    let Some(row) = rows.next()? else {
-        return Ok(0);
-    };
-    let body = row.get_ref(0)?.as_blob().unwrap_or_default();
-    Ok(BatchWords::open(body)?.blocks_with_all(words)?)
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 mod filter;
 mod hits;
 mod index;
+mod look_up;
 mod postings;
 mod scan;
 mod sources;
@@ -13,7 +14,8 @@ mod words;
 
 use rusqlite::Connection;
 
-pub(in crate::sqlite) use index::{WordIndexer, check, forget_batch, step, write_batch};
+pub(in crate::sqlite) use index::{WordIndexer, forget_batch, step, write_batch};
+pub(in crate::sqlite) use look_up::check;
 
 use self::filter::RawFilter;
 use self::hits::Hits;

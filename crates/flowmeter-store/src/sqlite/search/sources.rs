@@ -12,7 +12,7 @@ use super::super::batch_runs::decode_runs;
 use super::super::failure::damaged;
 use super::super::read::batches::{blob, firsts, select};
 use super::super::run_row::time_to_column;
-use super::index::{look_up_batch, look_up_segment};
+use super::look_up::{look_up_batch, look_up_segment};
 use super::words::numbers_of;
 use crate::codec::columns::{Column, decode_integers};
 use crate::rules::patterns::Pattern;

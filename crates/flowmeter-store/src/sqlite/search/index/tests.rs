@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use flowmeter_model::{ManualClock, TimestampNs};
 
+use super::super::look_up::{check, look_up_batch, look_up_segment};
 use super::*;
+use crate::Upkeep;
 use crate::codec::Damaged;
 use crate::codec::content::OpenedContent;
 use crate::codec::payload::PayloadWriter;
