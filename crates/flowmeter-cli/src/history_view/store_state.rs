@@ -87,7 +87,8 @@ impl StoreJournal {
             let is_own = span.span_id == workflow;
             let in_store =
                 || places.workflow_around(span.span_id).map(|around| around.span_id) == Some(workflow);
-            if !is_own && !(span.kind == SpanKind::Node && in_store()) {
+            let is_wanted = is_own || (span.kind == SpanKind::Node && in_store());
+            if !is_wanted {
                 return;
             }
             let node = places

@@ -410,16 +410,20 @@ fn waiting(sandbox: &Sandbox) -> Child {
     ]);
     let edges = json!([{"from": "quick", "to": "slow"}]);
     let file = sandbox.workflow("endless.json", &json!({"nodes": nodes, "edges": edges}));
-    let child = sandbox.command(&["run", &file]).spawn().unwrap();
+    let mut child = sandbox.command(&["run", &file]).spawn().unwrap();
     let deadline = Instant::now() + Duration::from_secs(60);
-    loop {
+    let is_there = || {
         let shown = sandbox.run(&["state", "last", "--json"]);
-        if shown.code == 0 && shown.out.contains("\"done\"") && shown.out.contains("`slow`") {
-            return child;
+        shown.code == 0 && shown.out.contains("\"done\"") && shown.out.contains("`slow`")
+    };
+    while !is_there() {
+        if Instant::now() > deadline {
+            let _it_may_have_ended = child.kill();
+            panic!("{:?}", child.wait());
         }
-        assert!(Instant::now() < deadline, "{shown:?}");
         std::thread::sleep(Duration::from_millis(50));
     }
+    child
 }
 
 #[test]
