@@ -18,7 +18,7 @@ Examples:
   flowmeter export --since 90d --to parquet -o spans.parquet
 
 jsonl is lossless: what is imported from it is exported as the same bytes again. otlp is what
-OTLP receivers and `otelcol` files hold; parquet is a flat table of spans for pandas, DuckDB, Spark.
+OTLP receivers and files of collectors hold; parquet is a table of spans for pandas and DuckDB.
 Prompts, answers and values go along as far as they were kept; secrets were masked before.
 
 Exit codes: 0 success, 2 bad usage, 4 no such run, 130 interrupted.";
@@ -63,14 +63,14 @@ pub(crate) enum ExchangeFormat {
 const IMPORT_EXAMPLES: &str = "\
 Examples:
   flowmeter import month.jsonl                     what `flowmeter export` wrote
-  flowmeter import events.jsonl                    event lines of `--stream` and `--export jsonl=FILE`
+  flowmeter import events.jsonl                    event lines of --stream and --export jsonl=FILE
   flowmeter import collector/*.json                OTLP, of any program
   flowmeter import run.binpb run.logs.binpb        OTLP as protobuf
   flowmeter import ~/.flowmeter/traces/*.json      saved traces
   ssh host flowmeter export --since 1d | flowmeter import -
 
 What a file is, is seen from what is in it. What is in the history already is not added again. A
-line that cannot be read is told with its number, and the rest is imported. Of OTLP, each root span
+line that cannot be read is told with its number, and the rest is imported. Of OTLP each root span
 is a run, costs that came along are kept, and other LLM calls are priced as of their day.
 
 Exit codes: 0 success, 1 some of it could not be read, 2 bad usage or a file of another kind, 4 a

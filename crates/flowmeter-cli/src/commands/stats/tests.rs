@@ -358,8 +358,8 @@ fn csv_and_prometheus_escape_what_must_be() {
     let (_, query, rows) = asked(&store, &["--since", "2026-11-30", "--by", "tag=a.b"]);
     assert!(rows.is_empty());
     expect![[r#"
-        tag=a.b,runs,runs_failed,nodes,nodes_failed,llm_calls,llm_calls_failed,cache_hits,input_tokens,cache_read_tokens,cache_write_tokens,output_tokens,reasoning_tokens,cost_usd,cost_status,unpriced_calls,partial_calls,estimated_calls,saved_usd,run_p50_s,run_p90_s,run_p99_s,node_p50_s,node_p90_s,node_p99_s,llm_p50_s,llm_p90_s,llm_p99_s
-    "#]].assert_eq(&csv::write(query.by.as_ref(), &rows));
+        tag=a.b,runs,runs_failed,nodes,nodes_failed,llm_calls,llm_calls_failed,cache_hits,input_tokens,cache_read_tokens,cache_write_tokens,output_tokens,reasoning_tokens,cost_usd,cost_status,unpriced_calls,partial_calls,estimated_calls,saved_usd,run_p50_s,run_p90_s,run_p99_s,node_p50_s,node_p90_s,node_p99_s,llm_p50_s,llm_p90_s,llm_p99_s^
+    "#]].assert_eq(&csv::write(query.by.as_ref(), &rows).replace('\r', "^"));
 }
 
 #[test]
