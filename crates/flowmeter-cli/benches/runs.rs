@@ -1,20 +1,28 @@
-//! Whole runs of the binary: what full capture adds to a node, what memory does, how long a start takes.
+//! Whole runs of the binary: what full capture and the history add to a node, what memory does, how long a start takes,
+//! how soon a span is on the disk.
 //!
 //! The peer is pflow (`pip install pflow-cli`), measured in the same run when `pflow` is on the PATH.
 
 #![allow(clippy::print_stdout, reason = "a benchmark prints its result")]
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use flowmeter_model::{Clock, SpanKind, SystemClock};
+use flowmeter_store::{RunFilter, RunOrder, RunStatus, SqliteConfig, SqliteStore, Store};
 
 fn main() {
     let quick = std::env::args().any(|argument| argument == "--quick");
     let rounds = if quick { 5 } else { 15 };
     let folder = tempfile::tempdir().expect("a folder");
     nodes(folder.path(), rounds);
+    history(folder.path(), rounds);
     start_up(folder.path(), rounds * 4);
+    on_disk(folder.path());
     pflow(folder.path());
 }
 
@@ -94,8 +102,9 @@ fn nodes(folder: &Path, rounds: usize) {
         "full",
         "--trace-file",
         &trace,
+        "--no-history",
     ];
-    let off = ["run", &file, "--quiet", "--capture", "off"];
+    let off = ["run", &file, "--quiet", "--capture", "off", "--no-history"];
     let (mut with, mut without) = (Vec::new(), Vec::new());
     for _ in 0..rounds {
         without.push(time_of(flowmeter(folder, &off)));
@@ -119,7 +128,16 @@ fn nodes(folder: &Path, rounds: usize) {
     let peak_of = |file: &str, level: &str| {
         peak_kib(flowmeter(
             folder,
-            &["run", file, "--quiet", "--capture", level, "--trace-file", &trace],
+            &[
+                "run",
+                file,
+                "--quiet",
+                "--capture",
+                level,
+                "--trace-file",
+                &trace,
+                "--no-history",
+            ],
         ))
     };
     let grown = |file: &str| peak_of(file, "full").saturating_sub(peak_of(file, "off"));
@@ -130,18 +148,126 @@ fn nodes(folder: &Path, rounds: usize) {
     );
 }
 
+/// What the history adds to a node, with everything else as it is by default.
+fn history(folder: &Path, rounds: usize) {
+    const NODES: usize = 10_000;
+    let file = echo_workflow(folder, NODES);
+    let (mut with, mut without) = (Vec::new(), Vec::new());
+    for _ in 0..rounds {
+        without.push(time_of(flowmeter(
+            folder,
+            &["run", &file, "--quiet", "--no-history"],
+        )));
+        with.push(time_of(flowmeter(folder, &["run", &file, "--quiet"])));
+    }
+    let (with, without) = (median(with), median(without));
+    let extra_us = (with.as_secs_f64() - without.as_secs_f64()) * 1e6 / NODES as f64;
+    println!(
+        "{NODES} echo nodes: {:.1} ms kept in the history, {:.1} ms without it",
+        ms(with),
+        ms(without)
+    );
+    verdict(
+        "the history, a node",
+        format!("{extra_us:.2} µs"),
+        "10 µs",
+        extra_us <= 10.0,
+    );
+}
+
+/// How long after its end a span can be read by another process.
+fn on_disk(folder: &Path) {
+    const NODES: usize = 40;
+    let home = folder.join("home-of-latency");
+    let nodes: Vec<String> = (0..NODES)
+        .map(|index| {
+            format!("{{\"id\":\"n{index}\",\"type\":\"shell\",\"params\":{{\"command\":\"sleep 0.037\"}}}}")
+        })
+        .collect();
+    let edges: Vec<String> = (1..NODES)
+        .map(|index| format!("{{\"from\":\"n{}\",\"to\":\"n{index}\"}}", index - 1))
+        .collect();
+    let path = folder.join("sleepy.json");
+    let text = format!(
+        "{{\"nodes\":[{}],\"edges\":[{}]}}",
+        nodes.join(","),
+        edges.join(",")
+    );
+    std::fs::write(&path, text).expect("a workflow");
+    let path = path.display().to_string();
+    let mut command = flowmeter(folder, &["run", &path, "--quiet"]);
+    let mut child = command
+        .env("FLOWMETER_HOME", &home)
+        .spawn()
+        .expect("the command starts");
+    let config = SqliteConfig {
+        create: false,
+        ..SqliteConfig::new(Arc::new(SystemClock), Arc::new(|_| None))
+    };
+    let (mut seen, mut delays) = (HashSet::new(), Vec::new());
+    let mut store = None;
+    while child.try_wait().expect("a child").is_none() {
+        std::thread::sleep(Duration::from_millis(2));
+        if store.is_none() {
+            store = SqliteStore::open(&home.join("flowmeter.db"), config.clone()).ok();
+        }
+        let Some(store) = &store else { continue };
+        let rows = store
+            .runs(&RunFilter::default(), RunOrder::Started, 1, 0)
+            .unwrap_or_default();
+        let Some(run) = rows.first().filter(|run| run.status == RunStatus::Running) else {
+            continue;
+        };
+        let now = SystemClock.now();
+        for span in store.span_rows(&run.key).unwrap_or_default() {
+            if span.kind == SpanKind::Node && seen.insert(span.span_id) {
+                delays.push(Duration::from_nanos(
+                    now.0.saturating_sub(span.start.0 + span.duration_ns),
+                ));
+            }
+        }
+    }
+    delays.sort();
+    let (Some(most), middle) = (delays.last(), delays.get(delays.len() / 2)) else {
+        println!("MISS no span was seen while the run went on");
+        return;
+    };
+    println!(
+        "{} spans were seen while the run went on: half of them within {:.0} ms of their end",
+        delays.len(),
+        middle.map_or(0.0, |middle| ms(*middle))
+    );
+    verdict(
+        "a span is on the disk after its end within",
+        format!("{:.0} ms", ms(*most)),
+        "200 ms",
+        *most <= Duration::from_millis(200),
+    );
+}
+
 fn start_up(folder: &Path, rounds: usize) {
     let file = echo_workflow(folder, 1);
-    let (mut whole, mut bare) = (Vec::new(), Vec::new());
+    let (mut whole, mut bare, mut without) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..rounds {
         whole.push(time_of(flowmeter(folder, &["run", &file, "--quiet"])));
+        without.push(time_of(flowmeter(
+            folder,
+            &["run", &file, "--quiet", "--no-history"],
+        )));
         let mut nothing = Command::new("/bin/true");
         nothing.stdin(Stdio::null());
         bare.push(time_of(nothing));
     }
-    let (whole, bare) = (median(whole), median(bare));
+    let (whole, bare, without) = (median(whole), median(bare), median(without));
     verdict(
-        "one node, start to exit",
+        "the history of a run of one node",
+        format!("{:.2} ms", ms(whole.saturating_sub(without))),
+        "5 ms",
+        whole.saturating_sub(without) <= Duration::from_millis(5),
+    );
+    let whole = without;
+    verdict(
+        "one node, start to exit, without the history",
         format!("{:.2} ms", ms(whole)),
         "15 ms",
         whole < Duration::from_millis(15),
@@ -213,6 +339,7 @@ fn pflow(folder: &Path) {
                 "--capture",
                 "full",
                 "--trace",
+                "--no-history",
             ],
         ))
     });

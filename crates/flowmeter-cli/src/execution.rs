@@ -93,13 +93,13 @@ pub(crate) struct Finished {
 impl Finished {
     /// Removes the traces that have had their time, and never this run's own; and some of what has had its time in
     /// the history. Call it last: the trace may be needed to report the run.
-    pub(crate) fn tidy_up(&self) {
+    pub(crate) fn tidy_up(self, home: &Home) {
         if let Some(folder) = &self.trace_folder {
             let own = self.report.trace_file.as_deref();
             traces::prune(folder, self.config.traces_keep, own);
         }
-        if let Some(kept) = &self.kept {
-            kept.retain(&self.config.history.retention);
+        if let Some(kept) = self.kept {
+            kept.leave(home, &self.config.history.retention);
         }
     }
 }
@@ -328,7 +328,7 @@ pub(crate) fn begin(
     let shared_budgets = shares_budgets.then(|| {
         let voice = Voice::new(*output, line.stderr());
         let tags = &telemetry.history.tags;
-        RunBudgets::new(home.history(), crate::history::config(), name, tags, voice)
+        RunBudgets::new(home.history(), history::config(), name, tags, voice)
     });
     if let Some(shared) = &shared_budgets {
         builder = builder.shared_budgets(Arc::clone(shared) as Arc<dyn flowmeter::SharedBudgets>);

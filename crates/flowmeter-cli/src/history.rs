@@ -6,17 +6,18 @@ mod backend;
 mod git;
 mod liveness;
 mod origin;
+mod upkeep;
 
 pub(crate) use origin::attributes_of;
 
 use std::path::Path;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use anyhow::Result;
 use flowmeter::Backend;
 use flowmeter_model::SystemClock;
-use flowmeter_store::{Forgotten, Retention, SqliteConfig, SqliteStore, Store, StoreError};
+use flowmeter_store::{Retention, SqliteConfig, SqliteStore, StoreError};
 
 use crate::exit::MissingFile;
 use crate::home::Home;
@@ -40,16 +41,16 @@ pub(crate) fn own_process() -> flowmeter_store::ProcessMark {
 ///
 /// # Errors
 /// [`MissingFile`] when there is none yet; and when the file cannot be read.
-#[allow(dead_code, reason = "the commands that look at it come one by one")]
 pub(crate) fn open(home: &Home) -> Result<SqliteStore> {
     open_file(&home.history())
 }
 
-pub(crate) fn temporary(_home: &Home) -> Box<dyn flowmeter_store::Store> {
-    Box::new(flowmeter_store::MemoryStore::new(flowmeter_store::MemoryConfig {
-        clock: Arc::new(SystemClock),
-        is_alive: Arc::new(liveness::is_alive),
-    }))
+/// Opens the history for who brings runs of elsewhere, and makes it when there is none.
+///
+/// # Errors
+/// When the file cannot be opened or made.
+pub(crate) fn open_or_create(home: &Home) -> Result<SqliteStore> {
+    Ok(SqliteStore::open(&home.history(), config())?)
 }
 
 fn open_file(path: &Path) -> Result<SqliteStore> {
@@ -81,19 +82,19 @@ pub(crate) fn keep(home: &Home) -> (Box<dyn Backend>, KeptRun) {
 }
 
 impl KeptRun {
-    /// Removes some of what has had its time, where that was not done a short while ago. What is left is removed
-    /// after other runs.
-    pub(crate) fn retain(&self, retention: &Retention) {
-        let Some(store) = self.left.get().filter(|_| *retention != Retention::default()) else {
+    /// What is done about the history when a run has been reported: some of what has had its time goes.
+    pub(crate) fn leave(self, home: &Home, retention: &Retention) {
+        let Some(store) = Arc::into_inner(self.left).and_then(OnceLock::into_inner) else {
             return;
         };
-        let began = Instant::now();
-        // What fails here fails again where somebody looks: in `flowmeter db`.
-        while began.elapsed() < RETAIN_MAX
-            && store
-                .retain(retention)
-                .is_ok_and(|gone| gone != Forgotten::default())
-        {}
+        let marker = home.history_retained();
+        upkeep::retain(&store, retention, &marker, RETAIN_MAX);
+        if upkeep::is_log_long(store.path()) {
+            return drop(store);
+        }
+        // Everything is durable in the log of changes. Moving it into the file can wait for a longer run: closing
+        // would do that now, and wait for the disk.
+        std::mem::forget(store);
     }
 }
 

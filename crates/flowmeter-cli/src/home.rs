@@ -44,9 +44,13 @@ impl Home {
     }
 
     /// The history of all runs.
-    #[allow(dead_code, reason = "the commands that look at it come one by one")]
     pub(crate) fn history(&self) -> PathBuf {
         self.folder.join("flowmeter.db")
+    }
+
+    /// Says when the history was last found to hold nothing that has had its time.
+    pub(crate) fn history_retained(&self) -> PathBuf {
+        self.folder.join("flowmeter.db-retained")
     }
 
     /// Where telemetry waits that could not be sent.

@@ -2,6 +2,7 @@
 //!
 //! Never guesses between two runs: it lists them.
 
+use std::collections::HashMap;
 use std::fmt;
 
 use anyhow::Result;
@@ -160,28 +161,34 @@ pub(crate) fn short_ids(keys: &[RunKey]) -> Vec<String> {
         .map(|key| (key.trace_id.to_string(), key.root_span_id.to_string()))
         .collect();
     let mut digits = 8;
-    while digits < 32 && has_other_alike(&ids, digits) {
+    while digits < 32 && are_alike(ids.iter().map(|(trace, _)| (&trace[..digits], trace.as_str()))) {
         digits += 4;
     }
-    let mut runs_of_trace = std::collections::HashMap::<&str, usize>::new();
-    for (trace, _) in &ids {
-        *runs_of_trace.entry(trace).or_default() += 1;
+    let mut runs_of_trace = HashMap::<&str, Vec<&str>>::new();
+    for (trace, root) in &ids {
+        let roots = runs_of_trace.entry(trace).or_default();
+        if !roots.contains(&root.as_str()) {
+            roots.push(root);
+        }
     }
     ids.iter()
         .map(|(trace, root)| match runs_of_trace.get(trace.as_str()) {
-            Some(0 | 1) | None => trace[..digits].to_owned(),
-            Some(_) => format!("{}-{}", &trace[..digits], &root[..4]),
+            Some(roots) if roots.len() > 1 => {
+                let mut root_digits = 4;
+                while root_digits < 16 && are_alike(roots.iter().map(|root| (&root[..root_digits], *root))) {
+                    root_digits += 4;
+                }
+                format!("{}-{}", &trace[..digits], &root[..root_digits])
+            }
+            _ => trace[..digits].to_owned(),
         })
         .collect()
 }
 
-/// Whether two traces begin with the same digits.
-fn has_other_alike(ids: &[(String, String)], digits: usize) -> bool {
-    let mut seen = std::collections::HashMap::<&str, &str>::new();
-    ids.iter().any(|(trace, _)| {
-        seen.insert(&trace[..digits], trace)
-            .is_some_and(|other| other != trace)
-    })
+/// Whether two different ids begin alike, of pairs of a beginning and an id.
+fn are_alike<'a>(mut ids: impl Iterator<Item = (&'a str, &'a str)>) -> bool {
+    let mut seen = HashMap::<&str, &str>::new();
+    ids.any(|(begin, id)| seen.insert(begin, id).is_some_and(|other| other != id))
 }
 
 /// The newest run that a filter holds for, or so many before it. Runs that a run of the history started are parts of
@@ -293,3 +300,6 @@ fn ambiguous(prefix: &str, rows: &[RunRow], times: &TimeWords) -> BadUsage {
     }
     BadUsage(text)
 }
+
+#[cfg(test)]
+mod tests;

@@ -29,7 +29,6 @@ pub(crate) struct Column {
     cut: Cut,
     /// 0: always there. The higher, the sooner it goes where there is no room.
     drop_rank: u8,
-    is_shown_empty: bool,
 }
 
 impl Column {
@@ -40,7 +39,6 @@ impl Column {
             is_right: false,
             cut: Cut::Never,
             drop_rank: 0,
-            is_shown_empty: false,
         }
     }
 
@@ -72,14 +70,6 @@ impl Column {
     pub(crate) fn drops(self, rank: u8) -> Self {
         Self {
             drop_rank: rank,
-            ..self
-        }
-    }
-
-    /// It is there also when none of its cells has a text.
-    pub(crate) fn even_empty(self) -> Self {
-        Self {
-            is_shown_empty: true,
             ..self
         }
     }
@@ -180,8 +170,7 @@ impl Table {
             .filter_map(|(index, column)| {
                 let cells = self.rows.iter().filter_map(|row| row.get(index));
                 let widest = cells.map(|cell| columns_of(&cell.text)).max().unwrap_or(0);
-                let is_there = widest > 0 || column.is_shown_empty;
-                is_there.then(|| (index, widest.max(columns_of(&column.title))))
+                (widest > 0).then(|| (index, widest.max(columns_of(&column.title))))
             })
             .collect();
         let Some(width) = style.width else {

@@ -18,8 +18,9 @@ Examples:
   flowmeter runs --tag env=prod --min-cost 0.05 --sort cost --limit 10
   flowmeter runs --json --limit 0 | jq -r '.[] | select(.cost_status != \"priced\") | .run'
 
-The table fits the terminal; piped it has every column in full. Costs are rounded: `~` is an estimate, `≥` a
-lower bound, for some calls have no price. --json is exact. A run that goes on shows its time so far.";
+The table fits the terminal; piped it has every column in full. Costs are rounded: `~` is an
+estimate, `≥` a lower bound, for some calls have no price. --json is exact. A run that goes on shows
+its time so far.";
 
 /// `flowmeter runs`.
 #[derive(Debug, Args)]
@@ -121,7 +122,9 @@ Examples:
   flowmeter logs last --level warn
   flowmeter logs last -f                            (goes on as long as the run does)
   flowmeter logs --since 1h --grep timeout          (of all runs)
-  flowmeter logs -w report --status failed --level error --json | jq -r .message";
+  flowmeter logs -w report --status failed --level error --json | jq -r .message
+
+Here --since and --until mean the times of the lines.";
 
 /// `flowmeter logs`.
 #[derive(Debug, Args)]

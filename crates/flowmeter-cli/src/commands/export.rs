@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use flowmeter::{SemanticConventions, grouped};
 use flowmeter_model::TimestampNs;
-use flowmeter_store::{RunFilter, RunKey, RunOrder, Store};
+use flowmeter_store::{RunKey, RunOrder, Store};
 use tempfile::NamedTempFile;
 
 use crate::args::{ExchangeFormat, ExportRunsArgs};
@@ -38,21 +38,21 @@ pub(crate) fn run(args: &ExportRunsArgs, home: &Home, output: &Output) -> Result
     }
     let format = format_of(args)?;
     let times = TimeWords::here();
-    let store = history::temporary(home);
-    let keys = chosen(&*store, args, &times)?;
+    let store = history::open(home)?;
+    let keys = chosen(&store, args, &times)?;
     if keys.is_empty() {
         output.note("no run of the history fits these conditions");
     }
     let written = match &args.output {
-        Some(path) if !is_stream(path) => into_file(&*store, &keys, format, path, args, output)?,
+        Some(path) if !is_stream(path) => into_file(&store, &keys, format, path, args, output)?,
         Some(path) => {
             let mut stream = File::options()
                 .write(true)
                 .open(path)
                 .with_context(|| format!("{} cannot be written", path.display()))?;
-            to_stream(&*store, &keys, format, args, output, &mut stream)?
+            to_stream(&store, &keys, format, args, output, &mut stream)?
         }
-        None => to_stdout(&*store, &keys, format, args, output)?,
+        None => to_stdout(&store, &keys, format, args, output)?,
     };
     if !args.quiet && (args.output.is_some() || io::stderr().is_terminal()) {
         output.note(&told(&written, args.output.as_deref()));
@@ -119,13 +119,12 @@ fn chosen(store: &dyn Store, args: &ExportRunsArgs, times: &TimeWords) -> Result
         found.extend(selected.trace.iter().map(|row| (row.started, row.key)));
     }
     if args.all || !args.runs.is_empty() {
-        let mut filter: RunFilter = args.runs.filter(times);
-        // Runs that begin in the meantime must not move the pages.
-        filter.until = Some(filter.until.map_or(TimestampNs(times.now().0 + 1), |until| {
-            until.min(TimestampNs(times.now().0 + 1))
-        }));
+        let filter = args.runs.filter(times);
+        let mut asked = 0;
         loop {
-            let page = store.runs(&filter, RunOrder::Started, PAGE, found.len())?;
+            // Runs that begin in the meantime push the others on: some come twice, none is missed.
+            let page = store.runs(&filter, RunOrder::Started, PAGE, asked)?;
+            asked += page.len();
             found.extend(page.iter().map(|row| (row.started, row.key)));
             if page.len() < PAGE {
                 break;

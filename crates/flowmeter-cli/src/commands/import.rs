@@ -36,9 +36,9 @@ const PROBLEMS_SHOWN_MAX: u64 = 100;
 /// When a file is missing or of another kind, and when the history cannot be written.
 pub(crate) fn run(args: &ImportArgs, home: &Home, output: &Output) -> Result<Exit> {
     let output = &Output::new(args.quiet || output.is_quiet());
-    let store = history::temporary(home);
+    let store = history::open_or_create(home)?;
     let book = prices::told_book(home, output);
-    import_files(&args.files, &*store, CallPrices::new(book), output)
+    import_files(&args.files, &store, CallPrices::new(book), output)
 }
 
 fn import_files(files: &[PathBuf], store: &dyn Store, prices: CallPrices, output: &Output) -> Result<Exit> {

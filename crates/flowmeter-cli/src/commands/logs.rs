@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use flowmeter_model::{LogRecord, SpanId};
-use flowmeter_store::{LogFilter, RunKey, RunRow, RunStatus, Store, StoredLog};
+use flowmeter_store::{LogFilter, RunKey, RunOrder, RunRow, RunStatus, Store, StoredLog};
 
 use super::runs::nothing_yet;
 use crate::args::LogsArgs;
@@ -26,6 +26,10 @@ use crate::times::TimeWords;
 const LINES_OF_MANY: usize = 1000;
 /// How often a run that goes on is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// How many runs are asked for at a time.
+const RUNS_AT_A_TIME: usize = 64;
+/// After so many runs in a row that ended too early no more are looked at.
+const RUNS_PASSED_OVER: usize = 256;
 /// How many runs' nodes are remembered while the lines of many are printed.
 const RUNS_REMEMBERED: usize = 256;
 
@@ -90,18 +94,11 @@ impl Lines<'_> {
             Some(limit) => limit,
             None => limit,
         };
-        let mut newest: VecDeque<StoredLog> = VecDeque::new();
-        let mut count = 0_usize;
-        self.store.logs(&self.filter, &mut |log| {
-            count += 1;
-            if newest.len() == limit {
-                newest.pop_front();
-            }
-            if limit > 0 {
-                newest.push_back(log);
-            }
-            ControlFlow::Continue(())
-        })?;
+        let (newest, has_more) = if is_one_run || limit == usize::MAX {
+            self.newest_of_all(limit)?
+        } else {
+            self.newest_of_many(limit)?
+        };
         let shown = newest.len();
         let text = newest
             .iter()
@@ -109,18 +106,83 @@ impl Lines<'_> {
             .collect::<Result<Vec<String>>>()?;
         self.output
             .write(|out| text.iter().try_for_each(|line| out.write_all(line.as_bytes())))?;
-        if count == 0 {
+        if shown == 0 && limit > 0 {
             self.output.note(if is_one_run {
                 "the run has no such log lines"
             } else {
                 "no log line fits"
             });
-        } else if shown < count && self.args.limit.is_none() {
+        } else if has_more && self.args.limit.is_none() {
             self.output.note(&format!(
-                "the newest {shown} of {count} lines are shown; `--limit 0` shows all"
+                "the newest {shown} lines are shown, there are more; `--limit 0` shows all"
             ));
         }
         Ok(Exit::Success)
+    }
+
+    /// The newest lines, by looking at all; and whether there are more.
+    fn newest_of_all(&self, limit: usize) -> Result<(Vec<StoredLog>, bool)> {
+        let mut newest: VecDeque<StoredLog> = VecDeque::new();
+        let mut count = 0_usize;
+        self.store.logs(&self.filter, &mut |log| {
+            count += 1;
+            newest.push_back(log);
+            if newest.len() > limit {
+                newest.pop_front();
+            }
+            ControlFlow::Continue(())
+        })?;
+        let has_more = count > newest.len();
+        Ok((newest.into(), has_more))
+    }
+
+    /// The newest lines of many runs: the newest runs are looked at first, until older ones cannot have newer lines.
+    fn newest_of_many(&self, limit: usize) -> Result<(Vec<StoredLog>, bool)> {
+        let mut newest: Vec<StoredLog> = Vec::new();
+        let mut has_more = false;
+        // Runs that began earlier may end later: so many in a row that did not are enough.
+        let mut out_of_date = 0;
+        let mut offset = 0;
+        while out_of_date < RUNS_PASSED_OVER {
+            let rows = self
+                .store
+                .runs(&self.filter.runs, RunOrder::Started, RUNS_AT_A_TIME, offset)?;
+            offset += rows.len();
+            if rows.is_empty() {
+                break;
+            }
+            for row in rows {
+                let oldest = newest.first().map(|log| log.record.time);
+                let is_full = newest.len() >= limit;
+                let can_be_newer = row
+                    .ended
+                    .zip(oldest)
+                    .is_none_or(|(ended, oldest)| ended >= oldest);
+                if is_full && !can_be_newer {
+                    out_of_date += 1;
+                    has_more |= row.logs > 0;
+                    continue;
+                }
+                out_of_date = 0;
+                if row.logs == 0 && row.status != RunStatus::Running {
+                    continue;
+                }
+                let filter = LogFilter {
+                    run: Some(row.key),
+                    ..self.filter.clone()
+                };
+                self.store.logs(&filter, &mut |log| {
+                    newest.push(log);
+                    ControlFlow::Continue(())
+                })?;
+                newest.sort_by_key(|log| log.record.time);
+                if newest.len() > limit {
+                    has_more = true;
+                    newest.drain(..newest.len() - limit);
+                }
+            }
+        }
+        Ok((newest, has_more))
     }
 
     /// Prints what there is and what comes, until the run ends.

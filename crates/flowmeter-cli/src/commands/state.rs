@@ -11,10 +11,10 @@ use super::runs::table_style;
 use crate::args::StateArgs;
 use crate::exit::{BadUsage, Exit, MissingRun};
 use crate::history;
+use crate::history_view::key_change::changes_of;
 use crate::history_view::places::{FoundSpan, PlacedSpan, Places};
 use crate::history_view::state_view::{
-    StateLook, StateMoment, changes_json, changes_of, changes_text, state_json, state_text, who_json,
-    who_text, writes_to,
+    StateLook, StateMoment, changes_json, changes_text, state_json, state_text, who_json, who_text, writes_to,
 };
 use crate::history_view::store_state::StoreJournal;
 use crate::history_view::stored_trace::RunSpans;

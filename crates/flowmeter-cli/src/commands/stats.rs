@@ -40,8 +40,8 @@ const TAGS_NAMED_MAX: usize = 12;
 pub(crate) fn run(args: &StatsArgs, home: &Home, output: &Output) -> Result<Exit> {
     let wish = Grouping::parse(&args.by, args.tag_key.as_deref()).map_err(BadUsage)?;
     let times = TimeWords::here();
-    let store = history::temporary(home);
-    show(args, wish, &*store, &times, output)
+    let store = history::open(home)?;
+    show(args, wish, &store, &times, output)
 }
 
 fn show(

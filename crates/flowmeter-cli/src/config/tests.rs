@@ -128,3 +128,25 @@ fn patterns_come_as_a_list() {
     let config = load(Some("[redact]\npatterns = [\"ACME-[0-9]+\", \"x{3}\"]"), &[]).unwrap();
     assert_eq!(config.redact_patterns, ["ACME-[0-9]+", "x{3}"]);
 }
+
+#[test]
+fn the_history_is_on_and_kept_for_ever_unless_somebody_says_otherwise() {
+    let config = load(None, &[]).unwrap();
+    assert!(config.history.enabled);
+    assert_eq!(config.history.retention, Retention::default());
+    let file =
+        "[history]\nenabled = true\n[retention]\npayloads = \"30d\"\nruns = \"400d\"\nmax_size = \"5GB\"";
+    let config = load(Some(file), &[("FLOWMETER_HISTORY", "0")]).unwrap();
+    assert!(!config.history.enabled);
+    let day = Duration::from_secs(86_400);
+    let wanted = Retention {
+        payloads: Some(day * 30),
+        runs: Some(day * 400),
+        size_bytes_max: Some(5_000_000_000),
+    };
+    assert_eq!(config.history.retention, wanted);
+    let config = load(Some(file), &[("FLOWMETER_RETENTION_RUNS", "12h")]).unwrap();
+    assert_eq!(config.history.retention.runs, Some(day / 2));
+    assert!(load(None, &[("FLOWMETER_RETENTION_RUNS", "0")]).is_err());
+    assert!(load(None, &[("FLOWMETER_RETENTION_MAX_SIZE", "lots")]).is_err());
+}

@@ -307,7 +307,7 @@ impl<'s> Importer<'s> {
 
 /// Whether an import cannot go on: the history cannot be written.
 pub(crate) fn is_of_history(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| cause.is::<StoreError>())
+    error.chain().any(<dyn std::error::Error>::is::<StoreError>)
 }
 
 fn hash_of(record: &LogRecord) -> u64 {

@@ -291,7 +291,7 @@ fn cells(run: &RunDetail, span: &Span, row: Option<&SpanRow>) -> Vec<Cell> {
         Cell::Number(Some(nanos(span.start))),
         Cell::Number(span.end.map(nanos)),
         Cell::Number(span.duration_ns().map(|ns| i64::try_from(ns).unwrap_or(i64::MAX))),
-        some_text(span.status.map(|status| status.as_str())),
+        some_text(span.status.map(flowmeter_model::SpanStatus::as_str)),
         some_text(span.error.as_ref().map(|error| error.error_type.as_str())),
         some_text(span.error.as_ref().map(|error| error.message.as_str())),
         tokens(usage.input),

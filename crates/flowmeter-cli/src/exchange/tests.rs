@@ -1,6 +1,6 @@
 //! What goes out comes in again, from our own files and from others'.
 
-use std::io::Cursor;
+use std::io::{Cursor, Read, Seek};
 use std::sync::Arc;
 
 use expect_test::{expect, expect_file};
@@ -126,8 +126,8 @@ fn table(store: &dyn Store) -> Vec<u8> {
     drop(writer);
     let mut file = file;
     let mut bytes = Vec::new();
-    std::io::Seek::rewind(&mut file).unwrap();
-    std::io::Read::read_to_end(&mut file, &mut bytes).unwrap();
+    file.rewind().unwrap();
+    file.read_to_end(&mut bytes).unwrap();
     bytes
 }
 
@@ -458,7 +458,7 @@ fn any_span(
 #[test]
 fn any_history_comes_through_lines_unchanged() {
     arbtest::arbtest(|u| {
-        let store = self::store();
+        let store = store();
         let mut number = 0;
         for run in 0..u.int_in_range(1..=3_u64)? {
             let key = RunKey {
@@ -875,7 +875,7 @@ fn a_table_of_many_spans_has_bounded_groups() {
         .metadata()
         .row_groups()
         .iter()
-        .map(|group| group.num_rows())
+        .map(parquet::file::metadata::RowGroupMetaData::num_rows)
         .collect();
     assert_eq!(groups, [50_000, 10_000]);
     let empty = SerializedFileReader::new(bytes::Bytes::from(table(&self::store()))).unwrap();

@@ -191,6 +191,8 @@ fn start_of(key: RunKey, run: &RunIdentity) -> RunStart {
 fn end_of(key: RunKey, ending: &RunEnding) -> RunEnd {
     let llm = &ending.metrics.llm;
     let mut metrics = ending.metrics.to_json();
+    // So that `show` can print the trace as its file would have it.
+    metrics["trace"] = ending.metrics.trace_json().into();
     if ending.dropped.total() > 0 {
         metrics["dropped"] = ending.dropped.to_json();
     }

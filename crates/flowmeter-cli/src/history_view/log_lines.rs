@@ -107,3 +107,6 @@ fn level_style(level: LogLevel) -> Style {
         LogLevel::Debug | LogLevel::Trace => Style::new().dimmed(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -39,10 +39,11 @@ pub(crate) fn response_of(call: &Span) -> Vec<Message> {
         .unwrap_or_default()
 }
 
-/// All of it as one text, for comparing.
+/// All of it as one text, for comparing. Who said nothing is left out.
 pub(crate) fn joined(messages: &[Message]) -> String {
     let parts: Vec<String> = messages
         .iter()
+        .filter(|message| !message.text.is_empty())
         .map(|message| format!("[{}]\n{}", message.role, message.text))
         .collect();
     parts.join("\n")

@@ -3,6 +3,7 @@
 //! Never opens the store and never prints: commands do.
 
 pub(crate) mod hits;
+pub(crate) mod key_change;
 pub(crate) mod log_lines;
 pub(crate) mod messages;
 pub(crate) mod node_view;

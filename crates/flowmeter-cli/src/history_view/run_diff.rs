@@ -12,8 +12,8 @@ use flowmeter_store::TokenSums;
 use serde_json::Value;
 use smol_str::SmolStr;
 
+use super::key_change::KeyChange;
 use super::messages::{joined, prompt_of, response_of};
-use super::state_view::KeyChange;
 use super::store_state::StoreJournal;
 use super::stored_trace::RunSpans;
 
@@ -197,16 +197,21 @@ fn add_call(side: &mut NodeSide, call: &Span) {
     }
     side.cost
         .add(model, call.cost.as_ref().unwrap_or(&Cost::unpriced()));
-    let append = |text: &mut String, said: String| {
-        if !said.is_empty() && text.len() + said.len() <= TEXT_BYTES_MAX {
-            if !text.is_empty() {
-                text.push('\n');
-            }
-            text.push_str(&said);
+    // A call that is tried again is asked the same again: once is enough.
+    let asked = joined(&prompt_of(call));
+    if !side.prompt.ends_with(&asked) {
+        append(&mut side.prompt, &asked);
+    }
+    append(&mut side.response, &joined(&response_of(call)));
+}
+
+fn append(text: &mut String, said: &str) {
+    if !said.is_empty() && text.len() + said.len() <= TEXT_BYTES_MAX {
+        if !text.is_empty() {
+            text.push('\n');
         }
-    };
-    append(&mut side.prompt, joined(&prompt_of(call)));
-    append(&mut side.response, joined(&response_of(call)));
+        text.push_str(said);
+    }
 }
 
 /// The nodes of both runs: in the order of the first one, what only the second has behind what came before it there.

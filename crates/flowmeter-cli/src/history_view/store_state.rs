@@ -182,21 +182,17 @@ impl StoreJournal {
         // A key whose first known write replaced something was there before.
         let mut seen = HashSet::new();
         for write in &self.writes {
-            let leads_into_seen = || {
-                let mut ends = write.path.rmatch_indices(['.', '[']);
-                ends.any(|(at, _)| seen.contains(&write.path[..at]))
-            };
-            if let Some(before) = &write.before
-                && !seen.contains(write.path.as_str())
-                && !leads_into_seen()
-            {
-                let entry = StateEntry {
-                    value: Some(Arc::clone(before)),
-                    last: None,
-                };
-                state.entries.insert(write.path.clone(), entry);
+            let (key, rest) = self.split(&write.path);
+            if let (true, Some(before)) = (seen.insert(key), &write.before) {
+                let mut value = Value::Null;
+                if set_inside(&mut value, rest, Some(before)) {
+                    let entry = StateEntry {
+                        value: Some(Arc::new(value)),
+                        last: None,
+                    };
+                    state.entries.insert(key.to_owned(), entry);
+                }
             }
-            seen.insert(write.path.as_str());
         }
         for write in &self.writes {
             let is_in_time = until.is_none_or(|until| write.time <= until);
@@ -209,41 +205,42 @@ impl StoreJournal {
 
     fn apply(&self, state: &mut StoreState, write: &StoreWrite) {
         let last = Some((write.writer.clone(), write.time));
-        if !state.entries.contains_key(&write.path)
-            && let Some(owner) = self.owner_of(state, &write.path)
-            && let Some(entry) = state.entries.get_mut(&owner)
-        {
-            entry.last = last;
-            let rest = &write.path[owner.len()..];
-            let is_followed = match (&mut entry.value, &write.after) {
-                (Some(value), Some(after)) => set_inside(Arc::make_mut(value), rest, after),
-                _ => false,
-            };
-            if !is_followed {
-                state.lost.push(write.path.clone());
-            }
-            return;
-        }
-        match (&write.after, write.is_known) {
-            (None, true) => {
+        let (key, rest) = self.split(&write.path);
+        if rest.is_empty() || !write.is_known || state.entries.contains_key(&write.path) {
+            if write.after.is_none() && write.is_known {
                 state.entries.remove(&write.path);
-            }
-            (after, _) => {
-                let value = after.clone();
+            } else {
+                let value = write.after.clone();
                 state
                     .entries
                     .insert(write.path.clone(), StateEntry { value, last });
             }
+            return;
+        }
+        let entry = state.entries.entry(key.to_owned()).or_insert_with(|| StateEntry {
+            value: Some(Arc::new(Value::Null)),
+            last: None,
+        });
+        let is_followed = match &mut entry.value {
+            Some(value) => set_inside(Arc::make_mut(value), rest, write.after.as_ref()),
+            None => false,
+        };
+        entry.last = last;
+        if !is_followed {
+            state.lost.push(write.path.clone());
         }
     }
 
-    /// The key that a deeper path leads into: `reply` for `reply.items[0]`, unless `reply` is a node, whose name is a
-    /// namespace.
-    fn owner_of(&self, state: &StoreState, path: &str) -> Option<String> {
-        let ends = path.rmatch_indices(['.', '[']).map(|(at, _)| &path[..at]);
-        ends.filter(|owner| owner.contains('.') || !self.namespaces.contains(*owner))
-            .find(|owner| state.entries.contains_key(*owner))
-            .map(str::to_owned)
+    /// The key that a path begins with, and the way inside its value: `reply` and `.items[0]`. The name of a node is a
+    /// namespace: of `fetch.reply.items` the key is `fetch.reply`.
+    fn split<'a>(&self, path: &'a str) -> (&'a str, &'a str) {
+        let first = path.find(['.', '[']).unwrap_or(path.len());
+        let is_space = path[first..].starts_with('.') && self.namespaces.contains(&path[..first]);
+        if !is_space {
+            return path.split_at(first);
+        }
+        let second = path[first + 1..].find(['.', '[']);
+        path.split_at(second.map_or(path.len(), |second| first + 1 + second))
     }
 }
 
@@ -285,38 +282,35 @@ pub(crate) fn is_beneath(path: &str, owner: &str) -> bool {
         .is_some_and(|rest| rest.starts_with(['.', '[']))
 }
 
-/// Puts a value deep inside another one: `.items[0].name`. Says whether the way was there.
-fn set_inside(root: &mut Value, rest: &str, after: &Value) -> bool {
+/// Puts a value deep inside another one, or takes it away: `.items[0].name`. Says whether the way was there.
+fn set_inside(root: &mut Value, rest: &str, after: Option<&Arc<Value>>) -> bool {
     let Ok(path) = StorePath::parse(&format!("key{rest}")) else {
         return false;
     };
     let mut place = root;
-    for segment in path.rest() {
-        place = match segment {
-            PathSegment::Name(name) => {
-                if place.is_null() {
-                    *place = Value::Object(Map::new());
+    for (depth, segment) in path.rest().iter().enumerate() {
+        let is_last = depth + 1 == path.rest().len();
+        if place.is_null() && matches!(segment, PathSegment::Name(_)) {
+            *place = Value::Object(Map::new());
+        }
+        place = match (segment, place) {
+            (PathSegment::Name(name), Value::Object(members)) => {
+                if is_last && after.is_none() {
+                    members.shift_remove(name);
+                    return true;
                 }
-                match place {
-                    Value::Object(members) => members.entry(name.clone()).or_insert(Value::Null),
-                    _ => return false,
-                }
+                members.entry(name.clone()).or_insert(Value::Null)
             }
-            PathSegment::Index(index) => match place {
-                Value::Array(elements) => {
-                    if *index == elements.len() {
-                        elements.push(Value::Null);
-                    }
-                    match elements.get_mut(*index) {
-                        Some(element) => element,
-                        None => return false,
-                    }
+            (PathSegment::Index(index), Value::Array(elements)) if *index <= elements.len() => {
+                if *index == elements.len() {
+                    elements.push(Value::Null);
                 }
-                _ => return false,
-            },
+                &mut elements[*index]
+            }
+            _ => return false,
         };
     }
-    *place = after.clone();
+    *place = after.map(|value| Value::clone(value)).unwrap_or_default();
     true
 }
 

@@ -10,6 +10,7 @@ use flowmeter::TraceDocument;
 use flowmeter_model::{LogRecord, Span, SpanId, SpanStatus, TraceId};
 use flowmeter_otlp::{Encoder, EncoderConfig, Envelope};
 use flowmeter_store::{LogFilter, RunDetail, RunKey, RunRow, RunStatus, Store};
+use serde_json::Value;
 
 use super::places::Places;
 
@@ -50,9 +51,22 @@ fn part_of(store: &dyn Store, detail: RunDetail) -> Result<TraceDocument> {
             .filter(|_| is_running)
             .map(|process| process.pid),
         sampled: row.sampled,
-        metrics: detail.metrics.filter(|_| has_end),
+        metrics: detail.metrics.filter(|_| has_end).map(trace_metrics),
         broken_lines: 0,
     })
+}
+
+/// The metrics as a trace has them; runs from elsewhere may have nothing else.
+fn trace_metrics(mut metrics: Value) -> Value {
+    match metrics.get_mut("trace").map(Value::take) {
+        Some(Value::Object(mut of_trace)) => {
+            if let Some(dropped) = metrics.get_mut("dropped") {
+                of_trace.insert("dropped".to_owned(), dropped.take());
+            }
+            of_trace.into()
+        }
+        _ => metrics,
+    }
 }
 
 /// All spans of a run with everything that is kept of them, open ones at the end.

@@ -98,11 +98,37 @@ fn findings_have_size_evidence_and_advice() {
         },
         tests: 40,
     };
-    expect![[r#""#]].assert_eq(&rendered(&report, &InsightScope::Workflow("digest".to_owned())));
+    expect![[r#"
+        2 findings (2,901 runs since 2025-03-01 of digest)
+
+         1. p50 of node `summarize` rose from 2.1 s to 4.8 s since Tuesday 14:00, with
+            model gpt-4o → gpt-5
+            digest · 2.7 s a run · latency change
+              1998 runs before, 903 since; medians of both
+            → look at what came with it (model gpt-4o → gpt-5)
+
+        … and 1 smaller ones; --limit 2 shows them
+
+        where the time goes (critical paths of the newest 20 good runs)
+           84 %  summarize  4.8 s, 4.7 s of it in LLM calls
+           15 %  between nodes  900 ms
+            1 %  1 others
+
+        the ways that runs take
+           97 %  fetch → summarize (2,800 runs, p50 5.7 s, 2 % failed)
+
+        not enough data to look for
+          changes of cost, time, tokens and failures: `new` has 12 runs, it takes 40
+            runs
+    "#]]
+    .assert_eq(&rendered(&report, &InsightScope::Workflow("digest".to_owned())));
 }
 
 #[test]
 fn silence_is_told() {
     let report = InsightReport::default();
-    expect![[r#""#]].assert_eq(&rendered(&report, &InsightScope::All));
+    expect![[r#"
+        the history has no runs to look at
+    "#]]
+    .assert_eq(&rendered(&report, &InsightScope::All));
 }

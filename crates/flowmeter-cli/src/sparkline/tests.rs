@@ -1,3 +1,5 @@
+//! Sparklines and bars, character by character.
+
 use super::*;
 
 #[test]

@@ -1,3 +1,5 @@
+//! Amounts and costs as tables show them.
+
 use expect_test::expect;
 use flowmeter_model::CostStatus;
 

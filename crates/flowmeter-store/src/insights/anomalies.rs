@@ -7,10 +7,11 @@ use std::collections::BTreeMap;
 
 use flowmeter_model::TimestampNs;
 
-use super::change_points::{self, levelled, of_failures};
+use super::change_points::{self, levelled};
 use super::gathered::{Family, Gathered};
 use super::history::History;
 use super::series::{self, Metric, Series};
+use super::sizes::of_failures;
 use super::{Amount, Insight, InsightKind, InsightQuery, Per, Shortage, Size, robust, splits, words};
 
 /// A run needs so many others of its level beside it.

@@ -2,7 +2,7 @@
 //!
 //! Never tells the same change twice: what a node explains is not told of the run around it again.
 
-use flowmeter_model::{SpanKind, TimestampNs};
+use flowmeter_model::TimestampNs;
 use rustc_hash::FxHashMap;
 
 use super::alongside::{self, Changed};
@@ -10,10 +10,9 @@ use super::gathered::{Family, Gathered};
 use super::history::History;
 use super::seasons::{Seasons, WEEKS_MIN};
 use super::series::{self, Metric, Series};
+use super::sizes::{monthly, of_failures, price_of_a_token};
 use super::splits::{self, Split};
-use super::{
-    Amount, DAY_NS, Insight, InsightKind, InsightQuery, Per, SECOND_NS, Shortage, Size, robust, words,
-};
+use super::{Amount, DAY_NS, Insight, InsightKind, InsightQuery, Per, Shortage, Size, robust, words};
 
 /// With fewer runs no change can be told from chance.
 pub(super) const RUNS_MIN: usize = 40;
@@ -183,9 +182,9 @@ fn among_alike(history: &History, series: &Series, values: &[f64], at: usize, of
     for (place, value) in values.iter().enumerate() {
         let (before, after) = cells.entry(cell(place)).or_default();
         if place < at {
-            before.push(*value)
+            before.push(*value);
         } else {
-            after.push(*value)
+            after.push(*value);
         }
     }
     let alike = cells
@@ -415,19 +414,6 @@ fn suggestion(change: &Change, insight: &Insight) -> String {
     }
 }
 
-/// Calls a month in a node, or runs a month.
-fn monthly(history: &History, runs: &[u32], node: Option<u32>, query: &InsightQuery) -> f64 {
-    let Some(node) = node else {
-        return history.runs_a_month(runs, query.now);
-    };
-    let begins = query.now.0.saturating_sub(30 * DAY_NS);
-    let recent = runs.iter().filter(|run| history.run(**run).started >= begins);
-    let calls = recent
-        .flat_map(|run| history.spans_of(*run))
-        .filter(|span| span.node == node && span.kind == SpanKind::LlmCall && !span.cache_hit);
-    calls.count() as f64
-}
-
 fn size(history: &History, runs: &[u32], change: &Change, query: &InsightQuery) -> Option<Size> {
     let difference = (change.after - change.before).abs();
     match change.metric {
@@ -469,36 +455,4 @@ fn size(history: &History, runs: &[u32], change: &Change, query: &InsightQuery) 
             Some(of_failures(history, runs, count, per))
         }
     }
-}
-
-/// What a token costs on average; `None` where prices are not known.
-fn price_of_a_token(history: &History, runs: &[u32], node: Option<u32>) -> Option<f64> {
-    let (mut usd, mut tokens) = (0.0, 0.0);
-    for span in runs.iter().flat_map(|run| history.spans_of(*run)) {
-        if span.kind == SpanKind::LlmCall && node.is_none_or(|node| node == span.node) {
-            usd += span.cost? as f64 / 1e9;
-            tokens += f64::from(span.input) + f64::from(span.output);
-        }
-    }
-    (usd > 0.0 && tokens > 0.0).then(|| usd / tokens)
-}
-
-/// What so many failed runs cost: money where it is known, else time.
-pub(super) fn of_failures(history: &History, runs: &[u32], failures: f64, per: Per) -> Size {
-    let failed = || {
-        runs.iter()
-            .map(|run| history.run(*run))
-            .filter(|run| run.status == crate::RunStatus::Error)
-    };
-    let usd = robust::median_of(failed().filter_map(|run| run.cost).map(|cost| cost as f64 / 1e9));
-    let seconds = robust::median_of(
-        failed()
-            .filter_map(|run| run.duration_ns)
-            .map(|duration| duration as f64 / SECOND_NS),
-    );
-    let amount = match usd {
-        Some(usd) if usd > 0.0 => Amount::Usd(words::usd_of(usd * failures)),
-        _ => Amount::Seconds(seconds.unwrap_or(0.0) * failures),
-    };
-    Size { amount, per }
 }

@@ -39,6 +39,11 @@ impl Gathered {
         self.certain.push(insight);
     }
 
+    /// Plain counts, if any.
+    pub(super) fn extend(&mut self, insights: impl IntoIterator<Item = Insight>) {
+        self.certain.extend(insights);
+    }
+
     /// Something was tested; a finding only where it is also large enough to speak of.
     pub(super) fn tested(&mut self, family: Family, p_value: f64, insight: Option<Insight>) {
         self.tests[family as usize] += 1;

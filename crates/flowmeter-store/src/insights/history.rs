@@ -243,7 +243,7 @@ impl History {
             }
             let point = self.point_of_span(row, *run);
             self.spans.push(point);
-            if self.spans.len() % (1 << 16) == 0 {
+            if self.spans.len().is_multiple_of(1 << 16) {
                 progress("reading spans", self.spans.len() as u64);
             }
             ControlFlow::Continue(())

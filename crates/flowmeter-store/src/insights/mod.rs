@@ -9,6 +9,7 @@ mod alongside;
 mod anomalies;
 mod bottlenecks;
 mod change_points;
+mod faults;
 mod gathered;
 mod history;
 mod models;
@@ -20,6 +21,7 @@ mod run_scope;
 mod sample;
 mod seasons;
 mod series;
+mod sizes;
 mod spending;
 mod splits;
 mod tree;
@@ -411,7 +413,7 @@ pub fn insights(
                 change_points::look(&history, workflow, query, &mut gathered);
                 anomalies::look(&history, workflow, query, &mut gathered);
                 models::look(&history, workflow, query, &mut gathered);
-                patterns::look(&history, workflow, &mut gathered);
+                patterns::look(&history, workflow, query, &mut gathered);
                 spending::look(&history, workflow, query, &mut gathered);
             }
             progress("reading payloads", 0);

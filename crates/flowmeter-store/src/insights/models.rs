@@ -12,6 +12,8 @@ use crate::RunKey;
 
 /// Models with fewer runs are not compared.
 const RUNS_MIN: usize = 30;
+/// Of a node that more models did, those with the most runs are compared.
+const MODELS_MAX: usize = 8;
 /// A smaller difference is not worth a word.
 const RATIO_MIN: f64 = 1.2;
 /// Models may differ so much in success and still be called equal.
@@ -53,6 +55,7 @@ pub(super) fn look(history: &History, workflow: u32, query: &InsightQuery, gathe
     for (node, mut models) in nodes {
         models.retain(|(_, record)| record.runs as usize >= RUNS_MIN);
         models.sort_by_key(|(model, record)| (std::cmp::Reverse(record.runs), history.name(*model).clone()));
+        models.truncate(MODELS_MAX);
         for (place, first) in models.iter().enumerate() {
             for second in &models[place + 1..] {
                 let pair = Pair {

@@ -1,37 +1,34 @@
 //! What comes again and again: errors that follow others, and ways through the workflow that go with failures, with
 //! cost, or that became more frequent.
 //!
-//! Never counts an error twice that was only handed on: an attempt, its node and the node around it fail together.
+//! Never takes a way for a cause: it says what goes together.
 
 use std::collections::BTreeMap;
 
 use flowmeter_model::{SpanKind, SpanStatus, TimestampNs};
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashSet;
 
-use super::change_points::of_failures;
 use super::gathered::{Family, Gathered};
 use super::history::History;
-use super::{Amount, Insight, InsightKind, Per, Size, robust, splits, words};
+use super::sizes::of_failures;
+use super::{Amount, Insight, InsightKind, InsightQuery, Per, Size, faults, robust, splits, words};
 use crate::RunStatus;
 
 /// Fewer runs are no pattern.
-const RUNS_MIN: usize = 8;
+pub(super) const RUNS_MIN: usize = 8;
 /// A pattern that so many runs have is the workflow itself.
 const SHARE_MAX: f64 = 0.95;
-/// More kinds of errors are not paired.
-const ERRORS_MAX: usize = 64;
 /// More different ways are not told apart.
 const GRAMS_MAX: usize = 20_000;
+/// Of those, so many are looked at, the most frequent.
+const GRAMS_TESTED_MAX: usize = 256;
 /// Longer ways are cut.
 const PATH_MAX: usize = 200;
 /// What is more likely by chance than this needs no words.
-const P_WORDS: f64 = 1e-3;
-
-/// An error and where it was.
-type Fault = (u32, u32);
+pub(super) const P_WORDS: f64 = 1e-3;
 
 /// Looks for patterns in a workflow.
-pub(super) fn look(history: &History, workflow: u32, gathered: &mut Gathered) {
+pub(super) fn look(history: &History, workflow: u32, query: &InsightQuery, gathered: &mut Gathered) {
     let runs: Vec<u32> = history
         .runs_of(workflow)
         .into_iter()
@@ -43,118 +40,11 @@ pub(super) fn look(history: &History, workflow: u32, gathered: &mut Gathered) {
     if runs.len() < 4 * RUNS_MIN {
         return;
     }
-    error_pairs(history, workflow, &runs, gathered);
-    ways(history, workflow, &runs, gathered);
+    faults::error_pairs(history, workflow, &runs, gathered);
+    ways(history, workflow, &runs, query, gathered);
 }
 
-/// The errors of a run in the order in which they came, each once, where they arose.
-fn faults(history: &History, run: u32) -> Vec<Fault> {
-    let mut failed: Vec<(u64, Fault)> = history
-        .spans_of(run)
-        .iter()
-        .filter(|span| span.status == SpanStatus::Error && span.node != 0)
-        .map(|span| {
-            (
-                span.start.saturating_add(span.duration_ns),
-                (span.node, span.error),
-            )
-        })
-        .collect();
-    failed.sort_unstable();
-    let mut seen: FxHashSet<Fault> = FxHashSet::default();
-    let mut faults: Vec<Fault> = failed
-        .into_iter()
-        .filter(|(_, fault)| seen.insert(*fault))
-        .map(|(_, fault)| fault)
-        .collect();
-    let all = faults.clone();
-    // A node fails with what fails inside it.
-    faults.retain(|(outer, error)| {
-        !all.iter().any(|(inner, same)| {
-            let rest = history.name(*inner).strip_prefix(history.name(*outer).as_str());
-            same == error && rest.is_some_and(|rest| rest.starts_with('/'))
-        })
-    });
-    faults
-}
-
-fn error_pairs(history: &History, workflow: u32, runs: &[u32], gathered: &mut Gathered) {
-    let by_run: Vec<(u32, Vec<Fault>)> = runs.iter().map(|run| (*run, faults(history, *run))).collect();
-    let mut counts: FxHashMap<Fault, u64> = FxHashMap::default();
-    let mut pairs: FxHashMap<(Fault, Fault), Vec<u32>> = FxHashMap::default();
-    for (_, faults) in &by_run {
-        for fault in faults {
-            *counts.entry(*fault).or_default() += 1;
-        }
-    }
-    let mut frequent: Vec<(u64, Fault)> = counts.iter().map(|(fault, count)| (*count, *fault)).collect();
-    frequent.sort_unstable_by(|a, b| b.cmp(a));
-    frequent.truncate(ERRORS_MAX);
-    let frequent: FxHashSet<Fault> = frequent.into_iter().map(|(_, fault)| fault).collect();
-    for (run, faults) in &by_run {
-        let faults: Vec<Fault> = faults
-            .iter()
-            .copied()
-            .filter(|fault| frequent.contains(fault))
-            .collect();
-        for (place, first) in faults.iter().enumerate() {
-            for second in &faults[place + 1..] {
-                pairs.entry((*first, *second)).or_default().push(*run);
-            }
-        }
-    }
-    let mut ordered: Vec<_> = pairs.into_iter().collect();
-    ordered.sort_unstable_by_key(|(pair, runs)| (std::cmp::Reverse(runs.len()), *pair));
-    for ((first, second), both) in ordered {
-        let with_first = counts[&first];
-        let with_second_only = counts[&second].saturating_sub(both.len() as u64);
-        let without = runs.len() as u64 - with_first;
-        let p_value = robust::fisher(
-            both.len() as u64,
-            with_first,
-            with_second_only.min(without),
-            without,
-        );
-        let share = both.len() as f64 / with_first as f64;
-        let elsewhere = with_second_only as f64 / without.max(1) as f64;
-        let is_large = both.len() >= RUNS_MIN && share >= 0.3 && share >= 2.0 * elsewhere;
-        let insight = (is_large && p_value < P_WORDS).then(|| {
-            let fault = |(node, error): Fault| {
-                let error = match history.name(error).as_str() {
-                    "" => "an error",
-                    error => error,
-                };
-                format!("{error} in node `{}`", history.name(node))
-            };
-            let title = format!(
-                "{} is followed by {} in {} of {with_first} runs",
-                fault(first),
-                fault(second),
-                both.len()
-            );
-            let mut insight = Insight::new(InsightKind::ErrorPair, history.name(workflow), title);
-            insight.node = Some(history.name(second.0).clone());
-            insight.runs = newest(history, &both);
-            insight.size = Some(of_failures(history, &both, both.len() as f64, Per::Total));
-            insight.evidence.push(format!(
-                "of the {without} runs without the first, {} have the second",
-                words::percent(elsewhere)
-            ));
-            insight.evidence.push(such_as(&insight));
-            insight.figure("share_with", share);
-            insight.figure("share_without", elsewhere);
-            insight.figure("runs", both.len() as f64);
-            insight.suggestion = format!(
-                "mend the first and the second goes with it: give node `{}` an edge for `error`, or stop the run there",
-                history.name(first.0)
-            );
-            insight
-        });
-        gathered.tested(Family::Other, p_value, insight);
-    }
-}
-
-fn newest(history: &History, runs: &[u32]) -> Vec<crate::RunKey> {
+pub(super) fn newest(history: &History, runs: &[u32]) -> Vec<crate::RunKey> {
     runs.iter()
         .rev()
         .take(5)
@@ -162,7 +52,7 @@ fn newest(history: &History, runs: &[u32]) -> Vec<crate::RunKey> {
         .collect()
 }
 
-fn such_as(insight: &Insight) -> String {
+pub(super) fn such_as(insight: &Insight) -> String {
     let shown: Vec<String> = insight.runs.iter().map(words::short).collect();
     format!("such as {}", shown.join(", "))
 }
@@ -209,19 +99,22 @@ fn grams(history: &History, runs: &[u32]) -> Vec<Gram> {
         .filter(|(_, places)| (RUNS_MIN..=most).contains(&places.len()))
         .map(|(nodes, places)| Gram { nodes, places })
         .collect();
+    grams.sort_by_key(|gram| std::cmp::Reverse(gram.places.len()));
+    grams.truncate(GRAMS_TESTED_MAX);
     // The shorter of two that the same runs went says all.
     grams.sort_by_key(|gram| gram.nodes.len());
     let mut seen: FxHashSet<Vec<usize>> = FxHashSet::default();
-    grams.retain(|gram| gram.places.len() > 50_000 || seen.insert(gram.places.clone()));
+    grams.retain(|gram| seen.insert(gram.places.clone()));
     grams
 }
 
-fn ways(history: &History, workflow: u32, runs: &[u32], gathered: &mut Gathered) {
+fn ways(history: &History, workflow: u32, runs: &[u32], query: &InsightQuery, gathered: &mut Gathered) {
     let grams = grams(history, runs);
     let way = Way {
         history,
         workflow,
         runs,
+        query,
     };
     let mut failing: Vec<(f64, Insight, &Gram)> = Vec::new();
     let mut detours: Vec<(f64, Insight, &Gram)> = Vec::new();
@@ -274,6 +167,7 @@ struct Way<'a> {
     history: &'a History,
     workflow: u32,
     runs: &'a [u32],
+    query: &'a InsightQuery,
 }
 
 impl Way<'_> {
@@ -459,15 +353,17 @@ impl Way<'_> {
             if after - before < 0.1 {
                 continue;
             }
+            let first = self.runs[good[split.at]];
+            let started = self.history.run(first).started;
+            let since = words::moment(started, self.query.now, self.query.utc_offset_seconds);
             let title = format!(
-                "{} of runs go {} since then, {} before",
+                "{} of runs go {} since {since}, {} before",
                 words::percent(after),
                 self.shown(gram),
                 words::percent(before)
             );
             let mut insight = Insight::new(InsightKind::PathChange, self.history.name(self.workflow), title);
-            let first = self.runs[good[split.at]];
-            insight.at = Some(TimestampNs(self.history.run(first).started));
+            insight.at = Some(TimestampNs(started));
             insight.runs = vec![
                 self.history.run(self.runs[good[split.at - 1]]).key,
                 self.history.run(first).key,

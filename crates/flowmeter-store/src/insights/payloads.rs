@@ -42,6 +42,9 @@ const SAVED_SHARE_MIN: f64 = 0.1;
 /// Nor is less than this.
 const SAVED_NS_MIN: u64 = 200_000_000;
 
+/// Node, provider and model of a call.
+type Asked = (SmolStr, SmolStr, SmolStr);
+
 /// Reads the sample of a workflow and looks through it.
 pub(super) fn look(
     store: &dyn Store,
@@ -106,7 +109,7 @@ impl View<'_> {
 
     /// What the calls of each node and model have in common.
     fn prompts(&self, gathered: &mut Gathered) {
-        let mut calls: BTreeMap<(SmolStr, SmolStr, SmolStr), Vec<(RunKey, &Step)>> = BTreeMap::new();
+        let mut calls: BTreeMap<Asked, Vec<(RunKey, &Step)>> = BTreeMap::new();
         for sample in self.samples {
             for step in &sample.steps {
                 if step.kind == SpanKind::LlmCall && step.is_ok {
@@ -122,12 +125,9 @@ impl View<'_> {
             let rates = self.prices.rates(&provider, &model, self.query.now);
             let recent = self.recent(&node, &model);
             if let Some(rates) = rates {
-                gathered_some(
-                    gathered,
-                    self.static_prefix(&node, &model, &calls, rates, &recent),
-                );
+                gathered.extend(self.static_prefix(&node, &model, &calls, rates, &recent));
             }
-            gathered_some(gathered, self.output_limit(&node, &model, &calls, rates, &recent));
+            gathered.extend(self.output_limit(&node, &model, &calls, rates, &recent));
         }
     }
 
@@ -343,13 +343,13 @@ impl View<'_> {
             }
         }
         for (node, seen) in queues {
-            gathered_some(gathered, self.queue(&node, &seen));
+            gathered.extend(self.queue(&node, &seen));
         }
         for (nodes, seen) in independent {
-            gathered_some(gathered, self.parallel(&nodes, &seen));
+            gathered.extend(self.parallel(&nodes, &seen));
         }
         for (node, seen) in loops {
-            gathered_some(gathered, self.idle(&node, &seen));
+            gathered.extend(self.idle(&node, &seen));
         }
     }
 
@@ -476,12 +476,6 @@ impl View<'_> {
         insight.figure("idle_s", seconds);
         insight.suggestion = format!("end the loop of `{node}` when a round changes nothing");
         Some(insight)
-    }
-}
-
-fn gathered_some(gathered: &mut Gathered, insight: Option<Insight>) {
-    if let Some(insight) = insight {
-        gathered.certain(insight);
     }
 }
 

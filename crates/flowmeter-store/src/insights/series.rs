@@ -76,7 +76,8 @@ pub(super) fn of_run(history: &History, run: u32, metric: Metric) -> Option<f64>
 /// The values of each node in one run: by node and metric.
 pub(super) fn of_nodes(history: &History, run: u32) -> Vec<(u32, Metric, f64)> {
     // An unsampled run keeps what failed: its nodes would all seem to fail.
-    if !history.run(run).is_sampled {
+    let point = history.run(run);
+    if !point.is_sampled || !matches!(point.status, RunStatus::Ok | RunStatus::Error) {
         return Vec::new();
     }
     let mut nodes: FxHashMap<u32, NodeSums> = FxHashMap::default();
@@ -105,7 +106,7 @@ pub(super) fn of_nodes(history: &History, run: u32) -> Vec<(u32, Metric, f64)> {
             _ => {}
         }
     }
-    let is_cached = history.run(run).is_cached;
+    let is_cached = point.is_cached;
     let mut values = Vec::with_capacity(nodes.len() * 4);
     for (node, sums) in nodes {
         if sums.executions > 0 && sums.duration_ns > 0 && !is_cached {

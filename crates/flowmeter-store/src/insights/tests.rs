@@ -1,3 +1,4 @@
-//! Planted effects, each alone, and years without any.
+//! Planted effects, each alone, years without any, and histories that are not as they should be.
 
 mod planted;
+mod strange;

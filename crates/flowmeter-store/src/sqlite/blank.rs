@@ -115,7 +115,7 @@ pub(super) fn blank(
         .prepare_cached("UPDATE batch_content SET marks = x'', hashes = ?2 WHERE batch = ?1")?
         .execute((batch, still))?;
     connection
-        .prepare_cached("UPDATE batch SET payload_bytes = ?2 WHERE id = ?1")?
+        .prepare_cached("UPDATE batch SET payload_bytes = ?2, worded = 0 WHERE id = ?1")?
         .execute((batch, bytes as i64))?;
     Ok(count)
 }

@@ -32,6 +32,11 @@ pub(super) fn background_step(
     Ok(stats::fold_some(connection, config)? || search::step(connection, config)?)
 }
 
+/// The piece that must not wait for quiet times for ever: questions sum what is not folded span by span.
+pub(super) fn urgent_step(connection: &mut Connection, config: &SqliteConfig) -> Result<bool, StoreError> {
+    Ok(stats::has_much_to_fold(connection)? && stats::fold_some(connection, config)?)
+}
+
 /// Whether the sums and the index are those of the batches; what is wrong is added to the problems.
 pub(super) fn check(connection: &Connection, upkeep: &mut Upkeep) -> Result<(), StoreError> {
     upkeep.problems.extend(stats::check(connection)?);

@@ -5,7 +5,7 @@ CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 
 -- One row a run: what lists show and ask for.
 CREATE TABLE run (
-    id INTEGER PRIMARY KEY,
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
     trace BLOB NOT NULL,
     root INTEGER NOT NULL,
     parent INTEGER,
@@ -68,7 +68,7 @@ CREATE TABLE name (id INTEGER PRIMARY KEY AUTOINCREMENT, text TEXT NOT NULL UNIQ
 
 -- What up to some thousand spans have in common.
 CREATE TABLE batch (
-    id INTEGER PRIMARY KEY,
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
     spans INTEGER NOT NULL,
     start_min INTEGER NOT NULL,
     start_max INTEGER NOT NULL,
@@ -120,7 +120,7 @@ CREATE TABLE payload (id INTEGER PRIMARY KEY, body BLOB NOT NULL);
 
 -- Log lines, in compressed blocks.
 CREATE TABLE log_block (
-    id INTEGER PRIMARY KEY,
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
     lines INTEGER NOT NULL,
     time_min INTEGER NOT NULL,
     time_max INTEGER NOT NULL,

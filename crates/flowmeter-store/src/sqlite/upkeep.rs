@@ -20,7 +20,7 @@ use crate::{Store, StoreError, Upkeep};
 /// Problems of one kind that are told one by one.
 const PROBLEMS_MAX: usize = 20;
 /// Pages that are copied at once: all, so that the copy is of one moment.
-const ALL_PAGES: i32 = -1;
+const ALL_PAGES: i32 = i32::MAX;
 
 impl SqliteStore {
     /// Looks at all of the file: whether SQLite finds it whole, whether everything can be decoded, whether counts agree.

@@ -92,6 +92,8 @@ pub struct Year {
     pub days: u64,
     /// So many runs of each workflow on a working day, on average.
     pub runs_per_day: f64,
+    /// By how much whole days are faster or slower than others, together: the spread of the logarithm. Default: 0.
+    pub restlessness: f64,
     /// What is planted.
     pub effects: Vec<Effect>,
 }
@@ -108,6 +110,7 @@ impl Year {
             begins: TimestampNs(1_740_787_200_000_000_000),
             days: 365,
             runs_per_day: 10.0,
+            restlessness: 0.0,
             effects: effects.to_vec(),
         }
     }
@@ -154,9 +157,20 @@ impl Year {
                 }
             }
             starts.sort_unstable();
+            let mood = if self.restlessness > 0.0 {
+                noise.around(1.0, self.restlessness)
+            } else {
+                1.0
+            };
             let mut appends = Vec::new();
             for (at, workflow) in starts {
-                appends.extend(workflows::run(self, workflow, at, &mut is_dear_told, &mut noise));
+                appends.extend(workflows::run(
+                    self,
+                    workflow,
+                    (at, mood),
+                    &mut is_dear_told,
+                    &mut noise,
+                ));
             }
             appends
         })

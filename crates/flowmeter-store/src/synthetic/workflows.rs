@@ -50,13 +50,13 @@ impl Scene<'_> {
 pub(super) fn run(
     year: &Year,
     workflow: usize,
-    at: u64,
+    (at, mood): (u64, f64),
     is_dear_told: &mut bool,
     noise: &mut Noise,
 ) -> Vec<Append> {
     let (day, hour) = ((at - year.begins.0) / DAY_NS, at % DAY_NS / HOUR_NS);
     let weekday = (at / DAY_NS + 3) % 7;
-    let mut slow = if (13..18).contains(&hour) { 1.3 } else { 1.0 };
+    let mut slow = mood * if (13..18).contains(&hour) { 1.3 } else { 1.0 };
     slow *= if weekday >= 5 { 0.85 } else { 1.0 };
     if workflow == 1 && year.has(Effect::SlowDay, at) {
         slow *= 4.0;

@@ -116,7 +116,8 @@ impl RunMetrics {
     }
 
     /// The `metrics` object of a trace: the run as a whole. What each node did stands in the spans.
-    pub(crate) fn trace_json(&self) -> Map<String, Value> {
+    #[must_use]
+    pub fn trace_json(&self) -> Map<String, Value> {
         let mut object = Map::new();
         object.insert("total_duration_ms".into(), milliseconds(self.duration_ns).into());
         object.insert("node_count".into(), self.nodes_executed.into());

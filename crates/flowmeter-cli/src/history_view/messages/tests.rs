@@ -29,6 +29,19 @@ fn every_kind_of_part_is_read() {
         json!([{"role": "assistant", "parts": [{"type": "text", "content": "Rain."}]}]),
     );
     let lines = message_lines(&prompt_of(&call), false).join("\n");
-    expect_test::expect![[r#""#]].assert_eq(&lines);
+    expect_test::expect![[r#"
+        [system]
+          Be short.
+        [user]
+          Weather?
+          {"type":"uri","uri":"x"}
+        [assistant]
+          (reasoning) a tool
+          → weather({"at":"Oslo"})
+        [tool]
+          ← rain
+        [user]
+          plain"#]]
+    .assert_eq(&lines);
     assert_eq!(joined(&response_of(&call)), "[assistant]\nRain.");
 }

@@ -9,11 +9,11 @@ use owo_colors::{OwoColorize, Style};
 use serde_json::{Map, Value, json};
 
 use super::{NodePair, NodeSide, RunDiff};
+use crate::history_view::key_change::{KeyChange, change_json, change_text, changed_members};
 use crate::history_view::node_view::status_words as span_words;
 use crate::history_view::run_words::{
     cost_members, duration_so_far, run_json, short_amount, short_cost, status_words, tokens_json,
 };
-use crate::history_view::state_view::{KeyChange, change_json, change_text, changed_members};
 use crate::history_view::text_diff::{diff_lines, unified};
 use crate::printable::one_line;
 use crate::run_selector::short_ids;

@@ -124,7 +124,7 @@ fn the_file_is_checked_copied_and_made_smaller() {
     let workflow = shell(
         &sandbox,
         "large.json",
-        &["head -c 300000 /dev/urandom | base64 -w0 >&2; echo hi"],
+        &["head -c 300000 /dev/urandom | od -An -tx1 >&2; echo hi"],
     );
     for _ in 0..3 {
         let ended = sandbox.run(&["run", &workflow, "--capture", "full"]);
@@ -160,7 +160,7 @@ fn a_file_that_is_damaged_is_told() {
     let workflow = shell(
         &sandbox,
         "some.json",
-        &["head -c 100000 /dev/urandom | base64 -w0 >&2; echo hi"],
+        &["head -c 100000 /dev/urandom | od -An -tx1 >&2; echo hi"],
     );
     for _ in 0..3 {
         assert_eq!(sandbox.run(&["run", &workflow, "--capture", "full"]).code, 0);

@@ -232,7 +232,7 @@ fn where_the_file_cannot_grow_the_run_goes_on() {
     let first = echo(&sandbox, "first.json", "hi");
     assert_eq!(sandbox.run(&["run", &first]).code, 0);
     // 200 KB that do not compress: far beyond the limit.
-    let noise = "head -c 200000 /dev/urandom | base64 -w0";
+    let noise = "head -c 200000 /dev/urandom | od -An -tx1";
     let workflow = shell(&sandbox, "large.json", &[noise, "echo hi"]);
     let blocks = 160;
     let ended = with_file_limit(
@@ -281,13 +281,13 @@ impl Drop for SmallDisk<'_> {
 
 #[test]
 fn a_full_disk_is_told_in_one_warning() {
-    let sandbox = Sandbox::new();
+    let sandbox = Sandbox::new().with("FLOWMETER_EXPORT_EXIT_TIMEOUT", "60s");
     let home = sandbox.home();
     let Some(_disk) = SmallDisk::mount(&home, 1_024) else {
         // Without the right to mount there is the limit on file sizes above.
         return;
     };
-    let noise = "head -c 900000 /dev/urandom | base64 -w0";
+    let noise = "head -c 3000000 /dev/urandom | od -An -tx1";
     let large = shell(&sandbox, "large.json", &[noise, "echo hi"]);
     let trace = sandbox.path("trace.json").display().to_string();
     let args = ["run", &large, "--capture", "full", "--trace-file", &trace];

@@ -1,3 +1,5 @@
+//! Spans as other programs name things, under the names that are read here.
+
 use expect_test::expect;
 
 use super::*;

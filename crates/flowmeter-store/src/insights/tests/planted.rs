@@ -319,6 +319,61 @@ fn a_year_without_effects_is_silent() {
     }
 }
 
+#[test]
+fn days_that_are_slow_together_are_no_finding() {
+    for seed in 0..4 {
+        let mut year = Year::new(7_000 + seed, &[]);
+        year.restlessness = 0.15;
+        let report = report_of(&store_of(&year), year.ends(), InsightScope::All);
+        let titles: Vec<&str> = report
+            .insights
+            .iter()
+            .map(|insight| insight.title.as_str())
+            .collect();
+        assert!(titles.is_empty(), "seed {seed}: {titles:#?}");
+    }
+}
+
+#[test]
+fn the_scope_of_a_run_knows_only_its_past() {
+    let year = Year::new(1, &[Effect::DearRun]);
+    let store = store_of(&year);
+    let all = report_of(&store, year.ends(), InsightScope::All);
+    let dear = all
+        .insights
+        .iter()
+        .find(|insight| insight.kind == InsightKind::CostAnomaly)
+        .unwrap();
+    let report = report_of(&store, year.ends(), InsightScope::Run(dear.runs[0]));
+    let kinds: Vec<InsightKind> = report.insights.iter().map(|insight| insight.kind).collect();
+    assert!(
+        kinds.contains(&InsightKind::CostAnomaly) && kinds.contains(&InsightKind::CriticalPath),
+        "{kinds:?}"
+    );
+    assert!(!kinds.contains(&InsightKind::LatencyAnomaly), "{kinds:?}");
+    let newest = report.looked_at.newest.unwrap();
+    assert_eq!(Some(newest), dear.at, "nothing later is looked at");
+    let shares: f64 = report.time.iter().map(|share| share.share).sum();
+    is_near(shares, 1.0, 0.001);
+    assert_eq!(report.time[0].node, "summarize");
+    assert!(report.paths.is_empty());
+}
+
+#[test]
+fn a_workflow_is_described() {
+    let year = Year::new(2, &[]);
+    let report = report_of(
+        &store_of(&year),
+        year.ends(),
+        InsightScope::Workflow("triage".to_owned()),
+    );
+    assert!(report.insights.is_empty());
+    assert_eq!(report.time[0].runs, 20);
+    let ways: Vec<String> = report.paths.iter().map(|path| path.nodes.join(" ")).collect();
+    assert_eq!(ways[..2], ["classify save", "classify escalate save"]);
+    is_near(report.paths[1].share, 0.3, 0.1);
+}
+
 /// For the rate of false alarms: takes minutes.
 #[test]
 #[ignore = "takes minutes; run by hand when tests or limits change"]

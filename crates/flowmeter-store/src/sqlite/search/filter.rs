@@ -40,7 +40,7 @@ struct Needle {
 
 enum Way {
     /// Has no letters with case but those of ASCII: looked for in bytes whose ASCII is in lower case.
-    Lower(Finder<'static>),
+    Lower(Box<Finder<'static>>),
     /// Looked for by one of its characters, in each of its cases; its neighbours are compared then.
     Anchored {
         folded: Vec<char>,
@@ -98,7 +98,7 @@ impl Needle {
         if !folded.iter().any(has_case) {
             let row: String = folded.iter().collect();
             return Self {
-                way: Way::Lower(Finder::new(row.as_bytes()).into_owned()),
+                way: Way::Lower(Box::new(Finder::new(row.as_bytes()).into_owned())),
                 odd,
             };
         }

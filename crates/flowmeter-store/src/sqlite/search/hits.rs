@@ -52,6 +52,9 @@ struct Found {
     run: i64,
 }
 
+/// The lines of a run in a block: the run's number, the first line, and how many.
+type RunLines = (i64, usize, usize);
+
 /// Gathers hits.
 pub(super) struct Hits<'c> {
     connection: &'c Connection,
@@ -69,7 +72,7 @@ pub(super) struct Hits<'c> {
     /// The batch of the last hit.
     batch: Option<(i64, KnownBatch)>,
     /// The block of the last log line that was found, with the runs of its lines: number, first and count.
-    lines: Option<(i64, Vec<(i64, usize, usize)>)>,
+    lines: Option<(i64, Vec<RunLines>)>,
     found: Vec<Found>,
 }
 

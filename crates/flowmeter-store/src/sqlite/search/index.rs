@@ -4,7 +4,7 @@
 //! buckets, so that a look-up reads one bucket for some ten thousand spans. Never holds a word, and never answers by
 //! itself: what it finds is verified.
 
-use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 
 use flowmeter_model::Span;
 use rusqlite::{Connection, OptionalExtension};
@@ -28,6 +28,8 @@ use crate::{StoreError, Upkeep};
 
 /// Batches with a row of their own that become a segment.
 const SEGMENT_BATCHES: usize = 32;
+/// Segments that become a larger one.
+const SEGMENTS_JOINED: usize = 4;
 /// Places for what was seen last in a block: most words of a block come again.
 const SEEN_PLACES: usize = 1 << 13;
 
@@ -148,11 +150,22 @@ pub(in crate::sqlite) fn step(
     let loose: i64 = connection
         .prepare_cached("SELECT count(*) FROM word_batch WHERE segment = 0")?
         .query_row([], |row| row.get(0))?;
-    if loose < SEGMENT_BATCHES as i64 {
-        return Ok(false);
+    let has_loose = loose >= SEGMENT_BATCHES as i64;
+    if !has_loose {
+        let small = connection
+            .prepare_cached(SMALL_SEGMENTS)?
+            .query_map([SEGMENT_BATCHES as i64 * 8], |_| Ok(()))?
+            .count();
+        if small < SEGMENTS_JOINED {
+            return Ok(false);
+        }
     }
     let transaction = locking::begin(connection, config)?;
-    let is_merged = merge(&transaction)?;
+    let is_merged = if has_loose {
+        merge(&transaction)?
+    } else {
+        merge_segments(&transaction)?
+    };
     transaction.commit()?;
     Ok(is_merged)
 }
@@ -208,19 +221,12 @@ fn merge(connection: &Connection) -> Result<bool, StoreError> {
             let start: Option<i64> = statement.query_row([batch], |row| row.get(0)).optional()?;
             Ok(start.map_or(start_max, |start| start_max.max(start)))
         })?;
-    connection
-        .prepare_cached("INSERT INTO word_segment (batches, start_max) VALUES (?1, ?2)")?
-        .execute((batch_bytes(&numbers), start_max))?;
-    let segment = connection.last_insert_rowid();
+    let segment = insert_segment(connection, &numbers, start_max)?;
     let mut words = batches
         .iter()
         .map(|(_, body)| BatchWords::open(body).map(Iterator::peekable))
         .collect::<Result<Vec<_>, _>>()?;
-    let mut insert = connection.prepare_cached("INSERT INTO word_bucket (id, body) VALUES (?1, ?2)")?;
-    let mut of_bucket: BTreeMap<u32, Vec<(u8, u64)>> = BTreeMap::new();
-    let mut writer = BucketWriter::default();
-    for bucket in 0..1 << BUCKET_BITS {
-        of_bucket.clear();
+    write_buckets(connection, segment, |bucket, entries| {
         for (place, words) in words.iter_mut().enumerate() {
             let is_here = |entry: &Result<(u32, u64), Damaged>| {
                 entry
@@ -229,23 +235,107 @@ fn merge(connection: &Connection) -> Result<bool, StoreError> {
             };
             while let Some(entry) = words.next_if(is_here) {
                 let (word, blocks) = entry?;
-                of_bucket.entry(word).or_default().push((place as u8, blocks));
+                entries.push((word, place as u8, blocks));
             }
         }
-        for (word, places) in &of_bucket {
-            writer.push(*word, places);
-        }
-        let body = writer.finish();
-        if !body.is_empty() {
-            insert.execute((bucket_id(segment, bucket), body))?;
-        }
-    }
+        Ok(())
+    })?;
     let mut update =
         connection.prepare_cached("UPDATE word_batch SET segment = ?2, body = x'' WHERE batch = ?1")?;
     for batch in numbers {
         update.execute((batch, segment))?;
     }
     Ok(true)
+}
+
+/// A word, the place of a batch in its segment, and the blocks of the batch.
+type Entry = (u32, u8, u64);
+
+/// Writes the buckets of a segment from what `gather` finds for each.
+fn write_buckets(
+    connection: &Connection,
+    segment: i64,
+    mut gather: impl FnMut(u32, &mut Vec<Entry>) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let mut insert = connection.prepare_cached("INSERT INTO word_bucket (id, body) VALUES (?1, ?2)")?;
+    let mut writer = BucketWriter::default();
+    let (mut entries, mut places) = (Vec::new(), Vec::new());
+    for bucket in 0..1 << BUCKET_BITS {
+        entries.clear();
+        gather(bucket, &mut entries)?;
+        entries.sort_unstable_by_key(|(word, place, _)| (*word, *place));
+        for of_word in entries.chunk_by(|a, b| a.0 == b.0) {
+            places.clear();
+            places.extend(of_word.iter().map(|(_, place, blocks)| (*place, *blocks)));
+            writer.push(of_word.first().map_or(0, |entry| entry.0), &places);
+        }
+        let body = writer.finish();
+        if !body.is_empty() {
+            insert.execute((bucket_id(segment, bucket), body))?;
+        }
+    }
+    Ok(())
+}
+
+/// Joins small segments to a large one, when there are enough. Whether it did. Needs a transaction that writes.
+fn merge_segments(connection: &Connection) -> Result<bool, StoreError> {
+    let segments: Vec<(i64, i64)> = connection
+        .prepare_cached(SMALL_SEGMENTS)?
+        .query_map([SEGMENT_BATCHES as i64 * 8], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<Result<_, _>>()?;
+    let Some(segments) = segments.first_chunk::<SEGMENTS_JOINED>() else {
+        return Ok(false);
+    };
+    let mut batches = Vec::new();
+    for (place, (segment, _)) in segments.iter().enumerate() {
+        batches.resize(place * SEGMENT_BATCHES, 0);
+        batches.extend(batches_of(connection, *segment)?);
+    }
+    let start_max = segments.iter().map(|(_, start_max)| *start_max).max();
+    let joined = insert_segment(connection, &batches, start_max.unwrap_or(i64::MAX))?;
+    write_buckets(connection, joined, |bucket, entries| {
+        for (place, (segment, _)) in segments.iter().enumerate() {
+            let first = (place * SEGMENT_BATCHES) as u8;
+            let body = bucket_body(connection, bucket_id(*segment, bucket))?.unwrap_or_default();
+            visit_bucket(&body, &mut |word, places| {
+                let word = bucket << (WORD_BITS - BUCKET_BITS) | word;
+                entries.extend(
+                    places
+                        .iter()
+                        .map(|(place, blocks)| (word, first + place, *blocks)),
+                );
+                ControlFlow::Continue(())
+            })?;
+        }
+        Ok(())
+    })?;
+    for (segment, _) in segments {
+        delete_segment(connection, *segment)?;
+        connection
+            .prepare_cached("UPDATE word_batch SET segment = ?2 WHERE segment = ?1")?
+            .execute([*segment, joined])?;
+    }
+    Ok(true)
+}
+
+/// Segments that were not joined yet: by the bytes of their lists.
+const SMALL_SEGMENTS: &str = "SELECT id, start_max FROM word_segment WHERE length(batches) <= ?1 ORDER BY id";
+
+fn insert_segment(connection: &Connection, batches: &[i64], start_max: i64) -> Result<i64, StoreError> {
+    connection
+        .prepare_cached("INSERT INTO word_segment (batches, start_max) VALUES (?1, ?2)")?
+        .execute((batch_bytes(batches), start_max))?;
+    Ok(connection.last_insert_rowid())
+}
+
+fn delete_segment(connection: &Connection, segment: i64) -> Result<(), StoreError> {
+    connection
+        .prepare_cached("DELETE FROM word_bucket WHERE id >= ?1 AND id < ?2")?
+        .execute((bucket_id(segment, 0), bucket_id(segment + 1, 0)))?;
+    connection
+        .prepare_cached("DELETE FROM word_segment WHERE id = ?1")?
+        .execute([segment])?;
+    Ok(())
 }
 
 /// Removes what the index has of a batch. Needs a transaction that writes.
@@ -270,13 +360,7 @@ pub(in crate::sqlite) fn forget_batch(connection: &Connection, batch: i64) -> Re
     };
     batches[place] = 0;
     if batches.iter().all(|there| *there == 0) {
-        connection
-            .prepare_cached("DELETE FROM word_bucket WHERE id >= ?1 AND id < ?2")?
-            .execute((bucket_id(segment, 0), bucket_id(segment + 1, 0)))?;
-        connection
-            .prepare_cached("DELETE FROM word_segment WHERE id = ?1")?
-            .execute([segment])?;
-        return Ok(());
+        return delete_segment(connection, segment);
     }
     connection
         .prepare_cached("UPDATE word_segment SET batches = ?2 WHERE id = ?1")?
@@ -316,7 +400,7 @@ pub(in crate::sqlite) fn check(connection: &Connection, upkeep: &mut Upkeep) -> 
     let mut statement = connection.prepare("SELECT body FROM word_bucket")?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
-        let read = visit_bucket(blob(row, 0), &mut |_, _| std::ops::ControlFlow::Continue(()));
+        let read = visit_bucket(blob(row, 0), &mut |_, _| ControlFlow::Continue(()));
         damaged += usize::from(read.is_err());
     }
     if damaged > 0 {
@@ -339,7 +423,7 @@ fn drop_from_bucket(connection: &Connection, id: i64, batch: usize) -> Result<()
         left.extend(places.iter().filter(|(place, _)| usize::from(*place) != batch));
         is_changed |= left.len() != places.len();
         writer.push(word, &left);
-        std::ops::ControlFlow::Continue(())
+        ControlFlow::Continue(())
     })?;
     if is_changed {
         connection

@@ -2,14 +2,18 @@
 //!
 //! Never holds a word: only numbers that some words share.
 
+use std::ops::ControlFlow;
+
 use super::words::WORD_BITS;
 use crate::codec::Damaged;
 use crate::codec::sketch::{read_varint, write_varint};
 
 /// Blocks in one batch at most.
 pub(super) const BLOCKS_MAX: usize = 64;
-/// Batches in one segment at most.
+/// Batches in one segment at most: what seven bits of their places tell.
 pub(super) const SEGMENT_BATCHES_MAX: usize = 128;
+/// Stands in the place of a batch when another one follows for the same word.
+const MORE: u8 = 0x80;
 /// Bits of a word's number that tell its bucket.
 pub(super) const BUCKET_BITS: u32 = 9;
 /// The form of the bytes.
@@ -108,7 +112,7 @@ impl<'a> BatchWords<'a> {
         let mut wanted = words.iter().copied().peekable();
         for entry in self {
             let (word, there) = entry?;
-            while wanted.peek().is_some_and(|wanted| *wanted < word) {
+            if wanted.peek().is_some_and(|wanted| *wanted < word) {
                 return Ok(0);
             }
             if wanted.next_if_eq(&word).is_some() {
@@ -175,9 +179,10 @@ impl BucketWriter {
         let word = word & ((1 << (WORD_BITS - BUCKET_BITS)) - 1);
         write_varint(&mut self.out, u64::from(word - self.last));
         self.last = word;
-        write_varint(&mut self.out, places.len() as u64);
+        let mut left = places.len();
         for (batch, blocks) in places {
-            self.out.push(*batch);
+            left -= 1;
+            self.out.push(if left > 0 { *batch | MORE } else { *batch });
             write_blocks(&mut self.out, *blocks);
         }
     }
@@ -189,12 +194,12 @@ impl BucketWriter {
     }
 }
 
+/// Called with each word of a bucket.
+pub(super) type VisitWords<'v> = &'v mut dyn FnMut(u32, &[(u8, u64)]) -> ControlFlow<()>;
+
 /// Hands out the words of a bucket in order, without the bits that tell the bucket, with their batches and blocks.
 /// Ends when `visit` says so.
-pub(super) fn visit_bucket(
-    bytes: &[u8],
-    visit: &mut dyn FnMut(u32, &[(u8, u64)]) -> std::ops::ControlFlow<()>,
-) -> Result<(), Damaged> {
+pub(super) fn visit_bucket(bytes: &[u8], visit: VisitWords<'_>) -> Result<(), Damaged> {
     let damaged = Damaged("a bucket of words is damaged");
     let Some((version, mut rest)) = bytes.split_first() else {
         return Ok(());
@@ -208,15 +213,14 @@ pub(super) fn visit_bucket(
     while !rest.is_empty() {
         let gap = read_varint(&mut rest).and_then(|gap| u32::try_from(gap).ok());
         word = gap.and_then(|gap| word.checked_add(gap)).ok_or(damaged)?;
-        let count = read_varint(&mut rest).and_then(|count| usize::try_from(count).ok());
-        let count = count
-            .filter(|count| *count <= SEGMENT_BATCHES_MAX)
-            .ok_or(damaged)?;
         places.clear();
-        for _ in 0..count {
+        loop {
             let (batch, behind) = rest.split_first().ok_or(damaged)?;
             rest = behind;
-            places.push((*batch, read_blocks(&mut rest).ok_or(damaged)?));
+            places.push((*batch & !MORE, read_blocks(&mut rest).ok_or(damaged)?));
+            if *batch & MORE == 0 {
+                break;
+            }
         }
         if visit(word, &places).is_break() {
             return Ok(());
@@ -231,12 +235,12 @@ pub(super) fn find_in_bucket(bytes: &[u8], word: u32) -> Result<Vec<(u8, u64)>, 
     let mut found = Vec::new();
     visit_bucket(bytes, &mut |word, places| {
         if word < wanted {
-            return std::ops::ControlFlow::Continue(());
+            return ControlFlow::Continue(());
         }
         if word == wanted {
             found.extend_from_slice(places);
         }
-        std::ops::ControlFlow::Break(())
+        ControlFlow::Break(())
     })?;
     Ok(found)
 }

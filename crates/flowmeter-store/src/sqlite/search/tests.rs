@@ -189,7 +189,7 @@ fn search_finds_what_history_in_memory_finds() {
         let mut history = vec![json!({"role": "system", "content": some_text(u)?})];
         let many = u.ratio(1, 4)?;
         for run in 0..runs {
-            both.append(begun(run, *u.choose(&["flow", "other"])?));
+            both.append(begun(run, u.choose(&["flow", "other"])?));
             let mut events = Vec::new();
             let spans = if many { 300 } else { u.int_in_range(0..=4)? };
             for number in 0..spans {
@@ -247,7 +247,7 @@ fn search_finds_what_history_in_memory_finds() {
                 query.places =
                     vec![*u.choose(&[SearchPlace::Prompt, SearchPlace::Log, SearchPlace::Response])?];
             }
-            if crate::rules::patterns::Pattern::of(&query).is_ok() {
+            if Pattern::of(&query).is_ok() {
                 both.check(&query);
             }
         }
@@ -377,11 +377,10 @@ fn how_long_searches_take() {
     let (started, cpu) = (Instant::now(), cpu_ms());
     let made = (0..MEASURED_SPANS / 1_000).map(|run| run * 1_000 % 100_000);
     made.for_each(|first| {
-        drop(
-            (first..first + 1_000)
-                .map(crate::codec::random_spans::llm_call)
-                .collect::<Vec<_>>(),
-        )
+        let spans: Vec<Span> = (first..first + 1_000)
+            .map(crate::codec::random_spans::llm_call)
+            .collect();
+        assert_eq!(spans.len(), 1_000);
     });
     writeln!(
         told,

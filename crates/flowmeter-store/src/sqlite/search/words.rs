@@ -5,7 +5,7 @@
 //! may have the same number: what the index finds is verified.
 
 use crate::rules::patterns::{Pattern, Term};
-use crate::rules::words::{Token, fold_char, stands_alone, visit_tokens};
+use crate::rules::words::{Token, fold_char, stands_alone, tokens, visit_tokens};
 
 /// Bits of a word's number.
 pub(super) const WORD_BITS: u32 = 24;
@@ -198,26 +198,47 @@ fn number_of_pair(first: char, second: char) -> u32 {
     ))
 }
 
-/// The numbers that a text that a pattern holds for must all have; none for a row of characters, which may begin and end
-/// within words.
+/// The numbers that a text that a pattern holds for must all have. A row of characters may begin and end within words:
+/// of it, words between spaces count, and pairs of characters that stand alone.
 pub(super) fn numbers_of(pattern: &Pattern) -> Vec<u32> {
     let mut numbers: Vec<u32> = match pattern {
         Pattern::Terms(terms) => terms.iter().flat_map(numbers_of_term).collect(),
-        Pattern::Row(_) => Vec::new(),
+        Pattern::Row(row) => numbers_of_row(&row.iter().collect::<String>()),
     };
     numbers.sort_unstable();
     numbers.dedup();
     numbers
 }
 
-fn numbers_of_term(term: &Term) -> Vec<u32> {
-    let alone = |token: &Token| {
-        let mut chars = token.text.chars();
-        match (chars.next(), chars.next()) {
-            (Some(character), None) if stands_alone(character) => Some(character),
-            _ => None,
+fn numbers_of_row(row: &str) -> Vec<u32> {
+    let is_space = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\n'));
+    let tokens = tokens(row);
+    let mut numbers = Vec::new();
+    for (place, token) in tokens.iter().enumerate() {
+        let before = token.begins.checked_sub(1).and_then(|at| row.as_bytes().get(at));
+        if is_space(before) && is_space(row.as_bytes().get(token.ends)) {
+            numbers.push(number_of_folded(token.text.as_bytes()));
         }
-    };
+        if let Some(next) = tokens.get(place + 1)
+            && token.ends == next.begins
+            && let (Some(a), Some(b)) = (alone(token), alone(next))
+        {
+            numbers.push(number_of_pair(a, b));
+        }
+    }
+    numbers
+}
+
+/// The character of a token that is one and stands alone.
+fn alone(token: &Token) -> Option<char> {
+    let mut chars = token.text.chars();
+    match (chars.next(), chars.next()) {
+        (Some(character), None) if stands_alone(character) => Some(character),
+        _ => None,
+    }
+}
+
+fn numbers_of_term(term: &Term) -> Vec<u32> {
     let tokens = term.tokens();
     let mut numbers = Vec::new();
     let mut in_pair = vec![false; tokens.len()];

@@ -87,20 +87,19 @@ impl Writer {
         packed
             .logs
             .extend(self.log_packer.finish(contents.write_in(Mentioner::Lines))?);
+        self.contents.write(connection)?;
         for batch in &packed.batches {
-            let id = {
-                let state = BatchState {
-                    is_sealed: batch.spans >= SEALED_SPANS_MIN,
-                    is_folded: false,
-                };
-                super::rows::write_batch(connection, batch, state, &packed.placed)?
+            let state = BatchState {
+                is_sealed: batch.spans >= SEALED_SPANS_MIN,
+                is_folded: false,
             };
+            let id = super::rows::write_batch(connection, batch, state, &packed.placed)?;
             self.contents.wrote(id);
         }
         for logs in &packed.logs {
             super::rows::write_logs(connection, logs, &packed.placed)?;
         }
-        self.contents.write(connection)
+        Ok(())
     }
 
     fn write_run(

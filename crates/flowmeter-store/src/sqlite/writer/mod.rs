@@ -27,15 +27,15 @@ use self::queue::{Gathered, Next, Queue, copy_of};
 use super::SqliteConfig;
 use super::connection::{self, Purpose};
 use super::names::{NameNumbers, NameTexts};
-use super::{hooks, locking, merge, stats};
+use super::{hooks, locking, merge};
 use crate::codec::block::Sealer;
 use crate::{Append, StoreError};
 
 /// After so long without anything to write there is time for other work.
 const IDLE_AFTER: Duration = Duration::from_millis(250);
 
-/// After so many transactions small batches are merged even while there is always something to write.
-const WRITES_BEFORE_MERGE: usize = 16;
+/// After so many transactions a piece of the background's work is done although the next items may come at any time.
+const WRITES_BEFORE_STEP: usize = 16;
 /// Pieces of work that the end of the program waits for.
 const STEPS_AT_END: usize = 2;
 
@@ -217,18 +217,18 @@ impl Writer {
         self.version = -1;
     }
 
-    /// Between two transactions: the log is not to grow without end, nor the number of small batches.
+    /// Between two transactions: neither the log of changes nor what waits for the background is to grow without end.
     fn after_write(&mut self, connection: &mut Connection, queue: &Queue) {
         self.checkpoints.committed(&self.path, &self.config, connection);
         self.writes += 1;
-        // Sums that lag far behind would be slow to answer, however busy the writer is.
-        if let Ok(true) = stats::has_much_to_fold(connection) {
-            let _later = stats::fold_some(connection, &self.config);
-        }
-        if self.writes >= WRITES_BEFORE_MERGE && !queue.has_items() {
+        if self.writes >= WRITES_BEFORE_STEP {
             self.writes = 0;
             // What cannot be done now is done later.
-            let _more = self.step(connection);
+            let _done = if queue.has_items() {
+                hooks::urgent_step(connection, &self.config)
+            } else {
+                self.step(connection)
+            };
         }
     }
 
@@ -244,7 +244,7 @@ impl Writer {
     }
 
     /// One piece of it; whether there may be more.
-    fn step(&mut self, connection: &mut Connection) -> Result<bool, StoreError> {
+    fn step(&self, connection: &mut Connection) -> Result<bool, StoreError> {
         Ok(merge::step(connection, &self.config, &self.texts)?
             || hooks::background_step(connection, &self.config)?)
     }

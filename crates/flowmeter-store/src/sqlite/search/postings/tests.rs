@@ -1,7 +1,6 @@
 //! Tests of postings.
 
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
 
 use arbtest::arbitrary::{Result, Unstructured};
 

@@ -1,7 +1,6 @@
 //! Tests of words as numbers.
 
 use super::*;
-use crate::rules::words::tokens;
 use crate::{SearchMode, SearchQuery};
 
 fn numbers(text: &str) -> Vec<u32> {
@@ -83,10 +82,22 @@ fn every_number_that_a_query_asks_for_stands_in_what_it_finds() {
             }
             Ok(text)
         };
-        let (text, wanted) = (some(u, 20)?, some(u, 4)?);
+        let text = some(u, 20)?;
+        let wanted = if u.arbitrary()? {
+            let chars: Vec<char> = text.chars().collect();
+            let from = u.choose_index(chars.len())?;
+            let length = u.int_in_range(1..=30)?;
+            chars[from..]
+                .iter()
+                .take(length)
+                .collect::<String>()
+                .to_uppercase()
+        } else {
+            some(u, 4)?
+        };
         let query = SearchQuery {
             text: wanted,
-            mode: SearchMode::Words,
+            mode: *u.choose(&[SearchMode::Words, SearchMode::Substring])?,
             ..SearchQuery::default()
         };
         let Ok(pattern) = Pattern::of(&query) else {
