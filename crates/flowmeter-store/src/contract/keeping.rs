@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::samples::*;
 use super::{ELSEWHERE, Open, Surroundings, settle};
-use crate::{Append, LogFilter, ProcessMark, RunFilter, RunKey, RunStatus, Store, TokenSums};
+use crate::{Append, LogFilter, ProcessMark, RunFilter, RunKey, RunStatus, Store};
 
 fn began(span: Span) -> TelemetryEvent {
     TelemetryEvent::SpanStarted(Box::new(span))

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::samples::*;
 use super::{Open, Surroundings, settle};
-use crate::{Append, LogFilter, Store, TokenSums};
+use crate::{Append, LogFilter, TokenSums};
 
 pub fn a_span_comes_back_as_it_was(open: Open<'_>) {
     let opened = open(&Surroundings::at(after(HOUR)));

@@ -21,6 +21,8 @@ pub(super) struct Durations {
 enum Counts {
     /// The bucket of each.
     Few(Vec<u16>),
+    /// Those of one sketch, as it came: most periods are added to a group that has nothing yet.
+    Sketch(Vec<(u16, u64)>),
     /// How many in each bucket.
     Many(Vec<u64>),
 }
@@ -54,6 +56,10 @@ impl Durations {
         self.sum_ns += sketch.sum_ns();
         self.min_ns = self.min_ns.min(min_ns);
         self.max_ns = self.max_ns.max(max_ns);
+        if matches!(&self.counts, Counts::Few(few) if few.is_empty()) {
+            self.counts = Counts::Sketch(sketch.buckets().to_vec());
+            return;
+        }
         for (bucket, count) in sketch.buckets() {
             self.count(*bucket, *count);
         }
@@ -64,16 +70,11 @@ impl Durations {
         match &mut self.counts {
             Counts::Few(buckets) if count == 1 && buckets.len() < FEW => buckets.push(bucket),
             Counts::Few(buckets) => {
-                let mut counts = vec![0_u64; BUCKETS_MAX];
-                for bucket in buckets.iter() {
-                    if let Some(slot) = counts.get_mut(usize::from(*bucket)) {
-                        *slot += 1;
-                    }
-                }
-                if let Some(slot) = counts.get_mut(usize::from(bucket)) {
-                    *slot += count;
-                }
-                self.counts = Counts::Many(counts);
+                let all = buckets.iter().map(|bucket| (*bucket, 1)).chain([(bucket, count)]);
+                self.counts = many(all);
+            }
+            Counts::Sketch(buckets) => {
+                self.counts = many(buckets.iter().copied().chain([(bucket, count)]));
             }
             Counts::Many(counts) => {
                 if let Some(slot) = counts.get_mut(usize::from(bucket)) {
@@ -93,6 +94,7 @@ impl Durations {
                     .filter_map(|equal| Some((*equal.first()?, equal.len() as u64)))
                     .collect()
             }
+            Counts::Sketch(buckets) => buckets,
             Counts::Many(counts) => (0..).zip(counts).filter(|(_, count)| *count > 0).collect(),
         };
         if buckets.is_empty() {
@@ -100,4 +102,14 @@ impl Durations {
         }
         LatencySketch::of_buckets(buckets, self.sum_ns, self.min_ns, self.max_ns)
     }
+}
+
+fn many(all: impl Iterator<Item = (u16, u64)>) -> Counts {
+    let mut counts = vec![0_u64; BUCKETS_MAX];
+    for (bucket, count) in all {
+        if let Some(slot) = counts.get_mut(usize::from(bucket)) {
+            *slot += count;
+        }
+    }
+    Counts::Many(counts)
 }

@@ -3,13 +3,14 @@
 //! Never reads the file, but for names at the end.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use flowmeter_model::TimestampNs;
 use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
 use super::columns::Counting;
-use super::entry::{Entry, Making};
+use super::entry::{self, Making};
 use super::place::Level;
 use super::plan::{Named, Plan};
 use super::section::{Key, MODEL, NODE, PROVIDER, WORKFLOW};
@@ -134,7 +135,7 @@ impl<'p, 'q> Tally<'p, 'q> {
     }
 
     /// Adds the sums of a period that begins with this half-hour.
-    pub(super) fn add_entry(&mut self, slot: u64, key: &Key, entry: &Entry) {
+    pub(super) fn add_entry(&mut self, slot: u64, key: &Key, entry: &entry::Entry) {
         let parts = self.plan.parts;
         if !self.plan.holds_for(key) || !entry.has(parts) {
             return;
@@ -199,14 +200,17 @@ impl<'p, 'q> Tally<'p, 'q> {
                 }
                 Some(GroupBy::Model | GroupBy::Provider | GroupBy::Workflow) => (None, named(group.0)?),
             };
-            let (all, trend) = rows.entry(name).or_default();
-            all.merge(super::section::ALL_PARTS, &making.finish());
-            for (number, step) in trends.remove(&place).unwrap_or_default().into_iter().enumerate() {
-                if trend.len() <= number {
-                    trend.push(Making::default());
+            let steps = trends.remove(&place).unwrap_or_default();
+            match rows.entry(name) {
+                Entry::Vacant(row) => {
+                    row.insert((making, steps));
                 }
-                if let Some(sum) = trend.get_mut(number) {
-                    sum.merge(super::section::ALL_PARTS, &step.finish());
+                Entry::Occupied(mut row) => {
+                    let (all, trend) = row.get_mut();
+                    all.merge(super::section::ALL_PARTS, &making.finish());
+                    for (sum, step) in trend.iter_mut().zip(steps) {
+                        sum.merge(super::section::ALL_PARTS, &step.finish());
+                    }
                 }
             }
         }
