@@ -30,6 +30,11 @@ impl EventBuffer {
         });
     }
 
+    /// How many events wait.
+    pub(crate) fn len(&self) -> usize {
+        self.events.len()
+    }
+
     /// Its size in bytes, by estimate.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes

@@ -25,6 +25,8 @@ use crate::trace_file::{TraceEnding, TraceFile, TraceFileError};
 const FLUSH_INTERVAL: Duration = Duration::from_millis(100);
 /// The pause when there is nothing to do.
 const PAUSE: Duration = Duration::from_millis(40);
+/// Events after which backends get what there is, so that they work beside the run and not after it.
+const HAND_ON_EVENTS: usize = 1_000;
 /// Events that are collected before they are handed on.
 pub(crate) const BUFFER_EVENTS_MAX: usize = 10_000;
 /// A record is written this long after what it tells, at most: threads are read one after another, and what they
@@ -397,6 +399,9 @@ impl Tracing for LiveTracing {
                 return Ok(Collected::Ended);
             }
             let count = self.drain(BUFFER_EVENTS_MAX);
+            if self.buffer.len() >= HAND_ON_EVENTS {
+                self.hand_on(Some(self.read_until));
+            }
             if self.collected >= BUFFER_EVENTS_MAX || self.buffer.bytes() >= BUFFER_BYTES_MAX {
                 return Ok(Collected::BufferFull);
             }
