@@ -84,9 +84,7 @@ fn show(
         StatsFormat::Prometheus => output.text(&prometheus::write(&query, &rows))?,
     }
     if let Some(path) = &args.chart {
-        let metric = args
-            .metric
-            .unwrap_or_else(|| stats_view::telling_metric(&total));
+        let metric = args.metric.unwrap_or_else(|| stats_view::telling_metric(&total));
         write_chart(path, &query, metric, &rows, store, times)?;
         output.note(&format!("the chart is in {}", path.display()));
     }
@@ -403,12 +401,12 @@ impl Words {
     fn of(metric: Metric, subject: Subject) -> Self {
         let duration = |rank: &str| {
             let of = match subject {
-                Subject::Runs => "run",
-                Subject::Nodes => "node",
-                Subject::LlmCalls => "LLM call",
+                Subject::Runs => "a run",
+                Subject::Nodes => "a node",
+                Subject::LlmCalls => "an LLM call",
             };
             (
-                format!("Duration of a {of}, {rank}"),
+                format!("Duration of {of}, {rank}"),
                 "duration",
                 Unit::Seconds,
                 Kind::Lines,

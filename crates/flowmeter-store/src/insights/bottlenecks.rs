@@ -268,12 +268,7 @@ pub(super) fn loops(sample: &Sample) -> Vec<IdleRounds> {
     found
 }
 
-fn idle(
-    sample: &Sample,
-    changes: &[u64],
-    node: &SmolStr,
-    mut times: Vec<(u64, u64)>,
-) -> Option<IdleRounds> {
+fn idle(sample: &Sample, changes: &[u64], node: &SmolStr, mut times: Vec<(u64, u64)>) -> Option<IdleRounds> {
     times.sort_unstable();
     if times.len() < 3 {
         return None;

@@ -399,7 +399,7 @@ fn prometheus_without_groups_has_whole_names_and_values() {
 fn json_says_how_costs_are_known() {
     let store = filled();
     let (_, query, rows) = asked(&store, &["--by", "model"]);
-    let document = json::document(&query, &rows);
+    let document = json::document(&query, &rows, &stats_view::total_of(&rows));
     assert_eq!(document["by"], "model");
     assert_eq!(document["latency_of"], "llm_calls");
     let total = &document["total"];
@@ -461,7 +461,10 @@ fn all_tags_are_told_apart_without_naming_one() {
     };
     let (mut rows, total) = super::asked(&store, &query).unwrap();
     stats_view::sort(&mut rows, &query, None);
-    let told: Vec<(&str, u64)> = rows.iter().map(|row| (row.group.as_str(), row.sums.runs)).collect();
+    let told: Vec<(&str, u64)> = rows
+        .iter()
+        .map(|row| (row.group.as_str(), row.sums.runs))
+        .collect();
     assert_eq!(told, [("team=search", 30), ("team=ads", 1)]);
     // Those without a tag are in no row, but among all.
     assert_eq!(total.runs, 35);
