@@ -68,10 +68,13 @@ pub(in crate::sqlite) fn stats(
     let (extent, _) = question.tally(None, Trend::None)?;
     if let Some(steps) = question.steps(&extent) {
         let (tally, tags) = question.tally(None, Trend::Steps(steps))?;
-        let trends = tally.rows(Some(steps), &named, &tags)?;
+        let mut trends: FxHashMap<SmolStr, Vec<StatsSums>> = tally
+            .rows(Some(steps), &named, &tags)?
+            .into_iter()
+            .map(|row| (row.group, row.trend))
+            .collect();
         for row in &mut rows {
-            let trend = trends.iter().find(|trend| trend.group == row.group);
-            row.trend = trend.map_or_else(Vec::new, |trend| trend.trend.clone());
+            row.trend = trends.remove(&row.group).unwrap_or_default();
             row.trend.resize_with(steps.count, StatsSums::default);
         }
     }
