@@ -84,10 +84,7 @@ fn what_is_left_of_a_sketch_can_be_written_and_read() {
         let mut sketch = sketch_of(&[gone.as_slice(), left.as_slice()].concat());
         sketch.subtract(&sketch_of(&gone));
         let exact = sketch_of(&left);
-        assert_eq!(
-            (sketch.count(), sketch.sum_ns()),
-            (exact.count(), exact.sum_ns())
-        );
+        assert_eq!((sketch.count(), sketch.sum_ns()), (exact.count(), exact.sum_ns()));
         assert_eq!(sketch.buckets(), exact.buckets());
         for (found, exact) in [
             (sketch.min_ns(), exact.min_ns()),
