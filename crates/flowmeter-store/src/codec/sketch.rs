@@ -103,11 +103,20 @@ impl LatencySketch {
             *self = Self::default();
             return;
         };
-        if other.count > 0 && other.min_ns <= self.min_ns {
-            self.min_ns = middle_of(first.0);
+        // Nothing that is left lies beyond what there was; and one of the two may still be known exactly.
+        let (shortest, longest) = (middle_of(first.0), middle_of(last.0));
+        if self.count == 1 {
+            let left = u64::try_from(self.sum_ns).unwrap_or(shortest);
+            let left = left.clamp(self.min_ns, self.max_ns);
+            (self.min_ns, self.max_ns) = (left, left);
+            return;
         }
-        if other.count > 0 && other.max_ns >= self.max_ns {
-            self.max_ns = middle_of(last.0).max(self.min_ns);
+        let (was_min, was_max) = (self.min_ns, self.max_ns);
+        if other.count > 0 && other.min_ns <= was_min {
+            self.min_ns = shortest.clamp(was_min, was_max);
+        }
+        if other.count > 0 && other.max_ns >= was_max {
+            self.max_ns = longest.clamp(self.min_ns, was_max);
         }
     }
 
@@ -165,7 +174,7 @@ impl LatencySketch {
             return;
         }
         write_varint(out, self.min_ns);
-        write_varint(out, self.max_ns - self.min_ns);
+        write_varint(out, self.max_ns.saturating_sub(self.min_ns));
         // What no 64 bits hold is more than 500 years.
         write_varint(out, u64::try_from(self.sum_ns).unwrap_or(u64::MAX));
         write_varint(out, self.buckets.len() as u64);
