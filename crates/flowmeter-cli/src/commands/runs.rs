@@ -31,7 +31,11 @@ pub(super) fn run(args: &RunsArgs, home: &Home, output: &Output) -> Result<Exit>
         return nothing_yet(args.json, output);
     }
     let store = history::open(home)?;
-    list(&store, args, &times, output)
+    let listed = list(&store, args, &times, output)?;
+    if store.lacks_runs() {
+        output.warn("the history is damaged, and runs may be missing here; `flowmeter db check` says more");
+    }
+    Ok(listed)
 }
 
 /// Says that nothing ran yet: that is no failure.

@@ -45,10 +45,18 @@ fn search(store: &dyn Store, args: &SearchArgs, times: &TimeWords, output: &Outp
     if query.text.trim().is_empty() {
         return Err(BadUsage("there is nothing to look for: give a word or a phrase".to_owned()).into());
     }
-    let mut hits = store.search(&query).map_err(|error| match error {
+    let mut unreadable = Vec::new();
+    let searched = store.search_noting(&query, &mut |what| unreadable.push(what));
+    let mut hits = searched.map_err(|error| match error {
         StoreError::Invalid(message) => anyhow::Error::from(BadUsage(message)),
         other => other.into(),
     })?;
+    if let Some(first) = unreadable.first() {
+        output.warn(&format!(
+            "{} parts of the history are damaged and were not searched, the first: {first}; `flowmeter db check` says more",
+            unreadable.len()
+        ));
+    }
     let has_more = hits.len() > limit;
     hits.truncate(limit);
     if args.json {

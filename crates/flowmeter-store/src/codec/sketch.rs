@@ -5,6 +5,8 @@
 //! most sketches hold a handful of durations, so that its dense buckets would cost some hundred bytes each where these
 //! sparse ones cost three bytes a duration. Never holds more than [`BUCKETS_MAX`] buckets.
 
+use std::sync::LazyLock;
+
 /// More never occur: 64 bits of nanoseconds give 2,219 buckets.
 pub(crate) const BUCKETS_MAX: usize = 2_219;
 /// γ for a relative error of 1 %.
@@ -101,11 +103,20 @@ impl LatencySketch {
             *self = Self::default();
             return;
         };
-        if other.count > 0 && other.min_ns <= self.min_ns {
-            self.min_ns = middle_of(first.0);
+        // Nothing that is left lies beyond what there was; and one of the two may still be known exactly.
+        let (shortest, longest) = (middle_of(first.0), middle_of(last.0));
+        if self.count == 1 {
+            let left = u64::try_from(self.sum_ns).unwrap_or(shortest);
+            let left = left.clamp(self.min_ns, self.max_ns);
+            (self.min_ns, self.max_ns) = (left, left);
+            return;
         }
-        if other.count > 0 && other.max_ns >= self.max_ns {
-            self.max_ns = middle_of(last.0).max(self.min_ns);
+        let (was_min, was_max) = (self.min_ns, self.max_ns);
+        if other.count > 0 && other.min_ns <= was_min {
+            self.min_ns = shortest.clamp(was_min, was_max);
+        }
+        if other.count > 0 && other.max_ns >= was_max {
+            self.max_ns = longest.clamp(self.min_ns, was_max);
         }
     }
 
@@ -163,7 +174,7 @@ impl LatencySketch {
             return;
         }
         write_varint(out, self.min_ns);
-        write_varint(out, self.max_ns - self.min_ns);
+        write_varint(out, self.max_ns.saturating_sub(self.min_ns));
         // What no 64 bits hold is more than 500 years.
         write_varint(out, u64::try_from(self.sum_ns).unwrap_or(u64::MAX));
         write_varint(out, self.buckets.len() as u64);
@@ -173,6 +184,18 @@ impl LatencySketch {
             write_varint(out, *count);
             last = *bucket;
         }
+    }
+
+    /// Moves `bytes` behind a sketch without reading it.
+    pub(crate) fn skip(bytes: &mut &[u8]) -> Option<()> {
+        if read_varint(bytes)? == 0 {
+            return Some(());
+        }
+        skip_varints(bytes, 3)?;
+        let length = usize::try_from(read_varint(bytes)?)
+            .ok()
+            .filter(|length| *length <= BUCKETS_MAX)?;
+        skip_varints(bytes, 2 * length)
     }
 
     /// Reads what [`LatencySketch::write`] wrote, and moves `bytes` behind it. `None` for anything else.
@@ -203,10 +226,59 @@ impl LatencySketch {
     }
 }
 
+/// Moves behind so many numbers that [`write_varint`] (or its like for wider ones) wrote, without reading them.
+pub(crate) fn skip_varints(bytes: &mut &[u8], count: usize) -> Option<()> {
+    let mut left = count;
+    // The last byte of a number has no high bit. Eight bytes end eight numbers at most.
+    while left >= 8
+        && let Some((eight, rest)) = bytes.split_first_chunk::<8>()
+    {
+        left -= (!u64::from_le_bytes(*eight) & 0x8080_8080_8080_8080).count_ones() as usize;
+        *bytes = rest;
+    }
+    while left > 0 {
+        let (first, rest) = bytes.split_first()?;
+        *bytes = rest;
+        left -= usize::from(first & 0x80 == 0);
+    }
+    Some(())
+}
+
+/// Bits of a number's fraction that choose a row of [`LOGARITHMS`].
+const FRACTION_BITS: u32 = 8;
+/// The fraction's bits of a number of 64 bits.
+const FRACTION_MASK: u64 = (1 << 52) - 1;
+
+/// The bucket, not yet rounded up, of `1 + row / 256`: what lies between two rows lies nearly on a line.
+static LOGARITHMS: LazyLock<[f64; (1 << FRACTION_BITS) + 1]> = LazyLock::new(|| {
+    std::array::from_fn(|row| (1.0 + row as f64 / f64::from(1 << FRACTION_BITS)).log(GAMMA))
+});
+/// Buckets from a number to its double.
+static BUCKETS_A_DOUBLING: LazyLock<f64> = LazyLock::new(|| 2_f64.log(GAMMA));
+
 /// The bucket that a duration lies in.
+#[inline]
 pub(crate) fn bucket_of(duration_ns: u64) -> u16 {
-    // At most 2,218, which 16 bits hold.
-    (duration_ns.max(1) as f64).log(GAMMA).ceil() as u16
+    let number = duration_ns.max(1) as f64;
+    let bits = number.to_bits();
+    let doublings = (bits >> 52) as i32 - 1_023;
+    let fraction = bits & FRACTION_MASK;
+    let row = (fraction >> (52 - FRACTION_BITS)) as usize;
+    let behind =
+        (fraction & (FRACTION_MASK >> FRACTION_BITS)) as f64 / (1_u64 << (52 - FRACTION_BITS)) as f64;
+    let (this, next) = (LOGARITHMS[row], LOGARITHMS[row + 1]);
+    let about = f64::from(doublings) * *BUCKETS_A_DOUBLING + this + (next - this) * behind;
+    // The line is off by a tenth of a thousandth at most: near the edge of a bucket the logarithm itself decides.
+    if (about - about.round()).abs() > 0.001 {
+        // At most 2,218, which 16 bits hold.
+        about.ceil() as u16
+    } else {
+        bucket_by_logarithm(number)
+    }
+}
+
+fn bucket_by_logarithm(number: f64) -> u16 {
+    number.log(GAMMA).ceil() as u16
 }
 
 /// The duration that is off by the same share from both ends of the bucket.

@@ -31,6 +31,7 @@ pub use budgets::Budgets;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use flowmeter_model::Clock;
 use parking_lot::RwLock;
@@ -87,6 +88,8 @@ pub struct SqliteStore {
     texts: NameTexts,
     /// Started with the first thing to be written.
     writer: RwLock<Option<WriterThread>>,
+    /// A list of runs lacks those that could not be read.
+    is_damaged: AtomicBool,
 }
 
 impl SqliteStore {
@@ -103,6 +106,7 @@ impl SqliteStore {
             pool: Pool::default(),
             texts: NameTexts::default(),
             writer: RwLock::new(None),
+            is_damaged: AtomicBool::new(false),
         })
     }
 
@@ -110,6 +114,13 @@ impl SqliteStore {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Whether runs may be missing from a list that was given out, because the file is damaged: lists hold what can be
+    /// read.
+    #[must_use]
+    pub fn lacks_runs(&self) -> bool {
+        self.is_damaged.load(Ordering::Relaxed)
     }
 
     /// How it was opened.

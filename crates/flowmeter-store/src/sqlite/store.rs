@@ -3,11 +3,12 @@
 //! Never holds SQL.
 
 use std::ops::ControlFlow;
+use std::sync::atomic::Ordering;
 
 use flowmeter_model::{Span, SpanId};
 
 use super::read::spans::{StoredSpans, run_of};
-use super::read::{detail, logs, runs, scan};
+use super::read::{detail, logs, runs, salvage, scan};
 use super::writer::WriterThread;
 use super::{SqliteStore, search};
 use crate::{
@@ -42,7 +43,18 @@ impl Store for SqliteStore {
         limit: usize,
         offset: usize,
     ) -> Result<Vec<RunRow>, StoreError> {
-        self.ask(|connection| runs::runs(connection, &self.config, filter, order, limit, offset))
+        self.ask(
+            |connection| match runs::runs(connection, &self.config, filter, order, limit, offset) {
+                // What is damaged must not hide the rest.
+                Err(damage @ StoreError::Damaged { .. }) => {
+                    let part = (limit, offset);
+                    let found = salvage::runs(connection, &self.config, filter, order, part, damage)?;
+                    self.is_damaged.store(true, Ordering::Relaxed);
+                    Ok(found)
+                }
+                listed => listed,
+            },
+        )
     }
 
     fn run(&self, key: &RunKey) -> Result<Option<RunDetail>, StoreError> {
@@ -87,7 +99,21 @@ impl Store for SqliteStore {
     }
 
     fn search(&self, query: &SearchQuery) -> Result<Vec<SearchHit>, StoreError> {
-        self.ask(|connection| search::search(connection, &self.config, &self.texts, query))
+        let mut unreadable = Vec::new();
+        let hits = self.search_noting(query, &mut |what| unreadable.push(what))?;
+        // Nothing found where not all was read is no answer.
+        match unreadable.into_iter().next() {
+            Some(what) if hits.is_empty() => Err(StoreError::Damaged { what }),
+            _ => Ok(hits),
+        }
+    }
+
+    fn search_noting(
+        &self,
+        query: &SearchQuery,
+        unreadable: &mut dyn FnMut(String),
+    ) -> Result<Vec<SearchHit>, StoreError> {
+        self.ask(|connection| search::search(connection, &self.config, &self.texts, query, unreadable))
     }
 
     fn stats(&self, query: &StatsQuery) -> Result<Vec<StatsRow>, StoreError> {

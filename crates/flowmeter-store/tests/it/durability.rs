@@ -324,6 +324,59 @@ fn a_damaged_page_is_told_and_other_runs_are_readable() {
     assert!(read > failed, "{read} read, {failed} failed");
 }
 
+/// Where a page of the runs' own table is damaged, the list holds the runs of all other pages, and says so.
+#[test]
+fn a_damaged_page_of_runs_hides_no_other_run() {
+    const RUNS: u64 = 200;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("flowmeter.db");
+    {
+        let store = open(&path);
+        for seed in 1..=RUNS {
+            Sample::new(seed, &format!("workflow-{seed:03}-of-many"), after(seed)).append(&store, 9);
+        }
+        store.settle().unwrap();
+        store.vacuum().unwrap();
+    }
+    let whole = std::fs::read(&path).unwrap();
+    let (mut listed_in_part, mut hidden_max) = (0, 0);
+    for page in 1..whole.len() / 8_192 {
+        let copy = folder.path().join("damaged.db");
+        for beside in ["damaged.db-wal", "damaged.db-shm"] {
+            let _none_there = std::fs::remove_file(folder.path().join(beside));
+        }
+        let mut bytes = whole.clone();
+        for byte in &mut bytes[page * 8_192..(page + 1) * 8_192] {
+            *byte ^= 0x5a;
+        }
+        std::fs::write(&copy, &bytes).unwrap();
+        let Ok(store) = SqliteStore::open(&copy, config()) else {
+            continue;
+        };
+        for order in [RunOrder::Started, RunOrder::Cost] {
+            let Ok(rows) = store.runs(&RunFilter::default(), order, 1_000, 0) else {
+                continue;
+            };
+            let mut names: Vec<&str> = rows.iter().map(|row| row.workflow.as_str()).collect();
+            if order == RunOrder::Started {
+                assert!(names.is_sorted_by(|a, b| a > b), "page {page}");
+            }
+            names.sort_unstable();
+            names.dedup();
+            assert_eq!(names.len(), rows.len(), "page {page}: a run stands there twice");
+            if store.lacks_runs() {
+                listed_in_part += 1;
+                hidden_max = hidden_max.max(RUNS - rows.len() as u64);
+                assert!(!store.check().unwrap().problems.is_empty(), "page {page}");
+            } else {
+                assert_eq!(rows.len() as u64, RUNS, "page {page}");
+            }
+        }
+    }
+    assert!(listed_in_part > 0);
+    assert!((1..RUNS / 2).contains(&hidden_max), "{hidden_max} are hidden");
+}
+
 /// Bytes of the file with nothing in it that is not used.
 fn size_of(path: &Path) -> u64 {
     open(path).vacuum().unwrap();

@@ -2,7 +2,7 @@
 
 use arbtest::arbtest;
 
-use super::{LatencySketch, read_varint, write_varint};
+use super::{BUCKETS_MAX, GAMMA, LatencySketch, bucket_by_logarithm, bucket_of, read_varint, write_varint};
 
 fn sketch_of(durations: &[u64]) -> LatencySketch {
     let mut sketch = LatencySketch::default();
@@ -67,4 +67,76 @@ fn bytes_that_are_no_sketch_are_refused_or_read_without_harm() {
     write_varint(&mut bytes, u64::MAX);
     assert_eq!(read_varint(&mut bytes.as_slice()), Some(u64::MAX));
     assert_eq!(read_varint(&mut &bytes[..3]), None);
+}
+
+#[test]
+fn the_quick_way_to_a_bucket_leads_where_the_logarithm_does() {
+    let same = |duration_ns: u64| {
+        let wanted = bucket_by_logarithm(duration_ns.max(1) as f64);
+        assert_eq!(bucket_of(duration_ns), wanted, "{duration_ns}");
+    };
+    for power in 0..64 {
+        for around in 0..200_u64 {
+            same((1_u64 << power).saturating_add(around));
+            same((1_u64 << power).saturating_sub(around));
+        }
+    }
+    // At the edge of each bucket.
+    for bucket in 0..BUCKETS_MAX {
+        let edge = GAMMA.powi(bucket as i32) as u64;
+        for around in 0..8_u64 {
+            same(edge.saturating_add(around));
+            same(edge.saturating_sub(around));
+        }
+    }
+    same(u64::MAX);
+    arbtest(|u| {
+        same(u.arbitrary()?);
+        same(u64::from(u.arbitrary::<u32>()?));
+        Ok(())
+    });
+}
+
+#[test]
+fn what_is_left_of_a_sketch_can_be_written_and_read() {
+    arbtest(|u| {
+        // Close together, so that what is left shares its bucket with what goes.
+        let durations = |u: &mut arbtest::arbitrary::Unstructured<'_>| {
+            let mut durations: Vec<u64> = Vec::new();
+            for _ in 0..u.int_in_range(0..=6)? {
+                durations.push(1_000_000 + u.int_in_range(0..=60_000)?);
+            }
+            Ok(durations)
+        };
+        let (gone, left) = (durations(u)?, durations(u)?);
+        let mut sketch = sketch_of(&[gone.as_slice(), left.as_slice()].concat());
+        sketch.subtract(&sketch_of(&gone));
+        let exact = sketch_of(&left);
+        assert_eq!((sketch.count(), sketch.sum_ns()), (exact.count(), exact.sum_ns()));
+        assert_eq!(sketch.buckets(), exact.buckets());
+        for (found, exact) in [
+            (sketch.min_ns(), exact.min_ns()),
+            (sketch.max_ns(), exact.max_ns()),
+        ] {
+            assert_eq!(found.is_some(), exact.is_some());
+            if let (Some(found), Some(exact)) = (found, exact) {
+                assert!(found.abs_diff(exact) <= exact / 50, "{found} for {exact}");
+            }
+        }
+        assert!(sketch.min_ns() <= sketch.max_ns());
+        let mut bytes = Vec::new();
+        sketch.write(&mut bytes);
+        assert_eq!(LatencySketch::read(&mut bytes.as_slice()), Some(sketch));
+        Ok(())
+    });
+}
+
+#[test]
+fn the_last_one_left_is_known_exactly() {
+    let mut sketch = sketch_of(&[5_000_000, 5_010_000, 9_000_000]);
+    sketch.subtract(&sketch_of(&[5_000_000, 9_000_000]));
+    assert_eq!(
+        (sketch.min_ns(), sketch.max_ns()),
+        (Some(5_010_000), Some(5_010_000))
+    );
 }

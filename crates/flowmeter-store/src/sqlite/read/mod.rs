@@ -6,5 +6,6 @@ pub(super) mod batches;
 pub(super) mod detail;
 pub(super) mod logs;
 pub(super) mod runs;
+pub(super) mod salvage;
 pub(super) mod scan;
 pub(super) mod spans;
