@@ -14,6 +14,15 @@ pub(crate) struct Home {
 }
 
 impl Home {
+    /// A home in a folder of a test.
+    #[cfg(test)]
+    pub(crate) fn at(folder: &std::path::Path) -> Self {
+        Self {
+            folder: folder.to_path_buf(),
+            pflow: None,
+        }
+    }
+
     /// `FLOWMETER_HOME`, else `.flowmeter` in the user's home, else in the temporary folder.
     pub(crate) fn find() -> Self {
         let user = env::home_dir().filter(|home| !home.as_os_str().is_empty());

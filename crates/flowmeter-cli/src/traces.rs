@@ -101,7 +101,10 @@ pub(crate) fn find(home: &Home, wanted: &str) -> Result<Vec<PathBuf>> {
     let wanted = match (wanted, newest) {
         (LAST, Some(newest)) => newest,
         (LAST, None) => {
-            let message = format!("there is no saved trace in {}", folder.display());
+            let message = format!(
+                "there is no run yet, and no saved trace in {}: `flowmeter run FILE` and `flowmeter demo` make one",
+                folder.display()
+            );
             return Err(MissingFile(message).into());
         }
         (wanted, _) => wanted.to_owned(),
@@ -113,6 +116,11 @@ pub(crate) fn find(home: &Home, wanted: &str) -> Result<Vec<PathBuf>> {
         .collect();
     let ids: BTreeSet<&str> = found.iter().filter_map(|path| trace_id(path)).collect();
     match ids.len() {
+        0 if path.components().count() == 1 && path.extension().is_none() => Err(MissingFile(format!(
+            "there is no run or trace file `{wanted}`: a run is named by at least 4 digits of its id, `last`, `last~1` \
+             or `last-failed`; `flowmeter runs` lists them"
+        ))
+        .into()),
         0 => Err(crate::commands::no_such_file("trace file", &path).into()),
         1 => Ok(found),
         several => Err(BadUsage(format!(

@@ -76,7 +76,12 @@ fn list(store: &dyn Store, args: &RunsArgs, times: &TimeWords, output: &Output) 
     }
     if has_more {
         output.note(&format!(
-            "{limit} runs are shown, there are more; `--limit 0` shows all"
+            "{} shown, there are more; `--limit 0` shows all",
+            if limit == 1 {
+                "1 run is".to_owned()
+            } else {
+                format!("{limit} runs are")
+            }
         ));
     } else if rows.is_empty() {
         if args.runs.is_empty() {

@@ -72,7 +72,12 @@ fn search(store: &dyn Store, args: &SearchArgs, times: &TimeWords, output: &Outp
     }
     if has_more {
         output.note(&format!(
-            "the newest {limit} hits are shown, there are more; `--limit 0` shows all, --in, -w and --since narrow it"
+            "the newest {} shown, there are more; `--limit 0` shows all, --in, -w and --since narrow it",
+            if limit == 1 {
+                "hit is".to_owned()
+            } else {
+                format!("{limit} hits are")
+            }
         ));
     } else if hits.is_empty() {
         output.note(&hint(store, args, &query)?);

@@ -89,11 +89,11 @@ fn show_run(
             output.note(&format!("note: the run is still going on{process}"));
         }
         RunStatus::Interrupted => {
-            let when = row
-                .ended
-                .map_or_else(String::new, |seen| format!(", {}", times.relative(seen)));
+            let when = row.ended.map_or_else(String::new, |seen| {
+                format!("; it was last heard of {}", times.relative(seen))
+            });
             output.note(&format!(
-                "note: the run was interrupted: its process is gone; it was last heard of{when}"
+                "note: the run was interrupted: its process is gone{when}"
             ));
         }
         _ => {}

@@ -53,3 +53,13 @@ fn the_run_s_own_trace_stays() {
     prune(folder.path(), 0, Some(&own));
     assert!(own.exists() && !old.exists());
 }
+
+#[test]
+fn what_names_nothing_is_told_how_runs_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = Home::at(folder.path());
+    let told = |wanted: &str| find(&home, wanted).unwrap_err().to_string();
+    assert!(told("6").contains("at least 4 digits of its id"), "{}", told("6"));
+    assert!(told("nothing.json").contains("there is no trace file nothing.json"));
+    assert!(told("last").contains("there is no run yet"), "{}", told("last"));
+}

@@ -379,9 +379,9 @@ impl View<'_> {
             newest.places
         ));
         insight.evidence.push(format!(
-            "{} of a run's time, seen in {} runs",
+            "{} of a run's time, seen in {}",
             words::percent(share),
-            seen.len()
+            words::counted(seen.len(), "run")
         ));
         insight.figure("items", newest.items as f64);
         insight.figure("at_a_time", newest.places as f64);
@@ -399,10 +399,9 @@ impl View<'_> {
         if seen.len() < self.seen_min || !is_usual || share < SAVED_SHARE_MIN || saved < SAVED_NS_MIN as f64 {
             return None;
         }
-        let listed: Vec<String> = nodes.iter().map(|node| format!("`{node}`")).collect();
         let title = format!(
             "{} run one after another and read nothing of each other: at the same time they would save {} of a run at most",
-            listed.join(", "),
+            words::listed(nodes),
             words::seconds(saved / SECOND_NS)
         );
         let mut insight = Insight::new(InsightKind::Parallel, self.history.name(self.workflow), title);
@@ -412,9 +411,9 @@ impl View<'_> {
         });
         insight.runs = seen.iter().take(5).map(|(key, ..)| *key).collect();
         insight.evidence.push(format!(
-            "{} of a run's time, seen in {} runs, such as {}",
+            "{} of a run's time, seen in {}, such as {}",
             words::percent(share),
-            seen.len(),
+            words::counted(seen.len(), "run"),
             insight
                 .runs
                 .iter()

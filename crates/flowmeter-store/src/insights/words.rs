@@ -3,6 +3,7 @@
 //! Never rounds a number that is compared: words are for people only.
 
 use flowmeter_model::{TimestampNs, UsdNanos};
+use smol_str::SmolStr;
 
 use crate::RunKey;
 
@@ -150,6 +151,22 @@ pub(super) fn count(count: f64) -> String {
         text.push(digit);
     }
     text
+}
+
+/// So many names are listed.
+const LISTED_MAX: usize = 6;
+
+/// `` `a`, `b` `` and how many more there are.
+pub(super) fn listed(names: &[SmolStr]) -> String {
+    let shown: Vec<String> = names
+        .iter()
+        .take(LISTED_MAX)
+        .map(|name| format!("`{name}`"))
+        .collect();
+    match names.len().saturating_sub(LISTED_MAX) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
 }
 
 /// `1 run`, `12 runs`.

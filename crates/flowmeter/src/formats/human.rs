@@ -223,7 +223,7 @@ fn write_warnings(trace: &TraceDocument, style: HumanStyle, output: &mut dyn Wri
         writeln!(
             output,
             "- {}",
-            warn("This run did not finish: the trace ends where its process was stopped.")
+            warn("This run has not ended here: it goes on, or its process was stopped.")
         )?;
     }
     if !trace.sampled {

@@ -50,3 +50,14 @@ fn amounts_say_what_matters() {
     assert_eq!([0.0, 0.004, 0.12].map(percent), ["0 %", "0.4 %", "12 %"]);
     assert_eq!([7.0, 1204.0, 1_000_000.0].map(count), ["7", "1,204", "1,000,000"]);
 }
+
+#[test]
+fn one_is_one_and_many_are_not_all_listed() {
+    assert_eq!(
+        (counted(1, "run"), counted(2, "run")),
+        ("1 run".to_owned(), "2 runs".to_owned())
+    );
+    let names: Vec<SmolStr> = ["a", "b", "c", "d", "e", "f", "g", "h"].map(SmolStr::new).into();
+    assert_eq!(listed(&names[..2]), "`a`, `b`");
+    assert_eq!(listed(&names), "`a`, `b`, `c`, `d`, `e`, `f` and 2 more");
+}
