@@ -99,7 +99,7 @@ impl Store for SqliteStore {
     }
 
     fn search(&self, query: &SearchQuery) -> Result<Vec<SearchHit>, StoreError> {
-        self.ask(|connection| search::search(connection, &self.config, &self.texts, query))
+        self.ask(|connection| search::search(connection, &self.config, &self.texts, query, &self.is_damaged))
     }
 
     fn stats(&self, query: &StatsQuery) -> Result<Vec<StatsRow>, StoreError> {

@@ -12,6 +12,8 @@ mod scan;
 mod sources;
 mod words;
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use rusqlite::Connection;
 
 pub(in crate::sqlite) use index::{WordIndexer, forget_batch, step, write_batch};
@@ -30,12 +32,13 @@ use crate::{SearchHit, SearchQuery, StoreError};
 const WAVE_FIRST: usize = 2;
 const WAVE_MAX: usize = 512;
 
-/// Where a text stands, newest first.
+/// Where a text stands, newest first. What is damaged is left out, and `is_damaged` says so.
 pub(in crate::sqlite) fn search(
     connection: &Connection,
     config: &SqliteConfig,
     texts: &NameTexts,
     query: &SearchQuery,
+    is_damaged: &AtomicBool,
 ) -> Result<Vec<SearchHit>, StoreError> {
     let pattern = Pattern::of(query)?;
     if query.limit == 0 {
@@ -45,21 +48,24 @@ pub(in crate::sqlite) fn search(
     let mut hits = Hits::new(connection, config, texts, query, &pattern, &filter)?;
     let mut sources = Sources::of(connection, query, &pattern, hits.only_in()?)?;
     let mut size = WAVE_FIRST;
-    let mut wave = Wave::read(connection, &mut sources, size)?;
+    let mut wave = Wave::read(connection, &mut sources, size, is_damaged)?;
     while !wave.is_empty() {
         size = (2 * size).min(WAVE_MAX);
         if hits.are_enough(wave.newest()) {
             break;
         }
-        let (found, next) = wave.filtered(&filter, || {
+        let (found, next) = wave.filtered(&filter, is_damaged, || {
             if hits.are_enough(sources.newest()) {
                 Ok(Wave::default())
             } else {
-                Wave::read(connection, &mut sources, size)
+                Wave::read(connection, &mut sources, size, is_damaged)
             }
         })?;
         for candidate in found {
-            hits.verify(&candidate)?;
+            match hits.verify(&candidate) {
+                Err(StoreError::Damaged { .. }) => is_damaged.store(true, Ordering::Relaxed),
+                verified => verified?,
+            }
         }
         hits.trim();
         wave = next;

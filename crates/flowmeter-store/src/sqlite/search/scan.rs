@@ -3,7 +3,7 @@
 //! The next blocks are read while the last ones are worked on. Never holds more than two waves of blocks.
 
 use std::cmp::Reverse;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 use rusqlite::Connection;
@@ -67,6 +67,7 @@ impl Wave {
         connection: &Connection,
         sources: &mut Sources<'_>,
         sources_max: usize,
+        is_damaged: &AtomicBool,
     ) -> Result<Self, StoreError> {
         let mut wave = Self::default();
         let mut taken = 0;
@@ -76,9 +77,14 @@ impl Wave {
             };
             wave.newest = wave.newest.or(Some(newest));
             let before = wave.tasks.len();
-            match &source {
-                Source::Spans { batch, block, .. } => wave.read_spans(connection, *batch, *block, &source)?,
-                Source::Lines { block } => wave.read_lines(connection, *block, &source)?,
+            let read = match &source {
+                Source::Spans { batch, block, .. } => wave.read_spans(connection, *batch, *block, &source),
+                Source::Lines { block } => wave.read_lines(connection, *block, &source),
+            };
+            match read {
+                // The text may stand elsewhere, too.
+                Err(StoreError::Damaged { .. }) => is_damaged.store(true, Ordering::Relaxed),
+                read => read?,
             }
             taken += usize::from(wave.tasks.len() > before);
         }
@@ -139,20 +145,23 @@ impl Wave {
     pub(super) fn filtered(
         self,
         filter: &RawFilter,
+        is_damaged: &AtomicBool,
         mut read_next: impl FnMut() -> Result<Self, StoreError>,
     ) -> Result<(Vec<Candidate>, Self), StoreError> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let threads = (self.tasks.len() / BLOCKS_A_THREAD).min(cores).min(THREADS_MAX);
         let next_task = AtomicUsize::new(0);
         let found = Mutex::new(Vec::new());
-        let work = || -> Result<(), Damaged> {
+        let work = || {
             let mut looker = Looker::default();
             let mut mine = Vec::new();
             while let Some(task) = self.tasks.get(next_task.fetch_add(1, Ordering::Relaxed)) {
-                looker.look(task, filter, &mut mine)?;
+                if looker.look(task, filter, &mut mine).is_err() {
+                    is_damaged.store(true, Ordering::Relaxed);
+                    looker = Looker::default();
+                }
             }
             found.lock().append(&mut mine);
-            Ok(())
         };
         let next = std::thread::scope(|scope| -> Result<Self, StoreError> {
             let workers: Vec<_> = (1..threads.max(1)).map(|_| scope.spawn(work)).collect();
@@ -161,11 +170,11 @@ impl Wave {
             } else {
                 Self::default()
             };
-            work()?;
+            work();
             for worker in workers {
                 worker
                     .join()
-                    .map_err(|_| Damaged("a thread that searched has failed"))??;
+                    .map_err(|_| Damaged("a thread that searched has failed"))?;
             }
             Ok(next)
         })?;
