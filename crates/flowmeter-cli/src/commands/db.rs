@@ -4,7 +4,7 @@
 
 use anyhow::{Context, Result};
 use flowmeter::grouped;
-use flowmeter_store::{Forgotten, Retention, Store, Upkeep};
+use flowmeter_store::{Forgotten, Retention, Store, StoreError, Upkeep};
 use serde_json::json;
 
 use crate::amounts::shown_size;
@@ -31,7 +31,17 @@ pub(super) fn run(args: &DbArgs, home: &Home, output: &Output) -> Result<Exit> {
 
 fn check(args: &DbCheckArgs, home: &Home, output: &Output) -> Result<Exit> {
     let store = history::open(home)?;
-    let found = turning(output, "looking through the history", || store.check())?;
+    let found = match turning(output, "looking through the history", || store.check()) {
+        // Nothing of it can be read, not even what is wrong.
+        Err(StoreError::Damaged { what }) => Upkeep {
+            file_bytes: std::fs::metadata(store.path()).map_or(0, |file| file.len()),
+            problems: vec![format!(
+                "the file cannot be read at all ({what}): put a backup in its place, or move it away to begin anew"
+            )],
+            ..Upkeep::default()
+        },
+        found => found?,
+    };
     if args.json {
         output.json(&json!({
             "file": store.path(),

@@ -32,7 +32,7 @@ pub(super) fn run(args: &RunsArgs, home: &Home, output: &Output) -> Result<Exit>
     }
     let store = history::open(home)?;
     let listed = list(&store, args, &times, output)?;
-    if store.lacks_runs() {
+    if store.lacks_parts() {
         output.warn("the history is damaged, and runs may be missing here; `flowmeter db check` says more");
     }
     Ok(listed)

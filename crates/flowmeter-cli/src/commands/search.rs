@@ -22,7 +22,11 @@ pub(super) fn run(args: &SearchArgs, home: &Home, output: &Output) -> Result<Exi
         return nothing_yet(args.json, output);
     }
     let store = history::open(home)?;
-    search(&store, args, &times, output)
+    let searched = search(&store, args, &times, output)?;
+    if store.lacks_parts() {
+        output.warn("the history is damaged, and hits may be missing here; `flowmeter db check` says more");
+    }
+    Ok(searched)
 }
 
 fn search(store: &dyn Store, args: &SearchArgs, times: &TimeWords, output: &Output) -> Result<Exit> {

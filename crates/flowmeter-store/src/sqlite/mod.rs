@@ -88,7 +88,7 @@ pub struct SqliteStore {
     texts: NameTexts,
     /// Started with the first thing to be written.
     writer: RwLock<Option<WriterThread>>,
-    /// A list of runs lacks those that could not be read.
+    /// An answer lacks what could not be read.
     is_damaged: AtomicBool,
 }
 
@@ -116,10 +116,10 @@ impl SqliteStore {
         &self.path
     }
 
-    /// Whether runs may be missing from a list that was given out, because the file is damaged: lists hold what can be
-    /// read.
+    /// Whether runs may be missing from a list, or hits from a search, because the file is damaged: answers hold what
+    /// can be read.
     #[must_use]
-    pub fn lacks_runs(&self) -> bool {
+    pub fn lacks_parts(&self) -> bool {
         self.is_damaged.load(Ordering::Relaxed)
     }
 

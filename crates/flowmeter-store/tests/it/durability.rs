@@ -13,7 +13,8 @@ use flowmeter_model::{
 };
 use flowmeter_store::contract::samples::{Sample, after, ended, message};
 use flowmeter_store::{
-    Append, ForgetSelector, RunFilter, RunKey, RunOrder, SqliteConfig, SqliteStore, Store, StoreError,
+    Append, ForgetSelector, RunFilter, RunKey, RunOrder, SearchMode, SearchQuery, SqliteConfig, SqliteStore,
+    Store, StoreError,
 };
 use serde_json::{Value, json};
 
@@ -258,6 +259,7 @@ fn a_damaged_page_is_told_and_other_runs_are_readable() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("flowmeter.db");
     let mut noise = IdSource::from_seed(8);
+    let mut texts: Vec<String> = Vec::new();
     let keys: Vec<RunKey> = {
         let store = open(&path);
         let keys = (1..=40)
@@ -268,6 +270,7 @@ fn a_damaged_page_is_told_and_other_runs_are_readable() {
                 let text: String = (0..1_000).map(|_| format!("{:016x}", noise.next_u64())).collect();
                 span.attributes
                     .set("gen_ai.input.messages", message("user", &text));
+                texts.push(text);
                 sample.keep(ended(span, 5));
                 let key = sample.append(&store, 9);
                 store.flush().unwrap();
@@ -292,6 +295,14 @@ fn a_damaged_page_is_told_and_other_runs_are_readable() {
         keys.iter().map(|key| spans_of(&store, key).unwrap()).collect()
     };
     let (mut failed, mut read) = (0, 0);
+    let (mut found, mut found_in_part) = (0, 0);
+    let query = SearchQuery {
+        text: texts[20][..16].to_owned(),
+        mode: SearchMode::Substring,
+        runs: RunFilter::default(),
+        places: Vec::new(),
+        limit: 10,
+    };
     let pages = whole.len() / 8_192;
     for page in (1..pages).step_by((pages / 40).max(1)) {
         let copy = folder.path().join(format!("damaged-{page}.db"));
@@ -317,11 +328,23 @@ fn a_damaged_page_is_told_and_other_runs_are_readable() {
                 Err(other) => panic!("page {page}: {other}"),
             }
         }
+        if let Ok(hits) = store.search(&query)
+            && !hits.is_empty()
+        {
+            assert!(hits.iter().all(|hit| hit.run == keys[20]), "page {page}");
+            found += 1;
+            found_in_part += usize::from(store.lacks_parts());
+        }
         let _told = store.check().map(|upkeep| upkeep.problems);
         let _asked = store.runs(&RunFilter::default(), RunOrder::Cost, 50, 0);
     }
     assert!(failed > 0, "something was damaged");
     assert!(read > failed, "{read} read, {failed} failed");
+    // Blocks of other runs are damaged, and were looked at on the way.
+    assert!(
+        found > 20 && found_in_part > 10,
+        "{found} found, {found_in_part} in part"
+    );
 }
 
 /// Where a page of the runs' own table is damaged, the list holds the runs of all other pages, and says so.
@@ -364,7 +387,7 @@ fn a_damaged_page_of_runs_hides_no_other_run() {
             names.sort_unstable();
             names.dedup();
             assert_eq!(names.len(), rows.len(), "page {page}: a run stands there twice");
-            if store.lacks_runs() {
+            if store.lacks_parts() {
                 listed_in_part += 1;
                 hidden_max = hidden_max.max(RUNS - rows.len() as u64);
                 assert!(!store.check().unwrap().problems.is_empty(), "page {page}");

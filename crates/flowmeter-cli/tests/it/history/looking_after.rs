@@ -180,6 +180,22 @@ fn a_file_that_is_damaged_is_told() {
 }
 
 #[test]
+fn a_file_that_was_cut_off_is_told() {
+    let sandbox = Sandbox::new();
+    let workflow = echo(&sandbox, "hello.json", "hi");
+    assert_eq!(sandbox.run(&["run", &workflow]).code, 0);
+    assert_eq!(sandbox.run(&["db", "vacuum"]).code, 0);
+    let bytes = std::fs::read(file_of(&sandbox)).unwrap();
+    std::fs::write(file_of(&sandbox), &bytes[..bytes.len() / 2]).unwrap();
+    let checked = sandbox.run(&["db", "check", "--json"]);
+    assert_eq!(checked.code, 1, "{checked:?}");
+    let problems = checked.json()["problems"].to_string();
+    assert!(problems.contains("cannot be read at all"), "{checked:?}");
+    let ended = sandbox.run(&["run", &workflow]);
+    assert_eq!((ended.code, ended.out.as_str()), (0, "hi\n"), "{ended:?}");
+}
+
+#[test]
 fn what_has_had_its_time_goes() {
     let sandbox = Sandbox::new();
     let workflow = echo(&sandbox, "hello.json", "hi");
