@@ -140,7 +140,7 @@ fn send(sink: &Sink, endpoint: &str, batch: &Batch, repeats: u64) -> Rates {
         status: SpanStatus::Ok,
         error: None,
         ended: TimestampNs(1_700_000_001_000_000_000),
-        metrics: RunMetrics::default(),
+        metrics: RunMetrics::default().into(),
         sampled: true,
         dropped: DropCounts::default(),
     };

@@ -307,9 +307,10 @@ impl RunMeter {
         metrics.resources.cpu_ns = Some(process_cpu_ns().saturating_sub(shared.cpu_before_ns));
         metrics.memory = shared.memory.usage();
         metrics.budget = shared.budgets.report(self.root.account.as_deref(), &metrics.llm);
+        let metrics = Arc::new(metrics);
         let mut report = RunReport {
             trace_id: self.trace_id,
-            metrics,
+            metrics: RunMetrics::default(),
             trace_file: None,
             export: ExportOutcome::default(),
             export_errors: Vec::new(),
@@ -324,7 +325,7 @@ impl RunMeter {
             } = pipeline.finish(Ending {
                 status,
                 error: run_error,
-                metrics: report.metrics.clone(),
+                metrics: Arc::clone(&metrics),
                 deadline: Instant::now() + self.exit_timeout,
             });
             report.trace_file = trace_file;
@@ -335,6 +336,8 @@ impl RunMeter {
                 ..self.shared.dropped()
             };
         }
+        // A backend that was left behind may still have it.
+        report.metrics = Arc::unwrap_or_clone(metrics);
         report
     }
 }

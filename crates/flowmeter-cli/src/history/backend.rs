@@ -12,6 +12,10 @@ use flowmeter_store::{Append, RunEnd, RunKey, RunStart, RunStatus, Store, StoreE
 
 use super::{liveness, origin};
 
+/// Nodes whose figures stand in the metrics of a run whose spans are kept: of all others the spans say the same, and of
+/// a run of many thousand nodes these figures would cost more than everything else.
+const NODES_NAMED_MAX: usize = 1_000;
+
 /// Opens the store: on the backend's thread, for it may take a while.
 pub(super) type Opener<S> = Box<dyn FnOnce() -> Result<S, StoreError> + Send>;
 
@@ -207,7 +211,12 @@ fn start_of(key: RunKey, run: &RunIdentity) -> RunStart {
 
 fn end_of(key: RunKey, ending: &RunEnding) -> RunEnd {
     let llm = &ending.metrics.llm;
-    let mut metrics = ending.metrics.to_json();
+    let nodes_max = if ending.sampled {
+        NODES_NAMED_MAX
+    } else {
+        usize::MAX
+    };
+    let mut metrics = ending.metrics.to_json_naming(nodes_max);
     // So that `show` can print the trace as its file would have it.
     metrics["trace"] = ending.metrics.trace_json().into();
     if ending.dropped.total() > 0 {

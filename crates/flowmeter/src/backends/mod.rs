@@ -70,7 +70,7 @@ pub struct RunEnding {
     /// When.
     pub ended: TimestampNs,
     /// What it came to. Counted for every run, sampled or not.
-    pub metrics: RunMetrics,
+    pub metrics: Arc<RunMetrics>,
     /// Whether the whole trace was kept in the end; where not, only the root, errors and LLM calls' usage came.
     pub sampled: bool,
     /// What telemetry was lost up to now.

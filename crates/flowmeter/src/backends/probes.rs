@@ -120,7 +120,7 @@ pub(crate) fn ending() -> RunEnding {
         status: SpanStatus::Ok,
         error: None,
         ended: at(235),
-        metrics,
+        metrics: metrics.into(),
         dropped: DropCounts::default(),
     }
 }

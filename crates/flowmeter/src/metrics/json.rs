@@ -38,10 +38,11 @@ pub(super) fn node_object(node: &NodeMetrics) -> Map<String, Value> {
 }
 
 impl RunMetrics {
-    /// `workflow` and `total` of the agreed run result, as if the run had one part only.
-    pub(super) fn undivided_json(&self) -> Value {
-        let timings: Map<String, Value> = self
-            .nodes
+    /// `workflow` and `total` of the agreed run result, as if the run had one part only, with so many nodes
+    /// by name at most.
+    pub(super) fn undivided_json(&self, nodes_max: usize) -> Value {
+        let named = &self.nodes[..self.nodes.len().min(nodes_max)];
+        let timings: Map<String, Value> = named
             .iter()
             .filter(|(_, node)| node.runs > 0)
             .map(|(path, node)| (path.to_string(), json_milliseconds(node.duration_ns)))
@@ -59,7 +60,11 @@ impl RunMetrics {
         self.add_process(&mut workflow);
         workflow.entry("memory_usage").or_insert(Value::Null);
         workflow.insert("throughput".into(), self.throughput.to_json());
-        workflow.insert("nodes".into(), object_of(&self.nodes, node_object));
+        workflow.insert("nodes".into(), object_of(named, node_object));
+        if self.nodes.len() > named.len() {
+            let unnamed = self.nodes.len() - named.len();
+            workflow.insert("nodes_left_out".into(), unnamed.into());
+        }
         if let Some(others) = &self.other_nodes {
             workflow.insert("other_nodes".into(), node_object(others).into());
         }

@@ -152,13 +152,20 @@ impl RunMetrics {
     /// for those), error rate, CPU, memory and throughput.
     #[must_use]
     pub fn to_json(&self) -> Value {
-        let mut whole = self.undivided_json();
+        self.to_json_naming(usize::MAX)
+    }
+
+    /// The same with the figures of so many nodes at most, those that first ended; how many there are more stands in
+    /// `nodes_left_out` of the workflow. For places that have the nodes' spans beside it.
+    #[must_use]
+    pub fn to_json_naming(&self, nodes_max: usize) -> Value {
+        let mut whole = self.undivided_json(nodes_max);
         let (Some(parts), Value::Object(whole)) = (&self.parts, &mut whole) else {
             return whole;
         };
         let mut metrics = Map::new();
         metrics.insert("planner".into(), parts.planner_object().into());
-        let mut workflow = parts.workflow.undivided_json();
+        let mut workflow = parts.workflow.undivided_json(nodes_max);
         whole.insert("workflow".into(), workflow["workflow"].take());
         metrics.append(whole);
         metrics.into()

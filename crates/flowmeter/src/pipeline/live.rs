@@ -326,7 +326,7 @@ impl LiveTracing {
                 status: ending.status,
                 error: ending.error.clone(),
                 ended: self.ended_at,
-                metrics: ending.metrics.clone(),
+                metrics: Arc::clone(&ending.metrics),
                 dropped,
             };
             worker.end(ending_for_it, ending.deadline);
@@ -449,7 +449,7 @@ impl Tracing for LiveTracing {
             let ending = TraceEnding {
                 status: ending.status,
                 error: ending.error.clone(),
-                metrics: ending.metrics.clone(),
+                metrics: Arc::clone(&ending.metrics),
                 sampled: self.identity.sampled,
                 reduced_to: self.reduces_file.then_some(self.root),
             };

@@ -23,7 +23,7 @@ use crate::trace_file::{KeepTrace, TraceFileError, TraceHeader};
 pub(crate) struct Ending {
     pub(crate) status: SpanStatus,
     pub(crate) error: Option<SpanError>,
-    pub(crate) metrics: RunMetrics,
+    pub(crate) metrics: Arc<RunMetrics>,
     /// When everything must be done.
     pub(crate) deadline: Instant,
 }

@@ -14,6 +14,7 @@ mod wire;
 mod writer;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use flowmeter_model::{SpanError, SpanId, SpanStatus, TimestampNs, TraceId};
 use smol_str::SmolStr;
@@ -105,7 +106,7 @@ impl TraceHeader {
 pub(crate) struct TraceEnding {
     pub(crate) status: SpanStatus,
     pub(crate) error: Option<SpanError>,
-    pub(crate) metrics: RunMetrics,
+    pub(crate) metrics: Arc<RunMetrics>,
     /// Whether the whole trace is kept.
     pub(crate) sampled: bool,
     /// The root span, where only the minimal trace of what was written is to stay.

@@ -157,7 +157,7 @@ fn ending() -> TraceEnding {
             message: "the server failed".into(),
             chain: Vec::new(),
         }),
-        metrics: metrics(),
+        metrics: metrics().into(),
     }
 }
 

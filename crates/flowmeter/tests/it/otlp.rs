@@ -69,7 +69,8 @@ fn ending() -> RunEnding {
             duration_ns: 8_000,
             models: [("gpt-4o".into(), totals)].into(),
             ..RunMetrics::default()
-        },
+        }
+        .into(),
         dropped: DropCounts::default(),
     }
 }

@@ -79,7 +79,7 @@ fn ending() -> RunEnding {
             chain: Vec::new(),
         }),
         ended: TimestampNs(6_000),
-        metrics,
+        metrics: metrics.into(),
         sampled: true,
         dropped: flowmeter::DropCounts::default(),
     }
@@ -150,6 +150,40 @@ fn what_was_lost_before_is_part_of_the_metrics() {
     ending.dropped.backend_full = 12;
     let end = end_of(key(), &ending);
     assert_eq!(end.metrics["dropped"]["backend_full"], 12);
+}
+
+#[test]
+fn of_a_run_of_many_nodes_the_spans_say_what_each_did() {
+    let node = |index: usize| {
+        (
+            format!("n{index}").into(),
+            flowmeter::NodeMetrics {
+                runs: 1,
+                ..Default::default()
+            },
+        )
+    };
+    let metrics = RunMetrics {
+        nodes: (0..1_200).map(node).collect(),
+        ..RunMetrics::default()
+    };
+    let mut ending = RunEnding {
+        metrics: metrics.into(),
+        ..ending()
+    };
+    let nodes = |end: &RunEnd| {
+        end.metrics["workflow"]["nodes"]
+            .as_object()
+            .map(|nodes| nodes.len())
+    };
+    let end = end_of(key(), &ending);
+    assert_eq!(nodes(&end), Some(1_000));
+    assert_eq!(end.metrics["workflow"]["nodes_left_out"], 200);
+    // Where there are no spans, nothing else says it.
+    ending.sampled = false;
+    let end = end_of(key(), &ending);
+    assert_eq!(nodes(&end), Some(1_200));
+    assert!(end.metrics["workflow"].get("nodes_left_out").is_none());
 }
 
 #[test]

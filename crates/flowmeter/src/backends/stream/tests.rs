@@ -50,7 +50,7 @@ fn ending() -> RunEnding {
         status: SpanStatus::Ok,
         error: None,
         ended: TimestampNs(2),
-        metrics: RunMetrics::default(),
+        metrics: RunMetrics::default().into(),
         sampled: true,
         dropped: crate::recorder::DropCounts::default(),
     }

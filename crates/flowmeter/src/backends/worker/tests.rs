@@ -49,7 +49,7 @@ fn ending() -> RunEnding {
         status: SpanStatus::Ok,
         error: None,
         ended: TimestampNs(2),
-        metrics: RunMetrics::default(),
+        metrics: RunMetrics::default().into(),
         dropped: DropCounts::default(),
     }
 }

@@ -59,7 +59,7 @@ fn ending() -> TraceEnding {
     TraceEnding {
         status: SpanStatus::Ok,
         error: None,
-        metrics: RunMetrics::default(),
+        metrics: RunMetrics::default().into(),
         sampled: true,
         reduced_to: None,
     }

@@ -35,7 +35,7 @@ fn ending(metrics: RunMetrics) -> RunEnding {
         status: SpanStatus::Ok,
         error: None,
         ended: TimestampNs(9_000),
-        metrics,
+        metrics: metrics.into(),
         dropped: DropCounts::default(),
     }
 }
