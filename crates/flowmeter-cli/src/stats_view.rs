@@ -99,8 +99,14 @@ pub(crate) fn name_of(by: &GroupBy) -> String {
         GroupBy::Node => "node".to_owned(),
         GroupBy::Hour => "hour".to_owned(),
         GroupBy::Day => "day".to_owned(),
+        GroupBy::Tag(key) if key.is_empty() => "tag".to_owned(),
         GroupBy::Tag(key) => format!("tag={key}"),
     }
+}
+
+/// Whether rows are all tags, as `key=value`: they overlap. It is written as the tag without a key.
+pub(crate) fn is_every_tag(by: Option<&GroupBy>) -> bool {
+    matches!(by, Some(GroupBy::Tag(key)) if key.is_empty())
 }
 
 /// Whether rows are times.

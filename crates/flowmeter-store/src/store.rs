@@ -83,11 +83,25 @@ pub trait Store: Send + Sync {
         visit: &mut dyn FnMut(StoredLog) -> ControlFlow<()>,
     ) -> Result<(), StoreError>;
 
-    /// Where a text stands, newest first.
+    /// Where a text stands, newest first. What is damaged is passed by, where anything else is found.
+    ///
+    /// # Errors
+    /// When the store cannot be read, when nothing is found and something is damaged, and for a text without anything
+    /// to look for.
+    fn search(&self, query: &SearchQuery) -> Result<Vec<SearchHit>, StoreError>;
+
+    /// The same, and what is damaged, so that it could not be searched, is told to `unreadable`.
     ///
     /// # Errors
     /// When the store cannot be read, and for a text without anything to look for.
-    fn search(&self, query: &SearchQuery) -> Result<Vec<SearchHit>, StoreError>;
+    fn search_noting(
+        &self,
+        query: &SearchQuery,
+        unreadable: &mut dyn FnMut(String),
+    ) -> Result<Vec<SearchHit>, StoreError> {
+        let _all_can_be_read = unreadable;
+        self.search(query)
+    }
 
     /// Sums and percentiles. Spans count where they began; runs that have had their time ([`Store::retain`]) stay in the
     /// sums that need no look at single runs, by whole half-hours; forgotten runs are in none. Rows come in the order of

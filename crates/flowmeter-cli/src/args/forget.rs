@@ -20,8 +20,8 @@ the space that they took is overwritten, and their traces in ~/.flowmeter/traces
 Runs that go on stay, unless they are named. It asks first on a terminal; elsewhere --yes is needed.
 
 Not covered: what was sent to receivers or written by --export and --trace-file, telemetry that
-waits to be sent (`flowmeter flush --list`), answers in the response cache (`flowmeter cache clear`),
-and copies made by `flowmeter db backup`.";
+waits to be sent (`flowmeter flush --list`), answers in the response cache (`flowmeter cache
+clear`), and copies made by `flowmeter db backup`.";
 
 /// `flowmeter forget`.
 #[derive(Debug, Args)]

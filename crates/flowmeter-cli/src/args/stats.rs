@@ -32,10 +32,10 @@ A cost with ~ rests on estimated tokens; one with ≥ leaves out calls that no p
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct StatsArgs {
-    /// What is told apart: model, workflow, node, provider, day, hour, tag=KEY
+    /// What is told apart: model, workflow, node, provider, day, hour, tag (all tags), tag=KEY
     #[arg(long, value_name = "WHAT", num_args = 1..=2)]
     pub(crate) by: Vec<String>,
-    /// The tag that `--by tag` is about
+    /// The tag that `--by tag` is about [default: all of them]
     #[arg(long, value_name = "KEY")]
     pub(crate) tag_key: Option<String>,
     /// How to print it [default: table]

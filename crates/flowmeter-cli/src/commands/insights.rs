@@ -80,7 +80,7 @@ fn show(
         is_dirty: false,
     };
     let report = insights(store, &query, prices, &mut |what, count| {
-        progress.tell(what, count)
+        progress.tell(what, count);
     })?;
     progress.clear();
     let limit = args

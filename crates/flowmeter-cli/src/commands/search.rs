@@ -33,7 +33,7 @@ fn search(store: &dyn Store, args: &SearchArgs, times: &TimeWords, output: &Outp
     };
     let query = SearchQuery {
         text: args.text.join(" "),
-        mode: if args.substring {
+        mode: if args.substring || !has_word(&args.text) {
             SearchMode::Substring
         } else {
             SearchMode::Words
@@ -45,10 +45,18 @@ fn search(store: &dyn Store, args: &SearchArgs, times: &TimeWords, output: &Outp
     if query.text.trim().is_empty() {
         return Err(BadUsage("there is nothing to look for: give a word or a phrase".to_owned()).into());
     }
-    let mut hits = store.search(&query).map_err(|error| match error {
+    let mut unreadable = Vec::new();
+    let searched = store.search_noting(&query, &mut |what| unreadable.push(what));
+    let mut hits = searched.map_err(|error| match error {
         StoreError::Invalid(message) => anyhow::Error::from(BadUsage(message)),
         other => other.into(),
     })?;
+    if let Some(first) = unreadable.first() {
+        output.warn(&format!(
+            "{} parts of the history are damaged and were not searched, the first: {first}; `flowmeter db check` says more",
+            unreadable.len()
+        ));
+    }
     let has_more = hits.len() > limit;
     hits.truncate(limit);
     if args.json {
@@ -72,6 +80,11 @@ fn search(store: &dyn Store, args: &SearchArgs, times: &TimeWords, output: &Outp
     Ok(Exit::Success)
 }
 
+/// Whether there is anything that words are made of: of signs and emoji alone the row of characters is meant.
+fn has_word(text: &[String]) -> bool {
+    text.iter().any(|text| text.contains(char::is_alphanumeric))
+}
+
 /// What may help where nothing was found.
 fn hint(store: &dyn Store, args: &SearchArgs, query: &SearchQuery) -> Result<String> {
     if store.runs(&query.runs, RunOrder::Started, 1, 0)?.is_empty() {
@@ -82,10 +95,11 @@ fn hint(store: &dyn Store, args: &SearchArgs, query: &SearchQuery) -> Result<Str
         });
     }
     let mut helps = Vec::new();
-    if !args.substring {
+    let is_substring = query.mode == SearchMode::Substring;
+    if !is_substring {
         helps.push("`--substring` also looks inside words");
     }
-    if !args.substring && query.text.split_whitespace().count() > 1 {
+    if !is_substring && query.text.split_whitespace().count() > 1 {
         helps.push("fewer words find more: all of them must stand in the same place");
     }
     if !args.places.is_empty() {

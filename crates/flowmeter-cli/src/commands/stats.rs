@@ -28,8 +28,10 @@ use crate::times::TimeWords;
 const TREND_STEPS: usize = 16;
 /// Rows of a table on a terminal.
 const ROWS_ON_TERMINAL: usize = 50;
-/// So many runs are asked for their tags, where somebody forgot to say which.
+/// So many runs are asked which tags there are.
 const RUNS_ASKED_FOR_TAGS: usize = 500;
+/// So many keys of tags are asked for at once.
+const TAGS_ASKED_MAX: usize = 50;
 /// Tags that are named.
 const TAGS_NAMED_MAX: usize = 12;
 
@@ -54,7 +56,7 @@ fn show(
     let by = match wish {
         Grouping::None => None,
         Grouping::By(by) => Some(by),
-        Grouping::SomeTag => return Err(which_tag(store)?.into()),
+        Grouping::EveryTag => Some(every_tag(store, args.chart.is_some())?),
     };
     let format = if args.json {
         StatsFormat::Json
@@ -73,22 +75,49 @@ fn show(
         by,
     };
     let by = query.by.as_ref();
-    let mut rows = store.stats(&query)?;
+    let (mut rows, total) = asked(store, &query)?;
     stats_view::sort(&mut rows, &query, args.sort);
     match format {
         StatsFormat::Table => print_table(args, &query, &rows, times, output)?,
-        StatsFormat::Json => output.json(&json::document(&query, &rows))?,
+        StatsFormat::Json => output.json(&json::document(&query, &rows, &total))?,
         StatsFormat::Csv => output.text(&csv::write(by, &rows))?,
         StatsFormat::Prometheus => output.text(&prometheus::write(&query, &rows))?,
     }
     if let Some(path) = &args.chart {
-        let metric = args
-            .metric
-            .unwrap_or_else(|| stats_view::telling_metric(&stats_view::total_of(&rows)));
+        let metric = args.metric.unwrap_or_else(|| stats_view::telling_metric(&total));
         write_chart(path, &query, metric, &rows, store, times)?;
         output.note(&format!("the chart is in {}", path.display()));
     }
     Ok(Exit::Success)
+}
+
+/// The rows of a query, and what they come to together.
+fn asked(store: &dyn Store, query: &StatsQuery) -> Result<(Vec<StatsRow>, StatsSums)> {
+    if !stats_view::is_every_tag(query.by.as_ref()) {
+        let rows = store.stats(query)?;
+        let total = stats_view::total_of(&rows);
+        return Ok((rows, total));
+    }
+    let mut rows = Vec::new();
+    for key in tag_keys(store)?.into_iter().take(TAGS_ASKED_MAX) {
+        let of_key = StatsQuery {
+            by: Some(GroupBy::Tag(key.clone())),
+            ..query.clone()
+        };
+        rows.extend(store.stats(&of_key)?.into_iter().filter_map(|mut row| {
+            let has_tag = !row.group.is_empty();
+            row.group = format!("{key}={}", row.group).into();
+            has_tag.then_some(row)
+        }));
+    }
+    // A run with two tags is in two rows: they do not add up.
+    let of_all = StatsQuery {
+        by: None,
+        trend_steps: 0,
+        ..query.clone()
+    };
+    let total = stats_view::total_of(&store.stats(&of_all)?);
+    Ok((rows, total))
 }
 
 fn filter_of(args: &StatsArgs, times: &TimeWords) -> StatsFilter {
@@ -146,6 +175,9 @@ fn print_table(
     };
     output.text(&table::render(&view, rows))?;
     output.note(&format!("p50, p90 and p99 are those of {}", subject.words()));
+    if stats_view::is_every_tag(query.by.as_ref()) {
+        output.note("a run with several tags is in several rows: these do not add up");
+    }
     let unpriced = total.cost.unpriced_calls;
     if unpriced > 0 {
         output.note(&format!(
@@ -166,13 +198,13 @@ fn counted(number: u64, what: &str) -> String {
 enum Grouping {
     None,
     By(GroupBy),
-    /// By a tag, but which?
-    SomeTag,
+    /// By all tags that there are.
+    EveryTag,
 }
 
 impl Grouping {
     fn parse(words: &[String], tag_key: Option<&str>) -> Result<Self, String> {
-        let wanted = "`--by` is one of model, workflow, node, provider, day, hour, tag=KEY";
+        let wanted = "`--by` is one of model, workflow, node, provider, day, hour, tag, tag=KEY";
         let (first, second) = match words {
             [] => return Ok(tag_key.map_or(Self::None, |key| Self::By(GroupBy::Tag(key.to_owned())))),
             [first] => (first.trim(), None),
@@ -191,7 +223,7 @@ impl Grouping {
             let mut keys = keys.into_iter();
             return match (keys.next(), keys.next()) {
                 (Some(key), None) => Ok(Self::By(GroupBy::Tag(key.to_owned()))),
-                (None, _) => Ok(Self::SomeTag),
+                (None, _) => Ok(Self::EveryTag),
                 (Some(_), Some(_)) => Err("`--by tag` takes one key".to_owned()),
             };
         }
@@ -216,33 +248,39 @@ impl Grouping {
     }
 }
 
-/// Says that a key is wanted, and which there are.
-fn which_tag(store: &dyn Store) -> Result<BadUsage> {
+/// The keys of the tags that newer runs have.
+fn tag_keys(store: &dyn Store) -> Result<BTreeSet<String>> {
     let newest = store.runs(
         &flowmeter_store::RunFilter::default(),
         RunOrder::Started,
         RUNS_ASKED_FOR_TAGS,
         0,
     )?;
-    let keys: BTreeSet<&str> = newest
-        .iter()
-        .flat_map(|run| run.origin.tags.iter().map(|(key, _)| key.as_str()))
-        .collect();
-    let mut text = "by which tag? `--by tag=KEY`".to_owned();
-    match keys.first() {
-        None => text.push_str("; no newer run has a tag: `flowmeter run --tag team=search …` gives one"),
-        Some(first) => {
-            let named: Vec<&str> = keys.iter().copied().take(TAGS_NAMED_MAX).collect();
-            text.push_str(&format!(
-                ", such as `--by tag={first}`; tags of newer runs: {}",
-                named.join(", ")
-            ));
-            if keys.len() > TAGS_NAMED_MAX {
-                text.push_str(", …");
-            }
+    let tags = newest.into_iter().flat_map(|run| run.origin.tags);
+    Ok(tags.map(|(key, _)| key).collect())
+}
+
+/// The grouping by all tags that there are.
+///
+/// # Errors
+/// Where no run has one; and for a chart, whose series must not overlap.
+fn every_tag(store: &dyn Store, has_chart: bool) -> Result<GroupBy> {
+    let keys = tag_keys(store)?;
+    let wanted = match keys.first() {
+        None => {
+            "by which tag? no newer run has one: `flowmeter run --tag team=search …` gives one".to_owned()
         }
-    }
-    Ok(BadUsage(text))
+        Some(first) if has_chart => {
+            let named: Vec<&str> = keys.iter().map(String::as_str).take(TAGS_NAMED_MAX).collect();
+            let more = if keys.len() > TAGS_NAMED_MAX { ", …" } else { "" };
+            format!(
+                "a chart is about one tag: `--by tag={first}`; tags of newer runs: {}{more}",
+                named.join(", ")
+            )
+        }
+        Some(_) => return Ok(GroupBy::Tag(String::new())),
+    };
+    Err(BadUsage(wanted).into())
 }
 
 fn write_chart(
@@ -363,12 +401,12 @@ impl Words {
     fn of(metric: Metric, subject: Subject) -> Self {
         let duration = |rank: &str| {
             let of = match subject {
-                Subject::Runs => "run",
-                Subject::Nodes => "node",
-                Subject::LlmCalls => "LLM call",
+                Subject::Runs => "a run",
+                Subject::Nodes => "a node",
+                Subject::LlmCalls => "an LLM call",
             };
             (
-                format!("Duration of a {of}, {rank}"),
+                format!("Duration of {of}, {rank}"),
                 "duration",
                 Unit::Seconds,
                 Kind::Lines,

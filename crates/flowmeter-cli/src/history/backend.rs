@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, OnceLock};
 
 use flowmeter::{Backend, Batch, Deadline, ExportError, RunEnding, RunIdentity, RunMetrics, StartsWanted};
-use flowmeter_model::{SpanId, SpanStatus, TelemetryEvent};
+use flowmeter_model::{SpanId, SpanStatus, TelemetryEvent, TimestampNs};
 use flowmeter_store::{Append, RunEnd, RunKey, RunStart, RunStatus, Store, StoreError, TokenSums};
 
 use super::{liveness, origin};
@@ -29,6 +29,9 @@ pub(super) struct HistoryBackend<S> {
 struct Recording<S> {
     store: S,
     key: RunKey,
+    started: TimestampNs,
+    /// How long the root span took, as soon as it ended.
+    root_duration_ns: Option<u64>,
     /// Something could not be written: nothing more is tried.
     failed: bool,
     /// Events that found no room.
@@ -72,7 +75,12 @@ impl<S: Store> Recording<S> {
     }
 
     fn finish(&mut self, ending: &RunEnding) -> Result<(), ExportError> {
-        self.append(Append::Ended(Box::new(end_of(self.key, ending))))?;
+        let mut end = end_of(self.key, ending);
+        // A run takes as long as its summary, its tree and the statistics say: as its root, not as the preparations too.
+        if let Some(duration_ns) = self.root_duration_ns {
+            end.ended = TimestampNs(self.started.0.saturating_add(duration_ns));
+        }
+        self.append(Append::Ended(Box::new(end)))?;
         if !self.failed
             && let Err(error) = self.store.flush()
         {
@@ -105,6 +113,8 @@ impl<S: Store> Backend for HistoryBackend<S> {
         let mut recording = Recording {
             store: opener().map_err(ExportError::of)?,
             key,
+            started: run.started,
+            root_duration_ns: None,
             failed: false,
             unkept: 0,
         };
@@ -145,6 +155,13 @@ impl<S: Store> HistoryBackend<S> {
             return Ok(());
         }
         let key = recording.key;
+        for event in &events {
+            if let TelemetryEvent::SpanEnded(span) = event
+                && span.span_id == key.root_span_id
+            {
+                recording.root_duration_ns = span.duration_ns();
+            }
+        }
         recording.append(Append::Events(key, events))
     }
 }

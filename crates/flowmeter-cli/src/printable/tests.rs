@@ -1,3 +1,5 @@
+//! Texts cut to a width, and without what a terminal would act on.
+
 use super::*;
 
 #[test]

@@ -1,3 +1,5 @@
+//! Runs named by id, by `last` and the like.
+
 use flowmeter_store::{MemoryStore, Origin};
 
 use super::*;

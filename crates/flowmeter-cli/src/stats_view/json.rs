@@ -6,11 +6,11 @@ use flowmeter_model::{CostTotal, TimestampNs};
 use flowmeter_store::{LatencySketch, StatsQuery, StatsRow, StatsSums};
 use serde_json::{Map, Value, json};
 
-use super::{Subject, name_of, total_of};
+use super::{Subject, name_of};
 use crate::times::rfc3339;
 
 /// The whole answer.
-pub(crate) fn document(query: &StatsQuery, rows: &[StatsRow]) -> Value {
+pub(crate) fn document(query: &StatsQuery, rows: &[StatsRow], total: &StatsSums) -> Value {
     let by = query.by.as_ref();
     let subject = Subject::of(query);
     let row_objects: Vec<Value> = rows.iter().map(|row| row_object(query, row, subject)).collect();
@@ -21,7 +21,7 @@ pub(crate) fn document(query: &StatsQuery, rows: &[StatsRow]) -> Value {
         "until": at(query.filter.runs.until),
         "latency_of": subject.as_str(),
         "rows": row_objects,
-        "total": sums_object(&total_of(rows), subject),
+        "total": sums_object(total, subject),
     })
 }
 

@@ -202,7 +202,7 @@ fn head(text: &mut String, name: &str, help: &str, kind: &str) {
 fn label(by: Option<&GroupBy>, row: &StatsRow) -> String {
     let name = match by {
         None => return String::new(),
-        Some(GroupBy::Tag(key)) => label_name(key),
+        Some(GroupBy::Tag(key)) if !key.is_empty() => label_name(key),
         Some(by) => super::name_of(by),
     };
     let value = row.begins.map_or_else(|| row.group.to_string(), rfc3339);

@@ -7,7 +7,7 @@ use flowmeter_model::{CostTotal, UsdNanos};
 use flowmeter_store::{GroupBy, StatsRow, StatsSums};
 use owo_colors::Style;
 
-use super::{Subject, figure, is_time, total_of};
+use super::{Subject, figure, is_every_tag, is_time, total_of};
 use crate::args::Metric;
 use crate::sparkline::{Glyphs, bar, sparkline};
 use crate::table::{Cell, Column, Table, TableStyle};
@@ -64,7 +64,7 @@ pub(crate) fn render(view: &View<'_>, rows: &[StatsRow]) -> String {
         };
         table.row(cells(view, subject, &name, &sums, last, Style::new().dimmed()));
     }
-    if view.by.is_some() && rows.len() > 1 {
+    if view.by.is_some() && rows.len() > 1 && !is_every_tag(view.by) {
         let last = if is_time(view.by) {
             String::new()
         } else {
@@ -80,7 +80,7 @@ fn columns(view: &View<'_>, subject: Subject) -> Vec<Column> {
     let mut columns = Vec::new();
     if let Some(by) = view.by {
         let title = match by {
-            GroupBy::Tag(key) => key.clone(),
+            GroupBy::Tag(key) if !key.is_empty() => key.clone(),
             by => super::name_of(by),
         };
         columns.push(Column::text(title).cut_end(12));

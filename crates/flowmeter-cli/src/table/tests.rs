@@ -1,3 +1,5 @@
+//! Tables at several widths.
+
 use expect_test::{Expect, expect};
 use unicode_width::UnicodeWidthStr;
 

@@ -1,3 +1,5 @@
+//! Times and durations in words, read and written.
+
 use super::*;
 
 /// Saturday, 2026-11-21 12:00:00 UTC.

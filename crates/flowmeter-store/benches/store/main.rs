@@ -1,7 +1,12 @@
 //! The history at size: what writing costs, what it takes on disk and in memory, how long questions take.
 //!
 //! `cargo xtask bench store` writes 1,000,000 spans (`--quick`: 100,000; `--spans N`: so many) of LLM calls of about
+<<<<<<< HEAD
 //! 2.7 KB as OTLP, ten to a run; with `--writing-only` it asks nothing, with `--questions-only` it writes once. Never reuses a text: what is written is as hard to compress as prose.
+=======
+//! 2.7 KB as OTLP, ten to a run. `--keep FILE` writes to that file and leaves it, `--ask FILE` asks one that was kept
+//! (with the same `--spans`). Never reuses a text: what is written is as hard to compress as prose.
+>>>>>>> main
 
 #![allow(clippy::print_stdout, reason = "a benchmark prints its result")]
 #![allow(clippy::unwrap_used, reason = "a benchmark that cannot go on has failed")]
@@ -12,7 +17,7 @@ mod questions;
 mod text;
 mod writing;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use writing::Written;
 
@@ -24,6 +29,14 @@ fn main() {
         arguments.get(place + 1)?.parse::<u64>().ok()
     };
     let spans = value("--spans").unwrap_or(if has("--quick") { 100_000 } else { 1_000_000 });
+    let file = |flag: &str| {
+        let place = arguments.iter().position(|argument| argument == flag)?;
+        arguments.get(place + 1).map(PathBuf::from)
+    };
+    if let Some(path) = file("--ask") {
+        println!("history of {spans} spans, as it is in {}", path.display());
+        return questions::ask(&path, spans);
+    }
     let folder = tempfile::tempdir().unwrap();
     println!("history of {spans} spans, {} to a run", writing::SPANS_PER_RUN);
 
@@ -35,7 +48,7 @@ fn main() {
         );
         remove(&plain);
     }
-    let path = folder.path().join("flowmeter.db");
+    let path = file("--keep").unwrap_or_else(|| folder.path().join("flowmeter.db"));
     report("with the index of words", &writing::write(&path, spans, true));
     if has("--writing-only") {
         return;

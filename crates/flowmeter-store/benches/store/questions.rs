@@ -13,7 +13,14 @@ use flowmeter_store::{
     StatsFilter, StatsQuery, Store,
 };
 
+use crate::machine;
+use crate::text::Prose;
 use crate::writing;
+
+/// Rounds at least.
+const ROUNDS_MIN: usize = 21;
+/// Spans of a long run.
+const LONG_RUN_SPANS: u64 = 50_000;
 
 /// Asks everything, and prints what it took.
 pub(crate) fn ask(path: &Path, spans: u64) {
@@ -103,6 +110,9 @@ pub(crate) fn ask(path: &Path, spans: u64) {
     );
     stats(&store, spans);
     search(&store);
+    drop(store);
+    program(path);
+    long_run();
 }
 
 fn list(store: &SqliteStore, name: &str, filter: &RunFilter, order: RunOrder) {
@@ -124,46 +134,85 @@ fn scan(store: &SqliteStore, name: &str, filter: &SpanFilter, limit_ms: f64) {
 }
 
 fn stats(store: &SqliteStore, spans: u64) {
-    for (name, by) in [
-        ("stats from sums: all", None),
-        ("stats from sums: by model", Some(GroupBy::Model)),
-        ("stats from sums: by day", Some(GroupBy::Day)),
+    let last = writing::BEGINS + spans / writing::SPANS_PER_RUN * writing::BETWEEN_NS;
+    let of_a_week = RunFilter {
+        since: Some(TimestampNs(last.saturating_sub(7 * 86_400_000_000_000))),
+        ..RunFilter::default()
+    };
+    let of_workflow = RunFilter {
+        workflows: vec!["workflow-3".to_owned()],
+        ..RunFilter::default()
+    };
+    let all = RunFilter::default();
+    for (name, by, runs) in [
+        ("stats from sums: all", None, &all),
+        ("stats from sums: by model", Some(GroupBy::Model), &all),
+        ("stats from sums: by provider", Some(GroupBy::Provider), &all),
+        ("stats from sums: by workflow", Some(GroupBy::Workflow), &all),
+        ("stats from sums: by node", Some(GroupBy::Node), &all),
+        (
+            "stats from sums: by model, of one workflow",
+            Some(GroupBy::Model),
+            &of_workflow,
+        ),
+        ("stats from sums: by day", Some(GroupBy::Day), &all),
+        (
+            "stats from sums: by hour, of a week",
+            Some(GroupBy::Hour),
+            &of_a_week,
+        ),
+        (
+            "stats from sums: by model, of a week",
+            Some(GroupBy::Model),
+            &of_a_week,
+        ),
     ] {
+        let filter = StatsFilter {
+            runs: runs.clone(),
+            ..StatsFilter::default()
+        };
         let query = StatsQuery {
             by,
+            filter,
             ..StatsQuery::default()
         };
         time(name, 1.0, || store.stats(&query).unwrap().len());
     }
-    let last = writing::BEGINS + spans / writing::SPANS_PER_RUN * writing::BETWEEN_NS;
-    let of_a_week = StatsQuery {
-        by: Some(GroupBy::Model),
-        filter: StatsFilter {
-            runs: RunFilter {
-                since: Some(TimestampNs(last.saturating_sub(7 * 86_400_000_000_000))),
-                ..RunFilter::default()
-            },
-            ..StatsFilter::default()
-        },
-        ..StatsQuery::default()
+    let failed = RunFilter {
+        statuses: vec![RunStatus::Error],
+        ..RunFilter::default()
     };
-    time("stats from sums: a week by model", 1.0, || {
-        store.stats(&of_a_week).unwrap().len()
-    });
-    let over_spans = StatsQuery {
-        by: Some(GroupBy::Model),
-        filter: StatsFilter {
-            runs: RunFilter {
-                cost_min: Some(UsdNanos(1)),
-                ..RunFilter::default()
-            },
-            ..StatsFilter::default()
-        },
-        ..StatsQuery::default()
+    let dear = RunFilter {
+        cost_min: Some(UsdNanos(1)),
+        ..RunFilter::default()
     };
-    time("stats over all spans", 80.0, || {
-        store.stats(&over_spans).unwrap().len()
-    });
+    for (name, by, runs) in [
+        (
+            "stats over all spans: by tag",
+            GroupBy::Tag("team".to_owned()),
+            &all,
+        ),
+        (
+            "stats over all spans: by model, of runs of a cost",
+            GroupBy::Model,
+            &dear,
+        ),
+        (
+            "stats over all spans: by model, of failed runs",
+            GroupBy::Model,
+            &failed,
+        ),
+    ] {
+        let query = StatsQuery {
+            by: Some(by),
+            filter: StatsFilter {
+                runs: runs.clone(),
+                ..StatsFilter::default()
+            },
+            ..StatsQuery::default()
+        };
+        time(name, 80.0, || store.stats(&query).unwrap().len());
+    }
 }
 
 fn search(store: &SqliteStore) {
@@ -176,34 +225,83 @@ fn search(store: &SqliteStore) {
         };
         time(name, limit_ms, || store.search(&query).unwrap().len());
     };
-    query("search: a common word", "timeout", SearchMode::Words, 10.0);
-    query("search: a rare word", "content_filter", SearchMode::Words, 10.0);
-    query(
-        "search: a word that is not there",
-        "nowhere",
-        SearchMode::Words,
-        10.0,
-    );
-    query(
-        "search: a row of characters that is not there",
-        "qqzzxx",
-        SearchMode::Substring,
-        1_500.0,
-    );
+    let prose = Prose::new(writing::SEED);
+    let phrase = |first: usize, second: usize| format!("\"{} {}\"", prose.word(first), prose.word(second));
+    for (name, text) in [
+        ("search: a word of nearly every text", prose.word(0)),
+        ("search: a word of every tenth text", prose.word(300)),
+        ("search: a word of one in a hundred", "timeout"),
+        ("search: a word of one in five hundred", prose.word(19_999)),
+        ("search: a word of one in ten thousand", "content_filter"),
+        ("search: a word that is not there", "nowhere"),
+        ("search: a frequent phrase", &phrase(0, 1)),
+        ("search: a rare phrase", &phrase(300, 200)),
+        ("search: Chinese", "正在重试"),
+    ] {
+        query(name, text, SearchMode::Words, 10.0);
+    }
+    for (name, text) in [
+        ("search: a row of characters", "rovider did not an"),
+        ("search: a row of characters that is not there", "qqzzxx"),
+    ] {
+        query(name, text, SearchMode::Substring, 1_500.0);
+    }
 }
 
-/// Asks often enough, and prints the median beside its limit.
+/// A run of 50,000 spans, in a file of its own.
+fn long_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = writing::open(&folder.path().join("long.db"), true);
+    let key = writing::write_run(&store, LONG_RUN_SPANS);
+    time("a run of 50,000 spans without payloads", 50.0, || {
+        store.span_rows(&key).unwrap().len()
+    });
+}
+
+/// The program, from its start to its exit, where it was built.
+fn program(path: &Path) {
+    let name = "flowmeter runs, from start to exit";
+    let binary = std::env::current_exe()
+        .ok()
+        .and_then(|bench| Some(bench.parent()?.parent()?.join("flowmeter")))
+        .filter(|binary| binary.exists());
+    let home = path
+        .parent()
+        .filter(|_| path.file_name().is_some_and(|name| name == "flowmeter.db"));
+    let (Some(binary), Some(home)) = (binary, home) else {
+        println!(
+            "  {:>9}  (at most {:>7.1})  {name}: no program is built",
+            "-", 30.0
+        );
+        return;
+    };
+    time(name, 30.0, || {
+        let output = std::process::Command::new(&binary)
+            .arg("runs")
+            .env("FLOWMETER_HOME", home)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "the program failed");
+        output.stdout.iter().filter(|byte| **byte == b'\n').count()
+    });
+}
+
+/// Asks often enough, and prints the median beside its limit, the shortest, and the CPU time of all threads:
+/// on a machine with other work, these tell more.
 fn time(name: &str, limit_ms: f64, mut ask: impl FnMut() -> usize) {
     let found = ask();
     let mut times = Vec::new();
-    let began = Instant::now();
-    while times.len() < 5 || (times.len() < 200 && began.elapsed().as_millis() < 1_000) {
+    let (began, ticks) = (Instant::now(), machine::cpu_ticks());
+    while times.len() < ROUNDS_MIN || (times.len() < 200 && began.elapsed().as_millis() < 500) {
         let asked = Instant::now();
         black_box(ask());
         times.push(asked.elapsed().as_secs_f64() * 1_000.0);
     }
+    let cpu = (machine::cpu_ticks() - ticks) as f64 * 10.0 / times.len() as f64;
     times.sort_by(f64::total_cmp);
-    let p50 = times[times.len() / 2];
+    let (least, p50) = (times[0], times[times.len() / 2]);
     let verdict = if p50 <= limit_ms { "" } else { "   over" };
-    println!("  {p50:>9.3}  (at most {limit_ms:>7.1})  {name}, {found} found{verdict}");
+    println!(
+        "  {p50:>9.3}  (at most {limit_ms:>7.1})  least {least:>9.3}  CPU {cpu:>8.2}  {name}, {found} found{verdict}"
+    );
 }

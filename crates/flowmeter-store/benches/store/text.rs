@@ -46,6 +46,11 @@ impl Prose {
         Self { words, weights, dice }
     }
 
+    /// The word that is the so-many-th in frequency, from 0.
+    pub(crate) fn word(&self, place: usize) -> &str {
+        self.words.get(place).map_or("", String::as_str)
+    }
+
     /// The next random bits.
     pub(crate) fn bits(&mut self) -> u64 {
         self.dice.next_u64()

@@ -18,6 +18,8 @@ use serde_json::json;
 use crate::machine;
 use crate::text::Prose;
 
+/// What the prose follows from.
+pub(crate) const SEED: u64 = 1;
 /// Spans of one run.
 pub(crate) const SPANS_PER_RUN: u64 = 10;
 /// Runs that are made up before they are appended together: making them up takes longer than writing them, and the writer
@@ -27,6 +29,8 @@ const RUNS_AT_ONCE: usize = 800;
 pub(crate) const BEGINS: u64 = 1_780_000_000_000_000_000;
 /// From one run to the next, nanoseconds.
 pub(crate) const BETWEEN_NS: u64 = 20_000_000_000;
+/// Stands in one of a thousand answers.
+pub(crate) const CHINESE: &str = "请求超时，正在重试第二个模型";
 const MODELS: &[(&str, &str)] = &[
     ("gpt-4o-mini", "openai"),
     ("gpt-4o", "openai"),
@@ -73,13 +77,13 @@ pub(crate) fn open(path: &Path, has_index: bool) -> SqliteStore {
 /// Writes so many spans.
 pub(crate) fn write(path: &Path, spans: u64, has_index: bool) -> Written {
     let store = open(path, has_index);
-    let mut made = Maker::new(1);
+    let mut made = Maker::new(SEED);
     let began = Instant::now();
     let mut appending_ns = 0;
     let runs = spans / SPANS_PER_RUN;
     for first in (0..runs).step_by(RUNS_AT_ONCE) {
         let end = runs.min(first + RUNS_AT_ONCE as u64);
-        let together: Vec<Append> = (first..end).flat_map(|number| made.run(number)).collect();
+        let together: Vec<Append> = (first..end).flat_map(|number| made.run(number, SPANS_PER_RUN)).collect();
         let before = machine::cpu_ns_of_this_thread();
         for append in together {
             store.append(append).unwrap();
@@ -106,6 +110,24 @@ pub(crate) fn write(path: &Path, spans: u64, has_index: bool) -> Written {
     }
 }
 
+/// Writes one run of so many spans; its key.
+pub(crate) fn write_run(store: &SqliteStore, spans: u64) -> RunKey {
+    let [began, events, ended] = Maker::new(SEED + 1).run(0, spans);
+    let key = match &events {
+        Append::Events(key, _) => *key,
+        _ => unreachable!("a run's events come second"),
+    };
+    store.append(began).unwrap();
+    if let Append::Events(_, events) = events {
+        for some in events.chunks(1_000) {
+            store.append(Append::Events(key, some.to_vec())).unwrap();
+        }
+    }
+    store.append(ended).unwrap();
+    store.settle().unwrap();
+    key
+}
+
 /// Makes runs up.
 pub(crate) struct Maker {
     prose: Prose,
@@ -122,8 +144,8 @@ impl Maker {
         }
     }
 
-    /// A run: its beginning, its spans, its end.
-    fn run(&mut self, number: u64) -> [Append; 3] {
+    /// A run of so many spans: its beginning, its spans, its end.
+    fn run(&mut self, number: u64, spans: u64) -> [Append; 3] {
         let key = RunKey {
             trace_id: self.ids.trace_id(),
             root_span_id: self.ids.span_id(),
@@ -155,7 +177,7 @@ impl Maker {
         let (mut tokens, mut cost) = (TokenSums::default(), CostTotal::default());
         let mut failed = false;
         let mut at = started.0;
-        for _ in 1..SPANS_PER_RUN {
+        for _ in 1..spans {
             let span = self.call(&key, at);
             at = span.end.map_or(at, |end| end.0) + 1_000;
             failed |= span.error.is_some();
@@ -182,12 +204,12 @@ impl Maker {
             error: None,
             sampled: true,
             nodes: 0,
-            llm_calls: SPANS_PER_RUN - 1,
+            llm_calls: spans - 1,
             tokens,
             metrics: json!({
                 "tokens": { "input": tokens.input, "output": tokens.output },
                 "cost": cost.known.to_usd(),
-                "llm_calls": SPANS_PER_RUN - 1,
+                "llm_calls": spans - 1,
             }),
             cost,
             saved: CostTotal::default(),
@@ -213,7 +235,11 @@ impl Maker {
         );
         let prompt_bytes = 700 + self.prose.below(800) as usize;
         let answer_bytes = 600 + self.prose.below(700) as usize;
-        let (prompt, answer) = (self.prose.text(prompt_bytes), self.prose.text(answer_bytes));
+        let (prompt, mut answer) = (self.prose.text(prompt_bytes), self.prose.text(answer_bytes));
+        // Of a thousand answers one has something in a script without spaces.
+        if self.prose.below(1_000) == 0 {
+            answer.push_str(CHINESE);
+        }
         self.otlp_bytes += (prompt.len() + answer.len() + 750) as u64;
         let (input, output) = (prompt.len() as u64 / 4, answer.len() as u64 / 4);
         let duration = 200_000_000 + self.prose.below(4_000_000_000);

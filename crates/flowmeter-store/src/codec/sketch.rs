@@ -5,6 +5,8 @@
 //! most sketches hold a handful of durations, so that its dense buckets would cost some hundred bytes each where these
 //! sparse ones cost three bytes a duration. Never holds more than [`BUCKETS_MAX`] buckets.
 
+use std::sync::LazyLock;
+
 /// More never occur: 64 bits of nanoseconds give 2,219 buckets.
 pub(crate) const BUCKETS_MAX: usize = 2_219;
 /// γ for a relative error of 1 %.
@@ -175,6 +177,18 @@ impl LatencySketch {
         }
     }
 
+    /// Moves `bytes` behind a sketch without reading it.
+    pub(crate) fn skip(bytes: &mut &[u8]) -> Option<()> {
+        if read_varint(bytes)? == 0 {
+            return Some(());
+        }
+        skip_varints(bytes, 3)?;
+        let length = usize::try_from(read_varint(bytes)?)
+            .ok()
+            .filter(|length| *length <= BUCKETS_MAX)?;
+        skip_varints(bytes, 2 * length)
+    }
+
     /// Reads what [`LatencySketch::write`] wrote, and moves `bytes` behind it. `None` for anything else.
     pub(crate) fn read(bytes: &mut &[u8]) -> Option<Self> {
         let count = read_varint(bytes)?;
@@ -203,10 +217,59 @@ impl LatencySketch {
     }
 }
 
+/// Moves behind so many numbers that [`write_varint`] (or its like for wider ones) wrote, without reading them.
+pub(crate) fn skip_varints(bytes: &mut &[u8], count: usize) -> Option<()> {
+    let mut left = count;
+    // The last byte of a number has no high bit. Eight bytes end eight numbers at most.
+    while left >= 8
+        && let Some((eight, rest)) = bytes.split_first_chunk::<8>()
+    {
+        left -= (!u64::from_le_bytes(*eight) & 0x8080_8080_8080_8080).count_ones() as usize;
+        *bytes = rest;
+    }
+    while left > 0 {
+        let (first, rest) = bytes.split_first()?;
+        *bytes = rest;
+        left -= usize::from(first & 0x80 == 0);
+    }
+    Some(())
+}
+
+/// Bits of a number's fraction that choose a row of [`LOGARITHMS`].
+const FRACTION_BITS: u32 = 8;
+/// The fraction's bits of a number of 64 bits.
+const FRACTION_MASK: u64 = (1 << 52) - 1;
+
+/// The bucket, not yet rounded up, of `1 + row / 256`: what lies between two rows lies nearly on a line.
+static LOGARITHMS: LazyLock<[f64; (1 << FRACTION_BITS) + 1]> = LazyLock::new(|| {
+    std::array::from_fn(|row| (1.0 + row as f64 / f64::from(1 << FRACTION_BITS)).log(GAMMA))
+});
+/// Buckets from a number to its double.
+static BUCKETS_A_DOUBLING: LazyLock<f64> = LazyLock::new(|| 2_f64.log(GAMMA));
+
 /// The bucket that a duration lies in.
+#[inline]
 pub(crate) fn bucket_of(duration_ns: u64) -> u16 {
-    // At most 2,218, which 16 bits hold.
-    (duration_ns.max(1) as f64).log(GAMMA).ceil() as u16
+    let number = duration_ns.max(1) as f64;
+    let bits = number.to_bits();
+    let doublings = (bits >> 52) as i32 - 1_023;
+    let fraction = bits & FRACTION_MASK;
+    let row = (fraction >> (52 - FRACTION_BITS)) as usize;
+    let behind =
+        (fraction & (FRACTION_MASK >> FRACTION_BITS)) as f64 / (1_u64 << (52 - FRACTION_BITS)) as f64;
+    let (this, next) = (LOGARITHMS[row], LOGARITHMS[row + 1]);
+    let about = f64::from(doublings) * *BUCKETS_A_DOUBLING + this + (next - this) * behind;
+    // The line is off by a tenth of a thousandth at most: near the edge of a bucket the logarithm itself decides.
+    if (about - about.round()).abs() > 0.001 {
+        // At most 2,218, which 16 bits hold.
+        about.ceil() as u16
+    } else {
+        bucket_by_logarithm(number)
+    }
+}
+
+fn bucket_by_logarithm(number: f64) -> u16 {
+    number.log(GAMMA).ceil() as u16
 }
 
 /// The duration that is off by the same share from both ends of the bucket.

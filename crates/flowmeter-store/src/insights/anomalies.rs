@@ -38,7 +38,7 @@ pub(super) fn look(history: &History, workflow: u32, query: &InsightQuery, gathe
         gathered.shortages.push(Shortage {
             workflow: history.name(workflow).clone(),
             what: "runs and days unlike the past",
-            has: format!("{} runs", runs.len()),
+            has: words::counted(runs.len(), "run"),
             needs: format!("{PAST_MIN} runs"),
         });
         return;

@@ -14,6 +14,9 @@ use super::sample::{Sample, Step};
 /// Types of nodes whose results are all they leave behind.
 const PURE: [&str; 4] = ["llm", "http", "read-file", "echo"];
 
+/// So many nodes are compared pair by pair, to name those that could run side by side.
+const COMPARED_MAX: usize = 2_000;
+
 /// A batch whose items waited for a place.
 #[derive(Clone, Debug)]
 pub(super) struct Queue {
@@ -125,14 +128,7 @@ pub(super) fn independent(sample: &Sample, deciding: &FxHashSet<SmolStr>) -> Vec
         if nodes.len() < 2 || names.len() < nodes.len() {
             continue;
         }
-        let mut finish: Vec<u64> = Vec::with_capacity(nodes.len());
-        let mut begin: Vec<u64> = Vec::with_capacity(nodes.len());
-        for (place, node) in nodes.iter().enumerate() {
-            let after = (0..place).filter(|before| needs(nodes[*before], node, deciding));
-            let from = after.map(|before| finish[before]).max().unwrap_or(0);
-            begin.push(from);
-            finish.push(from + node.duration_ns());
-        }
+        let (begin, finish) = planned_times(&nodes, deciding);
         let planned = finish.iter().copied().max().unwrap_or(0);
         let saved_ns = covered(&nodes).saturating_sub(planned);
         if saved_ns == 0 {
@@ -144,7 +140,9 @@ pub(super) fn independent(sample: &Sample, deciding: &FxHashSet<SmolStr>) -> Vec
                 && begin[b] < finish[a]
                 && (nodes[a].end <= nodes[b].start || nodes[b].end <= nodes[a].start)
         };
-        let listed = (0..nodes.len()).filter(|a| (0..nodes.len()).any(|b| *a != b && beside(*a, b)));
+        // Of a run of very many nodes the first ones are named: all pairs would take minutes.
+        let compared = nodes.len().min(COMPARED_MAX);
+        let listed = (0..compared).filter(|a| (0..compared).any(|b| *a != b && beside(*a, b)));
         found.push(Independent {
             nodes: listed.map(|place| nodes[place].node.clone()).collect(),
             saved_ns,
@@ -163,32 +161,46 @@ fn covered(nodes: &[&Step]) -> u64 {
     covered
 }
 
-/// Whether `after` may need what `before` did.
-fn needs(before: &Step, after: &Step, deciding: &FxHashSet<SmolStr>) -> bool {
-    if before.end > after.start {
-        return false;
-    }
+/// When each node would begin and finish if it waited only for those that it may need, in one pass over them: a run
+/// may have very many.
+fn planned_times(nodes: &[&Step], deciding: &FxHashSet<SmolStr>) -> (Vec<u64>, Vec<u64>) {
     let is_pure = |node: &Step| PURE.contains(&node.node_type.as_str());
-    let Some(reads) = &after.reads else { return true };
-    if !is_pure(before) || !is_pure(after) || !before.is_ok || deciding.contains(&before.node) {
-        return true;
+    let mut by_end: Vec<usize> = (0..nodes.len()).collect();
+    by_end.sort_by_key(|place| (nodes[*place].end, *place));
+    let mut ended = by_end.into_iter().peekable();
+    let mut begin: Vec<u64> = Vec::with_capacity(nodes.len());
+    let mut finish: Vec<u64> = Vec::with_capacity(nodes.len());
+    // The latest finish of what had ended: of all, of what everything after it may need, and by what was written.
+    let (mut of_all, mut of_needed) = (0, 0);
+    let mut of_written: FxHashMap<&str, u64> = FxHashMap::default();
+    for (place, node) in nodes.iter().enumerate() {
+        while let Some(before) = ended.next_if(|before| *before < place && nodes[*before].end <= node.start) {
+            let (done, step) = (finish[before], nodes[before]);
+            of_all = done.max(of_all);
+            if !is_pure(step) || !step.is_ok || deciding.contains(&step.node) {
+                of_needed = done.max(of_needed);
+                continue;
+            }
+            let own = step.node.rsplit('/').next().unwrap_or_default();
+            let written = step.writes.iter().map(|write| write.namespace.as_str());
+            for name in written.chain([own]) {
+                let latest = of_written.entry(name).or_default();
+                *latest = done.max(*latest);
+            }
+        }
+        let from = match &node.reads {
+            Some(reads) if is_pure(node) => {
+                let written = node.writes.iter().map(|write| write.namespace.as_str());
+                let touched = reads.iter().map(SmolStr::as_str).chain(written);
+                let waited_for = touched.filter_map(|name| of_written.get(name).copied());
+                waited_for.fold(of_needed, u64::max)
+            }
+            _ => of_all,
+        };
+        begin.push(from);
+        finish.push(from + node.duration_ns());
     }
-    let own = before.node.rsplit('/').next().unwrap_or_default();
-    let written = before
-        .writes
-        .iter()
-        .map(|write| write.namespace.as_str())
-        .chain([own]);
-    let mut written = written.collect::<Vec<&str>>();
-    written.sort_unstable();
-    let reads_it = reads
-        .iter()
-        .any(|read| written.binary_search(&read.as_str()).is_ok());
-    let writes_it = after
-        .writes
-        .iter()
-        .any(|write| written.binary_search(&write.namespace.as_str()).is_ok());
-    reads_it || writes_it
+    (begin, finish)
 }
 
 /// Rounds of a loop that left the shared store as it was.
@@ -209,6 +221,14 @@ pub(super) fn loops(sample: &Sample) -> Vec<IdleRounds> {
     if !sample.has_writes {
         return Vec::new();
     }
+    let mut changes: Vec<u64> = sample
+        .steps
+        .iter()
+        .flat_map(|step| &step.writes)
+        .filter(|write| write.changes)
+        .map(|write| write.time)
+        .collect();
+    changes.sort_unstable();
     let mut found = Vec::new();
     let mut rounds: BTreeMap<SpanId, Vec<&Step>> = BTreeMap::new();
     for step in sample
@@ -222,7 +242,7 @@ pub(super) fn loops(sample: &Sample) -> Vec<IdleRounds> {
     }
     for rounds in rounds.into_values() {
         let times: Vec<(u64, u64)> = rounds.iter().map(|round| (round.start, round.end)).collect();
-        found.extend(idle(sample, &rounds[0].node, times));
+        found.extend(idle(sample, &changes, &rounds[0].node, times));
     }
     for nodes in siblings(sample).into_values() {
         let mut by_node: BTreeMap<&SmolStr, Vec<&Step>> = BTreeMap::new();
@@ -242,30 +262,35 @@ pub(super) fn loops(sample: &Sample) -> Vec<IdleRounds> {
             if let Some(last) = executions.last() {
                 times.push((last.start, last.end));
             }
-            found.extend(idle(sample, node, times));
+            found.extend(idle(sample, &changes, node, times));
         }
     }
     found
 }
 
-fn idle(sample: &Sample, node: &SmolStr, mut times: Vec<(u64, u64)>) -> Option<IdleRounds> {
+fn idle(sample: &Sample, changes: &[u64], node: &SmolStr, mut times: Vec<(u64, u64)>) -> Option<IdleRounds> {
     times.sort_unstable();
     if times.len() < 3 {
         return None;
     }
-    let changes: Vec<u64> = sample
-        .steps
-        .iter()
-        .flat_map(|step| &step.writes)
-        .filter(|write| write.changes)
-        .map(|write| write.time)
-        .collect();
     // The first round has nothing before it that it could repeat.
     let idle: Vec<(u64, u64)> = times[1..]
         .iter()
         .copied()
-        .filter(|(from, until)| !changes.iter().any(|time| time >= from && time <= until))
+        .filter(|(from, until)| {
+            let next = changes.get(changes.partition_point(|time| time < from));
+            next.is_none_or(|time| time > until)
+        })
         .collect();
+    if idle.is_empty() {
+        return Some(IdleRounds {
+            node: node.clone(),
+            rounds: times.len(),
+            idle: 0,
+            idle_ns: 0,
+            cost: Some(0),
+        });
+    }
     let calls = sample.steps.iter().filter(|step| {
         step.kind == SpanKind::LlmCall
             && idle

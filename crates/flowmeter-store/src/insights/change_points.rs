@@ -81,7 +81,7 @@ pub(super) fn look(history: &History, workflow: u32, query: &InsightQuery, gathe
         gathered.shortages.push(Shortage {
             workflow: history.name(workflow).clone(),
             what: "changes of cost, time, tokens and failures",
-            has: format!("{} runs", runs.len()),
+            has: words::counted(runs.len(), "run"),
             needs: format!("{RUNS_MIN} runs"),
         });
         return;

@@ -152,6 +152,12 @@ pub(super) fn count(count: f64) -> String {
     text
 }
 
+/// `1 run`, `12 runs`.
+pub(super) fn counted(number: usize, what: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {what}{plural}")
+}
+
 /// The beginning of a run's id, as people name it.
 pub(super) fn short(key: &RunKey) -> String {
     key.trace_id.to_string().chars().take(8).collect()

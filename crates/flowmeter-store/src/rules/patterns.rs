@@ -2,6 +2,8 @@
 //!
 //! Never finds what [`SearchMode`] does not promise: this is its definition, and backends verify with it.
 
+use memchr::memmem;
+
 use super::words::{Token, fold, fold_char, tokens};
 use crate::{SearchMode, SearchQuery, StoreError};
 
@@ -36,6 +38,40 @@ impl Term {
         &self.words
     }
 
+    /// The same as [`Term::find`] in a text of ASCII: only what stands between the spaces around its first word is cut
+    /// into words, for no word of ASCII reaches over a space. `lower` is the text in lower case.
+    fn find_in_ascii(&self, text: &str, lower: &str, found: &mut Vec<(usize, usize)>) {
+        let Some(first) = self.words.first() else {
+            return;
+        };
+        let finder = memmem::Finder::new(first.text.as_bytes());
+        let bytes = lower.as_bytes();
+        let end_of_piece = |from: usize| {
+            let rest = bytes.get(from..).unwrap_or_default();
+            memchr::memchr2(b' ', b'\n', rest).map_or(bytes.len(), |offset| from + offset)
+        };
+        let mut words = Vec::new();
+        let mut at = 0;
+        while let Some(hit) = bytes.get(at..).and_then(|rest| finder.find(rest)) {
+            let hit = at + hit;
+            let before = bytes.get(..hit).unwrap_or_default();
+            let begins = memchr::memrchr2(b' ', b'\n', before).map_or(0, |space| space + 1);
+            let mut ends = end_of_piece(hit);
+            at = ends;
+            words.clear();
+            add_tokens(text, begins, ends, &mut words);
+            // A phrase may begin with the last word here.
+            let wanted = (words.len() + self.words.len()).saturating_sub(1);
+            while words.len() < wanted && ends < bytes.len() {
+                let begins = ends + 1;
+                ends = end_of_piece(begins);
+                add_tokens(text, begins, ends, &mut words);
+            }
+            words.truncate(wanted);
+            self.find(&words, found);
+        }
+    }
+
     /// Where it stands among these tokens.
     fn find(&self, text: &[Token], found: &mut Vec<(usize, usize)>) {
         let length = self.words.len();
@@ -50,6 +86,16 @@ impl Term {
             }
         }
     }
+}
+
+/// Adds the words of a part of a text, with where they stand in all of it.
+fn add_tokens(text: &str, begins: usize, ends: usize, words: &mut Vec<Token>) {
+    let part = tokens(text.get(begins..ends).unwrap_or_default());
+    words.extend(part.into_iter().map(|token| Token {
+        begins: begins + token.begins,
+        ends: begins + token.ends,
+        ..token
+    }));
 }
 
 /// Whether nothing stands between the two.
@@ -102,6 +148,14 @@ impl Pattern {
                     find_row(row, text, &mut found);
                     if !found.is_empty() {
                         missing.fill(false);
+                    }
+                }
+                Self::Terms(terms) if text.is_ascii() => {
+                    let lower = text.to_ascii_lowercase();
+                    for (term, is_missing) in terms.iter().zip(&mut missing) {
+                        let before = found.len();
+                        term.find_in_ascii(text, &lower, &mut found);
+                        *is_missing &= found.len() == before;
                     }
                 }
                 Self::Terms(terms) => {

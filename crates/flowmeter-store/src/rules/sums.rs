@@ -48,6 +48,16 @@ impl Parts {
         }
     }
 
+    /// As which of these it counts.
+    #[inline]
+    pub(crate) fn among(self, wanted: Self) -> Self {
+        Self {
+            run: self.run && wanted.run,
+            node: self.node && wanted.node,
+            call: self.call && wanted.call,
+        }
+    }
+
     /// Whether it counts at all.
     pub(crate) fn any(self) -> bool {
         self.run || self.node || self.call

@@ -222,7 +222,7 @@ impl StoredRun {
         self.row.ended.unwrap_or(self.seen).since(self.row.started)
     }
 
-    /// Reads [`COLUMNS`].
+    /// Reads the columns of [`SELECT`].
     pub(super) fn read(row: &Row<'_>) -> Result<Self, StoreError> {
         let broken = || damaged("the row of a run");
         let blob = |column: usize| -> Result<&[u8], StoreError> {

@@ -87,7 +87,21 @@ impl Store for SqliteStore {
     }
 
     fn search(&self, query: &SearchQuery) -> Result<Vec<SearchHit>, StoreError> {
-        self.ask(|connection| search::search(connection, &self.config, &self.texts, query))
+        let mut unreadable = Vec::new();
+        let hits = self.search_noting(query, &mut |what| unreadable.push(what))?;
+        // Nothing found where not all was read is no answer.
+        match unreadable.into_iter().next() {
+            Some(what) if hits.is_empty() => Err(StoreError::Damaged { what }),
+            _ => Ok(hits),
+        }
+    }
+
+    fn search_noting(
+        &self,
+        query: &SearchQuery,
+        unreadable: &mut dyn FnMut(String),
+    ) -> Result<Vec<SearchHit>, StoreError> {
+        self.ask(|connection| search::search(connection, &self.config, &self.texts, query, unreadable))
     }
 
     fn stats(&self, query: &StatsQuery) -> Result<Vec<StatsRow>, StoreError> {

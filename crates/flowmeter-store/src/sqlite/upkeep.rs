@@ -24,6 +24,9 @@ const PROBLEMS_MAX: usize = 20;
 /// Pages that are copied at once: all, so that the copy is of one moment.
 const ALL_PAGES: i32 = i32::MAX;
 
+/// Looks at one part of the file and notes what is wrong.
+type Look = fn(&Connection, &mut Upkeep) -> Result<(), StoreError>;
+
 impl SqliteStore {
     /// Looks at all of the file: whether SQLite finds it whole, whether everything can be decoded, whether counts agree.
     ///
@@ -38,7 +41,7 @@ impl SqliteStore {
                 ..Upkeep::default()
             };
             check_pages(connection, &mut upkeep)?;
-            let parts: [(&str, fn(&Connection, &mut Upkeep) -> Result<(), StoreError>); 5] = [
+            let parts: [(&str, Look); 5] = [
                 ("runs", check_runs),
                 ("spans", check_batches),
                 ("log lines", check_logs),

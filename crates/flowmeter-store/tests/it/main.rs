@@ -1,6 +1,5 @@
 //! The store as others use it: every backend is held to one contract.
 
-#![allow(clippy::unwrap_used, reason = "what a test does not find fails it")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot set itself up has failed")]
 
 mod budgets;

@@ -1,3 +1,5 @@
+//! Which runs a command line means: every flag, and what is refused.
+
 use clap::Parser;
 use flowmeter_model::TimestampNs;
 

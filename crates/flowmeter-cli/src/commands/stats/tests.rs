@@ -399,7 +399,7 @@ fn prometheus_without_groups_has_whole_names_and_values() {
 fn json_says_how_costs_are_known() {
     let store = filled();
     let (_, query, rows) = asked(&store, &["--by", "model"]);
-    let document = json::document(&query, &rows);
+    let document = json::document(&query, &rows, &stats_view::total_of(&rows));
     assert_eq!(document["by"], "model");
     assert_eq!(document["latency_of"], "llm_calls");
     let total = &document["total"];
@@ -433,8 +433,8 @@ fn what_is_grouped_by() {
     assert_eq!(parse(&["tag"], Some("team")), team());
     assert_eq!(parse(&[], Some("team")), team());
     assert_eq!(parse(&["tag=team"], Some("team")), team());
-    assert_eq!(parse(&["tag"], None), Ok(Grouping::SomeTag));
-    assert_eq!(parse(&["tag="], None), Ok(Grouping::SomeTag));
+    assert_eq!(parse(&["tag"], None), Ok(Grouping::EveryTag));
+    assert_eq!(parse(&["tag="], None), Ok(Grouping::EveryTag));
     for (words, key) in [
         (&["colour"][..], None),
         (&["model", "day"], None),
@@ -444,14 +444,33 @@ fn what_is_grouped_by() {
     ] {
         assert!(parse(words, key).is_err(), "{words:?}");
     }
-    expect!["`--by` is one of model, workflow, node, provider, day, hour, tag=KEY, not `colour`"]
+    expect!["`--by` is one of model, workflow, node, provider, day, hour, tag, tag=KEY, not `colour`"]
         .assert_eq(&parse(&["colour"], None).unwrap_err());
-    expect!["by which tag? `--by tag=KEY`, such as `--by tag=team`; tags of newer runs: team"]
-        .assert_eq(&which_tag(&filled()).unwrap().0);
-    expect![
-        "by which tag? `--by tag=KEY`; no newer run has a tag: `flowmeter run --tag team=search …` gives one"
-    ]
-    .assert_eq(&which_tag(&store()).unwrap().0);
+    expect!["a chart is about one tag: `--by tag=team`; tags of newer runs: team"]
+        .assert_eq(&every_tag(&filled(), true).unwrap_err().to_string());
+    expect!["by which tag? no newer run has one: `flowmeter run --tag team=search …` gives one"]
+        .assert_eq(&every_tag(&store(), false).unwrap_err().to_string());
+}
+
+#[test]
+fn all_tags_are_told_apart_without_naming_one() {
+    let store = filled();
+    let query = StatsQuery {
+        by: Some(every_tag(&store, false).unwrap()),
+        ..StatsQuery::default()
+    };
+    let (mut rows, total) = super::asked(&store, &query).unwrap();
+    stats_view::sort(&mut rows, &query, None);
+    let told: Vec<(&str, u64)> = rows
+        .iter()
+        .map(|row| (row.group.as_str(), row.sums.runs))
+        .collect();
+    assert_eq!(told, [("team=search", 30), ("team=ads", 1)]);
+    // Those without a tag are in no row, but among all.
+    assert_eq!(total.runs, 35);
+    assert_eq!(json::document(&query, &rows, &total)["by"], "tag");
+    assert!(prometheus::write(&query, &rows).contains("flowmeter_runs_total{tag=\"team=ads\"} 1\n"));
+    assert!(csv::write(query.by.as_ref(), &rows).starts_with("tag,runs,"));
 }
 
 #[test]

@@ -121,6 +121,8 @@ fn a_run_is_kept_with_what_it_came_to_and_where_it_came_from() {
     let detail = store.run(&key()).expect("it reads").expect("the run");
     let row = &detail.row;
     assert_eq!(row.status, RunStatus::Error);
+    // As long as the root span, which begins after the preparations: from 1,001 to 5,000.
+    assert_eq!(row.ended, Some(TimestampNs(1_000 + 3_999)));
     assert_eq!(row.parent_span_id, SpanId::from_u64(9));
     assert_eq!((row.nodes, row.llm_calls, row.tokens.total()), (3, 2, 77));
     assert_eq!(

@@ -1,3 +1,5 @@
+//! What a search prints: hits by run, marked, cut to the width.
+
 use expect_test::expect;
 use flowmeter_store::{SearchMode, SearchQuery, Store};
 use unicode_width::UnicodeWidthStr;

@@ -1,3 +1,5 @@
+//! How log lines of the history are printed.
+
 use flowmeter_model::{Attributes, TimestampNs};
 
 use super::*;

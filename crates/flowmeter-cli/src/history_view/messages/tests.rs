@@ -1,3 +1,5 @@
+//! Messages to and from models, made readable.
+
 use flowmeter_model::{IdSource, SpanKind, TimestampNs};
 use serde_json::json;
 

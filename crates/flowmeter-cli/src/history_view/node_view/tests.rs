@@ -1,3 +1,5 @@
+//! What `show --node` prints of a node.
+
 use expect_test::expect;
 use flowmeter_store::Store;
 

@@ -1,3 +1,5 @@
+//! Which span is meant by a node, a path or an id.
+
 use super::*;
 use crate::history_view::sample;
 

@@ -1,3 +1,5 @@
+//! How two runs are set side by side.
+
 use expect_test::expect;
 use flowmeter_store::Store;
 

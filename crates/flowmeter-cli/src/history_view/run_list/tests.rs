@@ -1,3 +1,5 @@
+//! The list of runs at several widths.
+
 use expect_test::expect;
 use flowmeter_store::{RunFilter, RunOrder, Store};
 use unicode_width::UnicodeWidthStr;

@@ -1,3 +1,5 @@
+//! Costs, tokens and statuses in words.
+
 use flowmeter_model::Cost;
 
 use super::*;

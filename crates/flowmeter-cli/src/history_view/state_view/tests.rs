@@ -1,3 +1,5 @@
+//! What `state` prints: values, changes, writers.
+
 use expect_test::expect;
 use flowmeter_store::Store;
 

@@ -1,3 +1,5 @@
+//! The shared store rebuilt from writes, compared with the real one.
+
 use arbtest::arbtest;
 use flowmeter_engine::SharedStore;
 use flowmeter_model::MutationRecord;

@@ -1,3 +1,5 @@
+//! Differences of texts, line by line.
+
 use super::*;
 
 #[test]

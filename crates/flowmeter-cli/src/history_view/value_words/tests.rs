@@ -1,3 +1,5 @@
+//! Values in one line.
+
 use serde_json::json;
 
 use super::*;

@@ -2,7 +2,7 @@
 
 use arbtest::arbtest;
 
-use super::{LatencySketch, read_varint, write_varint};
+use super::{BUCKETS_MAX, GAMMA, LatencySketch, bucket_by_logarithm, bucket_of, read_varint, write_varint};
 
 fn sketch_of(durations: &[u64]) -> LatencySketch {
     let mut sketch = LatencySketch::default();
@@ -67,4 +67,32 @@ fn bytes_that_are_no_sketch_are_refused_or_read_without_harm() {
     write_varint(&mut bytes, u64::MAX);
     assert_eq!(read_varint(&mut bytes.as_slice()), Some(u64::MAX));
     assert_eq!(read_varint(&mut &bytes[..3]), None);
+}
+
+#[test]
+fn the_quick_way_to_a_bucket_leads_where_the_logarithm_does() {
+    let same = |duration_ns: u64| {
+        let wanted = bucket_by_logarithm(duration_ns.max(1) as f64);
+        assert_eq!(bucket_of(duration_ns), wanted, "{duration_ns}");
+    };
+    for power in 0..64 {
+        for around in 0..200_u64 {
+            same((1_u64 << power).saturating_add(around));
+            same((1_u64 << power).saturating_sub(around));
+        }
+    }
+    // At the edge of each bucket.
+    for bucket in 0..BUCKETS_MAX {
+        let edge = GAMMA.powi(bucket as i32) as u64;
+        for around in 0..8_u64 {
+            same(edge.saturating_add(around));
+            same(edge.saturating_sub(around));
+        }
+    }
+    same(u64::MAX);
+    arbtest(|u| {
+        same(u.arbitrary()?);
+        same(u64::from(u.arbitrary::<u32>()?));
+        Ok(())
+    });
 }

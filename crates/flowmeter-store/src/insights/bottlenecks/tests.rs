@@ -126,3 +126,23 @@ fn rounds_that_write_what_was_there_are_idle() {
     assert_eq!(run(&[0, 1, 2, 3, 4])[0].idle, 0);
     assert!(loops(&sample(vec![step(2, 1, SpanKind::Node, "a", 0, 1)])).is_empty());
 }
+
+#[test]
+fn a_run_of_very_many_nodes_is_looked_through_in_one_pass() {
+    // All pairs of so many nodes are a thousand million: that test would not end.
+    let count = 60_000;
+    let nodes = |reads: &[&str]| {
+        let nodes = (0..count).map(|number| {
+            let name = format!("n{number}");
+            node(number + 2, &name, number * 10, number * 10 + 10, reads)
+        });
+        sample(nodes.collect())
+    };
+    let none = FxHashSet::default();
+    let found = independent(&nodes(&["url"]), &none);
+    assert_eq!(found[0].saved_ns, (count - 1) * 10);
+    assert_eq!(found[0].nodes.len(), COMPARED_MAX);
+    // What reads the first one waits for that, and for no other.
+    let found = independent(&nodes(&["n0"]), &none);
+    assert_eq!(found[0].saved_ns, (count - 2) * 10);
+}

@@ -1,6 +1,8 @@
 //! What is found where, beyond what the contract asks: overlaps, edges of contexts, any text at all.
 
-use super::{Pattern, context_of};
+use arbtest::arbtest;
+
+use super::{Pattern, context_of, tokens};
 use crate::{SearchMode, SearchQuery};
 
 fn pattern(mode: SearchMode, text: &str) -> Pattern {
@@ -35,6 +37,35 @@ fn occurrences_are_told_once_and_in_order() {
 }
 
 #[test]
+fn a_text_of_ascii_holds_the_same_however_it_is_looked_at() {
+    arbtest(|u| {
+        let some = |u: &mut arbtest::arbitrary::Unstructured<'_>, most: usize| {
+            let parts = ["a", "B", "ab", " ", "  ", "\n", "-", ".", "1", "_", "'", "\r\n"];
+            let count = u.int_in_range(0..=most)?;
+            let parts = (0..count).map(|_| u.choose(&parts).copied());
+            parts.collect::<arbtest::arbitrary::Result<String>>()
+        };
+        let (text, wanted) = (some(u, 30)?, some(u, 5)?);
+        for wanted in [format!("\"{wanted}\""), wanted] {
+            let query = SearchQuery {
+                text: wanted,
+                ..SearchQuery::default()
+            };
+            let Ok(Pattern::Terms(terms)) = Pattern::of(&query) else {
+                continue;
+            };
+            for term in &terms {
+                let (mut quickly, mut wholly) = (Vec::new(), Vec::new());
+                term.find_in_ascii(&text, &text.to_ascii_lowercase(), &mut quickly);
+                term.find(&tokens(&text), &mut wholly);
+                assert_eq!(quickly, wholly, "{query:?} in {text:?}");
+            }
+        }
+        Ok(())
+    });
+}
+
+#[test]
 fn contexts_hold_what_was_found_wherever_it_stands() {
     for before in [0, 1, 49, 50, 51, 500] {
         for behind in [0, 1, 100, 500] {
@@ -52,7 +83,7 @@ fn contexts_hold_what_was_found_wherever_it_stands() {
 
 #[test]
 fn any_query_on_any_text_is_answered() {
-    arbtest::arbtest(|u| {
+    arbtest(|u| {
         let (text, wanted): (String, String) = (u.arbitrary()?, u.arbitrary()?);
         for mode in [SearchMode::Words, SearchMode::Substring] {
             let query = SearchQuery {

@@ -11,11 +11,11 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use smol_str::SmolStr;
 
 use super::super::SqliteConfig;
-use super::super::batch_runs::decode_runs;
+use super::super::batch_runs::{BatchRun, decode_runs};
 use super::super::content_source::StoredContent;
 use super::super::failure::damaged;
 use super::super::names::NameTexts;
-use super::super::read::batches::{StoredBatch, blob, firsts, select};
+use super::super::read::batches::{blob, firsts, select};
 use super::super::read::runs;
 use super::super::run_row::{SELECT, StoredRun, time_to_column};
 use super::filter::RawFilter;
@@ -42,8 +42,44 @@ struct KnownRun {
 
 /// What of a batch's spans hits show.
 struct KnownBatch {
-    stored: StoredBatch,
+    runs: Vec<BatchRun>,
+    starts: Vec<u64>,
+    span_ids: Vec<u64>,
+    nodes: DictionaryColumn,
     firsts: Vec<usize>,
+}
+
+impl KnownBatch {
+    fn read(connection: &Connection, batch: i64) -> Result<Self, StoreError> {
+        let sql = select(&[Column::Start, Column::SpanId, Column::Node]);
+        let mut statement = connection.prepare_cached(&sql)?;
+        let mut rows = statement.query([batch])?;
+        let row = rows
+            .next()?
+            .ok_or_else(|| damaged(format!("the columns of batch {batch} are missing")))?;
+        let runs = decode_runs(blob(row, 0))?;
+        let count = runs.iter().map(|run| run.count).sum();
+        let (mut starts, mut span_ids) = (Vec::new(), Vec::new());
+        decode_integers(blob(row, 1), count, &mut starts)?;
+        decode_integers(blob(row, 2), count, &mut span_ids)?;
+        Ok(Self {
+            runs,
+            starts,
+            span_ids,
+            nodes: DictionaryColumn::decode(blob(row, 3), count)?,
+            firsts: firsts(connection, batch)?,
+        })
+    }
+
+    /// The number of the run that a span is of: the spans stand run by run.
+    fn run(&self, place: usize) -> Option<i64> {
+        let mut end = 0;
+        let run = self.runs.iter().find(|run| {
+            end += run.count;
+            place < end
+        });
+        run.map(|run| run.id)
+    }
 }
 
 /// A hit, and the run that it stands in: the node of a log line is looked up at the end.
@@ -191,10 +227,11 @@ impl<'c> Hits<'c> {
         block: usize,
         place: usize,
     ) -> Result<(), StoreError> {
-        let wanted = &self.query.places;
+        let (wanted, filter) = (&self.query.places, self.filter);
         let mut places: BTreeMap<SearchPlace, Vec<(String, String)>> = BTreeMap::new();
         visit_texts(&candidate.bytes, &mut self.source, &mut |place, field, text| {
-            if wanted.is_empty() || wanted.contains(&place) {
+            // One that holds nothing of it adds nothing.
+            if (wanted.is_empty() || wanted.contains(&place)) && filter.may_hold_some(text.as_bytes()) {
                 let texts = places.entry(place).or_default();
                 texts.push((field.to_owned(), text.to_owned()));
             }
@@ -233,29 +270,21 @@ impl<'c> Hits<'c> {
         place: usize,
     ) -> Result<Option<(i64, SearchHit)>, StoreError> {
         if self.batch.as_ref().is_none_or(|(known, _)| *known != batch) {
-            let known = KnownBatch {
-                stored: StoredBatch::read(self.connection, batch)?,
-                firsts: firsts(self.connection, batch)?,
-            };
-            self.batch = Some((batch, known));
+            self.batch = Some((batch, KnownBatch::read(self.connection, batch)?));
         }
         let missing = || damaged(format!("span {place} in block {block} of batch {batch}"));
         let known = self.batch.as_ref().map(|(_, known)| known).ok_or_else(missing)?;
         let place = known.firsts.get(block).ok_or_else(missing)? + place;
-        let columns = &known.stored.columns;
-        let span = columns.span(place).ok_or_else(missing)?;
-        let run = columns
-            .run(place)
-            .and_then(|run| known.stored.runs.get(usize::from(run)));
-        let run = run.ok_or_else(missing)?.id;
+        let run = known.run(place).ok_or_else(missing)?;
+        let span_id = known.span_ids.get(place).copied().and_then(SpanId::from_u64);
+        let span_id = span_id.ok_or_else(missing)?;
+        let start = TimestampNs(*known.starts.get(place).ok_or_else(missing)?);
+        let node = known.nodes.name(place).ok_or_else(missing)?;
         let Some(known) = self.run(run)?.filter(|run| run.is_wanted) else {
             return Ok(None);
         };
-        let node = self.texts.text(self.connection, span.node)?;
-        Ok(Some((
-            run,
-            empty_hit(known, Some(span.span_id), node, span.start),
-        )))
+        let node = self.texts.text(self.connection, node)?;
+        Ok(Some((run, empty_hit(known, Some(span_id), node, start))))
     }
 
     fn verify_line(&mut self, candidate: &Candidate, block: i64, place: usize) -> Result<(), StoreError> {

@@ -30,12 +30,16 @@ use crate::{SearchHit, SearchQuery, StoreError};
 const WAVE_FIRST: usize = 2;
 const WAVE_MAX: usize = 512;
 
-/// Where a text stands, newest first.
+/// Parts that could not be read: what is wrong with each.
+type Unreadable = Vec<String>;
+
+/// Where a text stands, newest first. What is damaged is passed by, and told to `unreadable`.
 pub(in crate::sqlite) fn search(
     connection: &Connection,
     config: &SqliteConfig,
     texts: &NameTexts,
     query: &SearchQuery,
+    unreadable: &mut dyn FnMut(String),
 ) -> Result<Vec<SearchHit>, StoreError> {
     let pattern = Pattern::of(query)?;
     if query.limit == 0 {
@@ -51,19 +55,24 @@ pub(in crate::sqlite) fn search(
         if hits.are_enough(wave.newest()) {
             break;
         }
-        let (found, next) = wave.filtered(&filter, || {
+        let (found, next, damaged) = wave.filtered(&filter, || {
             if hits.are_enough(sources.newest()) {
                 Ok(Wave::default())
             } else {
                 Wave::read(connection, &mut sources, size)
             }
         })?;
+        damaged.into_iter().for_each(&mut *unreadable);
         for candidate in found {
-            hits.verify(&candidate)?;
+            match hits.verify(&candidate) {
+                Err(StoreError::Damaged { what }) => unreadable(what),
+                verified => verified?,
+            }
         }
         hits.trim();
         wave = next;
     }
+    sources.unreadable.into_iter().for_each(&mut *unreadable);
     hits.finish()
 }
 

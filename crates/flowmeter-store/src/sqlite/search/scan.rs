@@ -10,6 +10,7 @@ use rusqlite::Connection;
 
 use super::super::read::batches::blob;
 use super::super::run_row::time_to_column;
+use super::Unreadable;
 use super::filter::RawFilter;
 use super::sources::{Source, Sources};
 use crate::StoreError;
@@ -140,19 +141,22 @@ impl Wave {
         self,
         filter: &RawFilter,
         mut read_next: impl FnMut() -> Result<Self, StoreError>,
-    ) -> Result<(Vec<Candidate>, Self), StoreError> {
+    ) -> Result<(Vec<Candidate>, Self, Unreadable), StoreError> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let threads = (self.tasks.len() / BLOCKS_A_THREAD).min(cores).min(THREADS_MAX);
         let next_task = AtomicUsize::new(0);
-        let found = Mutex::new(Vec::new());
-        let work = || -> Result<(), Damaged> {
+        let found = Mutex::new((Vec::new(), Unreadable::new()));
+        let work = || {
             let mut looker = Looker::default();
-            let mut mine = Vec::new();
+            let (mut mine, mut damaged) = (Vec::new(), Unreadable::new());
             while let Some(task) = self.tasks.get(next_task.fetch_add(1, Ordering::Relaxed)) {
-                looker.look(task, filter, &mut mine)?;
+                if let Err(Damaged(what)) = looker.look(task, filter, &mut mine) {
+                    damaged.push(format!("{}: {what}", task.source));
+                }
             }
-            found.lock().append(&mut mine);
-            Ok(())
+            let mut found = found.lock();
+            found.0.append(&mut mine);
+            found.1.append(&mut damaged);
         };
         let next = std::thread::scope(|scope| -> Result<Self, StoreError> {
             let workers: Vec<_> = (1..threads.max(1)).map(|_| scope.spawn(work)).collect();
@@ -161,20 +165,20 @@ impl Wave {
             } else {
                 Self::default()
             };
-            work()?;
+            work();
             for worker in workers {
                 worker
                     .join()
-                    .map_err(|_| Damaged("a thread that searched has failed"))??;
+                    .map_err(|_| Damaged("a thread that searched has failed"))?;
             }
             Ok(next)
         })?;
         // Without helpers, what is found first may be enough.
         let next = if threads > 1 { next } else { read_next()? };
-        let mut found = found.into_inner();
+        let (mut found, damaged) = found.into_inner();
         // The newest first: they may be enough.
         found.sort_unstable_by_key(|candidate: &Candidate| (Reverse(candidate.time), candidate.origin));
-        Ok((found, next))
+        Ok((found, next, damaged))
     }
 }
 

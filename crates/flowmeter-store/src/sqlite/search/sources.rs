@@ -3,6 +3,7 @@
 //! Asks the index for the newest segments first, and for no more of them than are needed.
 
 use std::collections::BinaryHeap;
+use std::fmt;
 
 use flowmeter_model::TimestampNs;
 use rusqlite::Connection;
@@ -12,6 +13,7 @@ use super::super::batch_runs::decode_runs;
 use super::super::failure::damaged;
 use super::super::read::batches::{blob, firsts, select};
 use super::super::run_row::time_to_column;
+use super::Unreadable;
 use super::look_up::{look_up_batch, look_up_segment};
 use super::words::numbers_of;
 use crate::codec::columns::{Column, decode_integers};
@@ -29,6 +31,15 @@ pub(super) enum Source {
     },
     /// A block of log lines.
     Lines { block: i64 },
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Spans { batch, block, .. } => write!(f, "block {block} of batch {batch}"),
+            Self::Lines { block } => write!(f, "block {block} of log lines"),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -56,6 +67,8 @@ pub(super) struct Sources<'c> {
     waiting: BinaryHeap<(i64, Waiting)>,
     /// When the spans of the blocks that wait began.
     starts: FxHashMap<(i64, usize), Vec<i64>>,
+    /// What could not be read.
+    pub(super) unreadable: Unreadable,
 }
 
 impl<'c> Sources<'c> {
@@ -72,6 +85,7 @@ impl<'c> Sources<'c> {
             only_in,
             waiting: BinaryHeap::new(),
             starts: FxHashMap::default(),
+            unreadable: Unreadable::new(),
         };
         let wants = |place: SearchPlace| query.places.is_empty() || query.places.contains(&place);
         let lines_only =
@@ -131,19 +145,51 @@ impl<'c> Sources<'c> {
                     let starts = self.starts.remove(&(batch, block)).unwrap_or_default();
                     return Ok(Some((newest, Source::Spans { batch, block, starts })));
                 }
-                Waiting::Batch { batch, blocks } => self.wait_for_blocks(batch, blocks)?,
+                Waiting::Batch { batch, blocks } => {
+                    let waits = self.wait_for_blocks(batch, blocks);
+                    self.note(waits)?;
+                }
                 Waiting::Loose(batch) => {
-                    let blocks = look_up_batch(self.connection, batch, &self.words)?;
-                    self.wait_for_blocks(batch, blocks)?;
+                    let blocks = look_up_batch(self.connection, batch, &self.words);
+                    // Without its words, all of it may hold the text.
+                    let blocks = self.note(blocks)?.unwrap_or(u64::MAX);
+                    let waits = self.wait_for_blocks(batch, blocks);
+                    self.note(waits)?;
                 }
                 Waiting::Segment(segment) => {
-                    for (batch, blocks) in look_up_segment(self.connection, segment, &self.words)? {
+                    let found = look_up_segment(self.connection, segment, &self.words);
+                    let found = match self.note(found)? {
+                        Some(found) => found,
+                        None => self.all_of_segment(segment)?,
+                    };
+                    for (batch, blocks) in found {
                         self.wait_for(batch, blocks)?;
                     }
                 }
             }
         }
         Ok(None)
+    }
+
+    /// What was read; `None`, and a note of it, where it is damaged.
+    fn note<T>(&mut self, read: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
+        match read {
+            Ok(read) => Ok(Some(read)),
+            Err(StoreError::Damaged { what }) => {
+                self.unreadable.push(what);
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// All blocks of all batches of a segment.
+    fn all_of_segment(&self, segment: i64) -> Result<Vec<(i64, u64)>, StoreError> {
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT batch FROM word_batch WHERE segment = ?1")?;
+        let batches = statement.query_map([segment], |row| Ok((row.get(0)?, u64::MAX)))?;
+        Ok(batches.collect::<Result<_, _>>()?)
     }
 
     fn wait_for(&mut self, batch: i64, blocks: u64) -> Result<(), StoreError> {

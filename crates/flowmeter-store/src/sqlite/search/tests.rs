@@ -301,6 +301,57 @@ fn thousands_of_spans_are_found_by_their_words() {
 }
 
 #[test]
+fn what_is_damaged_hides_nothing_else_and_is_told() {
+    let both = Both::open(true);
+    for run in 0..4_u64 {
+        both.append(begun(run, "flow"));
+        let prompt = json!([{"role": "user", "content": format!("pearl of run{run}")}]);
+        let spans = (0..600).map(|number| {
+            let span = call(run, number, run * 1_000 + number, prompt.clone(), "nothing");
+            TelemetryEvent::SpanEnded(Box::new(span))
+        });
+        both.append(Append::Events(key(run), spans.collect()));
+        both.append(ended(run));
+        both.sqlite.flush().unwrap();
+    }
+    both.index();
+    let change = |sql: &str| {
+        let connection = open_connection(both.sqlite.path(), both.sqlite.config(), Purpose::Write).unwrap();
+        assert!(connection.execute(sql, []).unwrap() > 0, "{sql}");
+    };
+    let asked = |text: &str, mode: SearchMode| {
+        let mut query = query(text, mode);
+        query.limit = 10_000;
+        let mut unreadable = Vec::new();
+        let hits = both
+            .sqlite
+            .search_noting(&query, &mut |what| unreadable.push(what));
+        (hits.unwrap().len(), unreadable)
+    };
+    assert_eq!(asked("pearl", SearchMode::Words), (2_400, Vec::new()));
+    // Without its words a batch is searched by force: nothing is missed.
+    change("UPDATE word_batch SET body = x'ff' WHERE batch = (SELECT max(batch) FROM word_batch)");
+    let (found, unreadable) = asked("pearl", SearchMode::Words);
+    assert_eq!((found, unreadable.len()), (2_400, 1), "{unreadable:?}");
+    // The last byte of one block.
+    change(
+        "UPDATE payload SET body = CAST(substr(body, 1, length(body) - 1) || x'00' AS BLOB) \
+         WHERE id = (SELECT max(id) FROM payload)",
+    );
+    for mode in [SearchMode::Words, SearchMode::Substring] {
+        let (found, unreadable) = asked("pearl", mode);
+        assert!((2_300..2_400).contains(&found), "{found}");
+        assert!(
+            unreadable.iter().any(|what| what.contains("block")),
+            "{unreadable:?}"
+        );
+    }
+    // Nothing found where not all was read is no answer.
+    let absent = both.sqlite.search(&query("absent", SearchMode::Substring));
+    assert!(matches!(absent, Err(StoreError::Damaged { .. })), "{absent:?}");
+}
+
+#[test]
 fn content_that_is_kept_apart_is_found() {
     let both = Both::open(true);
     let long = format!("{} the hidden Жемчужина {}", "x ".repeat(400), "y ".repeat(400));

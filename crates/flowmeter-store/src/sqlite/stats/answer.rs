@@ -3,7 +3,10 @@
 //! Everything is read in one transaction of the caller, so that what is folded meanwhile is in one of the two, never in
 //! both.
 
+use std::sync::mpsc::{self, TrySendError};
+
 use flowmeter_model::TimestampNs;
+use parking_lot::Mutex;
 use rusqlite::Connection;
 use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
@@ -12,7 +15,7 @@ use super::super::SqliteConfig;
 use super::super::names::NameTexts;
 use super::super::read::scan::RunSet;
 use super::super::run_row::time_to_column;
-use super::columns::BatchReader;
+use super::columns::{BatchColumns, BatchReader, PackedBatch};
 use super::place::{self, Level};
 use super::plan::Plan;
 use super::tally::{Tally, Trend};
@@ -20,6 +23,11 @@ use crate::rules::calendar::DAY_NS;
 use crate::rules::filters;
 use crate::rules::sums::{self, SLOT_NS, Steps};
 use crate::{GroupBy, StatsQuery, StatsRow, StatsSums, StoreError};
+
+/// Fewer batches are not worth another thread.
+const BATCHES_A_THREAD: usize = 16;
+/// More threads would wait for the one that reads.
+const THREADS_MAX: usize = 4;
 
 /// Sums and percentiles.
 ///
@@ -60,10 +68,13 @@ pub(in crate::sqlite) fn stats(
     let (extent, _) = question.tally(None, Trend::None)?;
     if let Some(steps) = question.steps(&extent) {
         let (tally, tags) = question.tally(None, Trend::Steps(steps))?;
-        let trends = tally.rows(Some(steps), &named, &tags)?;
+        let mut trends: FxHashMap<SmolStr, Vec<StatsSums>> = tally
+            .rows(Some(steps), &named, &tags)?
+            .into_iter()
+            .map(|row| (row.group, row.trend))
+            .collect();
         for row in &mut rows {
-            let trend = trends.iter().find(|trend| trend.group == row.group);
-            row.trend = trend.map_or_else(Vec::new, |trend| trend.trend.clone());
+            row.trend = trends.remove(&row.group).unwrap_or_default();
             row.trend.resize_with(steps.count, StatsSums::default);
         }
     }
@@ -117,6 +128,7 @@ impl<'a, 'q> Question<'a, 'q> {
             longest,
             self.plan.section,
             (first, end),
+            &|key| self.plan.holds_for(key),
             &mut |slot, key, entry| tally.add_entry(slot, &key, &entry),
         )?;
         let all = RunSet::All;
@@ -143,7 +155,7 @@ impl<'a, 'q> Question<'a, 'q> {
     /// Adds spans that began in an interval.
     fn add_spans(
         &self,
-        tally: &mut Tally<'_, '_>,
+        tally: &mut Tally<'a, 'q>,
         which: Which,
         (from, to): (u64, u64),
         runs: &RunSet,
@@ -152,25 +164,61 @@ impl<'a, 'q> Question<'a, 'q> {
         if from >= to {
             return Ok(());
         }
+        let batches = self.batches(which, (from, to))?;
+        let adder = Adder {
+            plan: self.plan,
+            interval: (from, to),
+            runs,
+            tags,
+        };
         let mut reader = BatchReader::new(self.connection)?;
-        let mut of_batch: Vec<Option<i64>> = Vec::new();
-        for batch in self.batches(which, (from, to))? {
-            of_batch.clear();
-            reader.visit(batch, |entries, counting| {
-                if of_batch.is_empty() {
-                    let value = |id: i64| runs.has(id).then(|| tags.of_run(id));
-                    of_batch.extend(entries.iter().map(|run| value(run.id)));
-                }
-                let Some(Some(tag)) = of_batch.get(counting.run) else {
-                    return Ok(());
+        let mut columns = BatchColumns::default();
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let helpers = (batches.len() / BATCHES_A_THREAD).min(cores.min(THREADS_MAX) - 1);
+        if helpers == 0 {
+            for batch in batches {
+                adder.add(tally, &mut columns, &reader.packed(batch)?)?;
+            }
+            return Ok(());
+        }
+        // This thread reads; all add up, this one when the others have enough to do.
+        let trend = tally.trend();
+        let (send, receive) = mpsc::sync_channel::<PackedBatch>(2 * helpers);
+        let receive = Mutex::new(receive);
+        let plan = self.plan;
+        let help = || -> Result<Tally<'a, 'q>, StoreError> {
+            let mut tally = Tally::new(plan, trend);
+            let mut columns = BatchColumns::default();
+            loop {
+                let next = receive.lock().recv();
+                let Ok(packed) = next else {
+                    return Ok(tally);
                 };
-                if (from..to).contains(&counting.start.0) {
-                    tally.add_span(counting, *tag);
+                adder.add(&mut tally, &mut columns, &packed)?;
+            }
+        };
+        std::thread::scope(|scope| {
+            let helpers: Vec<_> = (0..helpers).map(|_| scope.spawn(help)).collect();
+            let read = (|| {
+                // Gone at the end, also after a failure: the helpers wait for it.
+                let send = send;
+                for batch in batches {
+                    if let Err(TrySendError::Full(packed) | TrySendError::Disconnected(packed)) =
+                        send.try_send(reader.packed(batch)?)
+                    {
+                        adder.add(tally, &mut columns, &packed)?;
+                    }
                 }
                 Ok(())
-            })?;
-        }
-        Ok(())
+            })();
+            for helper in helpers {
+                let helped = helper
+                    .join()
+                    .map_err(|_| StoreError::Invalid("a thread that added up has failed".to_owned()))?;
+                tally.absorb(helped?);
+            }
+            read
+        })
     }
 
     /// The batches that may hold spans of an interval.
@@ -191,6 +239,39 @@ impl<'a, 'q> Question<'a, 'q> {
             .query_map(times, |row| row.get(0))?
             .collect::<Result<_, _>>()?;
         Ok(batches)
+    }
+}
+
+/// Adds the spans of batches up, whoever reads them.
+struct Adder<'a, 'q> {
+    plan: &'a Plan<'q>,
+    interval: (u64, u64),
+    runs: &'a RunSet,
+    tags: &'a Tags,
+}
+
+impl Adder<'_, '_> {
+    fn add(
+        &self,
+        tally: &mut Tally<'_, '_>,
+        columns: &mut BatchColumns,
+        packed: &PackedBatch,
+    ) -> Result<(), StoreError> {
+        let (from, to) = self.interval;
+        let mut of_batch: Vec<Option<i64>> = Vec::new();
+        columns.visit_packed(packed, self.plan.parts, |entries, counting| {
+            if of_batch.is_empty() {
+                let value = |id: i64| self.runs.has(id).then(|| self.tags.of_run(id));
+                of_batch.extend(entries.iter().map(|run| value(run.id)));
+            }
+            let Some(Some(tag)) = of_batch.get(counting.run) else {
+                return Ok(());
+            };
+            if (from..to).contains(&counting.start.0) {
+                tally.add_span(counting, *tag);
+            }
+            Ok(())
+        })
     }
 }
 

@@ -56,6 +56,7 @@ fn check_level(
             finer,
             Section::Full,
             level.slots(number),
+            &|_| true,
             &mut |_, key, entry| {
                 if entry.has(section.parts()) {
                     let making = parts.entry(section.key_of(&key)).or_default();

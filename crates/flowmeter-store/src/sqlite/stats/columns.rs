@@ -9,7 +9,7 @@ use super::super::batch_runs::{BatchRun, decode_runs};
 use super::super::failure::damaged;
 use super::super::names::NO_NAME;
 use super::super::read::batches::{blob, select};
-use super::section::{Key, MODEL, NODE, PROVIDER, STATUS, WORKFLOW};
+use super::section::{ALL_PARTS, Key, MODEL, NODE, PROVIDER, STATUS, WORKFLOW};
 use crate::codec::columns::{
     Column, DictionaryColumn, SpanClass, decode_cost_status, decode_integers, decode_money, decode_option,
 };
@@ -36,13 +36,28 @@ const COLUMNS: [Column; 15] = [
 ];
 /// Of these, the numbers that stand before the names.
 const NUMBERS: usize = 13;
+/// The names behind them: those of [`COLUMNS`], the node, and what tells of an error.
+const NAMES: usize = 4;
 
 /// Reads batches one after the other, into the same memory.
 pub(super) struct BatchReader<'c> {
-    connection: &'c Connection,
     statement: CachedStatement<'c>,
+    columns: BatchColumns,
+}
+
+/// The columns of a batch, unpacked, as far as sums need them.
+#[derive(Default)]
+pub(super) struct BatchColumns {
     numbers: [Vec<u64>; NUMBERS],
-    pub(super) runs: Vec<BatchRun>,
+    runs: Vec<BatchRun>,
+}
+
+/// The columns of a batch as they stand in the file, for another thread to unpack.
+pub(super) struct PackedBatch {
+    batch: i64,
+    bytes: Vec<u8>,
+    /// Where the list of runs and each column ends.
+    ends: [usize; 1 + NUMBERS + NAMES],
 }
 
 /// A span that counts.
@@ -57,12 +72,13 @@ pub(super) struct Counting {
 
 impl<'c> BatchReader<'c> {
     pub(super) fn new(connection: &'c Connection) -> Result<Self, StoreError> {
-        let columns: Vec<Column> = COLUMNS.into_iter().chain([Column::Node]).collect();
+        let columns: Vec<Column> = COLUMNS
+            .into_iter()
+            .chain([Column::Node, Column::ErrorType])
+            .collect();
         Ok(Self {
-            connection,
             statement: connection.prepare_cached(&select(&columns))?,
-            numbers: Default::default(),
-            runs: Vec::new(),
+            columns: BatchColumns::default(),
         })
     }
 
@@ -70,17 +86,74 @@ impl<'c> BatchReader<'c> {
     pub(super) fn visit(
         &mut self,
         batch: i64,
+        visit: impl FnMut(&[BatchRun], &Counting) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let mut rows = self.statement.query([batch])?;
+        let row = rows.next()?.ok_or_else(|| broken(batch))?;
+        self.columns
+            .visit(batch, |place| blob(row, place), ALL_PARTS, visit)
+    }
+
+    /// The columns of a batch as they are.
+    pub(super) fn packed(&mut self, batch: i64) -> Result<PackedBatch, StoreError> {
+        let mut rows = self.statement.query([batch])?;
+        let row = rows.next()?.ok_or_else(|| broken(batch))?;
+        let mut packed = PackedBatch {
+            batch,
+            bytes: Vec::new(),
+            ends: [0; 1 + NUMBERS + NAMES],
+        };
+        let lengths = (0..packed.ends.len()).map(|place| blob(row, place).len());
+        packed.bytes.reserve(lengths.sum());
+        for (place, end) in packed.ends.iter_mut().enumerate() {
+            packed.bytes.extend_from_slice(blob(row, place));
+            *end = packed.bytes.len();
+        }
+        Ok(packed)
+    }
+}
+
+impl PackedBatch {
+    fn column(&self, place: usize) -> &[u8] {
+        let start = place
+            .checked_sub(1)
+            .and_then(|before| self.ends.get(before))
+            .copied()
+            .unwrap_or(0);
+        let end = self.ends.get(place).copied().unwrap_or(start);
+        self.bytes.get(start..end).unwrap_or_default()
+    }
+}
+
+fn broken(batch: i64) -> StoreError {
+    damaged(format!("the columns of batch {batch}"))
+}
+
+impl BatchColumns {
+    /// The same of columns that were read elsewhere; only spans that count as one of these parts.
+    pub(super) fn visit_packed(
+        &mut self,
+        packed: &PackedBatch,
+        wanted: Parts,
+        visit: impl FnMut(&[BatchRun], &Counting) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        self.visit(packed.batch, |place| packed.column(place), wanted, visit)
+    }
+
+    fn visit<'b>(
+        &mut self,
+        batch: i64,
+        bytes: impl Fn(usize) -> &'b [u8],
+        wanted: Parts,
         mut visit: impl FnMut(&[BatchRun], &Counting) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        let broken = || damaged(format!("the columns of batch {batch}"));
-        let mut rows = self.statement.query([batch])?;
-        let row = rows.next()?.ok_or_else(broken)?;
-        self.runs = decode_runs(blob(row, 0))?;
+        let broken = || broken(batch);
+        self.runs = decode_runs(bytes(0))?;
         let count: usize = self.runs.iter().map(|run| run.count).sum();
         for (place, numbers) in self.numbers.iter_mut().enumerate() {
-            decode_integers(blob(row, 1 + place), count, numbers)?;
+            decode_integers(bytes(1 + place), count, numbers)?;
         }
-        let names = |place: usize| DictionaryColumn::decode(blob(row, 1 + place), count);
+        let names = |place: usize| DictionaryColumn::decode(bytes(1 + place), count);
         let (models, providers, nodes) = (names(NUMBERS)?, names(NUMBERS + 1)?, names(NUMBERS + 2)?);
         let [
             start,
@@ -108,7 +181,7 @@ impl<'c> BatchReader<'c> {
         for place in 0..count {
             // All columns have `count` numbers: that was seen to when they were unpacked.
             let class = SpanClass(class[place]);
-            let parts = Parts::of(class.kind(), class.is_root());
+            let parts = Parts::of(class.kind(), class.is_root()).among(wanted);
             if !parts.any() {
                 continue;
             }
@@ -126,7 +199,7 @@ impl<'c> BatchReader<'c> {
                 None => {
                     let errors = match &mut errors {
                         Some(errors) => errors,
-                        none => none.insert(errors_of(self.connection, batch, count)?),
+                        none => none.insert(names(NUMBERS + 3)?),
                     };
                     match errors.name(place) {
                         Some(NO_NAME) | None => SpanStatus::Ok,
@@ -158,14 +231,4 @@ impl<'c> BatchReader<'c> {
         }
         Ok(())
     }
-}
-
-/// The classes of errors of a batch's spans.
-fn errors_of(connection: &Connection, batch: i64, count: usize) -> Result<DictionaryColumn, StoreError> {
-    let mut statement = connection.prepare_cached(&select(&[Column::ErrorType]))?;
-    let mut rows = statement.query([batch])?;
-    let row = rows
-        .next()?
-        .ok_or_else(|| damaged(format!("the columns of batch {batch}")))?;
-    Ok(DictionaryColumn::decode(blob(row, 1), count)?)
 }

@@ -5,7 +5,7 @@
 use flowmeter_model::{CostStatus, CostTotal, SpanStatus, UsdNanos};
 
 use super::durations::Durations;
-use crate::codec::sketch::{read_varint, write_varint};
+use crate::codec::sketch::{read_varint, skip_varints, write_varint};
 use crate::rules::sums::{Figures, Parts};
 use crate::{LatencySketch, StatsSums, TokenSums};
 
@@ -246,6 +246,9 @@ impl Making {
     }
 }
 
+/// Numbers that [`Money`] is written as.
+const MONEY_NUMBERS: usize = 5;
+
 /// What stands in an entry.
 const RUNS: u8 = 1;
 const NODES: u8 = 2;
@@ -369,6 +372,25 @@ impl Entry {
             entry.saved = Money::read(bytes)?;
         }
         Some(entry)
+    }
+
+    /// Moves `bytes` behind an entry without reading it.
+    pub(super) fn skip(bytes: &mut &[u8]) -> Option<()> {
+        let (flags, rest) = bytes.split_first()?;
+        *bytes = rest;
+        for counted in [RUNS, NODES, CALLS] {
+            if flags & counted != 0 {
+                skip_varints(bytes, 1)?;
+                LatencySketch::skip(bytes)?;
+            }
+        }
+        if flags & CALLS != 0 {
+            skip_varints(bytes, 5 + MONEY_NUMBERS)?;
+        }
+        if flags & HITS != 0 {
+            skip_varints(bytes, 1 + MONEY_NUMBERS)?;
+        }
+        Some(())
     }
 }
 

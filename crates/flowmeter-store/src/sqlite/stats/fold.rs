@@ -118,12 +118,19 @@ fn renew(connection: &Connection, touched: Vec<u64>, newest_before: Option<u64>)
             }
             let mut makings = Makings::default();
             let finer = level.finer().unwrap_or(Level::Slot);
-            place::visit(connection, finer, Section::Full, slots, &mut |_, key, entry| {
-                makings
-                    .entry(key)
-                    .or_default()
-                    .merge(super::section::ALL_PARTS, &entry);
-            })?;
+            place::visit(
+                connection,
+                finer,
+                Section::Full,
+                slots,
+                &|_| true,
+                &mut |_, key, entry| {
+                    makings
+                        .entry(key)
+                        .or_default()
+                        .merge(super::section::ALL_PARTS, &entry);
+                },
+            )?;
             place::write(connection, level, number, &finish(makings))?;
         }
     }

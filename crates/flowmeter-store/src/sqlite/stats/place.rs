@@ -108,7 +108,7 @@ pub(super) fn read(
     let mut entries = FxHashMap::default();
     if let Some(body) = body {
         section
-            .visit(&body, &mut |key, entry| {
+            .visit(&body, &|_| true, &mut |key, entry| {
                 entries.insert(key, entry);
             })
             .ok_or_else(|| damaged("a sum"))?;
@@ -165,20 +165,28 @@ pub(in crate::sqlite) fn visit_names(
     visit_name: &mut dyn FnMut(i64),
 ) -> Result<(), StoreError> {
     let all = (0, u64::MAX / SLOT_NS);
-    visit(connection, Level::Month, Section::Full, all, &mut |_, key, _| {
-        for place in [WORKFLOW, NODE, MODEL, PROVIDER] {
-            visit_name(key[place]);
-        }
-    })
+    visit(
+        connection,
+        Level::Month,
+        Section::Full,
+        all,
+        &|_| true,
+        &mut |_, key, _| {
+            for place in [WORKFLOW, NODE, MODEL, PROVIDER] {
+                visit_name(key[place]);
+            }
+        },
+    )
 }
 
 /// Hands out the sums of all half-hours from one to before another, in the longest periods that there are (and that
-/// `longest` allows), in order within each length.
+/// `longest` allows), in order within each length; only those whose keys are wanted.
 pub(super) fn visit(
     connection: &Connection,
     longest: Level,
     section: Section,
     (from, to): (u64, u64),
+    is_wanted: &dyn Fn(&Key) -> bool,
     visit: &mut dyn FnMut(u64, Key, Entry),
 ) -> Result<(), StoreError> {
     if from >= to {
@@ -202,7 +210,7 @@ pub(super) fn visit(
             let number = Level::number_of(row.get(0)?);
             let slots = longest.slots(number);
             let body = row.get_ref(1)?.as_blob().map_err(|_| damaged("a sum"))?;
-            read.visit(body, &mut |key, entry| visit(slots.0, key, entry))
+            read.visit(body, is_wanted, &mut |key, entry| visit(slots.0, key, entry))
                 .ok_or_else(|| damaged("a sum"))?;
             covered.push(slots);
         }
@@ -210,7 +218,7 @@ pub(super) fn visit(
     if let Some(finer) = longest.finer() {
         let mut at = from;
         for (begins, ends) in covered.into_iter().chain([(to, to)]) {
-            self::visit(connection, finer, section, (at, begins), visit)?;
+            self::visit(connection, finer, section, (at, begins), is_wanted, visit)?;
             at = ends;
         }
     }

@@ -105,15 +105,24 @@ impl Section {
         out
     }
 
-    /// Hands out the entries of a section; `None` where it is damaged.
-    pub(super) fn visit(self, mut bytes: &[u8], visit: &mut dyn FnMut(Key, Entry)) -> Option<()> {
+    /// Hands out the entries of a section whose keys are wanted; `None` where it is damaged.
+    pub(super) fn visit(
+        self,
+        mut bytes: &[u8],
+        is_wanted: &dyn Fn(&Key) -> bool,
+        visit: &mut dyn FnMut(Key, Entry),
+    ) -> Option<()> {
         let count = read_varint(&mut bytes)?;
         for _ in 0..count {
             let mut key = Key::default();
             for place in self.places() {
                 key[*place] = unzigzag(read_varint(&mut bytes)?);
             }
-            visit(key, Entry::read(&mut bytes)?);
+            if is_wanted(&key) {
+                visit(key, Entry::read(&mut bytes)?);
+            } else {
+                Entry::skip(&mut bytes)?;
+            }
         }
         bytes.is_empty().then_some(())
     }

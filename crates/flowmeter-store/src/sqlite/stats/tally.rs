@@ -29,6 +29,9 @@ pub(super) enum Trend {
     Steps(Steps),
 }
 
+/// Groups that are remembered.
+const LATELY: usize = 64;
+
 /// A group: two numbers, or a time.
 type Group = (i64, i64);
 
@@ -40,7 +43,8 @@ pub(super) struct Tally<'p, 'q> {
     sums: Vec<Making>,
     /// The sums of a trend, by group and period or step.
     steps: FxHashMap<(usize, u64), Making>,
-    last: Option<(Group, usize)>,
+    /// Groups that were met lately, each in the place that its numbers give it.
+    lately: [Option<(Group, usize)>; LATELY],
     /// The first and the last moment that anything was added of, as far as they are known.
     extent: Option<(u64, u64)>,
 }
@@ -58,9 +62,14 @@ impl<'p, 'q> Tally<'p, 'q> {
             places: FxHashMap::default(),
             sums: Vec::new(),
             steps: FxHashMap::default(),
-            last: None,
+            lately: [None; LATELY],
             extent: None,
         }
+    }
+
+    /// How the sums of the trend are kept apart.
+    pub(super) fn trend(&self) -> Trend {
+        self.trend
     }
 
     /// The first and the last moment; of sums, when their period begins.
@@ -86,8 +95,10 @@ impl<'p, 'q> Tally<'p, 'q> {
     }
 
     fn place_of(&mut self, group: Group) -> usize {
-        if let Some((last, place)) = self.last
-            && last == group
+        let mixed = (group.0 ^ group.1.rotate_left(32)).cast_unsigned();
+        let lately = (mixed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 58) as usize % LATELY;
+        if let Some((known, place)) = self.lately[lately]
+            && known == group
         {
             return place;
         }
@@ -95,7 +106,7 @@ impl<'p, 'q> Tally<'p, 'q> {
             self.sums.push(Making::default());
             self.sums.len() - 1
         });
-        self.last = Some((group, place));
+        self.lately[lately] = Some((group, place));
         place
     }
 
@@ -117,7 +128,7 @@ impl<'p, 'q> Tally<'p, 'q> {
     /// Adds a span that lies in the interval; `tag` is the number of its run's value.
     #[inline]
     pub(super) fn add_span(&mut self, counting: &Counting, tag: i64) {
-        let parts = counting.parts.within(self.plan.query);
+        let parts = counting.parts.among(self.plan.parts);
         if !parts.any() || !self.plan.holds_for(&counting.key) {
             return;
         }
@@ -131,6 +142,31 @@ impl<'p, 'q> Tally<'p, 'q> {
         if let Some(step) = self.step_of(time_ns) {
             let step = self.steps.entry((place, step)).or_default();
             step.add(parts, &counting.figures);
+        }
+    }
+
+    /// Adds what was added up elsewhere for the same question.
+    pub(super) fn absorb(&mut self, other: Self) {
+        let mut places = vec![0; other.sums.len()];
+        for (group, theirs) in other.places {
+            if let Some(place) = places.get_mut(theirs) {
+                *place = self.place_of(group);
+            }
+        }
+        for (place, making) in places.iter().zip(other.sums) {
+            if let Some(ours) = self.sums.get_mut(*place) {
+                ours.merge(super::section::ALL_PARTS, &making.finish());
+            }
+        }
+        for ((theirs, step), making) in other.steps {
+            if let Some(place) = places.get(theirs) {
+                let ours = self.steps.entry((*place, step)).or_default();
+                ours.merge(super::section::ALL_PARTS, &making.finish());
+            }
+        }
+        if let Some((first, last)) = other.extent {
+            self.see(first);
+            self.see(last);
         }
     }
 
