@@ -1,8 +1,12 @@
 //! The history at size: what writing costs, what it takes on disk and in memory, how long questions take.
 //!
 //! `cargo xtask bench store` writes 1,000,000 spans (`--quick`: 100,000; `--spans N`: so many) of LLM calls of about
+<<<<<<< HEAD
+//! 2.7 KB as OTLP, ten to a run; with `--writing-only` it asks nothing, with `--questions-only` it writes once. Never reuses a text: what is written is as hard to compress as prose.
+=======
 //! 2.7 KB as OTLP, ten to a run. `--keep FILE` writes to that file and leaves it, `--ask FILE` asks one that was kept
 //! (with the same `--spans`). Never reuses a text: what is written is as hard to compress as prose.
+>>>>>>> main
 
 #![allow(clippy::print_stdout, reason = "a benchmark prints its result")]
 #![allow(clippy::unwrap_used, reason = "a benchmark that cannot go on has failed")]
@@ -46,6 +50,9 @@ fn main() {
     }
     let path = file("--keep").unwrap_or_else(|| folder.path().join("flowmeter.db"));
     report("with the index of words", &writing::write(&path, spans, true));
+    if has("--writing-only") {
+        return;
+    }
     questions::ask(&path, spans);
     println!(
         "most memory, this generator included: {} MiB",

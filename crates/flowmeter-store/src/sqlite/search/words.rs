@@ -105,6 +105,13 @@ fn visit_ascii(bytes: &[u8], visit: &mut impl FnMut(u32)) {
         let mut is_word = last != Class::Joiner;
         loop {
             at += 1;
+            let row = at;
+            while class(at) == Class::Letter {
+                at += 1;
+            }
+            if at > row {
+                (is_word, last) = (true, Class::Letter);
+            }
             let this = class(at);
             match this {
                 Class::Letter | Class::Digit => is_word = true,

@@ -23,7 +23,7 @@ pub(in crate::sqlite) const BATCH_SPANS_MAX: usize = 1_024;
 /// A block with so many bytes takes no further payload.
 const BLOCK_BYTES_MAX: usize = 512 << 10;
 /// A block with so many payloads takes no further run's: most runs then stand in one block.
-const BLOCK_SPANS_NEAR_FULL: usize = 23;
+const BLOCK_SPANS_NEAR_FULL: usize = 39;
 /// The same for a block of log lines, bytes.
 const LOG_BLOCK_BYTES_MAX: usize = 256 << 10;
 

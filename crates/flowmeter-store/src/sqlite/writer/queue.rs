@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
+use super::pack::BATCH_SPANS_MAX;
 use super::size::size_of;
 use crate::{Append, StoreError};
 
@@ -14,10 +15,14 @@ use crate::{Append, StoreError};
 const QUEUE_BYTES_MAX: usize = 64 << 20;
 /// How long an item waits for room.
 const ROOM_WAIT: Duration = Duration::from_secs(5);
-/// Spans and log lines that make the writer stop gathering.
-const GATHER_EVENTS: usize = 1_000;
+/// Spans and log lines that make the writer stop gathering: as many as a batch holds.
+const GATHER_EVENTS: usize = BATCH_SPANS_MAX;
 /// Bytes that make it stop.
 const GATHER_BYTES: usize = 8 << 20;
+/// So many full batches are written in one transaction when they wait already: what they change in common is written once.
+const BATCHES_AT_ONCE: usize = 4;
+/// Bytes of one transaction at most.
+const BYTES_AT_ONCE: usize = 16 << 20;
 /// How long it gathers at most.
 const GATHER_WAIT: Duration = Duration::from_millis(50);
 
@@ -35,6 +40,8 @@ pub(super) struct Queue {
 struct State {
     items: VecDeque<Queued>,
     events: usize,
+    /// Those of the events that may end up in a batch.
+    batched: usize,
     bytes: usize,
     /// When the oldest item came.
     oldest: Option<Instant>,
@@ -55,6 +62,7 @@ struct State {
 struct Queued {
     append: Append,
     events: usize,
+    batched: usize,
     bytes: usize,
 }
 
@@ -112,14 +120,22 @@ impl Queue {
                 });
             }
         }
-        let wakes = state.items.is_empty() || state.events + events >= GATHER_EVENTS;
+        let batched = match &append {
+            Append::Events(_, events) => events.len(),
+            Append::Began(_) | Append::Ended(_) => 0,
+        };
+        let is_enough =
+            state.batched + batched >= GATHER_EVENTS || state.events + events >= 2 * GATHER_EVENTS;
+        let wakes = state.items.is_empty() || is_enough;
         state.oldest.get_or_insert_with(Instant::now);
         state.events += events;
+        state.batched += batched;
         state.bytes += bytes;
         state.accepted += 1;
         state.items.push_back(Queued {
             append,
             events,
+            batched,
             bytes,
         });
         drop(state);
@@ -173,7 +189,8 @@ impl Queue {
                 }
                 continue;
             };
-            let is_enough = state.events >= GATHER_EVENTS
+            let is_enough = state.batched >= GATHER_EVENTS
+                || state.events >= 2 * GATHER_EVENTS
                 || state.bytes >= GATHER_BYTES
                 || state.closed
                 || state.flush_to > state.settled;
@@ -205,7 +222,7 @@ impl Queue {
         let mut state = self.state.lock();
         state.dropped += upto.saturating_sub(state.settled) + state.items.len() as u64;
         state.items.clear();
-        (state.events, state.bytes, state.oldest) = (0, 0, None);
+        (state.events, state.batched, state.bytes, state.oldest) = (0, 0, 0, None);
         state.settled = state.accepted;
         state.stopped = Some(Stop { cause, told: false });
         drop(state);
@@ -230,9 +247,14 @@ impl State {
 
     fn take(&mut self) -> Gathered {
         let mut items = Vec::new();
-        let (mut events, mut bytes) = (0, 0);
+        let (mut events, mut batched, mut bytes) = (0, 0, 0);
+        // Full batches: what is left over would have to be merged.
+        let batches = (self.batched / BATCH_SPANS_MAX).clamp(1, BATCHES_AT_ONCE);
+        let batched_max = batches * BATCH_SPANS_MAX;
         while let Some(first) = self.items.front() {
-            let is_too_much = events + first.events > GATHER_EVENTS || bytes + first.bytes > GATHER_BYTES;
+            let is_too_much = batched + first.batched > batched_max
+                || events + first.events > 2 * batched_max
+                || bytes + first.bytes > BYTES_AT_ONCE;
             if !items.is_empty() && is_too_much {
                 break;
             }
@@ -240,10 +262,12 @@ impl State {
                 break;
             };
             events += queued.events;
+            batched += queued.batched;
             bytes += queued.bytes;
             items.push(queued.append);
         }
         self.events -= events;
+        self.batched -= batched;
         self.bytes -= bytes;
         self.oldest = (!self.items.is_empty()).then(Instant::now);
         Gathered {
