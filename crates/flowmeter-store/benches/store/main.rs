@@ -1,12 +1,9 @@
 //! The history at size: what writing costs, what it takes on disk and in memory, how long questions take.
 //!
 //! `cargo xtask bench store` writes 1,000,000 spans (`--quick`: 100,000; `--spans N`: so many) of LLM calls of about
-<<<<<<< HEAD
-//! 2.7 KB as OTLP, ten to a run; with `--writing-only` it asks nothing, with `--questions-only` it writes once. Never reuses a text: what is written is as hard to compress as prose.
-=======
 //! 2.7 KB as OTLP, ten to a run. `--keep FILE` writes to that file and leaves it, `--ask FILE` asks one that was kept
 //! (with the same `--spans`). Never reuses a text: what is written is as hard to compress as prose.
->>>>>>> main
+//! With `--writing-only` it asks nothing.
 
 #![allow(clippy::print_stdout, reason = "a benchmark prints its result")]
 #![allow(clippy::unwrap_used, reason = "a benchmark that cannot go on has failed")]

@@ -83,7 +83,9 @@ pub(crate) fn write(path: &Path, spans: u64, has_index: bool) -> Written {
     let runs = spans / SPANS_PER_RUN;
     for first in (0..runs).step_by(RUNS_AT_ONCE) {
         let end = runs.min(first + RUNS_AT_ONCE as u64);
-        let together: Vec<Append> = (first..end).flat_map(|number| made.run(number, SPANS_PER_RUN)).collect();
+        let together: Vec<Append> = (first..end)
+            .flat_map(|number| made.run(number, SPANS_PER_RUN))
+            .collect();
         let before = machine::cpu_ns_of_this_thread();
         for append in together {
             store.append(append).unwrap();
