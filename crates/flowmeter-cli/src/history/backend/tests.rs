@@ -174,7 +174,7 @@ fn of_a_run_of_many_nodes_the_spans_say_what_each_did() {
     let nodes = |end: &RunEnd| {
         end.metrics["workflow"]["nodes"]
             .as_object()
-            .map(|nodes| nodes.len())
+            .map(serde_json::Map::len)
     };
     let end = end_of(key(), &ending);
     assert_eq!(nodes(&end), Some(1_000));
