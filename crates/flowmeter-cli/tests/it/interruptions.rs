@@ -208,7 +208,7 @@ fn after_kill_9_the_trace_shows_what_had_ended() {
         shown.out
     );
     assert!(shown.out.contains("← node.shell (not finished)"), "{}", shown.out);
-    assert!(shown.out.contains("This run did not finish"), "{}", shown.out);
+    assert!(shown.out.contains("This run has not ended here"), "{}", shown.out);
     let printed = sandbox.run(&["show", "last", "--format", "json"]);
     assert_eq!(
         (printed.code, &printed.json()["status"]),

@@ -225,7 +225,7 @@ fn a_process_that_was_killed_is_not_waited_for() {
     let followed = tail.ended();
     assert_eq!(followed.code, 0);
     assert!(
-        followed.out.contains("This run did not finish"),
+        followed.out.contains("This run has not ended here"),
         "{}",
         followed.out
     );
@@ -242,7 +242,7 @@ fn a_process_that_was_killed_is_not_waited_for() {
     .unwrap();
     let again = sandbox.run(&["tail", &path.display().to_string()]);
     assert_eq!(again.code, 0);
-    assert!(again.out.contains("This run did not finish"), "{}", again.out);
+    assert!(again.out.contains("This run has not ended here"), "{}", again.out);
 }
 
 #[test]

@@ -279,12 +279,14 @@ fn judge(path: &Path, application: i64, format: i64, pages: i64) -> Result<i64, 
 /// The format of the file, what waits in its log of changes included; 0 of an empty one.
 fn check(connection: &Connection, path: &Path) -> Result<i64, Refusal> {
     let number = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
-    let (application, format) = (number("application_id")?, number("user_version")?);
-    let pages = if application == APPLICATION_ID {
-        0
-    } else {
-        number("page_count")?
-    };
+    let marks =
+        || -> rusqlite::Result<(i64, i64)> { Ok((number("application_id")?, number("user_version")?)) };
+    let ((mut application, mut format), mut pages) = (marks()?, 0);
+    if application != APPLICATION_ID {
+        pages = number("page_count")?;
+        // Somebody may have made the file since: its marks come with its pages, never later.
+        (application, format) = marks()?;
+    }
     judge(path, application, format, pages).map_err(Refusal::Store)
 }
 

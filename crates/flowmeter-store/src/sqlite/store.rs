@@ -101,6 +101,9 @@ impl Store for SqliteStore {
     fn search(&self, query: &SearchQuery) -> Result<Vec<SearchHit>, StoreError> {
         let mut unreadable = Vec::new();
         let hits = self.search_noting(query, &mut |what| unreadable.push(what))?;
+        if !unreadable.is_empty() {
+            self.is_damaged.store(true, Ordering::Relaxed);
+        }
         // Nothing found where not all was read is no answer.
         match unreadable.into_iter().next() {
             Some(what) if hits.is_empty() => Err(StoreError::Damaged { what }),

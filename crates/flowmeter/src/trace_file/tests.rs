@@ -297,7 +297,7 @@ fn a_trace_of_a_killed_run_says_so_to_the_eye() {
     fs::write(&path, &bytes).unwrap();
     let shown = human(&read_trace(&path).unwrap(), false);
     assert!(shown.contains("→ node.read_file [reader]"), "{shown}");
-    assert!(shown.contains("This run did not finish"), "{shown}");
+    assert!(shown.contains("This run has not ended here"), "{shown}");
     assert!(
         shown.contains("1 line(s) of the trace could not be read"),
         "{shown}"

@@ -194,7 +194,7 @@ fn an_empty_history_and_one_run_have_nothing_to_say() {
         report
             .shortages
             .iter()
-            .any(|shortage| shortage.has == "1 runs" && shortage.needs == "40 runs")
+            .any(|shortage| shortage.has == "1 run" && shortage.needs == "40 runs")
     );
     // Of the run itself there is where its time went, and nothing else.
     let report = report_of(&store, now, InsightScope::Run(key));
