@@ -180,7 +180,7 @@ impl TaskLine {
         let bar = wanted.then(|| {
             let bar = ProgressBar::with_draw_target(steps, ProgressDrawTarget::hidden());
             let template = match steps {
-                Some(_) => "{wide_bar} {pos}/{len} {msg}",
+                Some(_) => "{wide_bar} {percent:>3}%  {human_pos}/{human_len} {msg}  {eta} left",
                 None => "{spinner} {msg} ({elapsed})",
             };
             if let Ok(style) = ProgressStyle::with_template(template) {
@@ -195,13 +195,13 @@ impl TaskLine {
         }
     }
 
-    /// So many steps more are done.
-    pub(crate) fn advance(&self, steps: u64) {
+    /// So many steps are done.
+    pub(crate) fn reach(&self, done: u64) {
         if let Some(bar) = &self.bar {
             if bar.is_hidden() && self.began.elapsed() >= PATIENCE {
                 bar.set_draw_target(ProgressDrawTarget::stderr());
             }
-            bar.inc(steps);
+            bar.set_position(done);
         }
     }
 
@@ -277,48 +277,6 @@ fn running_nodes(progress: &Progress) -> String {
         named.push_str(&format!(" and {more} more"));
     }
     named
-}
-
-/// How many of something are done: a bar by number, with the remaining time.
-pub(crate) struct CountLine {
-    bar: Option<ProgressBar>,
-    began: Instant,
-}
-
-impl CountLine {
-    /// A bar over so many that is not there until it has taken a while; none without a number.
-    pub(crate) fn new(count: Option<u64>, what: &str) -> Self {
-        let bar = count.map(|count| {
-            let bar = ProgressBar::with_draw_target(Some(count), ProgressDrawTarget::hidden());
-            let template =
-                format!("{{wide_bar}} {{percent:>3}}%  {{human_pos}}/{{human_len}} {what}  {{eta}} left");
-            if let Ok(style) = ProgressStyle::with_template(&template) {
-                bar.set_style(style);
-            }
-            bar
-        });
-        Self {
-            bar,
-            began: Instant::now(),
-        }
-    }
-
-    /// So many are done.
-    pub(crate) fn update(&self, done: u64) {
-        if let Some(bar) = &self.bar {
-            if bar.is_hidden() && self.began.elapsed() >= PATIENCE {
-                bar.set_draw_target(ProgressDrawTarget::stderr());
-            }
-            bar.set_position(done);
-        }
-    }
-
-    /// Takes the bar away.
-    pub(crate) fn clear(&self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-        }
-    }
 }
 
 #[cfg(test)]

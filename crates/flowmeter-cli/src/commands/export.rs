@@ -20,7 +20,7 @@ use crate::exit::{BadUsage, Exit};
 use crate::history;
 use crate::home::Home;
 use crate::output::Output;
-use crate::progress::CountLine;
+use crate::progress::TaskLine;
 use crate::run_selector::select;
 use crate::times::TimeWords;
 
@@ -157,10 +157,15 @@ fn write(
     args: &ExportRunsArgs,
     output: &Output,
 ) -> Result<Written> {
-    let wanted = !args.quiet && !output.is_quiet() && io::stderr().is_terminal();
-    let line = CountLine::new(wanted.then_some(keys.len() as u64), "runs");
-    let written = exchange::write_runs(store, keys, writer, |written| line.update(written.runs));
-    line.clear();
+    let line = (!args.quiet).then(|| TaskLine::new(output, Some(keys.len() as u64), "runs"));
+    let written = exchange::write_runs(store, keys, writer, |written| {
+        if let Some(line) = &line {
+            line.reach(written.runs);
+        }
+    });
+    if let Some(line) = line {
+        line.clear();
+    }
     written
 }
 

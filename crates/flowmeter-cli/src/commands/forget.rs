@@ -264,7 +264,7 @@ fn delete(store: &dyn Store, wanted: &Wanted, output: &Output) -> Result<Forgott
         sum.logs += gone.logs;
         sum.payloads += gone.payloads;
         sum.bytes += gone.bytes;
-        line.advance(step.len() as u64);
+        line.reach(sum.runs);
     }
     line.clear();
     Ok(sum)

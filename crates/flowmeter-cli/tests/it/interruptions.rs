@@ -189,6 +189,11 @@ fn after_kill_9_the_trace_shows_what_had_ended() {
     wait_until("the flush", || {
         flushed(&trace, "node.echo") && flushed(&trace, "\"open\"")
     });
+    // The history has it a moment later than the file, at most 200 ms after it happened.
+    wait_until("the history", || {
+        let shown = sandbox.run(&["show", "last", "--format", "json"]);
+        shown.code == 0 && shown.json()["metrics"]["node_count"] == 1
+    });
     let going_on = sandbox.run(&["show", "last"]);
     assert!(
         going_on
