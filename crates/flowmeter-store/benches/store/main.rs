@@ -3,7 +3,7 @@
 //! `cargo xtask bench store` writes 1,000,000 spans (`--quick`: 100,000; `--spans N`: so many) of LLM calls of about
 //! 2.7 KB as OTLP, ten to a run. `--keep FILE` writes to that file and leaves it, `--ask FILE` asks one that was kept
 //! (with the same `--spans`). Never reuses a text: what is written is as hard to compress as prose.
-//! With `--writing-only` it asks nothing.
+//! With `--writing-only` it asks nothing; with `--only TEXT` only the questions with this in their names.
 
 #![allow(clippy::print_stdout, reason = "a benchmark prints its result")]
 #![allow(clippy::unwrap_used, reason = "a benchmark that cannot go on has failed")]

@@ -13,6 +13,7 @@ use smol_str::SmolStr;
 
 use super::super::SqliteConfig;
 use super::super::names::NameTexts;
+use super::super::read::run_values::RunValues;
 use super::super::read::scan::RunSet;
 use super::super::run_row::time_to_column;
 use super::columns::{BatchColumns, BatchReader, PackedBatch};
@@ -128,8 +129,8 @@ impl<'a, 'q> Question<'a, 'q> {
             longest,
             self.plan.section,
             (first, end),
-            &|key| self.plan.holds_for(key),
-            &mut |slot, key, entry| tally.add_entry(slot, &key, &entry),
+            self.plan.conditions(),
+            &mut |slot, key, bytes| tally.add_entry(slot, key, bytes),
         )?;
         let all = RunSet::All;
         let (first, end) = (first.saturating_mul(SLOT_NS), end.saturating_mul(SLOT_NS));
@@ -287,7 +288,7 @@ enum Which {
 #[derive(Default)]
 struct Tags {
     values: Vec<SmolStr>,
-    of_runs: FxHashMap<i64, i64>,
+    of_runs: RunValues,
 }
 
 impl Tags {
@@ -295,7 +296,7 @@ impl Tags {
         // The first stands for none.
         let mut tags = Self {
             values: vec![SmolStr::default()],
-            of_runs: FxHashMap::default(),
+            of_runs: RunValues::default(),
         };
         let Some(GroupBy::Tag(key)) = by else {
             return Ok(tags);
@@ -303,18 +304,20 @@ impl Tags {
         let mut statement =
             connection.prepare_cached("SELECT value, run FROM run_tag WHERE key = ?1 ORDER BY value")?;
         let mut rows = statement.query([key])?;
+        let mut of_runs = Vec::new();
         while let Some(row) = rows.next()? {
             let value = row.get_ref(0)?;
             let value = value.as_str().unwrap_or_default();
             if tags.values.len() == 1 || tags.values.last().is_some_and(|last| last != value) {
                 tags.values.push(SmolStr::new(value));
             }
-            tags.of_runs.insert(row.get(1)?, tags.values.len() as i64 - 1);
+            of_runs.push((row.get(1)?, tags.values.len() as u32 - 1));
         }
+        tags.of_runs = RunValues::of(of_runs);
         Ok(tags)
     }
 
     fn of_run(&self, run: i64) -> i64 {
-        self.of_runs.get(&run).copied().unwrap_or(0)
+        i64::from(self.of_runs.get(run))
     }
 }
