@@ -257,9 +257,7 @@ fn long_run() {
     let folder = tempfile::tempdir().unwrap();
     let store = writing::open(&folder.path().join("long.db"), true);
     let key = writing::write_run(&store, LONG_RUN_SPANS);
-    time(name, 50.0, || {
-        store.span_rows(&key).unwrap().len()
-    });
+    time(name, 50.0, || store.span_rows(&key).unwrap().len());
 }
 
 /// The program, from its start to its exit, where it was built.

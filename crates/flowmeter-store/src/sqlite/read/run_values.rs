@@ -23,7 +23,9 @@ impl RunValues {
         let (Some(first), Some(last)) = (runs.clone().min(), runs.max()) else {
             return Self::default();
         };
-        let length = last.checked_sub(first).and_then(|length| usize::try_from(length).ok());
+        let length = last
+            .checked_sub(first)
+            .and_then(|length| usize::try_from(length).ok());
         let Some(length) = length.filter(|length| *length < PLACES_A_RUN * values.len()) else {
             values.sort_by_key(|(run, _)| *run);
             return Self {

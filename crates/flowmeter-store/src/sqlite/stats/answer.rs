@@ -29,6 +29,8 @@ use crate::{GroupBy, StatsQuery, StatsRow, StatsSums, StoreError};
 const BATCHES_A_THREAD: usize = 16;
 /// More threads would wait for the one that reads.
 const THREADS_MAX: usize = 4;
+/// Batches that are handed to a thread together.
+const BATCHES_TOGETHER: usize = 8;
 
 /// Sums and percentiles.
 ///
@@ -184,7 +186,7 @@ impl<'a, 'q> Question<'a, 'q> {
         }
         // This thread reads; all add up, this one when the others have enough to do.
         let trend = tally.trend();
-        let (send, receive) = mpsc::sync_channel::<PackedBatch>(2 * helpers);
+        let (send, receive) = mpsc::sync_channel::<Vec<PackedBatch>>(helpers);
         let receive = Mutex::new(receive);
         let plan = self.plan;
         let help = || -> Result<Tally<'a, 'q>, StoreError> {
@@ -195,7 +197,9 @@ impl<'a, 'q> Question<'a, 'q> {
                 let Ok(packed) = next else {
                     return Ok(tally);
                 };
-                adder.add(&mut tally, &mut columns, &packed)?;
+                for packed in &packed {
+                    adder.add(&mut tally, &mut columns, packed)?;
+                }
             }
         };
         std::thread::scope(|scope| {
@@ -203,11 +207,17 @@ impl<'a, 'q> Question<'a, 'q> {
             let read = (|| {
                 // Gone at the end, also after a failure: the helpers wait for it.
                 let send = send;
-                for batch in batches {
+                for together in batches.chunks(BATCHES_TOGETHER) {
+                    let packed = together
+                        .iter()
+                        .map(|batch| reader.packed(*batch))
+                        .collect::<Result<_, _>>()?;
                     if let Err(TrySendError::Full(packed) | TrySendError::Disconnected(packed)) =
-                        send.try_send(reader.packed(batch)?)
+                        send.try_send(packed)
                     {
-                        adder.add(tally, &mut columns, &packed)?;
+                        for packed in &packed {
+                            adder.add(tally, &mut columns, packed)?;
+                        }
                     }
                 }
                 Ok(())

@@ -120,6 +120,12 @@ fn write_wide(out: &mut Vec<u8>, mut number: u128) {
 }
 
 fn read_wide(bytes: &mut &[u8]) -> Option<u128> {
+    // Nearly all are small.
+    let (first, rest) = bytes.split_first()?;
+    if *first < 0x80 {
+        *bytes = rest;
+        return Some(u128::from(*first));
+    }
     let mut number = 0_u128;
     for shift in (0..128).step_by(7) {
         let (first, rest) = bytes.split_first()?;

@@ -143,7 +143,8 @@ impl Section {
             let length = usize::try_from(read_varint(&mut bytes)?).ok()?;
             let (mut of_group, behind) = bytes.split_at_checked(length)?;
             bytes = behind;
-            let is_wanted = |(place, numbers): &(usize, Vec<i64>)| *place != group || numbers.contains(&key[group]);
+            let is_wanted =
+                |(place, numbers): &(usize, Vec<i64>)| *place != group || numbers.contains(&key[group]);
             if wanted.iter().all(is_wanted) {
                 visit_all(&mut of_group, key, rest, wanted, visit)?;
                 if !of_group.is_empty() {
@@ -185,7 +186,9 @@ pub(super) type VisitEntry<'v> = &'v mut dyn FnMut(&Key, &mut &[u8]) -> Option<(
 /// Whether conditions hold for a key.
 #[inline]
 pub(super) fn hold_for(conditions: &Conditions, key: &Key) -> bool {
-    conditions.iter().all(|(place, numbers)| numbers.contains(&key[*place]))
+    conditions
+        .iter()
+        .all(|(place, numbers)| numbers.contains(&key[*place]))
 }
 
 /// Sums in the making, by key.
