@@ -235,11 +235,18 @@ fn search(store: &SqliteStore) {
         ("search: a word of one in ten thousand", "content_filter"),
         ("search: a word that is not there", "nowhere"),
         ("search: a frequent phrase", &phrase(0, 1)),
-        ("search: a rare phrase", &phrase(300, 200)),
         ("search: Chinese", "正在重试"),
     ] {
         query(name, text, SearchMode::Words, 10.0);
     }
+    // Both words are in nearly every block, so all texts must be looked at.
+    let text = phrase(300, 200);
+    query(
+        "search: a rare phrase of frequent words",
+        &text,
+        SearchMode::Words,
+        1_500.0,
+    );
     for (name, text) in [
         ("search: a row of characters", "rovider did not an"),
         ("search: a row of characters that is not there", "qqzzxx"),

@@ -55,8 +55,10 @@ enum Piece {
     },
 }
 
-/// A row whose letters with case are those of ASCII: looked for by its rarest byte, so that nothing need be copied.
+/// A row whose letters with case are those of ASCII: looked for in bytes that are in lower case, or else by its rarest
+/// byte, so that short texts need not be copied.
 struct AsciiRow {
+    finder: Box<Finder<'static>>,
     lower: Vec<u8>,
     rarest: usize,
     cases: [u8; 2],
@@ -89,13 +91,33 @@ impl RawFilter {
 
     /// Whether these bytes may hold everything.
     pub(super) fn may_hold(&self, raw: &[u8]) -> bool {
-        self.needles.iter().all(|needle| needle.occurs(raw))
+        let bytes = Bytes { raw, lower: None };
+        self.needles.iter().all(|needle| needle.occurs(bytes))
+    }
+
+    /// The same of many bytes; `lower` is memory for them in lower case.
+    pub(super) fn may_hold_many(&self, raw: &[u8], lower: &mut Vec<u8>) -> bool {
+        lower.clear();
+        lower.extend(raw.iter().map(u8::to_ascii_lowercase));
+        let bytes = Bytes {
+            raw,
+            lower: Some(lower),
+        };
+        self.needles.iter().all(|needle| needle.occurs(bytes))
     }
 
     /// Whether these bytes may hold anything of it.
     pub(super) fn may_hold_some(&self, raw: &[u8]) -> bool {
-        self.needles.iter().any(|needle| needle.occurs(raw))
+        let bytes = Bytes { raw, lower: None };
+        self.needles.iter().any(|needle| needle.occurs(bytes))
     }
+}
+
+/// Bytes that are looked at, where they are many also with ASCII in lower case.
+#[derive(Clone, Copy)]
+struct Bytes<'b> {
+    raw: &'b [u8],
+    lower: Option<&'b [u8]>,
 }
 
 impl Needle {
@@ -113,27 +135,27 @@ impl Needle {
         }
     }
 
-    fn occurs(&self, raw: &[u8]) -> bool {
-        self.pieces_occur(raw) || self.odd.iter().any(|finder| finder.find(raw).is_some())
+    fn occurs(&self, bytes: Bytes<'_>) -> bool {
+        self.pieces_occur(bytes) || self.odd.iter().any(|finder| finder.find(bytes.raw).is_some())
     }
 
-    fn pieces_occur(&self, raw: &[u8]) -> bool {
+    fn pieces_occur(&self, bytes: Bytes<'_>) -> bool {
         // By the longest, which is the rarest mostly.
         let longest = (0..self.pieces.len()).max_by_key(|place| self.pieces[*place].length());
         let (Some(longest), true) = (longest, self.pieces.len() > 1) else {
-            return self.pieces.iter().all(|piece| piece.find(raw, 0).is_some());
+            return self.pieces.iter().all(|piece| piece.find(bytes, 0).is_some());
         };
         let (before, from) = self.pieces.split_at(longest);
         let Some((piece, behind)) = from.split_first() else {
             return true;
         };
         let mut at = 0;
-        while let Some(begins) = piece.find(raw, at) {
+        while let Some(begins) = piece.find(bytes, at) {
             let Some(length) = piece.length() else {
                 // How long it is there is not known.
-                return self.pieces.iter().all(|piece| piece.find(raw, 0).is_some());
+                return self.pieces.iter().all(|piece| piece.find(bytes, 0).is_some());
             };
-            if may_follow(raw, begins + length, behind) && may_precede(raw, begins, before) {
+            if may_follow(bytes.raw, begins + length, behind) && may_precede(bytes.raw, begins, before) {
                 return true;
             }
             at = begins + 1;
@@ -237,10 +259,14 @@ impl Piece {
     }
 
     /// Where it stands at this place or behind it.
-    fn find(&self, raw: &[u8], from: usize) -> Option<usize> {
+    fn find(&self, bytes: Bytes<'_>, from: usize) -> Option<usize> {
+        let raw = bytes.raw;
         match self {
             Self::Exact(finder) => Some(from + finder.find(raw.get(from..)?)?),
-            Self::Ascii(row) => row.find(raw, from),
+            Self::Ascii(row) => match bytes.lower {
+                Some(lower) => Some(from + row.finder.find(lower.get(from..)?)?),
+                None => row.find(raw, from),
+            },
             Self::Anchored {
                 folded,
                 anchor,
@@ -289,6 +315,7 @@ impl AsciiRow {
             .unwrap_or(0);
         let byte = lower.get(rarest).copied().unwrap_or_default();
         Self {
+            finder: Box::new(Finder::new(lower).into_owned()),
             lower: lower.to_vec(),
             rarest,
             cases: [byte, byte.to_ascii_uppercase()],

@@ -184,6 +184,7 @@ impl Wave {
 pub(super) struct Looker {
     sealer: Sealer,
     block: Block,
+    lower: Vec<u8>,
 }
 
 impl Looker {
@@ -195,6 +196,7 @@ impl Looker {
                 look_at(
                     self.block.bytes(),
                     payloads,
+                    &mut self.lower,
                     (filter, task.may_refer),
                     |payload, visit| visit_references(payload, visit),
                     |place, bytes, references| {
@@ -215,6 +217,7 @@ impl Looker {
                 look_at(
                     lines.bytes(),
                     records,
+                    &mut self.lower,
                     (filter, task.may_refer),
                     |record, visit| visit_references_in_values(record, visit),
                     |place, bytes, references| {
@@ -237,11 +240,12 @@ impl Looker {
 fn look_at<'b>(
     all: &[u8],
     parts: impl Iterator<Item = (usize, Option<&'b [u8]>)>,
+    lower: &mut Vec<u8>,
     (filter, may_refer): (&RawFilter, bool),
     references_of: impl Fn(&[u8], &mut dyn FnMut(ContentHash)) -> Result<(), Damaged>,
     mut hand_on: impl FnMut(usize, Vec<u8>, Vec<ContentHash>) -> Result<(), Damaged>,
 ) -> Result<(), Damaged> {
-    if !may_refer && !filter.may_hold(all) {
+    if !may_refer && !filter.may_hold_many(all, lower) {
         return Ok(());
     }
     for (place, part) in parts {

@@ -50,7 +50,10 @@ fn nothing_that_is_found_is_passed_by() {
             };
             if pattern.find(std::iter::once(text.as_str())).is_some() {
                 let filter = RawFilter::of(&pattern);
-                assert!(filter.may_hold(&raw), "{mode:?} {wanted:?} in {text:?}");
+                assert!(
+                    filter.may_hold(&raw) && filter.may_hold_many(&raw, &mut Vec::new()),
+                    "{mode:?} {wanted:?} in {text:?}"
+                );
                 assert!(filter.may_hold_some(&raw));
             }
         }
@@ -74,7 +77,9 @@ fn most_of_the_rest_is_passed_by() {
         ("nothing", false),
     ] {
         let pattern = Pattern::of(&query(wanted, SearchMode::Substring)).expect("a pattern");
-        assert_eq!(RawFilter::of(&pattern).may_hold(text), holds, "{wanted}");
+        let filter = RawFilter::of(&pattern);
+        assert_eq!(filter.may_hold(text), holds, "{wanted}");
+        assert_eq!(filter.may_hold_many(text, &mut Vec::new()), holds, "{wanted}");
     }
 }
 
@@ -97,6 +102,8 @@ fn of_a_phrase_the_words_must_follow_each_other() {
         ("\"blue 数据 owl\"", true),
     ] {
         let pattern = Pattern::of(&query(wanted, SearchMode::Words)).expect("a pattern");
-        assert_eq!(RawFilter::of(&pattern).may_hold(text), holds, "{wanted}");
+        let filter = RawFilter::of(&pattern);
+        assert_eq!(filter.may_hold(text), holds, "{wanted}");
+        assert_eq!(filter.may_hold_many(text, &mut Vec::new()), holds, "{wanted}");
     }
 }
