@@ -26,6 +26,8 @@ pub(crate) use origin::{RunOrigin, origin_of};
 
 /// So long the removal of what has had its time may hold up an exit.
 const RETAIN_MAX: Duration = Duration::from_millis(50);
+/// So long what else is done in the background may hold up an exit.
+const TEND_MAX: Duration = Duration::from_millis(20);
 
 /// How the history is opened, by the clock and the process table of this machine.
 pub(crate) fn config() -> SqliteConfig {
@@ -82,18 +84,16 @@ pub(crate) fn keep(home: &Home) -> (Box<dyn Backend>, KeptRun) {
 }
 
 impl KeptRun {
-    /// What is done about the history when a run has been reported: some of what has had its time goes.
+    /// What is done about the history when a run has been reported: some of what has had its time goes, and now and
+    /// then some of what longer runs do while they wait.
     pub(crate) fn leave(self, home: &Home, retention: &Retention) {
         let Some(store) = Arc::into_inner(self.left).and_then(OnceLock::into_inner) else {
             return;
         };
-        let marker = home.history_retained();
-        upkeep::retain(&store, retention, &marker, RETAIN_MAX);
-        if upkeep::is_log_long(store.path()) {
-            return drop(store);
-        }
-        // Everything is durable in the log of changes. Moving it into the file can wait for a longer run: closing
-        // would do that now, and wait for the disk.
+        upkeep::retain(&store, retention, &home.history_retained(), RETAIN_MAX);
+        upkeep::tend(&store, &home.history_tended(), TEND_MAX);
+        // Everything is durable in the log of changes. Closing would do more of what can wait for longer runs, and wait
+        // for the disk.
         std::mem::forget(store);
     }
 }
