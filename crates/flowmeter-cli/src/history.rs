@@ -17,7 +17,7 @@ use std::time::Duration;
 use anyhow::Result;
 use flowmeter::Backend;
 use flowmeter_model::SystemClock;
-use flowmeter_store::{Retention, SqliteConfig, SqliteStore, StoreError};
+use flowmeter_store::{MemoryConfig, MemoryStore, Retention, SqliteConfig, SqliteStore, Store, StoreError};
 
 use crate::exit::MissingFile;
 use crate::home::Home;
@@ -45,6 +45,29 @@ pub(crate) fn own_process() -> flowmeter_store::ProcessMark {
 /// [`MissingFile`] when there is none yet; and when the file cannot be read.
 pub(crate) fn open(home: &Home) -> Result<SqliteStore> {
     open_file(&home.history())
+}
+
+/// Opens the history for who lists or sums: where there is none yet, there is nothing to list, which is no failure.
+///
+/// # Errors
+/// When the file is there and cannot be read.
+pub(crate) fn open_or_empty(home: &Home) -> Result<Box<dyn Store>> {
+    if home.history().exists() {
+        return Ok(Box::new(open(home)?));
+    }
+    let SqliteConfig { clock, is_alive, .. } = config();
+    Ok(Box::new(MemoryStore::new(MemoryConfig { clock, is_alive })))
+}
+
+/// Opens the history for who means runs with these names, or, without any, those that fit conditions.
+///
+/// # Errors
+/// As [`open`] with names, and as [`open_or_empty`] without.
+pub(crate) fn open_for(names: &[String], home: &Home) -> Result<Box<dyn Store>> {
+    if names.is_empty() {
+        return open_or_empty(home);
+    }
+    Ok(Box::new(open(home)?))
 }
 
 /// Opens the history for who brings runs of elsewhere, and makes it when there is none.

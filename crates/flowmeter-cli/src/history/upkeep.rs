@@ -37,7 +37,7 @@ fn was_done_lately(marker: &Path, pause: Duration) -> bool {
     done.is_ok_and(|done| {
         SystemTime::now()
             .duration_since(done)
-            .is_ok_and(|ago| ago < PAUSE)
+            .is_ok_and(|ago| ago < pause)
     })
 }
 

@@ -49,6 +49,11 @@ impl Names {
         number
     }
 
+    /// The number of a name that was met.
+    pub(super) fn known(&self, name: &str) -> Option<u32> {
+        self.numbers.get(name).copied()
+    }
+
     /// The name of a number.
     pub(super) fn name(&self, number: u32) -> &SmolStr {
         &self.names[number as usize]
