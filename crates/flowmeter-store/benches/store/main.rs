@@ -18,6 +18,10 @@ use std::path::{Path, PathBuf};
 
 use writing::Written;
 
+/// The allocator of `flowmeter`.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
     let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
