@@ -10,8 +10,9 @@ mod upkeep;
 
 pub(crate) use origin::attributes_of;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -95,6 +96,8 @@ fn open_file(path: &Path) -> Result<SqliteStore> {
 /// Where a run leaves the history that it was kept in.
 pub(crate) struct KeptRun {
     left: Left<SqliteStore>,
+    retained: PathBuf,
+    tended: PathBuf,
 }
 
 /// What keeps a run in the history. The file is opened when the run begins, beside it.
@@ -103,21 +106,45 @@ pub(crate) fn keep(home: &Home) -> (Box<dyn Backend>, KeptRun) {
     let path = home.history();
     let opener = Box::new(move || SqliteStore::open(&path, config()));
     let backend = HistoryBackend::new(opener, Arc::clone(&left));
-    (Box::new(backend), KeptRun { left })
+    let kept = KeptRun {
+        left,
+        retained: home.history_retained(),
+        tended: home.history_tended(),
+    };
+    (Box::new(backend), kept)
 }
 
 impl KeptRun {
-    /// What is done about the history when a run has been reported: some of what has had its time goes, and now and
-    /// then some of what longer runs do while they wait.
-    pub(crate) fn leave(self, home: &Home, retention: &Retention) {
+    /// What is done about the history when a run is over, beside its report: some of what has had its time goes, and now
+    /// and then some of what longer runs do while they wait.
+    pub(crate) fn leave(self, retention: &Retention) -> Leaving {
         let Some(store) = Arc::into_inner(self.left).and_then(OnceLock::into_inner) else {
-            return;
+            return Leaving(None);
         };
-        upkeep::retain(&store, retention, &home.history_retained(), RETAIN_MAX);
-        upkeep::tend(&store, &home.history_tended(), TEND_MAX);
-        // Everything is durable in the log of changes. Closing would do more of what can wait for longer runs, and wait
-        // for the disk.
-        std::mem::forget(store);
+        let (retained, tended, retention) = (self.retained, self.tended, retention.clone());
+        let thread = std::thread::Builder::new().name("flowmeter-leave".to_owned());
+        let leaving = thread.spawn(move || {
+            upkeep::retain(&store, &retention, &retained, RETAIN_MAX);
+            upkeep::tend(&store, &tended, TEND_MAX);
+            // Everything is durable in the log of changes. Closing would do more of what can wait for longer runs, and
+            // wait for the disk.
+            std::mem::forget(store);
+        });
+        // Without a thread it is left to the next run.
+        Leaving(leaving.ok())
+    }
+}
+
+/// The history while a run leaves it.
+pub(crate) struct Leaving(Option<JoinHandle<()>>);
+
+impl Leaving {
+    /// Waits for the end of it.
+    pub(crate) fn wait(self) {
+        if let Some(thread) = self.0 {
+            // What a panic left undone is done by the next run.
+            let _ended = thread.join();
+        }
     }
 }
 

@@ -18,7 +18,8 @@ use crate::table::TableStyle;
 use crate::times::TimeWords;
 
 /// What is said where no run was recorded.
-pub(super) const NOTHING_YET: &str = "no run is recorded yet; `flowmeter run FILE` and `flowmeter demo` make one";
+pub(super) const NOTHING_YET: &str =
+    "no run is recorded yet; `flowmeter run FILE` and `flowmeter demo` make one";
 /// How many runs are listed where nobody says how many have room.
 const LIMIT: usize = 50;
 /// How many are listed however small the screen is.

@@ -263,7 +263,7 @@ impl Grouping {
 /// The keys of the tags that newer runs have.
 fn tag_keys(store: &dyn Store) -> Result<BTreeSet<String>> {
     let newest = store.runs(
-        &flowmeter_store::RunFilter::default(),
+        &RunFilter::default(),
         RunOrder::Started,
         RUNS_ASKED_FOR_TAGS,
         0,

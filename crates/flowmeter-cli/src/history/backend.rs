@@ -14,7 +14,7 @@ use super::{liveness, origin};
 
 /// Nodes whose figures stand in the metrics of a run whose spans are kept: of all others the spans say the same, and of
 /// a run of many thousand nodes these figures would cost more than everything else.
-const NODES_NAMED_MAX: usize = 1_000;
+const NODES_NAMED_MAX: usize = 256;
 
 /// Opens the store: on the backend's thread, for it may take a while.
 pub(super) type Opener<S> = Box<dyn FnOnce() -> Result<S, StoreError> + Send>;

@@ -85,10 +85,7 @@ fn a_history_without_runs_is_no_failure() {
         json!([])
     );
     let forgotten = run_well(&sandbox, &["forget", "--before", "2d", "--yes"]);
-    assert!(
-        forgotten.err.contains("nothing was deleted"),
-        "{forgotten:?}"
-    );
+    assert!(forgotten.err.contains("nothing was deleted"), "{forgotten:?}");
     for args in [
         vec!["export", "last"],
         vec!["forget", "last", "--yes"],

@@ -137,7 +137,8 @@ impl View<'_> {
             starts: Vec::new(),
             outputs: Vec::new(),
         };
-        let (Some(node), Some(model)) = (self.history.names.known(node), self.history.names.known(model)) else {
+        let (Some(node), Some(model)) = (self.history.names.known(node), self.history.names.known(model))
+        else {
             return recent;
         };
         let runs = self
