@@ -262,12 +262,7 @@ impl Grouping {
 
 /// The keys of the tags that newer runs have.
 fn tag_keys(store: &dyn Store) -> Result<BTreeSet<String>> {
-    let newest = store.runs(
-        &RunFilter::default(),
-        RunOrder::Started,
-        RUNS_ASKED_FOR_TAGS,
-        0,
-    )?;
+    let newest = store.runs(&RunFilter::default(), RunOrder::Started, RUNS_ASKED_FOR_TAGS, 0)?;
     let tags = newest.into_iter().flat_map(|run| run.origin.tags);
     Ok(tags.map(|(key, _)| key).collect())
 }
