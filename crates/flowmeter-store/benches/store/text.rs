@@ -63,7 +63,13 @@ impl Prose {
 
     /// A text of about so many bytes.
     pub(crate) fn text(&mut self, bytes: usize) -> String {
-        let mut text = String::with_capacity(bytes + 16);
+        let mut text = String::with_capacity(bytes + 32);
+        self.write_text(bytes, &mut text);
+        text
+    }
+
+    /// Lets a text go on until it has about so many bytes.
+    pub(crate) fn write_text(&mut self, bytes: usize, text: &mut String) {
         let total = self.weights.last().copied().unwrap_or(1);
         let mut in_sentence = 0;
         while text.len() < bytes {
@@ -80,6 +86,5 @@ impl Prose {
                 text.push_str(&format!("{} ", self.dice.next_u64() % 10_000));
             }
         }
-        text
     }
 }

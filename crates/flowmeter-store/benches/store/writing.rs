@@ -18,6 +18,10 @@ use serde_json::json;
 use crate::machine;
 use crate::text::Prose;
 
+/// Workflows.
+const WORKFLOWS: u64 = 20;
+/// A node's prompt begins with its instruction, and goes on with what it is given: some sixty words are always the same.
+pub(crate) const INSTRUCTION_BYTES: usize = 400;
 /// What the prose follows from.
 pub(crate) const SEED: u64 = 1;
 /// Spans of one run.
@@ -75,9 +79,8 @@ pub(crate) fn open(path: &Path, has_index: bool) -> SqliteStore {
 }
 
 /// Writes so many spans.
-pub(crate) fn write(path: &Path, spans: u64, has_index: bool) -> Written {
+pub(crate) fn write(path: &Path, spans: u64, has_index: bool, mut made: Maker) -> Written {
     let store = open(path, has_index);
-    let mut made = Maker::new(SEED);
     let began = Instant::now();
     let mut appending_ns = 0;
     let runs = spans / SPANS_PER_RUN;
@@ -94,12 +97,13 @@ pub(crate) fn write(path: &Path, spans: u64, has_index: bool) -> Written {
     }
     store.flush().unwrap();
     let wall_s = began.elapsed().as_secs_f64();
-    // Folding and merging in between is part of it.
     let cpu_ns =
         machine::cpu_ns_of_threads("flowmeter-store") + machine::cpu_ns_of_threads("flowmeter-check");
-    let settling = Instant::now();
+    let (settling, before) = (Instant::now(), machine::cpu_ns_of_this_thread());
     store.settle().unwrap();
     let settled_s = settling.elapsed().as_secs_f64();
+    // Folding, merging and indexing are part of it, whenever they are done.
+    let cpu_ns = cpu_ns + machine::cpu_ns_of_this_thread() - before;
     drop(store);
     let otlp_bytes = made.otlp_bytes;
     Written {
@@ -134,25 +138,36 @@ pub(crate) fn write_run(store: &SqliteStore, spans: u64) -> RunKey {
 pub(crate) struct Maker {
     prose: Prose,
     ids: IdSource,
+    /// What the prompts of each workflow begin with.
+    instructions: Vec<String>,
     otlp_bytes: u64,
 }
 
 impl Maker {
     pub(crate) fn new(seed: u64) -> Self {
+        Self::with_instructions(seed, INSTRUCTION_BYTES)
+    }
+
+    /// The same, with instructions of another length.
+    pub(crate) fn with_instructions(seed: u64, bytes: usize) -> Self {
+        let mut prose = Prose::new(seed);
+        let instructions = (0..WORKFLOWS).map(|_| prose.text(bytes)).collect();
         Self {
-            prose: Prose::new(seed),
+            prose,
             ids: IdSource::from_seed(seed ^ 0x5eed),
+            instructions,
             otlp_bytes: 0,
         }
     }
 
     /// A run of so many spans: its beginning, its spans, its end.
-    fn run(&mut self, number: u64, spans: u64) -> [Append; 3] {
+    pub(crate) fn run(&mut self, number: u64, spans: u64) -> [Append; 3] {
         let key = RunKey {
             trace_id: self.ids.trace_id(),
             root_span_id: self.ids.span_id(),
         };
-        let workflow = format!("workflow-{}", self.prose.below(20));
+        let number_of_workflow = self.prose.below(WORKFLOWS);
+        let workflow = format!("workflow-{number_of_workflow}");
         let started = TimestampNs(BEGINS + number * BETWEEN_NS);
         let start = RunStart {
             key,
@@ -180,7 +195,7 @@ impl Maker {
         let mut failed = false;
         let mut at = started.0;
         for _ in 1..spans {
-            let span = self.call(&key, at);
+            let span = self.call(&key, at, number_of_workflow as usize);
             at = span.end.map_or(at, |end| end.0) + 1_000;
             failed |= span.error.is_some();
             tokens.add(&TokenSums::of(span.usage.as_ref().unwrap()));
@@ -224,7 +239,7 @@ impl Maker {
     }
 
     /// A call to a model, of about 2.7 KB as OTLP.
-    fn call(&mut self, key: &RunKey, at: u64) -> Span {
+    fn call(&mut self, key: &RunKey, at: u64, workflow: usize) -> Span {
         let (model, provider) = MODELS[self.prose.below(MODELS.len() as u64) as usize];
         let span_id: SpanId = self.ids.span_id();
         let mut span = Span::begin(
@@ -237,7 +252,11 @@ impl Maker {
         );
         let prompt_bytes = 700 + self.prose.below(800) as usize;
         let answer_bytes = 600 + self.prose.below(700) as usize;
-        let (prompt, mut answer) = (self.prose.text(prompt_bytes), self.prose.text(answer_bytes));
+        let instruction = &self.instructions[workflow];
+        let mut prompt = String::with_capacity(prompt_bytes + 32);
+        prompt.push_str(instruction);
+        self.prose.write_text(prompt_bytes, &mut prompt);
+        let mut answer = self.prose.text(answer_bytes);
         // Of a thousand answers one has something in a script without spaces.
         if self.prose.below(1_000) == 0 {
             answer.push_str(CHINESE);

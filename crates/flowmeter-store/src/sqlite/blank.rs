@@ -112,8 +112,17 @@ pub(super) fn blank(
     }
     let still: Vec<u8> = still.iter().flat_map(|hash| hash.to_bytes()).collect();
     connection
-        .prepare_cached("UPDATE batch_content SET marks = x'', hashes = ?2 WHERE batch = ?1")?
-        .execute((batch, still))?;
+        .prepare_cached("DELETE FROM recent_marks WHERE place = ?1 % 256 AND batch = ?1")?
+        .execute([batch])?;
+    if still.is_empty() {
+        connection
+            .prepare_cached("DELETE FROM batch_content WHERE batch = ?1")?
+            .execute([batch])?;
+    } else {
+        connection
+            .prepare_cached("UPDATE batch_content SET hashes = ?2 WHERE batch = ?1")?
+            .execute((batch, still))?;
+    }
     connection
         .prepare_cached("UPDATE batch SET payload_bytes = ?2, worded = 0 WHERE id = ?1")?
         .execute((batch, bytes as i64))?;

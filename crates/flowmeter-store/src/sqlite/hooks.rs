@@ -32,9 +32,11 @@ pub(super) fn background_step(
     Ok(stats::fold_some(connection, config)? || search::step(connection, config)?)
 }
 
-/// The piece that must not wait for quiet times for ever: questions sum what is not folded span by span.
+/// The pieces that must not wait for quiet times for ever: questions sum what is not folded span by span, and look up
+/// what is in no segment batch by batch.
 pub(super) fn urgent_step(connection: &mut Connection, config: &SqliteConfig) -> Result<bool, StoreError> {
-    Ok(stats::has_much_to_fold(connection)? && stats::fold_some(connection, config)?)
+    let has_folded = stats::has_much_to_fold(connection)? && stats::fold_some(connection, config)?;
+    Ok(search::urgent_step(connection, config)? || has_folded)
 }
 
 /// Whether the sums and the index are those of the batches; what is wrong is added to the problems.

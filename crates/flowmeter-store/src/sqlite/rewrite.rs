@@ -11,7 +11,7 @@ use super::names::NameTexts;
 use super::read::batches::{StoredBatch, blob, firsts};
 use super::writer::commit::Placed;
 use super::writer::pack::{BatchPacker, BatchSink, Mentions};
-use super::writer::rows::{BatchState, write_batch};
+use super::writer::rows::{BatchState, MARKED_BATCHES, write_batch};
 use crate::codec::block::{Block, Sealer};
 use crate::codec::content::{ContentHash, NoSink};
 use crate::codec::narrow::NarrowSpan;
@@ -185,18 +185,18 @@ pub(super) fn open_block(
 }
 
 fn mentions_of(connection: &Connection, batch: i64) -> Result<(Vec<u32>, Vec<ContentHash>), StoreError> {
-    let mut statement =
-        connection.prepare_cached("SELECT marks, hashes FROM batch_content WHERE batch = ?1")?;
-    let found = statement
-        .query_row([batch], |row| {
+    let marks = connection
+        .prepare_cached("SELECT marks FROM recent_marks WHERE place = ?1 AND batch = ?2")?
+        .query_row([batch % MARKED_BATCHES, batch], |row| {
             let marks = blob(row, 0).as_chunks::<4>().0.iter();
-            Ok((
-                marks.map(|mark| u32::from_le_bytes(*mark)).collect(),
-                hashes_of(blob(row, 1)).collect(),
-            ))
+            Ok(marks.map(|mark| u32::from_le_bytes(*mark)).collect())
         })
         .optional()?;
-    Ok(found.unwrap_or_default())
+    let hashes = connection
+        .prepare_cached("SELECT hashes FROM batch_content WHERE batch = ?1")?
+        .query_row([batch], |row| Ok(hashes_of(blob(row, 0)).collect()))
+        .optional()?;
+    Ok((marks.unwrap_or_default(), hashes.unwrap_or_default()))
 }
 
 /// Hashes as a column has them.
@@ -228,6 +228,7 @@ fn delete(connection: &Connection, batch: i64) -> Result<(), StoreError> {
         "DELETE FROM batch WHERE id = ?1",
         "DELETE FROM batch_columns WHERE batch = ?1",
         "DELETE FROM batch_content WHERE batch = ?1",
+        "DELETE FROM recent_marks WHERE place = ?1 % 256 AND batch = ?1",
         "DELETE FROM payload WHERE id >= ?1 * 64 AND id < ?1 * 64 + 64",
     ] {
         connection.prepare_cached(sql)?.execute([batch])?;

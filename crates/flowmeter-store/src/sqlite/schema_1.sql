@@ -60,7 +60,7 @@ CREATE INDEX run_commit ON run (git_commit, started) WHERE git_commit IS NOT NUL
 CREATE TABLE run_detail (run INTEGER PRIMARY KEY, hashes BLOB NOT NULL, body BLOB NOT NULL);
 -- Spans of a run that have begun and not ended.
 CREATE TABLE run_open (run INTEGER PRIMARY KEY, hashes BLOB NOT NULL, body BLOB NOT NULL);
-CREATE TABLE run_model (model TEXT, run_started INTEGER, run INTEGER, PRIMARY KEY (model, run_started, run)) WITHOUT ROWID;
+CREATE TABLE run_model (model INTEGER, run_started INTEGER, run INTEGER, PRIMARY KEY (model, run_started, run)) WITHOUT ROWID;
 CREATE TABLE run_tag (key TEXT, value TEXT, run_started INTEGER, run INTEGER, PRIMARY KEY (key, value, run_started, run)) WITHOUT ROWID;
 
 -- Names that occur again and again: nodes, models, providers, operations, classes of errors, workflows.
@@ -111,8 +111,10 @@ CREATE TABLE batch_columns (
 );
 -- Sums of folded batches, by half-hours, days and months: id = (level * 8 + section) << 40 | number of the period.
 CREATE TABLE rollup (id INTEGER PRIMARY KEY, body BLOB NOT NULL);
--- Long texts in their payloads: marks of those that stand there, hashes of those that are referred to.
-CREATE TABLE batch_content (batch INTEGER PRIMARY KEY, marks BLOB NOT NULL, hashes BLOB NOT NULL);
+-- Hashes of the long texts that their payloads refer to; no row where there are none.
+CREATE TABLE batch_content (batch INTEGER PRIMARY KEY, hashes BLOB NOT NULL);
+-- Marks of the long texts that stand in the payloads of the newest batches: place = batch modulo 256.
+CREATE TABLE recent_marks (place INTEGER PRIMARY KEY, batch INTEGER NOT NULL, marks BLOB NOT NULL);
 -- Where the spans of a run stand.
 CREATE TABLE batch_run (run INTEGER, batch INTEGER, first INTEGER NOT NULL, count INTEGER NOT NULL, PRIMARY KEY (run, batch)) WITHOUT ROWID;
 -- What is not in columns, in compressed blocks of up to 48 spans: id = batch * 64 + block.

@@ -342,7 +342,7 @@ fn a_damaged_page_is_told_and_other_runs_are_readable() {
     assert!(read > failed, "{read} read, {failed} failed");
     // Blocks of other runs are damaged, and were looked at on the way.
     assert!(
-        found > 20 && found_in_part > 10,
+        found > 20 && found_in_part > 4,
         "{found} found, {found_in_part} in part"
     );
 }

@@ -280,7 +280,10 @@ fn paths(filter: &RunFilter) -> Vec<Path> {
         add("run INDEXED BY run_unwell", Clause::new(sql, values), started, "");
     }
     if let [model] = filter.models.as_slice() {
-        let clause = Clause::new("run_model.model = ?", vec![text(model)]);
+        let clause = Clause::new(
+            "run_model.model = (SELECT id FROM name WHERE text = ?)",
+            vec![text(model)],
+        );
         add("run_model", clause, Some("run_model.run_started"), JOIN_MODEL);
     }
     if let Some(least) = filter.cost_min {
@@ -341,10 +344,10 @@ fn conditions(filter: &RunFilter) -> Option<Vec<Clause>> {
         ));
     }
     if !filter.models.is_empty() {
-        let models = list("m.model", &filter.models);
+        let models = list("text", &filter.models);
         clauses.push(Clause::new(
             format!(
-                "EXISTS (SELECT 1 FROM run_model AS m WHERE {} AND m.run_started = run.started AND m.run = run.id)",
+                "EXISTS (SELECT 1 FROM run_model AS m WHERE m.model IN (SELECT id FROM name WHERE {}) AND m.run_started = run.started AND m.run = run.id)",
                 models.sql
             ),
             models.values,

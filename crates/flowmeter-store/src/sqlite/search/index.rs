@@ -14,10 +14,9 @@ use super::super::SqliteConfig;
 use super::super::content_source::StoredContent;
 use super::super::locking;
 use super::super::read::batches::blob;
-use super::postings::{
-    BUCKET_BITS, BatchWords, BucketWriter, SEGMENT_BATCHES_MAX, bucket_of, encode_batch, visit_bucket,
-};
-use super::words::{WORD_BITS, visit_numbers};
+use super::buckets::{BUCKET_BITS, BucketReader, BucketWriter, SEGMENT_BATCHES, bucket_of};
+use super::postings::{BatchWords, encode_batch};
+use super::words::visit_numbers;
 use crate::StoreError;
 use crate::codec::Damaged;
 use crate::codec::block::{Block, Sealer};
@@ -25,10 +24,8 @@ use crate::codec::content::{ContentHash, ContentSource};
 use crate::codec::payload::visit_wanted_texts;
 use crate::rules::texts::visit_texts;
 
-/// Batches with a row of their own that become a segment.
-const SEGMENT_BATCHES: usize = 32;
-/// Segments that become a larger one.
-const SEGMENTS_JOINED: usize = 4;
+/// So many batches with rows of their own become segments even while others wait to be written.
+const LOOSE_BATCHES_MAX: usize = 2 * SEGMENT_BATCHES;
 /// Places for what was seen last in a block: most words of a block come again.
 const SEEN_PLACES: usize = 1 << 13;
 
@@ -146,25 +143,31 @@ pub(in crate::sqlite) fn step(
         }
         return Ok(true);
     }
-    let loose: i64 = connection
+    if loose(connection)? < SEGMENT_BATCHES {
+        return Ok(false);
+    }
+    make_segment(connection, config)
+}
+
+/// The piece that must not wait for quiet times for ever: what is not in a segment is looked up batch by batch.
+pub(in crate::sqlite) fn urgent_step(
+    connection: &mut Connection,
+    config: &SqliteConfig,
+) -> Result<bool, StoreError> {
+    Ok(config.search_index && loose(connection)? >= LOOSE_BATCHES_MAX && make_segment(connection, config)?)
+}
+
+/// Batches with rows of their own.
+fn loose(connection: &Connection) -> Result<usize, StoreError> {
+    let count: u32 = connection
         .prepare_cached("SELECT count(*) FROM word_batch WHERE segment = 0")?
         .query_row([], |row| row.get(0))?;
-    let has_loose = loose >= SEGMENT_BATCHES as i64;
-    if !has_loose {
-        let small = connection
-            .prepare_cached(SMALL_SEGMENTS)?
-            .query_map([SEGMENT_BATCHES as i64 * 8], |_| Ok(()))?
-            .count();
-        if small < SEGMENTS_JOINED {
-            return Ok(false);
-        }
-    }
+    Ok(count as usize)
+}
+
+fn make_segment(connection: &mut Connection, config: &SqliteConfig) -> Result<bool, StoreError> {
     let transaction = locking::begin(connection, config)?;
-    let is_merged = if has_loose {
-        merge(&transaction)?
-    } else {
-        merge_segments(&transaction)?
-    };
+    let is_merged = merge(&transaction)?;
     transaction.commit()?;
     Ok(is_merged)
 }
@@ -268,57 +271,13 @@ fn write_buckets(
             places.extend(of_word.iter().map(|(_, place, blocks)| (*place, *blocks)));
             writer.push(of_word.first().map_or(0, |entry| entry.0), &places);
         }
-        let body = writer.finish();
+        let body = writer.finish()?;
         if !body.is_empty() {
             insert.execute((bucket_id(segment, bucket), body))?;
         }
     }
     Ok(())
 }
-
-/// Joins small segments to a large one, when there are enough. Whether it did. Needs a transaction that writes.
-fn merge_segments(connection: &Connection) -> Result<bool, StoreError> {
-    let segments: Vec<(i64, i64)> = connection
-        .prepare_cached(SMALL_SEGMENTS)?
-        .query_map([SEGMENT_BATCHES as i64 * 8], |row| Ok((row.get(0)?, row.get(1)?)))?
-        .collect::<Result<_, _>>()?;
-    let Some(segments) = segments.first_chunk::<SEGMENTS_JOINED>() else {
-        return Ok(false);
-    };
-    let mut batches = Vec::new();
-    for (place, (segment, _)) in segments.iter().enumerate() {
-        batches.resize(place * SEGMENT_BATCHES, 0);
-        batches.extend(batches_of(connection, *segment)?);
-    }
-    let start_max = segments.iter().map(|(_, start_max)| *start_max).max();
-    let joined = insert_segment(connection, &batches, start_max.unwrap_or(i64::MAX))?;
-    write_buckets(connection, joined, |bucket, entries| {
-        for (place, (segment, _)) in segments.iter().enumerate() {
-            let first = (place * SEGMENT_BATCHES) as u8;
-            let body = bucket_body(connection, bucket_id(*segment, bucket))?.unwrap_or_default();
-            visit_bucket(&body, &mut |word, places| {
-                let word = bucket << (WORD_BITS - BUCKET_BITS) | word;
-                entries.extend(
-                    places
-                        .iter()
-                        .map(|(place, blocks)| (word, first + place, *blocks)),
-                );
-                ControlFlow::Continue(())
-            })?;
-        }
-        Ok(())
-    })?;
-    for (segment, _) in segments {
-        delete_segment(connection, *segment)?;
-        connection
-            .prepare_cached("UPDATE word_batch SET segment = ?2 WHERE segment = ?1")?
-            .execute([*segment, joined])?;
-    }
-    Ok(true)
-}
-
-/// Segments that were not joined yet: by the bytes of their lists.
-const SMALL_SEGMENTS: &str = "SELECT id, start_max FROM word_segment WHERE length(batches) <= ?1 ORDER BY id";
 
 fn insert_segment(connection: &Connection, batches: &[i64], start_max: i64) -> Result<i64, StoreError> {
     connection
@@ -374,10 +333,10 @@ fn drop_from_bucket(connection: &Connection, id: i64, batch: usize) -> Result<()
     let Some(body) = bucket_body(connection, id)? else {
         return Ok(());
     };
-    let mut writer = BucketWriter::default();
+    let (mut reader, mut writer) = (BucketReader::default(), BucketWriter::default());
     let mut is_changed = false;
     let mut left: Vec<(u8, u64)> = Vec::new();
-    visit_bucket(&body, &mut |word, places| {
+    reader.open(&body)?.visit(&mut |word, places| {
         left.clear();
         left.extend(places.iter().filter(|(place, _)| usize::from(*place) != batch));
         is_changed |= left.len() != places.len();
@@ -387,7 +346,7 @@ fn drop_from_bucket(connection: &Connection, id: i64, batch: usize) -> Result<()
     if is_changed {
         connection
             .prepare_cached("UPDATE word_bucket SET body = ?2 WHERE id = ?1")?
-            .execute((id, writer.finish()))?;
+            .execute((id, writer.finish()?))?;
     }
     Ok(())
 }
@@ -415,7 +374,7 @@ pub(super) fn batches_of(connection: &Connection, segment: i64) -> Result<Vec<i6
         .optional()?;
     let bytes = bytes.unwrap_or_default();
     let (batches, rest) = bytes.as_chunks::<8>();
-    if !rest.is_empty() || batches.len() > SEGMENT_BATCHES_MAX {
+    if !rest.is_empty() || batches.len() > SEGMENT_BATCHES {
         return Err(Damaged("the list of a segment's batches is damaged").into());
     }
     Ok(batches.iter().map(|batch| i64::from_le_bytes(*batch)).collect())

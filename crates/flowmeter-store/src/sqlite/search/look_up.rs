@@ -7,8 +7,9 @@ use std::ops::ControlFlow;
 use rusqlite::Connection;
 
 use super::super::read::batches::blob;
+use super::buckets::{BucketReader, bucket_of};
 use super::index::{batches_of, bucket_body, bucket_id};
-use super::postings::{BatchWords, bucket_of, find_in_bucket, visit_bucket};
+use super::postings::BatchWords;
 use super::words::WORD_BITS;
 use crate::{StoreError, Upkeep};
 
@@ -18,11 +19,12 @@ pub(super) fn look_up_segment(
     segment: i64,
     words: &[u32],
 ) -> Result<Vec<(i64, u64)>, StoreError> {
+    let mut reader = BucketReader::default();
     let mut found: Option<Vec<(u8, u64)>> = None;
     for word in words {
         debug_assert!(word >> WORD_BITS == 0);
         let body = bucket_body(connection, bucket_id(segment, bucket_of(*word)))?.unwrap_or_default();
-        let there = find_in_bucket(&body, *word)?;
+        let there = reader.open(&body)?.find(*word)?;
         let both = match found {
             None => there,
             Some(before) => both_of(&before, &there),
@@ -90,10 +92,12 @@ pub(in crate::sqlite) fn check(connection: &Connection, upkeep: &mut Upkeep) -> 
         let is_whole = BatchWords::open(blob(row, 0)).is_ok_and(|mut words| words.all(|entry| entry.is_ok()));
         damaged += usize::from(!is_whole);
     }
+    let mut reader = BucketReader::default();
     let mut statement = connection.prepare("SELECT body FROM word_bucket")?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
-        let read = visit_bucket(blob(row, 0), &mut |_, _| ControlFlow::Continue(()));
+        let opened = reader.open(blob(row, 0));
+        let read = opened.and_then(|bucket| bucket.visit(&mut |_, _| ControlFlow::Continue(())));
         damaged += usize::from(read.is_err());
     }
     if damaged > 0 {

@@ -3,6 +3,7 @@
 //! What is found is verified by the rules that all backends share. Never decompresses more than it must: once there are
 //! enough hits, what can only be older is not looked at.
 
+mod buckets;
 mod filter;
 mod hits;
 mod index;
@@ -14,7 +15,7 @@ mod words;
 
 use rusqlite::Connection;
 
-pub(in crate::sqlite) use index::{WordIndexer, forget_batch, step, write_batch};
+pub(in crate::sqlite) use index::{WordIndexer, forget_batch, step, urgent_step, write_batch};
 pub(in crate::sqlite) use look_up::check;
 
 use self::filter::RawFilter;

@@ -1,8 +1,6 @@
-//! Which blocks hold which words, as bytes: for one batch, and for a bucket of the words of many batches.
+//! Which blocks of one batch hold which words, as bytes.
 //!
-//! Never holds a word: only numbers that some words share.
-
-use std::ops::ControlFlow;
+//! The words are cut into chapters, of which a look-up reads one. Never holds a word: only numbers that some words share.
 
 use super::words::WORD_BITS;
 use crate::codec::Damaged;
@@ -10,14 +8,13 @@ use crate::codec::sketch::{read_varint, write_varint};
 
 /// Blocks in one batch at most.
 pub(super) const BLOCKS_MAX: usize = 64;
-/// Batches in one segment at most: what seven bits of their places tell.
-pub(super) const SEGMENT_BATCHES_MAX: usize = 128;
-/// Stands in the place of a batch when another one follows for the same word.
-const MORE: u8 = 0x80;
-/// Bits of a word's number that tell its bucket.
-pub(super) const BUCKET_BITS: u32 = 9;
+/// Bits of a word's number that tell its chapter.
+const CHAPTER_BITS: u32 = 5;
+const CHAPTERS: usize = 1 << CHAPTER_BITS;
+/// Version, and where each chapter ends.
+const HEADER_BYTES: usize = 1 + 4 * CHAPTERS;
 /// The form of the bytes.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 // How the blocks of an entry stand there: a number below 64 is the one block.
 /// So many blocks, one byte each, follow; their number is added.
@@ -77,56 +74,115 @@ fn read_blocks(bytes: &mut &[u8]) -> Option<u64> {
 
 /// Packs the words of a batch: pairs of word and block, as `word << 8 | block`, sorted, each once.
 pub(super) fn encode_batch(pairs: &[u32]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(pairs.len() * 3 + 1);
-    out.push(VERSION);
-    let mut last = 0;
-    for of_word in pairs.chunk_by(|a, b| a >> 8 == b >> 8) {
-        let word = of_word.first().map_or(0, |pair| pair >> 8);
-        let blocks = of_word.iter().fold(0, |bits, pair| bits | 1_u64 << (pair & 63));
-        write_varint(&mut out, u64::from(word - last));
-        write_blocks(&mut out, blocks);
-        last = word;
+    let mut out = Vec::with_capacity(HEADER_BYTES + pairs.len() * 3);
+    out.resize(HEADER_BYTES, 0);
+    out[0] = VERSION;
+    let mut rest = pairs;
+    for chapter in 0..CHAPTERS {
+        let (here, behind) = rest.split_at(rest.partition_point(|pair| chapter_of(pair >> 8) <= chapter));
+        rest = behind;
+        let mut last = first_of(chapter);
+        for of_word in here.chunk_by(|a, b| a >> 8 == b >> 8) {
+            let word = of_word.first().map_or(0, |pair| pair >> 8);
+            let blocks = of_word.iter().fold(0, |bits, pair| bits | 1_u64 << (pair & 63));
+            write_varint(&mut out, u64::from(word - last));
+            write_blocks(&mut out, blocks);
+            last = word;
+        }
+        let end = (out.len() - HEADER_BYTES) as u32;
+        out[1 + 4 * chapter..5 + 4 * chapter].copy_from_slice(&end.to_le_bytes());
     }
     out
 }
 
+fn chapter_of(word: u32) -> usize {
+    (word >> (WORD_BITS - CHAPTER_BITS)) as usize
+}
+
+/// The first word that a chapter may have.
+fn first_of(chapter: usize) -> u32 {
+    (chapter as u32) << (WORD_BITS - CHAPTER_BITS)
+}
+
 /// The words of a batch with their blocks, in the order of the words.
 pub(super) struct BatchWords<'a> {
+    ends: &'a [[u8; 4]],
+    entries: &'a [u8],
+    /// The chapter that `rest` is what is left of.
+    chapter: usize,
     rest: &'a [u8],
     last: u32,
 }
 
+const DAMAGED: Damaged = Damaged("the words of a batch are damaged");
+
 impl<'a> BatchWords<'a> {
+    /// Opens what [`encode_batch`] wrote.
+    ///
+    /// # Errors
+    /// For anything else.
     pub(super) fn open(bytes: &'a [u8]) -> Result<Self, Damaged> {
-        match bytes.split_first() {
-            Some((&VERSION, rest)) => Ok(Self { rest, last: 0 }),
-            _ => Err(Damaged(
+        if bytes.first() != Some(&VERSION) {
+            return Err(Damaged(
                 "the words of a batch have a form that this program does not know",
-            )),
+            ));
         }
+        let (header, entries) = bytes.split_at_checked(HEADER_BYTES).ok_or(DAMAGED)?;
+        let mut words = Self {
+            ends: header.get(1..).unwrap_or_default().as_chunks().0,
+            entries,
+            chapter: 0,
+            rest: &[],
+            last: 0,
+        };
+        words.turn_to(0)?;
+        Ok(words)
+    }
+
+    fn end_of(&self, chapter: usize) -> usize {
+        self.ends
+            .get(chapter)
+            .map_or(0, |end| u32::from_le_bytes(*end) as usize)
+    }
+
+    fn turn_to(&mut self, chapter: usize) -> Result<(), Damaged> {
+        let begins = chapter.checked_sub(1).map_or(0, |before| self.end_of(before));
+        (self.chapter, self.last) = (chapter, first_of(chapter));
+        self.rest = self.entries.get(begins..self.end_of(chapter)).ok_or(DAMAGED)?;
+        Ok(())
     }
 
     /// The blocks that may hold all of these words, which are sorted.
-    pub(super) fn blocks_with_all(self, words: &[u32]) -> Result<u64, Damaged> {
+    ///
+    /// # Errors
+    /// When a chapter that holds one of them is damaged.
+    pub(super) fn blocks_with_all(mut self, words: &[u32]) -> Result<u64, Damaged> {
         let mut blocks = u64::MAX;
-        let mut wanted = words.iter().copied().peekable();
-        for entry in self {
-            let (word, there) = entry?;
-            if wanted.peek().is_some_and(|wanted| *wanted < word) {
-                return Ok(0);
+        for word in words {
+            if chapter_of(*word) != self.chapter {
+                self.turn_to(chapter_of(*word))?;
             }
-            if wanted.next_if_eq(&word).is_some() {
-                blocks &= there;
-                if blocks == 0 || wanted.peek().is_none() {
+            let mut there = 0;
+            while !self.rest.is_empty() {
+                let (found, its) = self.entry().ok_or(DAMAGED)?;
+                if found >= *word {
+                    there = if found == *word { its } else { 0 };
                     break;
                 }
             }
+            blocks &= there;
+            if blocks == 0 {
+                break;
+            }
         }
-        Ok(if wanted.peek().is_some() && !words.is_empty() {
-            0
-        } else {
-            blocks
-        })
+        Ok(blocks)
+    }
+
+    fn entry(&mut self) -> Option<(u32, u64)> {
+        let gap = u32::try_from(read_varint(&mut self.rest)?).ok()?;
+        self.last = self.last.checked_add(gap)?;
+        let is_here = chapter_of(self.last) == self.chapter;
+        Some((self.last, read_blocks(&mut self.rest)?)).filter(|_| is_here)
     }
 }
 
@@ -134,115 +190,26 @@ impl Iterator for BatchWords<'_> {
     type Item = Result<(u32, u64), Damaged>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.rest.is_empty() {
-            return None;
-        }
-        let gap = read_varint(&mut self.rest).and_then(|gap| u32::try_from(gap).ok());
-        let entry = gap
-            .and_then(|gap| self.last.checked_add(gap))
-            .filter(|word| word >> WORD_BITS == 0)
-            .and_then(|word| Some((word, read_blocks(&mut self.rest)?)));
-        match entry {
-            Some((word, blocks)) => {
-                self.last = word;
-                Some(Ok((word, blocks)))
+        while self.rest.is_empty() {
+            if self.chapter + 1 >= CHAPTERS {
+                return None;
             }
-            None => {
-                self.rest = &[];
-                Some(Err(Damaged("the words of a batch are damaged")))
+            if let Err(damaged) = self.turn_to(self.chapter + 1) {
+                return Some(Err(self.give_up(damaged)));
             }
         }
+        match self.entry() {
+            Some(entry) => Some(Ok(entry)),
+            None => Some(Err(self.give_up(DAMAGED))),
+        }
     }
 }
 
-/// The bucket of a word.
-pub(super) fn bucket_of(word: u32) -> u32 {
-    word >> (WORD_BITS - BUCKET_BITS)
-}
-
-/// The words of some batches that fall into one bucket, on their way into bytes.
-#[derive(Default)]
-pub(super) struct BucketWriter {
-    out: Vec<u8>,
-    last: u32,
-}
-
-impl BucketWriter {
-    /// Adds the next word, with the batches (by their places in the segment) and blocks that hold it.
-    pub(super) fn push(&mut self, word: u32, places: &[(u8, u64)]) {
-        if places.is_empty() {
-            return;
-        }
-        if self.out.is_empty() {
-            self.out.push(VERSION);
-        }
-        let word = word & ((1 << (WORD_BITS - BUCKET_BITS)) - 1);
-        write_varint(&mut self.out, u64::from(word - self.last));
-        self.last = word;
-        let mut left = places.len();
-        for (batch, blocks) in places {
-            left -= 1;
-            self.out.push(if left > 0 { *batch | MORE } else { *batch });
-            write_blocks(&mut self.out, *blocks);
-        }
+impl BatchWords<'_> {
+    fn give_up(&mut self, damaged: Damaged) -> Damaged {
+        (self.chapter, self.rest) = (CHAPTERS, &[]);
+        damaged
     }
-
-    /// The bytes; empty where there were no words. Begins anew.
-    pub(super) fn finish(&mut self) -> Vec<u8> {
-        self.last = 0;
-        std::mem::take(&mut self.out)
-    }
-}
-
-/// Called with each word of a bucket.
-pub(super) type VisitWords<'v> = &'v mut dyn FnMut(u32, &[(u8, u64)]) -> ControlFlow<()>;
-
-/// Hands out the words of a bucket in order, without the bits that tell the bucket, with their batches and blocks.
-/// Ends when `visit` says so.
-pub(super) fn visit_bucket(bytes: &[u8], visit: VisitWords<'_>) -> Result<(), Damaged> {
-    let damaged = Damaged("a bucket of words is damaged");
-    let Some((version, mut rest)) = bytes.split_first() else {
-        return Ok(());
-    };
-    if *version != VERSION {
-        return Err(Damaged(
-            "a bucket of words has a form that this program does not know",
-        ));
-    }
-    let (mut word, mut places) = (0_u32, Vec::new());
-    while !rest.is_empty() {
-        let gap = read_varint(&mut rest).and_then(|gap| u32::try_from(gap).ok());
-        word = gap.and_then(|gap| word.checked_add(gap)).ok_or(damaged)?;
-        places.clear();
-        loop {
-            let (batch, behind) = rest.split_first().ok_or(damaged)?;
-            rest = behind;
-            places.push((*batch & !MORE, read_blocks(&mut rest).ok_or(damaged)?));
-            if *batch & MORE == 0 {
-                break;
-            }
-        }
-        if visit(word, &places).is_break() {
-            return Ok(());
-        }
-    }
-    Ok(())
-}
-
-/// The batches and blocks of one word in its bucket.
-pub(super) fn find_in_bucket(bytes: &[u8], word: u32) -> Result<Vec<(u8, u64)>, Damaged> {
-    let wanted = word & ((1 << (WORD_BITS - BUCKET_BITS)) - 1);
-    let mut found = Vec::new();
-    visit_bucket(bytes, &mut |word, places| {
-        if word < wanted {
-            return ControlFlow::Continue(());
-        }
-        if word == wanted {
-            found.extend_from_slice(places);
-        }
-        ControlFlow::Break(())
-    })?;
-    Ok(found)
 }
 
 #[cfg(test)]

@@ -32,7 +32,7 @@ pub(super) fn ids(
     if !filter.models.is_empty() {
         let marks = vec!["?"; filter.models.len()].join(", ");
         conditions.push(format!(
-            "id IN (SELECT run FROM run_model WHERE model IN ({marks}))"
+            "id IN (SELECT run FROM run_model WHERE model IN (SELECT id FROM name WHERE text IN ({marks})))"
         ));
         values.extend(filter.models.iter().cloned().map(Value::Text));
     }

@@ -150,7 +150,7 @@ impl Writer {
         if run != before {
             run.write(connection)?;
         }
-        super::rows::write_lists(connection, &before, &run)?;
+        super::rows::write_lists(connection, names, &before, &run)?;
         let workflow = names.number(connection, &run.row.workflow)?;
         if before.row.spans > 0 && before.row.workflow != run.row.workflow {
             super::rows::rename(connection, run.id, workflow)?;

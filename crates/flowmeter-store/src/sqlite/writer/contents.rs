@@ -5,8 +5,10 @@
 
 use rusqlite::Connection;
 
+use super::super::read::batches::blob;
 use super::super::recent::RecentSet;
 use super::pack::{BatchSink, Mentions};
+use super::rows::MARKED_BATCHES;
 use crate::StoreError;
 use crate::codec::block::Sealer;
 use crate::codec::content::{ContentHash, ContentRow, ContentSink, MessageList};
@@ -14,8 +16,6 @@ use crate::codec::payload::visit_references_in_values;
 
 /// Marks and known rows in memory at most, each.
 const REMEMBERED_MAX: usize = 200_000;
-/// The newest batches whose marks are read when somebody else wrote them.
-const BATCHES_READ_MAX: i64 = 200;
 
 /// In what texts are written that may be kept apart: each tells by itself what it refers to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,23 +77,27 @@ impl Default for Contents {
 impl Contents {
     /// Reads the marks that others, or this program before, left.
     pub(super) fn catch_up(&mut self, connection: &Connection) -> Result<(), StoreError> {
-        let mut statement = connection.prepare_cached(
-            "SELECT batch, marks, hashes FROM batch_content WHERE batch > ?1 ORDER BY batch DESC LIMIT ?2",
-        )?;
-        let mut rows = statement.query([self.read_to, BATCHES_READ_MAX])?;
+        let mut read_to = self.read_to;
+        let mut statement =
+            connection.prepare_cached("SELECT batch, marks FROM recent_marks WHERE batch > ?1")?;
+        let mut rows = statement.query([self.read_to])?;
         while let Some(row) = rows.next()? {
-            self.read_to = self.read_to.max(row.get(0)?);
-            let bytes = |column: usize| {
-                row.get_ref(column)
-                    .map(|value| value.as_blob().unwrap_or_default())
-            };
-            for mark in bytes(1)?.as_chunks::<4>().0 {
+            read_to = read_to.max(row.get(0)?);
+            for mark in blob(row, 1).as_chunks::<4>().0 {
                 self.seen.add(u32::from_le_bytes(*mark));
             }
-            for hash in bytes(2)?.as_chunks::<16>().0 {
+        }
+        let mut statement = connection.prepare_cached(
+            "SELECT batch, hashes FROM batch_content WHERE batch > ?1 ORDER BY batch DESC LIMIT ?2",
+        )?;
+        let mut rows = statement.query([self.read_to, MARKED_BATCHES])?;
+        while let Some(row) = rows.next()? {
+            read_to = read_to.max(row.get(0)?);
+            for hash in blob(row, 1).as_chunks::<16>().0 {
                 self.known.add(ContentHash::from_bytes(*hash));
             }
         }
+        self.read_to = read_to;
         Ok(())
     }
 

@@ -35,7 +35,7 @@ use crate::{Append, StoreError};
 const IDLE_AFTER: Duration = Duration::from_millis(250);
 
 /// After so many transactions a piece of the background's work is done although the next items may come at any time.
-const WRITES_BEFORE_STEP: usize = 16;
+const WRITES_BEFORE_STEP: usize = 8;
 /// Pieces of work that the end of the program waits for.
 const STEPS_AT_END: usize = 2;
 

@@ -7,6 +7,7 @@ use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
 use super::super::batch_runs::{BatchRun, decode_runs, encode_runs};
+use super::super::names::NameNumbers;
 use super::super::run_row::{StoredRun, time_to_column};
 use super::super::stats::Renaming;
 use super::commit::{Placed, started_of};
@@ -16,6 +17,9 @@ use crate::{RunKey, StoreError};
 
 const INSERT_BATCH: &str = "INSERT INTO batch (spans, start_min, start_max, payload_bytes, firsts, sealed, folded) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+
+/// The newest batches of which the marks of long texts are kept: what comes again later than so is found by its block.
+pub(in crate::sqlite) const MARKED_BATCHES: i64 = 256;
 
 /// What is known of a batch when it is written.
 #[derive(Clone, Copy, Debug, Default)]
@@ -107,16 +111,27 @@ pub(in crate::sqlite) fn write_batch(
     for (place, block) in batch.blocks.iter().enumerate() {
         statement.execute((id * 64 + place as i64, block))?;
     }
-    let marks: Vec<u8> = batch
-        .mentions
-        .marks
-        .iter()
-        .flat_map(|mark| mark.to_le_bytes())
-        .collect();
-    connection
-        .prepare_cached("INSERT INTO batch_content (batch, marks, hashes) VALUES (?1, ?2, ?3)")?
-        .execute((id, marks, hash_bytes(&batch.mentions)))?;
+    write_mentions(connection, id, &batch.mentions)?;
     Ok(id)
+}
+
+fn write_mentions(connection: &Connection, batch: i64, mentions: &Mentions) -> Result<(), StoreError> {
+    if !mentions.hashes.is_empty() {
+        connection
+            .prepare_cached("INSERT INTO batch_content (batch, hashes) VALUES (?1, ?2)")?
+            .execute((batch, hash_bytes(mentions)))?;
+    }
+    if !mentions.marks.is_empty() {
+        let marks: Vec<u8> = mentions
+            .marks
+            .iter()
+            .flat_map(|mark| mark.to_le_bytes())
+            .collect();
+        connection
+            .prepare_cached("INSERT OR REPLACE INTO recent_marks (place, batch, marks) VALUES (?1, ?2, ?3)")?
+            .execute((batch % MARKED_BATCHES, batch, marks))?;
+    }
+    Ok(())
 }
 
 /// Writes a block of log lines.
@@ -152,6 +167,7 @@ pub(in crate::sqlite) fn write_logs(
 /// Keeps the lists of models and tags as the run's row has them.
 pub(super) fn write_lists(
     connection: &Connection,
+    names: &mut NameNumbers,
     before: &StoredRun,
     run: &StoredRun,
 ) -> Result<(), StoreError> {
@@ -161,7 +177,7 @@ pub(super) fn write_lists(
         let mut statement = connection
             .prepare_cached("DELETE FROM run_model WHERE model = ?1 AND run_started = ?2 AND run = ?3")?;
         for model in old_models {
-            statement.execute((model.as_str(), started_of(before), run.id))?;
+            statement.execute((names.number(connection, model)?, started_of(before), run.id))?;
         }
     }
     if has_moved && !old_tags.is_empty() {
@@ -178,7 +194,7 @@ pub(super) fn write_lists(
             "INSERT OR IGNORE INTO run_model (model, run_started, run) VALUES (?1, ?2, ?3)",
         )?;
         for model in models {
-            statement.execute((model.as_str(), started_of(run), run.id))?;
+            statement.execute((names.number(connection, model)?, started_of(run), run.id))?;
         }
     }
     if has_moved || run.row.origin.tags != *old_tags {
