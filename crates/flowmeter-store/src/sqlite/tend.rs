@@ -23,7 +23,8 @@ impl SqliteStore {
         let mut connection = connection::open(&self.path, &config, Purpose::Write)?;
         let began = Instant::now();
         while began.elapsed() < most
-            && (merge::step(&mut connection, &config, &self.texts)?
+            && (hooks::urgent_step(&mut connection, &config)?
+                || merge::step(&mut connection, &config, &self.texts)?
                 || hooks::background_step(&mut connection, &config)?)
         {}
         connection.busy_timeout(Duration::ZERO)?;

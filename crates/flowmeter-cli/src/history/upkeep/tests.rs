@@ -161,3 +161,23 @@ fn the_log_is_moved_when_it_is_long_and_else_now_and_then() {
     tend(&store, &marker, Duration::ZERO);
     assert_eq!(log(), short);
 }
+
+#[test]
+fn the_background_work_is_due_after_a_while_and_when_much_has_come() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (path, marker) = (folder.path().join("flowmeter.db"), folder.path().join("tended"));
+    let file = fs::File::create(&path).expect("a file");
+    assert!(is_due(&path, &marker), "it was never done");
+    fs::write(&marker, "0").expect("the marker");
+    assert!(!is_due(&path, &marker));
+    file.set_len(GROWN_BYTES_MAX).expect("its length is set");
+    assert!(is_due(&path, &marker));
+    fs::write(&marker, GROWN_BYTES_MAX.to_string()).expect("the marker");
+    assert!(!is_due(&path, &marker));
+    let marked = fs::File::options().write(true).open(&marker).expect("the marker");
+    let earlier = SystemTime::now() - TEND_PAUSE - Duration::from_secs(1);
+    marked.set_modified(earlier).expect("its time is set");
+    assert!(is_due(&path, &marker));
+    fs::write(&marker, "").expect("the marker");
+    assert!(is_due(&path, &marker), "what it says is not known");
+}
