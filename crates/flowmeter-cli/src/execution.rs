@@ -20,7 +20,7 @@ use crate::args::TelemetryArgs;
 use crate::commands::show::local_offset_seconds;
 use crate::config::Config;
 use crate::exit::{self, Exit, UNKNOWN_OUTPUT};
-use crate::history::{self, KeptRun, RunOrigin};
+use crate::history::{self, KeptRun, Leaving, RunOrigin};
 use crate::home::Home;
 use crate::output::Output;
 use crate::progress::{self, ProgressLine};
@@ -86,20 +86,20 @@ pub(crate) struct Finished {
     pub(crate) planned: Option<Value>,
     /// The folder of saved traces, where this run's own went there.
     trace_folder: Option<PathBuf>,
-    /// The history that it is kept in.
-    kept: Option<KeptRun>,
+    /// The history that it was kept in.
+    leaving: Option<Leaving>,
 }
 
 impl Finished {
-    /// Removes the traces that have had their time, and never this run's own; and some of what has had its time in
-    /// the history. Call it last: the trace may be needed to report the run.
-    pub(crate) fn tidy_up(self, home: &Home) {
+    /// Removes the traces that have had their time, and never this run's own; and waits for what is done about the
+    /// history. Call it last: the trace may be needed to report the run.
+    pub(crate) fn tidy_up(self) {
         if let Some(folder) = &self.trace_folder {
             let own = self.report.trace_file.as_deref();
             traces::prune(folder, self.config.traces_keep, own);
         }
-        if let Some(kept) = self.kept {
-            kept.leave(home, &self.config.history.retention);
+        if let Some(leaving) = self.leaving {
+            leaving.wait();
         }
     }
 }
@@ -374,6 +374,7 @@ pub(crate) fn finish(
         responses,
     } = held;
     let report = meter.finish(outcome.as_ref());
+    let leaving = kept.map(|kept| kept.leave(&config.history.retention));
     if let Some(shared) = shared_budgets {
         // They were said when they came.
         warnings.extend(shared.warnings());
@@ -400,7 +401,7 @@ pub(crate) fn finish(
         utc_offset_seconds,
         planned: None,
         trace_folder,
-        kept,
+        leaving,
     }
 }
 

@@ -10,14 +10,15 @@ mod upkeep;
 
 pub(crate) use origin::attributes_of;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::Result;
 use flowmeter::Backend;
 use flowmeter_model::SystemClock;
-use flowmeter_store::{Retention, SqliteConfig, SqliteStore, StoreError};
+use flowmeter_store::{MemoryConfig, MemoryStore, Retention, SqliteConfig, SqliteStore, Store, StoreError};
 
 use crate::exit::MissingFile;
 use crate::home::Home;
@@ -26,6 +27,8 @@ pub(crate) use origin::{RunOrigin, origin_of};
 
 /// So long the removal of what has had its time may hold up an exit.
 const RETAIN_MAX: Duration = Duration::from_millis(50);
+/// So long what else is done in the background may hold up an exit.
+const TEND_MAX: Duration = Duration::from_millis(20);
 
 /// How the history is opened, by the clock and the process table of this machine.
 pub(crate) fn config() -> SqliteConfig {
@@ -43,6 +46,29 @@ pub(crate) fn own_process() -> flowmeter_store::ProcessMark {
 /// [`MissingFile`] when there is none yet; and when the file cannot be read.
 pub(crate) fn open(home: &Home) -> Result<SqliteStore> {
     open_file(&home.history())
+}
+
+/// Opens the history for who lists or sums: where there is none yet, there is nothing to list, which is no failure.
+///
+/// # Errors
+/// When the file is there and cannot be read.
+pub(crate) fn open_or_empty(home: &Home) -> Result<Box<dyn Store>> {
+    if home.history().exists() {
+        return Ok(Box::new(open(home)?));
+    }
+    let SqliteConfig { clock, is_alive, .. } = config();
+    Ok(Box::new(MemoryStore::new(MemoryConfig { clock, is_alive })))
+}
+
+/// Opens the history for who means runs with these names, or, without any, those that fit conditions.
+///
+/// # Errors
+/// As [`open`] with names, and as [`open_or_empty`] without.
+pub(crate) fn open_for(names: &[String], home: &Home) -> Result<Box<dyn Store>> {
+    if names.is_empty() {
+        return open_or_empty(home);
+    }
+    Ok(Box::new(open(home)?))
 }
 
 /// Opens the history for who brings runs of elsewhere, and makes it when there is none.
@@ -70,6 +96,8 @@ fn open_file(path: &Path) -> Result<SqliteStore> {
 /// Where a run leaves the history that it was kept in.
 pub(crate) struct KeptRun {
     left: Left<SqliteStore>,
+    retained: PathBuf,
+    tended: PathBuf,
 }
 
 /// What keeps a run in the history. The file is opened when the run begins, beside it.
@@ -78,23 +106,45 @@ pub(crate) fn keep(home: &Home) -> (Box<dyn Backend>, KeptRun) {
     let path = home.history();
     let opener = Box::new(move || SqliteStore::open(&path, config()));
     let backend = HistoryBackend::new(opener, Arc::clone(&left));
-    (Box::new(backend), KeptRun { left })
+    let kept = KeptRun {
+        left,
+        retained: home.history_retained(),
+        tended: home.history_tended(),
+    };
+    (Box::new(backend), kept)
 }
 
 impl KeptRun {
-    /// What is done about the history when a run has been reported: some of what has had its time goes.
-    pub(crate) fn leave(self, home: &Home, retention: &Retention) {
+    /// What is done about the history when a run is over, beside its report: some of what has had its time goes, and now
+    /// and then some of what longer runs do while they wait.
+    pub(crate) fn leave(self, retention: &Retention) -> Leaving {
         let Some(store) = Arc::into_inner(self.left).and_then(OnceLock::into_inner) else {
-            return;
+            return Leaving(None);
         };
-        let marker = home.history_retained();
-        upkeep::retain(&store, retention, &marker, RETAIN_MAX);
-        if upkeep::is_log_long(store.path()) {
-            return drop(store);
+        let (retained, tended, retention) = (self.retained, self.tended, retention.clone());
+        let thread = std::thread::Builder::new().name("flowmeter-leave".to_owned());
+        let leaving = thread.spawn(move || {
+            upkeep::retain(&store, &retention, &retained, RETAIN_MAX);
+            upkeep::tend(&store, &tended, TEND_MAX);
+            // Everything is durable in the log of changes. Closing would do more of what can wait for longer runs, and
+            // wait for the disk.
+            std::mem::forget(store);
+        });
+        // Without a thread it is left to the next run.
+        Leaving(leaving.ok())
+    }
+}
+
+/// The history while a run leaves it.
+pub(crate) struct Leaving(Option<JoinHandle<()>>);
+
+impl Leaving {
+    /// Waits for the end of it.
+    pub(crate) fn wait(self) {
+        if let Some(thread) = self.0 {
+            // What a panic left undone is done by the next run.
+            let _ended = thread.join();
         }
-        // Everything is durable in the log of changes. Moving it into the file can wait for a longer run: closing
-        // would do that now, and wait for the disk.
-        std::mem::forget(store);
     }
 }
 

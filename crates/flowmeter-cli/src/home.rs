@@ -62,6 +62,11 @@ impl Home {
         self.folder.join("flowmeter.db-retained")
     }
 
+    /// Says when a run's end last did some of the history's work in the background.
+    pub(crate) fn history_tended(&self) -> PathBuf {
+        self.folder.join("flowmeter.db-tended")
+    }
+
     /// Where telemetry waits that could not be sent.
     pub(crate) fn spool(&self) -> PathBuf {
         self.folder.join("spool")

@@ -102,7 +102,7 @@ pub(super) fn run(args: DemoArgs, home: &Home, output: &Output) -> Result<Exit> 
     runtime.block_on(server.stop());
     runtime.shutdown_background();
     let exit = report::run(&finished, output);
-    finished.tidy_up(home);
+    finished.tidy_up();
     exit
 }
 

@@ -14,6 +14,7 @@ use flowmeter_model::TimestampNs;
 use flowmeter_store::{RunKey, RunOrder, Store};
 use tempfile::NamedTempFile;
 
+use super::runs::NOTHING_YET;
 use crate::args::{ExchangeFormat, ExportRunsArgs};
 use crate::exchange::{self, LinesWriter, OtlpForm, OtlpWriter, ParquetWriter, RunWriter, Written};
 use crate::exit::{BadUsage, Exit};
@@ -38,21 +39,26 @@ pub(crate) fn run(args: &ExportRunsArgs, home: &Home, output: &Output) -> Result
     }
     let format = format_of(args)?;
     let times = TimeWords::here();
-    let store = history::open(home)?;
-    let keys = chosen(&store, args, &times)?;
+    let store = history::open_for(&args.names, home)?;
+    let store = &*store;
+    let keys = chosen(store, args, &times)?;
     if keys.is_empty() {
-        output.note("no run of the history fits these conditions");
+        output.note(if args.runs.is_empty() {
+            NOTHING_YET
+        } else {
+            "no run of the history fits these conditions"
+        });
     }
     let written = match &args.output {
-        Some(path) if !is_stream(path) => into_file(&store, &keys, format, path, args, output)?,
+        Some(path) if !is_stream(path) => into_file(store, &keys, format, path, args, output)?,
         Some(path) => {
             let mut stream = File::options()
                 .write(true)
                 .open(path)
                 .with_context(|| format!("{} cannot be written", path.display()))?;
-            to_stream(&store, &keys, format, args, output, &mut stream)?
+            to_stream(store, &keys, format, args, output, &mut stream)?
         }
-        None => to_stdout(&store, &keys, format, args, output)?,
+        None => to_stdout(store, &keys, format, args, output)?,
     };
     if !args.quiet && (args.output.is_some() || io::stderr().is_terminal()) {
         output.note(&told(&written, args.output.as_deref()));

@@ -115,10 +115,10 @@ pub(super) fn run(args: &ForgetArgs, home: &Home, output: &Output) -> Result<Exi
         };
         return Err(BadUsage(message.to_owned()).into());
     }
-    let store = history::open(home)?;
+    let store = history::open_for(&args.runs, home)?;
     let wanted = match args.runs.as_slice() {
-        [] => described(&store, &filter)?,
-        names => named(&store, names, &times)?,
+        [] => described(&*store, &filter)?,
+        names => named(&*store, names, &times)?,
     };
     if wanted.going_on > 0 {
         output.note(&format!(
@@ -148,7 +148,7 @@ pub(super) fn run(args: &ForgetArgs, home: &Home, output: &Output) -> Result<Exi
             return Ok(Exit::Interrupted);
         }
     }
-    let gone = delete(&store, &wanted, output)?;
+    let gone = delete(&*store, &wanted, output)?;
     let traces = traces::forget(home, &parts(&wanted));
     if args.json {
         output.json(&json!({
@@ -177,9 +177,8 @@ fn nothing(args: &ForgetArgs, output: &Output) -> Result<Exit> {
         output.json(
             &json!({ "runs": 0, "spans": 0, "logs": 0, "bytes": 0, "trace_files": 0, "trace_bytes": 0 }),
         )?;
-    } else {
-        output.text("no run is like that: nothing was deleted")?;
     }
+    output.note("no run is like that: nothing was deleted");
     Ok(Exit::Success)
 }
 

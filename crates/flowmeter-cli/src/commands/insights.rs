@@ -2,6 +2,8 @@
 //!
 //! Never finds anything itself: the store's analysis does, and this asks, prices and prints.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use anyhow::Result;
@@ -14,8 +16,9 @@ use flowmeter_store::insights::{
 use flowmeter_store::{RunFilter, RunOrder, Store};
 use serde_json::{Value, json};
 
+use super::runs::NOTHING_YET;
 use crate::args::InsightsArgs;
-use crate::exit::{BadUsage, Exit};
+use crate::exit::Exit;
 use crate::history;
 use crate::home::Home;
 use crate::insights_view::{self, View};
@@ -26,24 +29,39 @@ use crate::times::{TimeWords, rfc3339};
 
 /// More findings than a screen holds are told by number.
 const FINDINGS_SHOWN: usize = 20;
+/// Answers of the price book that are remembered.
+const ANSWERS_MAX: usize = 4_096;
 /// So many runs are looked through for the names of workflows, where one is named that nobody ran.
 const RUNS_ASKED_FOR_NAMES: usize = 2_000;
 
 /// Prints them.
 pub(super) fn run(args: &InsightsArgs, home: &Home, output: &Output) -> Result<Exit> {
     let times = TimeWords::here();
-    let store = history::open(home)?;
-    let prices = BookPrices(prices::told_book(home, output));
-    show(args, &store, &prices, &times, output)
+    let store = history::open_or_empty(home)?;
+    let prices = BookPrices::new(prices::told_book(home, output));
+    show(args, &*store, &prices, &times, output)
 }
 
-/// The price book as the analysis asks it.
-struct BookPrices(Arc<PriceBook>);
+/// What the book is asked for: provider, model and time.
+type Asked = (String, String, TimestampNs);
 
-impl PriceLookup for BookPrices {
-    fn rates(&self, provider: &str, model: &str, at: TimestampNs) -> Option<ModelRates> {
+/// The price book as the analysis asks it: for the same few models at the same time, of each workflow again.
+struct BookPrices {
+    book: Arc<PriceBook>,
+    answers: RefCell<HashMap<Asked, Option<ModelRates>>>,
+}
+
+impl BookPrices {
+    fn new(book: Arc<PriceBook>) -> Self {
+        Self {
+            book,
+            answers: RefCell::default(),
+        }
+    }
+
+    fn look_up(&self, provider: &str, model: &str, at: TimestampNs) -> Option<ModelRates> {
         let provider = Some(provider).filter(|provider| !provider.is_empty());
-        let Shown::Priced(shown) = self.0.show(provider, model, at) else {
+        let Shown::Priced(shown) = self.book.show(provider, model, at) else {
             return None;
         };
         let rate = |kind: RateKind| {
@@ -59,6 +77,21 @@ impl PriceLookup for BookPrices {
             cache_read: rate(RateKind::CacheRead),
             cache_write: rate(RateKind::CacheWrite5m),
         })
+    }
+}
+
+impl PriceLookup for BookPrices {
+    fn rates(&self, provider: &str, model: &str, at: TimestampNs) -> Option<ModelRates> {
+        let asked = (provider.to_owned(), model.to_owned(), at);
+        if let Some(answer) = self.answers.borrow().get(&asked) {
+            return *answer;
+        }
+        let answer = self.look_up(provider, model, at);
+        let mut answers = self.answers.borrow_mut();
+        if answers.len() < ANSWERS_MAX {
+            answers.insert(asked, answer);
+        }
+        answer
     }
 }
 
@@ -89,6 +122,11 @@ fn show(
     if args.json {
         let limit = limit.unwrap_or(usize::MAX);
         output.json(&document(&report, &query, limit))?;
+    }
+    if report.looked_at.runs == 0 {
+        output.note(&nothing(args, &query.scope, store)?);
+    }
+    if args.json || report.looked_at.runs == 0 {
         return Ok(Exit::Success);
     }
     let view = View {
@@ -112,29 +150,32 @@ fn scope_of(args: &InsightsArgs, store: &dyn Store, times: &TimeWords) -> Result
     let Some(workflow) = &args.workflow else {
         return Ok(InsightScope::All);
     };
+    Ok(InsightScope::Workflow(workflow.clone()))
+}
+
+/// Why no run was looked at.
+fn nothing(args: &InsightsArgs, scope: &InsightScope, store: &dyn Store) -> Result<String> {
+    let rows = store.runs(&RunFilter::default(), RunOrder::Started, RUNS_ASKED_FOR_NAMES, 0)?;
+    if rows.is_empty() {
+        return Ok(NOTHING_YET.to_owned());
+    }
+    let InsightScope::Workflow(workflow) = scope else {
+        return Ok("no run of the history fits these conditions".to_owned());
+    };
     let filter = RunFilter {
         workflows: vec![workflow.clone()],
         ..RunFilter::default()
     };
-    if store.runs(&filter, RunOrder::Started, 1, 0)?.is_empty() {
-        return Err(BadUsage(unknown_workflow(workflow, store)?).into());
+    if args.since.is_some() && !store.runs(&filter, RunOrder::Started, 1, 0)?.is_empty() {
+        return Ok(format!("no run of `{workflow}` fits these conditions"));
     }
-    Ok(InsightScope::Workflow(workflow.clone()))
-}
-
-fn unknown_workflow(workflow: &str, store: &dyn Store) -> Result<String> {
-    let rows = store.runs(&RunFilter::default(), RunOrder::Started, RUNS_ASKED_FOR_NAMES, 0)?;
     let mut names: Vec<&str> = rows.iter().map(|row| row.workflow.as_str()).collect();
     names.sort_unstable();
     names.dedup();
     names.truncate(12);
-    let known = if names.is_empty() {
-        "the history has no run yet".to_owned()
-    } else {
-        format!("the history has {}", names.join(", "))
-    };
     Ok(format!(
-        "no run of a workflow `{workflow}` is in the history: {known}"
+        "no run of a workflow `{workflow}` is in the history: it has {}",
+        names.join(", ")
     ))
 }
 

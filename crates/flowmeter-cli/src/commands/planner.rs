@@ -103,7 +103,7 @@ impl Wish {
             Ok(execution) => {
                 let finished = planned_run::run(execution, home, output)?;
                 let exit = report::run(&finished, output);
-                finished.tidy_up(home);
+                finished.tidy_up();
                 exit
             }
             Err(error) => refuse(error, &shown, home, output),

@@ -54,7 +54,7 @@ pub(super) fn run(args: RunArgs, home: &Home, output: &Output) -> Result<Exit> {
             }
             let finished = execution::run(execution, home, output)?;
             let exit = report::run(&finished, output);
-            finished.tidy_up(home);
+            finished.tidy_up();
             exit
         }
         Err(error) if format == OutputFormat::Json => report::refused(&error, output),

@@ -17,6 +17,9 @@ use crate::screen::Screen;
 use crate::table::TableStyle;
 use crate::times::TimeWords;
 
+/// What is said where no run was recorded.
+pub(super) const NOTHING_YET: &str =
+    "no run is recorded yet; `flowmeter run FILE` and `flowmeter demo` make one";
 /// How many runs are listed where nobody says how many have room.
 const LIMIT: usize = 50;
 /// How many are listed however small the screen is.
@@ -43,7 +46,7 @@ pub(super) fn nothing_yet(is_json: bool, output: &Output) -> Result<Exit> {
     if is_json {
         output.json(&json!([]))?;
     }
-    output.note("no run is recorded yet; `flowmeter run FILE` and `flowmeter demo` make one");
+    output.note(NOTHING_YET);
     Ok(Exit::Success)
 }
 

@@ -6,7 +6,7 @@ use anyhow::Result;
 use flowmeter_store::{RunOrder, SearchMode, SearchQuery, Store, StoreError};
 use serde_json::Value;
 
-use super::runs::nothing_yet;
+use super::runs::{NOTHING_YET, nothing_yet};
 use crate::args::SearchArgs;
 use crate::exit::{BadUsage, Exit};
 use crate::history;
@@ -22,14 +22,15 @@ pub(super) fn run(args: &SearchArgs, home: &Home, output: &Output) -> Result<Exi
         return nothing_yet(args.json, output);
     }
     let store = history::open(home)?;
-    let searched = search(&store, args, &times, output)?;
-    if store.lacks_parts() {
+    let is_damage_told = search(&store, args, &times, output)?;
+    if !is_damage_told && store.lacks_parts() {
         output.warn("the history is damaged, and hits may be missing here; `flowmeter db check` says more");
     }
-    Ok(searched)
+    Ok(Exit::Success)
 }
 
-fn search(store: &dyn Store, args: &SearchArgs, times: &TimeWords, output: &Output) -> Result<Exit> {
+/// Searches and prints; whether it was told that a part of the history is damaged.
+fn search(store: &dyn Store, args: &SearchArgs, times: &TimeWords, output: &Output) -> Result<bool> {
     let limit = if args.limit == 0 {
         usize::MAX - 1
     } else {
@@ -86,7 +87,7 @@ fn search(store: &dyn Store, args: &SearchArgs, times: &TimeWords, output: &Outp
     } else if hits.is_empty() {
         output.note(&hint(store, args, &query)?);
     }
-    Ok(Exit::Success)
+    Ok(!unreadable.is_empty())
 }
 
 /// Whether there is anything that words are made of: of signs and emoji alone the row of characters is meant.
@@ -98,7 +99,7 @@ fn has_word(text: &[String]) -> bool {
 fn hint(store: &dyn Store, args: &SearchArgs, query: &SearchQuery) -> Result<String> {
     if store.runs(&query.runs, RunOrder::Started, 1, 0)?.is_empty() {
         return Ok(if args.runs.is_empty() {
-            "no run is recorded yet; `flowmeter run FILE` and `flowmeter demo` make one".to_owned()
+            NOTHING_YET.to_owned()
         } else {
             "no run fits the conditions; `flowmeter runs` with the same flags shows which do".to_owned()
         });

@@ -9,8 +9,9 @@ use std::path::Path;
 use anyhow::Result;
 use flowmeter::grouped;
 use flowmeter_model::TimestampNs;
-use flowmeter_store::{GroupBy, RunOrder, StatsFilter, StatsQuery, StatsRow, StatsSums, Store};
+use flowmeter_store::{GroupBy, RunFilter, RunOrder, StatsFilter, StatsQuery, StatsRow, StatsSums, Store};
 
+use super::runs::NOTHING_YET;
 use crate::args::{Metric, StatsArgs, StatsFormat};
 use crate::chart::{self, Chart, ImageFormat, Kind, SERIES_MAX, Series, StepLength, Steps, Unit};
 use crate::exit::{BadUsage, Exit};
@@ -42,8 +43,8 @@ const TAGS_NAMED_MAX: usize = 12;
 pub(crate) fn run(args: &StatsArgs, home: &Home, output: &Output) -> Result<Exit> {
     let wish = Grouping::parse(&args.by, args.tag_key.as_deref()).map_err(BadUsage)?;
     let times = TimeWords::here();
-    let store = history::open(home)?;
-    show(args, wish, &store, &times, output)
+    let store = history::open_or_empty(home)?;
+    show(args, wish, &*store, &times, output)
 }
 
 fn show(
@@ -78,7 +79,7 @@ fn show(
     let (mut rows, total) = asked(store, &query)?;
     stats_view::sort(&mut rows, &query, args.sort);
     match format {
-        StatsFormat::Table => print_table(args, &query, &rows, times, output)?,
+        StatsFormat::Table => print_table(args, &query, &rows, store, times, output)?,
         StatsFormat::Json => output.json(&json::document(&query, &rows, &total))?,
         StatsFormat::Csv => output.text(&csv::write(by, &rows))?,
         StatsFormat::Prometheus => output.text(&prometheus::write(&query, &rows))?,
@@ -132,10 +133,21 @@ fn filter_of(args: &StatsArgs, times: &TimeWords) -> StatsFilter {
     }
 }
 
+/// Why there is nothing to sum where nobody set a condition.
+fn nothing_summed(store: &dyn Store) -> Result<&'static str> {
+    let any = store.runs(&RunFilter::default(), RunOrder::Started, 1, 0)?;
+    Ok(if any.is_empty() {
+        NOTHING_YET
+    } else {
+        "no run of the history has ended yet; `flowmeter runs` lists those that go on"
+    })
+}
+
 fn print_table(
     args: &StatsArgs,
     query: &StatsQuery,
     rows: &[StatsRow],
+    store: &dyn Store,
     times: &TimeWords,
     output: &Output,
 ) -> Result<()> {
@@ -144,7 +156,7 @@ fn print_table(
     if total == StatsSums::default() {
         output.note(
             if args.runs.is_empty() && args.provider.is_empty() && args.node.is_empty() {
-                "no run of the history has ended yet; `flowmeter runs` lists those that go on"
+                nothing_summed(store)?
             } else {
                 "nothing in the history fits these conditions"
             },
@@ -250,12 +262,7 @@ impl Grouping {
 
 /// The keys of the tags that newer runs have.
 fn tag_keys(store: &dyn Store) -> Result<BTreeSet<String>> {
-    let newest = store.runs(
-        &flowmeter_store::RunFilter::default(),
-        RunOrder::Started,
-        RUNS_ASKED_FOR_TAGS,
-        0,
-    )?;
+    let newest = store.runs(&RunFilter::default(), RunOrder::Started, RUNS_ASKED_FOR_TAGS, 0)?;
     let tags = newest.into_iter().flat_map(|run| run.origin.tags);
     Ok(tags.map(|(key, _)| key).collect())
 }

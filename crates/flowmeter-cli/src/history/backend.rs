@@ -5,6 +5,7 @@
 
 use std::collections::HashSet;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use flowmeter::{Backend, Batch, Deadline, ExportError, RunEnding, RunIdentity, RunMetrics, StartsWanted};
 use flowmeter_model::{SpanId, SpanStatus, TelemetryEvent, TimestampNs};
@@ -14,7 +15,11 @@ use super::{liveness, origin};
 
 /// Nodes whose figures stand in the metrics of a run whose spans are kept: of all others the spans say the same, and of
 /// a run of many thousand nodes these figures would cost more than everything else.
-const NODES_NAMED_MAX: usize = 1_000;
+const NODES_NAMED_MAX: usize = 256;
+
+/// How much longer than other backends' its end may take: on a busy machine, with many runs at once, the file is others'
+/// for a while, and nothing of it is to be lost.
+const END_WAIT: Duration = Duration::from_secs(30);
 
 /// Opens the store: on the backend's thread, for it may take a while.
 pub(super) type Opener<S> = Box<dyn FnOnce() -> Result<S, StoreError> + Send>;
@@ -102,6 +107,10 @@ impl<S: Store> Recording<S> {
 impl<S: Store> Backend for HistoryBackend<S> {
     fn name(&self) -> &str {
         "history"
+    }
+
+    fn lingers(&self) -> Duration {
+        END_WAIT
     }
 
     fn starts(&self) -> StartsWanted {

@@ -98,11 +98,11 @@ fn too_little_data_is_said_plainly() {
 fn what_is_not_there_is_said() {
     let empty = Sandbox::new();
     let ended = empty.run(&["insights"]);
-    assert_ne!(ended.code, 0);
-    assert!(ended.err.contains("there is no history yet"), "{}", ended.err);
+    assert_eq!((ended.code, ended.out.as_str()), (0, ""));
+    assert!(ended.err.contains("no run is recorded yet"), "{}", ended.err);
     let sandbox = sandbox(&[], 1);
     let ended = sandbox.run(&["insights", "-w", "digets"]);
-    assert_ne!(ended.code, 0);
+    assert_eq!((ended.code, ended.out.as_str()), (0, ""));
     assert!(
         ended.err.contains("no run of a workflow `digets`"),
         "{}",

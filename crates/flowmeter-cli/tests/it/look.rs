@@ -59,7 +59,14 @@ fn id_of(run: &Value) -> String {
 #[test]
 fn a_history_without_runs_is_no_failure() {
     let sandbox = Sandbox::new();
-    for args in [vec!["runs"], vec!["logs"], vec!["search", "word"]] {
+    for args in [
+        vec!["runs"],
+        vec!["logs"],
+        vec!["search", "word"],
+        vec!["stats"],
+        vec!["insights"],
+        vec!["export", "--all"],
+    ] {
         let ended = run_well(&sandbox, &args);
         assert_eq!(ended.out, "");
         assert!(ended.err.contains("no run is recorded yet"), "{ended:?}");
@@ -69,7 +76,19 @@ fn a_history_without_runs_is_no_failure() {
         run_well(&sandbox, &["search", "word", "--json"]).json(),
         json!([])
     );
+    assert_eq!(
+        run_well(&sandbox, &["stats", "--json"]).json()["total"]["runs"],
+        0
+    );
+    assert_eq!(
+        run_well(&sandbox, &["insights", "--json"]).json()["insights"],
+        json!([])
+    );
+    let forgotten = run_well(&sandbox, &["forget", "--before", "2d", "--yes"]);
+    assert!(forgotten.err.contains("nothing was deleted"), "{forgotten:?}");
     for args in [
+        vec!["export", "last"],
+        vec!["forget", "last", "--yes"],
         vec!["state", "last"],
         vec!["diff", "last~1", "last"],
         vec!["logs", "last"],

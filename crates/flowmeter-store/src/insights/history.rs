@@ -49,6 +49,11 @@ impl Names {
         number
     }
 
+    /// The number of a name that was met.
+    pub(super) fn known(&self, name: &str) -> Option<u32> {
+        self.numbers.get(name).copied()
+    }
+
     /// The name of a number.
     pub(super) fn name(&self, number: u32) -> &SmolStr {
         &self.names[number as usize]
@@ -152,9 +157,18 @@ impl History {
         query: &InsightQuery,
         progress: &mut dyn FnMut(&'static str, u64),
     ) -> Result<(), StoreError> {
+        // Each page begins where the last one ended: counting on from the newest would read all of them again.
+        let mut older = filter.clone();
+        let mut offset = 0;
         loop {
-            let rows = store.runs(filter, RunOrder::Started, PAGE, self.runs.len())?;
+            let rows = store.runs(&older, RunOrder::Started, PAGE, offset)?;
             let is_last = rows.len() < PAGE;
+            if let Some(oldest) = rows.last().map(|row| row.started) {
+                let until = Some(TimestampNs(oldest.0.saturating_add(1)));
+                let same = rows.iter().filter(|row| row.started == oldest).count();
+                offset = same + if older.until == until { offset } else { 0 };
+                older.until = until;
+            }
             for row in &rows {
                 let point = self.point_of_run(row);
                 self.runs.push(point);

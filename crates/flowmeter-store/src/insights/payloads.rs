@@ -137,6 +137,10 @@ impl View<'_> {
             starts: Vec::new(),
             outputs: Vec::new(),
         };
+        let (Some(node), Some(model)) = (self.history.names.known(node), self.history.names.known(model))
+        else {
+            return recent;
+        };
         let runs = self
             .runs
             .iter()
@@ -145,8 +149,8 @@ impl View<'_> {
             let is_it = span.kind == SpanKind::LlmCall
                 && span.status == SpanStatus::Ok
                 && !span.cache_hit
-                && self.history.name(span.node) == node
-                && self.history.name(span.model) == model;
+                && span.node == node
+                && span.model == model;
             if is_it {
                 recent.starts.push(span.start);
                 if span.output > 0 {

@@ -23,6 +23,7 @@ mod run_row;
 mod search;
 mod stats;
 mod store;
+mod tend;
 mod upkeep;
 mod whole_span;
 mod writer;

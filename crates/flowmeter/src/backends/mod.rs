@@ -15,6 +15,7 @@ mod worker;
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use flowmeter_model::{Attributes, SpanError, SpanId, SpanStatus, TelemetryEvent, TimestampNs, TraceId};
 use smol_str::SmolStr;
@@ -97,6 +98,13 @@ pub trait Backend: Send {
     /// Whether it shows the run to somebody who watches, and so gets all of it, sampled or not. Default: no.
     fn sees_all(&self) -> bool {
         false
+    }
+
+    /// How much longer than the exit timeout its end may take. For a backend whose end comes by itself, such as one
+    /// that only waits for other programs on this machine: to leave it behind would lose what is nearly done.
+    /// Default: nothing.
+    fn lingers(&self) -> Duration {
+        Duration::ZERO
     }
 
     /// Which spans it is told of before they end. Default: all.

@@ -99,6 +99,8 @@ pub(crate) struct BackendWorker {
     name: String,
     /// Whether it gets all of the run, sampled or not.
     sees_all: bool,
+    /// How much longer than the deadline its end may take.
+    lingers: Duration,
     sender: Option<SyncSender<Waiting>>,
     shared: Arc<Shared>,
     deadline: Deadline,
@@ -116,7 +118,7 @@ impl BackendWorker {
     /// When the system has no threads left.
     pub(crate) fn start(backend: Box<dyn Backend>, run: Arc<RunIdentity>) -> Result<Self, BackendFailure> {
         let name = backend.name().to_owned();
-        let sees_all = backend.sees_all();
+        let (sees_all, lingers) = (backend.sees_all(), backend.lingers());
         let (sender, receiver) = sync_channel(WAITING_BATCHES_MAX);
         let (done_sender, done) = sync_channel(1);
         let shared = Arc::<Shared>::default();
@@ -137,6 +139,7 @@ impl BackendWorker {
         Ok(Self {
             name,
             sees_all,
+            lingers,
             sender: Some(sender),
             shared,
             deadline,
@@ -196,11 +199,15 @@ impl BackendWorker {
         self.sender = None;
     }
 
+    /// How long the end is waited for from now on.
+    fn patience(&self) -> Duration {
+        self.deadline.time_left().unwrap_or_default() + self.lingers + GRACE
+    }
+
     /// Waits for the backend until the deadline and a little longer; returns what it failed with. One that does
     /// not come back is left behind.
     pub(crate) fn finish(mut self) -> Vec<BackendFailure> {
-        let patience = self.deadline.time_left().unwrap_or_default() + GRACE;
-        let late = self.done.recv_timeout(patience) == Err(RecvTimeoutError::Timeout);
+        let late = self.done.recv_timeout(self.patience()) == Err(RecvTimeoutError::Timeout);
         if late {
             let waiting = self.shared.waiting_events.load(Ordering::Relaxed);
             let lost = if waiting > 0 {

@@ -17,6 +17,9 @@ use super::state::State;
 /// How far into the input a trace is told from events.
 const FIRST_LINES: u64 = 64;
 
+/// Types of the lines that `flowmeter export` writes around the events of each run.
+const FRAMES: [&str; 2] = ["run_begin", "run_end"];
+
 /// Formats event lines, one after the other.
 pub struct EventFormatter<W> {
     out: Out<W>,
@@ -131,6 +134,9 @@ impl<W: Write> EventFormatter<W> {
         if line.place(Field::Type).is_none() && is_trace(&line) {
             return Err(FormatError::IsTrace);
         }
+        if is_frame(&line) {
+            return Ok(());
+        }
         self.state.take(&line, &mut self.out)?;
         self.out.relieve()?;
         Ok(())
@@ -165,6 +171,12 @@ impl<W: Write> EventFormatter<W> {
 
 fn is_blank(text: &str) -> bool {
     text.bytes().all(|byte| matches!(byte, b' ' | b'\t' | b'\r'))
+}
+
+/// Whether the line only says where a run of an exported history begins or ends: what is between says the same.
+fn is_frame(line: &Line<'_>) -> bool {
+    line.place(Field::Type)
+        .is_some_and(|place| FRAMES.contains(&place.text(line.text)))
 }
 
 /// Whether the line is a trace document, or the first line of an unfinished one.

@@ -545,7 +545,7 @@ fn of_ten_thousand_groups_the_largest_are_shown_and_the_rest_in_one() {
     assert_eq!(rows.len(), 10_000);
     let narrow = StatsQuery {
         filter: StatsFilter {
-            runs: flowmeter_store::RunFilter {
+            runs: RunFilter {
                 since: Some(TimestampNs(MIDNIGHT.0 + 5 * HOUR)),
                 until: Some(TimestampNs(MIDNIGHT.0 + 5 * HOUR + 60_000_000_000)),
                 ..Default::default()

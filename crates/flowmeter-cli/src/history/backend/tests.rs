@@ -177,8 +177,8 @@ fn of_a_run_of_many_nodes_the_spans_say_what_each_did() {
             .map(serde_json::Map::len)
     };
     let end = end_of(key(), &ending);
-    assert_eq!(nodes(&end), Some(1_000));
-    assert_eq!(end.metrics["workflow"]["nodes_left_out"], 200);
+    assert_eq!(nodes(&end), Some(256));
+    assert_eq!(end.metrics["workflow"]["nodes_left_out"], 944);
     // Where there are no spans, nothing else says it.
     ending.sampled = false;
     let end = end_of(key(), &ending);

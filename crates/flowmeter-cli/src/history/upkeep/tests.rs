@@ -87,7 +87,7 @@ fn what_has_had_its_time_goes_and_nobody_looks_again_for_a_while() {
     assert!(marker.exists());
     retain(&store, &after_days(1), &marker, LONG);
     assert_eq!(left(&store), 1);
-    let earlier = SystemTime::now() - PAUSE - Duration::from_secs(1);
+    let earlier = SystemTime::now() - RETAIN_PAUSE - Duration::from_secs(1);
     let file = fs::File::options().write(true).open(&marker).expect("the marker");
     file.set_modified(earlier).expect("its time is set");
     retain(&store, &after_days(1), &marker, LONG);
@@ -122,4 +122,62 @@ fn a_long_log_is_noticed() {
     assert!(!is_log_long(&file));
     log.set_len(LOG_BYTES_MAX + 1).expect("its length is set");
     assert!(is_log_long(&file));
+}
+
+#[test]
+fn the_log_is_moved_when_it_is_long_and_else_now_and_then() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (file, marker) = (folder.path().join("flowmeter.db"), folder.path().join("tended"));
+    let store = SqliteStore::open(&file, super::super::config()).expect("a store");
+    let log = || fs::metadata(folder.path().join("flowmeter.db-wal")).map_or(0, |log| log.len());
+    let write = |session: String| {
+        let start = RunStart {
+            key: RunKey {
+                trace_id: IdSource::from_seed(7).trace_id(),
+                root_span_id: SpanId::from_u64(1).expect("an id"),
+            },
+            parent_span_id: None,
+            workflow: "w".into(),
+            started: TimestampNs(DAY_NS),
+            sampled: true,
+            origin: Origin {
+                session: Some(session),
+                ..Origin::default()
+            },
+            resource: Attributes::new(),
+            process: None,
+        };
+        store.append(Append::Began(Box::new(start))).expect("it is kept");
+        store.flush().expect("it is written");
+    };
+    write("short".to_owned());
+    assert!(log() > 0);
+    tend(&store, &marker, Duration::ZERO);
+    assert!(marker.exists());
+    assert_eq!(log(), 0);
+    write("short".repeat(7));
+    let short = log();
+    // It was done a moment ago, and the log is short.
+    tend(&store, &marker, Duration::ZERO);
+    assert_eq!(log(), short);
+}
+
+#[test]
+fn the_background_work_is_due_after_a_while_and_when_much_has_come() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (path, marker) = (folder.path().join("flowmeter.db"), folder.path().join("tended"));
+    let file = fs::File::create(&path).expect("a file");
+    assert!(is_due(&path, &marker), "it was never done");
+    fs::write(&marker, "0").expect("the marker");
+    assert!(!is_due(&path, &marker));
+    file.set_len(GROWN_BYTES_MAX).expect("its length is set");
+    assert!(is_due(&path, &marker));
+    fs::write(&marker, GROWN_BYTES_MAX.to_string()).expect("the marker");
+    assert!(!is_due(&path, &marker));
+    let marked = fs::File::options().write(true).open(&marker).expect("the marker");
+    let earlier = SystemTime::now() - TEND_PAUSE - Duration::from_secs(1);
+    marked.set_modified(earlier).expect("its time is set");
+    assert!(is_due(&path, &marker));
+    fs::write(&marker, "").expect("the marker");
+    assert!(is_due(&path, &marker), "what it says is not known");
 }

@@ -73,8 +73,8 @@ fn a_run_is_forgotten_with_its_traces() {
     }
     let none = sandbox.run(&[&forget[..], &["--yes"]].concat());
     assert_eq!(
-        (none.code, none.out.trim()),
-        (0, "no run is like that: nothing was deleted")
+        (none.code, none.out.trim(), none.err.trim()),
+        (0, "", "no run is like that: nothing was deleted")
     );
 }
 

@@ -58,6 +58,7 @@ struct Scripted {
     gate: Option<Receiver<()>>,
     fails: bool,
     panics: bool,
+    lingers: Duration,
     seen: Arc<Mutex<usize>>,
     ended: SyncSender<()>,
 }
@@ -78,6 +79,9 @@ impl Backend for Scripted {
         }
         Ok(())
     }
+    fn lingers(&self) -> Duration {
+        self.lingers
+    }
     fn finish(&mut self, _: &RunEnding) -> Result<(), ExportError> {
         let _ = self.ended.try_send(());
         Ok(())
@@ -91,6 +95,7 @@ fn scripted(gate: Option<Receiver<()>>) -> (Scripted, Arc<Mutex<usize>>, Receive
         gate,
         fails: false,
         panics: false,
+        lingers: Duration::ZERO,
         seen: Arc::clone(&seen),
         ended,
     };
@@ -149,6 +154,22 @@ fn one_that_hangs_costs_a_bound_of_memory_and_then_events() {
         ]
     );
     drop(open);
+}
+
+#[test]
+fn one_that_comes_to_its_end_by_itself_is_waited_for() {
+    let run = identity();
+    let (open, gate) = sync_channel(1);
+    let (mut backend, seen, has_ended) = scripted(Some(gate));
+    backend.lingers = Duration::from_secs(20);
+    let mut worker = BackendWorker::start(Box::new(backend), Arc::clone(&run)).unwrap();
+    worker.offer(batch(&run, 5), 10);
+    worker.end(ending(), Instant::now());
+    assert!(worker.patience() >= Duration::from_secs(20));
+    open.send(()).unwrap();
+    assert!(worker.finish().is_empty());
+    assert_eq!(*seen.lock(), 5);
+    assert_eq!(has_ended.try_recv(), Ok(()));
 }
 
 #[test]

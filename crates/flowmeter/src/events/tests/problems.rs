@@ -204,3 +204,21 @@ fn what_open_spans_hold_has_a_limit() {
         "what finds no room in its span is a log"
     );
 }
+
+#[test]
+fn what_an_export_frames_a_run_with_is_no_event_and_no_problem() {
+    let events = [
+        r#"{"type":"workflow_start","workflow_id":"w","timestamp":1000}"#,
+        r#"{"type":"workflow_end","workflow_id":"w","timestamp":2000}"#,
+    ];
+    let framed = format!(
+        "{}\n{}\n{}\n{}\n",
+        r#"{"type":"run_begin","format":"flowmeter.history/1","workflow":"w"}"#,
+        events[0],
+        events[1],
+        r#"{"type":"run_end","status":"ok"}"#
+    );
+    let (text, problems) = formatted(HUMAN, &framed);
+    assert_eq!(problems, "");
+    assert_eq!(text, formatted(HUMAN, &format!("{}\n", events.join("\n"))).0);
+}
