@@ -269,9 +269,11 @@ pub(crate) fn bucket_of(duration_ns: u64) -> u16 {
     let (this, next) = (LOGARITHMS[row], LOGARITHMS[row + 1]);
     let about = f64::from(doublings) * *BUCKETS_A_DOUBLING + this + (next - this) * behind;
     // The line is off by a tenth of a thousandth at most: near the edge of a bucket the logarithm itself decides.
-    if (about - about.round()).abs() > 0.001 {
-        // At most 2,218, which 16 bits hold.
-        about.ceil() as u16
+    // At most 2,218, which 16 bits hold.
+    let below = about as u16;
+    let behind_edge = about - f64::from(below);
+    if behind_edge > 0.001 && behind_edge < 0.999 {
+        below + 1
     } else {
         bucket_by_logarithm(number)
     }
@@ -296,7 +298,18 @@ pub(crate) fn write_varint(out: &mut Vec<u8>, mut number: u64) {
 }
 
 /// Reads what [`write_varint`] wrote.
+#[inline]
 pub(crate) fn read_varint(bytes: &mut &[u8]) -> Option<u64> {
+    // Most numbers are small.
+    let (first, rest) = bytes.split_first()?;
+    if *first < 0x80 {
+        *bytes = rest;
+        return Some(u64::from(*first));
+    }
+    read_long(bytes)
+}
+
+fn read_long(bytes: &mut &[u8]) -> Option<u64> {
     let mut number = 0_u64;
     for shift in (0..64).step_by(7) {
         let (first, rest) = bytes.split_first()?;

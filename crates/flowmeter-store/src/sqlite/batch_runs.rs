@@ -43,24 +43,22 @@ pub(super) fn decode_runs(bytes: &[u8]) -> Result<Vec<BatchRun>, Damaged> {
     if !rest.is_empty() {
         return Err(damaged);
     }
-    let number = |bytes: &[u8]| {
-        bytes
-            .iter()
-            .rev()
-            .fold(0_u64, |number, byte| number << 8 | u64::from(*byte))
-    };
     entries
         .iter()
         .map(|entry| {
-            let trace: [u8; 16] = entry[..16].try_into().map_err(|_| damaged)?;
+            let trace = entry.first_chunk::<16>().ok_or(damaged)?;
+            // The numbers lie in eight bytes and in the last eight behind them, four of these in both.
+            let root = entry[16..].first_chunk::<8>().ok_or(damaged)?;
+            let middle = u64::from_le_bytes(*entry[24..].first_chunk::<8>().ok_or(damaged)?);
+            let last = u64::from_le_bytes(*entry.last_chunk::<8>().ok_or(damaged)?);
             Ok(BatchRun {
                 key: RunKey {
-                    trace_id: TraceId::from_bytes(trace).ok_or(damaged)?,
-                    root_span_id: SpanId::from_u64(number(&entry[16..24])).ok_or(damaged)?,
+                    trace_id: TraceId::from_bytes(*trace).ok_or(damaged)?,
+                    root_span_id: SpanId::from_u64(u64::from_le_bytes(*root)).ok_or(damaged)?,
                 },
-                id: number(&entry[24..30]) as i64,
-                workflow: number(&entry[30..34]) as i64,
-                count: number(&entry[34..36]) as usize,
+                id: (middle & 0xffff_ffff_ffff) as i64,
+                workflow: (last >> 16 & 0xffff_ffff) as i64,
+                count: (last >> 48) as usize,
             })
         })
         .collect()

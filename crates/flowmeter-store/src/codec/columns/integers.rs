@@ -159,13 +159,14 @@ fn decode_some(
 }
 
 fn unpack<const WIDTH: usize>(packed: &[u8], least: u64, numbers: &mut Vec<u64>) {
-    if WIDTH == 8 {
-        let (chunks, _) = packed.as_chunks::<8>();
-        return numbers.extend(
-            chunks
-                .iter()
-                .map(|chunk| least.wrapping_add(u64::from_le_bytes(*chunk))),
-        );
+    // What a register holds is added to several at once.
+    if matches!(WIDTH, 1 | 2 | 4 | 8) {
+        let (chunks, _) = packed.as_chunks::<WIDTH>();
+        return numbers.extend(chunks.iter().map(|chunk| {
+            let mut bytes = [0_u8; 8];
+            bytes[..WIDTH].copy_from_slice(chunk);
+            least.wrapping_add(u64::from_le_bytes(bytes))
+        }));
     }
     // Eight bytes are read at once and those of the next number cut off, as long as there are eight.
     let mask = (1_u64 << (8 * WIDTH)) - 1;

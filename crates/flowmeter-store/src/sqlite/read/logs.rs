@@ -95,12 +95,12 @@ fn candidates(
             if !holds_for_run(&filter.runs, &run.into_row(config)) {
                 return Ok(None);
             }
-            RunSet::These([id].into_iter().collect())
+            RunSet::these(vec![id])
         }
         None => RunSet::of(connection, config, &filter.runs)?,
     };
     let mut found: Vec<Candidate> = match &runs {
-        RunSet::These(ids) if ids.len() <= 500 => {
+        RunSet::These(ids, _) if ids.len() <= 500 => {
             let mut statement = connection.prepare_cached(OF_RUN)?;
             let mut found = Vec::new();
             for id in ids {

@@ -5,6 +5,7 @@
 pub(super) mod batches;
 pub(super) mod detail;
 pub(super) mod logs;
+pub(super) mod run_values;
 pub(super) mod runs;
 pub(super) mod salvage;
 pub(super) mod scan;

@@ -7,7 +7,6 @@ use std::ops::ControlFlow;
 
 use flowmeter_model::{SpanKind, SpanStatus};
 use rusqlite::{Connection, params_from_iter};
-use rustc_hash::FxHashSet;
 use smol_str::SmolStr;
 
 use super::super::SqliteConfig;
@@ -15,6 +14,7 @@ use super::super::batch_runs::decode_runs;
 use super::super::names::NameTexts;
 use super::super::run_row::time_to_column;
 use super::batches::{StoredBatch, blob, select};
+use super::run_values::RunValues;
 use super::runs;
 use crate::codec::columns::{
     Column, DictionaryColumn, SpanClass, decode_integers, decode_money, decode_option,
@@ -29,8 +29,8 @@ const RUNS_FEW: usize = 500;
 pub(in crate::sqlite) enum RunSet {
     /// All.
     All,
-    /// Those with these numbers.
-    These(FxHashSet<i64>),
+    /// Those with these numbers, which have a value.
+    These(Vec<i64>, RunValues),
 }
 
 impl RunSet {
@@ -43,19 +43,25 @@ impl RunSet {
         if filters::is_empty(filter) {
             return Ok(Self::All);
         }
-        let mut ids = FxHashSet::default();
+        let mut ids = Vec::new();
         runs::visit(connection, config, filter, RunOrder::Started, &mut |id, _| {
-            ids.insert(id);
+            ids.push(id);
             Ok(true)
         })?;
-        Ok(Self::These(ids))
+        Ok(Self::these(ids))
+    }
+
+    /// Those with these numbers.
+    pub(in crate::sqlite) fn these(ids: Vec<i64>) -> Self {
+        let values = RunValues::of(ids.iter().map(|id| (*id, 1)).collect());
+        Self::These(ids, values)
     }
 
     /// Whether this run is one of them.
     pub(in crate::sqlite) fn has(&self, run: i64) -> bool {
         match self {
             Self::All => true,
-            Self::These(ids) => ids.contains(&run),
+            Self::These(_, values) => values.get(run) != 0,
         }
     }
 }
@@ -192,7 +198,7 @@ fn batches(
         Ok((row.get(0)?, start_min >= since && start_max < until))
     };
     let mut found: Vec<(i64, bool)> = match runs {
-        RunSet::These(ids) if ids.len() <= RUNS_FEW => {
+        RunSet::These(ids, _) if ids.len() <= RUNS_FEW => {
             let mut statement = connection.prepare_cached(
                 "SELECT batch.id, batch.start_min, batch.start_max FROM batch_run \
                  CROSS JOIN batch ON batch.id = batch_run.batch \

@@ -179,6 +179,11 @@ impl<'c> Hits<'c> {
         }
     }
 
+    /// How many were found.
+    pub(super) fn len(&self) -> usize {
+        self.found.len()
+    }
+
     /// Sorts what was found, and keeps as much as is asked for.
     pub(super) fn trim(&mut self) {
         self.found

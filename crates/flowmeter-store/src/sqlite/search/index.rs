@@ -16,7 +16,7 @@ use super::super::locking;
 use super::super::read::batches::blob;
 use super::buckets::{BUCKET_BITS, BucketReader, BucketWriter, SEGMENT_BATCHES, bucket_of};
 use super::postings::{BatchWords, encode_batch};
-use super::words::visit_numbers;
+use super::words::{WORD_BITS, visit_numbers};
 use crate::StoreError;
 use crate::codec::Damaged;
 use crate::codec::block::{Block, Sealer};
@@ -28,6 +28,9 @@ use crate::rules::texts::visit_texts;
 const LOOSE_BATCHES_MAX: usize = 2 * SEGMENT_BATCHES;
 /// Places for what was seen last in a block: most words of a block come again.
 const SEEN_PLACES: usize = 1 << 13;
+
+/// New pairs that are gathered before they are moved together.
+const FEW: usize = 64;
 
 /// Gathers the words of a batch.
 pub(in crate::sqlite) struct WordIndexer {
@@ -87,7 +90,7 @@ impl WordIndexer {
 
     /// The words of the batch as bytes, and begins anew.
     pub(in crate::sqlite) fn finish(&mut self) -> Vec<u8> {
-        self.pairs.sort_unstable();
+        sort_by_word(&mut self.pairs);
         self.pairs.dedup();
         let bytes = encode_batch(&self.pairs);
         self.clear();
@@ -105,15 +108,45 @@ impl WordIndexer {
 
 fn gather(text: &str, block: usize, pairs: &mut Vec<u32>, seen: &mut [u32]) {
     let block = block as u32;
+    let mut few = [0; FEW];
+    let mut count = 0;
     visit_numbers(text, &mut |word| {
         let pair = word << 8 | block;
-        if let Some(place) = seen.get_mut(word as usize % SEEN_PLACES)
-            && *place != pair
-        {
+        // Whether it was seen is a coin's throw: it is written down anyway, and stays if it is new.
+        few[count % FEW] = pair;
+        if let Some(place) = seen.get_mut(word as usize % SEEN_PLACES) {
+            count += usize::from(*place != pair);
             *place = pair;
-            pairs.push(pair);
+        }
+        if count == FEW {
+            pairs.extend_from_slice(&few);
+            count = 0;
         }
     });
+    pairs.extend_from_slice(few.get(..count).unwrap_or_default());
+}
+
+/// Sorts pairs by word. Pairs of a word stay in the order of their blocks, in which they were gathered.
+fn sort_by_word(pairs: &mut Vec<u32>) {
+    const DIGIT_BITS: u32 = WORD_BITS / 2;
+    let mut sorted = vec![0; pairs.len()];
+    for shift in [8, 8 + DIGIT_BITS] {
+        let digit = |pair: u32| (pair >> shift) as usize & ((1 << DIGIT_BITS) - 1);
+        let mut begins = vec![0_u32; 1 << DIGIT_BITS];
+        for pair in pairs.iter() {
+            begins[digit(*pair)] += 1;
+        }
+        let mut sum = 0;
+        for begin in &mut begins {
+            sum += std::mem::replace(begin, sum);
+        }
+        for pair in pairs.iter() {
+            let place = &mut begins[digit(*pair)];
+            sorted[*place as usize] = *pair;
+            *place += 1;
+        }
+        std::mem::swap(pairs, &mut sorted);
+    }
 }
 
 /// One piece of the index's work, in a transaction of its own: the words of one batch, or a segment. Whether it did

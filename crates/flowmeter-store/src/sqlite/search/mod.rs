@@ -20,7 +20,7 @@ pub(in crate::sqlite) use look_up::check;
 
 use self::filter::RawFilter;
 use self::hits::Hits;
-use self::scan::Wave;
+use self::scan::{Looker, Wave};
 use self::sources::Sources;
 use super::SqliteConfig;
 use super::names::NameTexts;
@@ -30,6 +30,10 @@ use crate::{SearchHit, SearchQuery, StoreError};
 /// Blocks that are looked at together, at first and at most: the first ones may be enough.
 const WAVE_FIRST: usize = 2;
 const WAVE_MAX: usize = 512;
+/// So many times as many are next at most.
+const WAVE_GROWTH: usize = 4;
+/// While so many are looked at, the next ones are read.
+const WAVE_LARGE: usize = 128;
 
 /// Parts that could not be read: what is wrong with each.
 type Unreadable = Vec<String>;
@@ -49,19 +53,16 @@ pub(in crate::sqlite) fn search(
     let filter = RawFilter::of(&pattern);
     let mut hits = Hits::new(connection, config, texts, query, &pattern, &filter)?;
     let mut sources = Sources::of(connection, query, &pattern, hits.only_in()?)?;
-    let mut size = WAVE_FIRST;
-    let mut wave = Wave::read(connection, &mut sources, size)?;
-    while !wave.is_empty() {
-        size = (2 * size).min(WAVE_MAX);
-        if hits.are_enough(wave.newest()) {
-            break;
-        }
-        let (found, next, damaged) = wave.filtered(&filter, || {
-            if hits.are_enough(sources.newest()) {
-                Ok(Wave::default())
-            } else {
-                Wave::read(connection, &mut sources, size)
+    let mut looker = Looker::default();
+    let mut looked_at = 0;
+    let mut wave = Wave::read(connection, &mut sources, WAVE_FIRST)?;
+    while wave.len() > 0 && !hits.are_enough(wave.newest()) {
+        let (found, next, damaged) = wave.filtered(&filter, &mut looker, || {
+            if wave.len() < WAVE_LARGE || hits.are_enough(sources.newest()) {
+                return Ok(None);
             }
+            let size = (WAVE_GROWTH * wave.len()).min(WAVE_MAX);
+            Wave::read(connection, &mut sources, size).map(Some)
         })?;
         damaged.into_iter().for_each(&mut *unreadable);
         for candidate in found {
@@ -71,10 +72,28 @@ pub(in crate::sqlite) fn search(
             }
         }
         hits.trim();
-        wave = next;
+        looked_at += wave.len();
+        wave = match next {
+            Some(next) => next,
+            None if hits.are_enough(sources.newest()) => break,
+            None => {
+                let size = wanted_blocks(query.limit, hits.len(), looked_at);
+                let size = size.min(WAVE_GROWTH * wave.len()).clamp(WAVE_FIRST, WAVE_MAX);
+                Wave::read(connection, &mut sources, size)?
+            }
+        };
     }
     sources.unreadable.into_iter().for_each(&mut *unreadable);
     hits.finish()
+}
+
+/// How many more blocks should do, when so many of `limit` hits were found in so many blocks.
+fn wanted_blocks(limit: usize, found: usize, looked_at: usize) -> usize {
+    let missing = limit.saturating_sub(found);
+    match missing.saturating_mul(looked_at).checked_div(found) {
+        Some(blocks) => blocks + blocks / 8,
+        None => usize::MAX,
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Blocks are decompressed and looked at quickly, on all cores; what may hold the text is handed on.
 //!
-//! The next blocks are read while the last ones are worked on. Never holds more than two waves of blocks.
+//! Of many, the next ones are read while the last ones are worked on. Never holds more than two waves of blocks.
 
 use std::cmp::Reverse;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -21,7 +21,7 @@ use crate::codec::log_block::LogBlock;
 use crate::codec::payload::{LogHead, visit_references, visit_references_in_values};
 
 /// Fewer blocks are not worth another thread.
-const BLOCKS_A_THREAD: usize = 8;
+const BLOCKS_A_THREAD: usize = 3;
 /// More threads would wait for memory.
 const THREADS_MAX: usize = 16;
 
@@ -127,8 +127,9 @@ impl Wave {
         Ok(())
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.tasks.is_empty()
+    /// How many blocks.
+    pub(super) fn len(&self) -> usize {
+        self.tasks.len()
     }
 
     /// Nothing in it is newer than this.
@@ -136,18 +137,18 @@ impl Wave {
         self.newest
     }
 
-    /// What of it may hold the text, and meanwhile the next wave.
-    pub(super) fn filtered(
-        self,
+    /// What of it may hold the text; `meanwhile` is done while others look.
+    pub(super) fn filtered<T>(
+        &self,
         filter: &RawFilter,
-        mut read_next: impl FnMut() -> Result<Self, StoreError>,
-    ) -> Result<(Vec<Candidate>, Self, Unreadable), StoreError> {
+        looker: &mut Looker,
+        meanwhile: impl FnOnce() -> Result<T, StoreError>,
+    ) -> Result<(Vec<Candidate>, T, Unreadable), StoreError> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let threads = (self.tasks.len() / BLOCKS_A_THREAD).min(cores).min(THREADS_MAX);
         let next_task = AtomicUsize::new(0);
         let found = Mutex::new((Vec::new(), Unreadable::new()));
-        let work = || {
-            let mut looker = Looker::default();
+        let work = |looker: &mut Looker| {
             let (mut mine, mut damaged) = (Vec::new(), Unreadable::new());
             while let Some(task) = self.tasks.get(next_task.fetch_add(1, Ordering::Relaxed)) {
                 if let Err(Damaged(what)) = looker.look(task, filter, &mut mine) {
@@ -158,33 +159,29 @@ impl Wave {
             found.0.append(&mut mine);
             found.1.append(&mut damaged);
         };
-        let next = std::thread::scope(|scope| -> Result<Self, StoreError> {
-            let workers: Vec<_> = (1..threads.max(1)).map(|_| scope.spawn(work)).collect();
-            let next = if threads > 1 {
-                read_next()?
-            } else {
-                Self::default()
-            };
-            work();
+        let done = std::thread::scope(|scope| -> Result<T, StoreError> {
+            let workers: Vec<_> = (1..threads.max(1))
+                .map(|_| scope.spawn(|| work(&mut Looker::default())))
+                .collect();
+            let done = meanwhile()?;
+            work(looker);
             for worker in workers {
                 worker
                     .join()
                     .map_err(|_| Damaged("a thread that searched has failed"))?;
             }
-            Ok(next)
+            Ok(done)
         })?;
-        // Without helpers, what is found first may be enough.
-        let next = if threads > 1 { next } else { read_next()? };
         let (mut found, damaged) = found.into_inner();
         // The newest first: they may be enough.
         found.sort_unstable_by_key(|candidate: &Candidate| (Reverse(candidate.time), candidate.origin));
-        Ok((found, next, damaged))
+        Ok((found, done, damaged))
     }
 }
 
 /// Memory for looking at blocks.
 #[derive(Default)]
-struct Looker {
+pub(super) struct Looker {
     sealer: Sealer,
     block: Block,
     lower: Vec<u8>,
@@ -239,7 +236,7 @@ impl Looker {
     }
 }
 
-/// Hands on what may hold the text, of parts that stand one after the other in `all`.
+/// Hands on what may hold the text, of parts that make up `all`.
 fn look_at<'b>(
     all: &[u8],
     parts: impl Iterator<Item = (usize, Option<&'b [u8]>)>,
@@ -248,21 +245,15 @@ fn look_at<'b>(
     references_of: impl Fn(&[u8], &mut dyn FnMut(ContentHash)) -> Result<(), Damaged>,
     mut hand_on: impl FnMut(usize, Vec<u8>, Vec<ContentHash>) -> Result<(), Damaged>,
 ) -> Result<(), Damaged> {
-    lower.clear();
-    lower.extend_from_slice(all);
-    lower.make_ascii_lowercase();
-    if !may_refer && !filter.may_hold(all, lower) {
+    if !may_refer && !filter.may_hold_many(all, lower) {
         return Ok(());
     }
-    let mut start = 0;
     for (place, part) in parts {
         let part = part.unwrap_or_default();
-        let of_part = lower.get(start..start + part.len()).unwrap_or_default();
-        start += part.len();
         if part.is_empty() {
             continue;
         }
-        if filter.may_hold(part, of_part) {
+        if filter.may_hold(part) {
             hand_on(place, part.to_vec(), Vec::new())?;
         } else if may_refer {
             let mut references = Vec::new();

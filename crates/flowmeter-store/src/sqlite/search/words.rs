@@ -88,54 +88,147 @@ fn visit_piece(text: &str, visit: &mut impl FnMut(u32)) {
     });
 }
 
-fn visit_ascii(bytes: &[u8], visit: &mut impl FnMut(u32)) {
-    let class = |at: usize| {
-        bytes
-            .get(at)
-            .map_or(Class::Other, |byte| CLASSES[usize::from(*byte)])
-    };
-    let mut at = 0;
-    while at < bytes.len() {
-        let mut last = class(at);
-        if !matches!(last, Class::Letter | Class::Digit | Class::Joiner) {
-            at += 1;
-            continue;
+/// Bytes whose classes are told at once.
+const CHUNK: usize = 64;
+/// A one in each byte.
+const ONES: u64 = 0x0101_0101_0101_0101;
+/// The highest bit of each byte.
+const HIGHS: u64 = 0x8080_8080_8080_8080;
+
+/// A bit for each byte of ASCII that may stand in a word wherever it stands: letters, digits and `_`.
+fn word_bits(chunk: &[u8; CHUNK]) -> u64 {
+    // All comparisons are of bytes below 128, eight at a time: with the highest bit set, no byte borrows from the next.
+    let at_least = |bytes: u64, least: u8| (bytes | HIGHS) - ONES * u64::from(least);
+    let mut bits = 0;
+    for (place, eight) in chunk.as_chunks::<8>().0.iter().enumerate() {
+        let bytes = u64::from_le_bytes(*eight);
+        let lower = bytes | LOWER;
+        let letters = at_least(lower, b'a') & !at_least(lower, b'z' + 1);
+        let digits = at_least(bytes, b'0') & !at_least(bytes, b'9' + 1);
+        let joiners = !((bytes ^ (ONES * u64::from(b'_'))) + ONES * 0x7f);
+        let highs = (letters | digits | joiners) & HIGHS;
+        // The eight highest bits move together.
+        let row = (highs >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56;
+        bits |= row << (8 * place);
+    }
+    bits
+}
+
+/// The rows of bytes that [`word_bits`] tells, in order.
+struct Rows<'a> {
+    bytes: &'a [u8],
+    chunk: usize,
+    /// Those of the chunk that are yet to come.
+    bits: u64,
+}
+
+impl<'a> Rows<'a> {
+    fn of(bytes: &'a [u8]) -> Self {
+        let bits = Self::bits_of(bytes, 0);
+        Self {
+            bytes,
+            chunk: 0,
+            bits,
         }
-        let start = at;
-        let mut is_word = last != Class::Joiner;
-        loop {
-            at += 1;
-            let row = at;
-            while class(at) == Class::Letter {
-                at += 1;
+    }
+
+    fn bits_of(bytes: &[u8], chunk: usize) -> u64 {
+        let rest = bytes.get(chunk * CHUNK..).unwrap_or_default();
+        match rest.first_chunk::<CHUNK>() {
+            Some(chunk) => word_bits(chunk),
+            None => {
+                let mut last = [0; CHUNK];
+                last[..rest.len()].copy_from_slice(rest);
+                word_bits(&last)
             }
-            if at > row {
-                (is_word, last) = (true, Class::Letter);
+        }
+    }
+
+    /// From where to where the next row reaches.
+    fn next(&mut self) -> Option<(usize, usize)> {
+        while self.bits == 0 {
+            self.chunk += 1;
+            if self.chunk * CHUNK >= self.bytes.len() {
+                return None;
             }
-            let this = class(at);
-            match this {
-                Class::Letter | Class::Digit => is_word = true,
-                Class::Joiner => {}
-                Class::Other => break,
-                Class::InLetters | Class::InDigits | Class::InBoth => {
-                    let next = class(at + 1);
-                    let joins = match last {
-                        Class::Letter => next == Class::Letter && this != Class::InDigits,
-                        Class::Digit => next == Class::Digit && this != Class::InLetters,
-                        _ => false,
-                    };
-                    if !joins {
-                        break;
-                    }
-                    at += 1;
-                    last = next;
-                    continue;
-                }
+            self.bits = Self::bits_of(self.bytes, self.chunk);
+        }
+        let first = self.bits.trailing_zeros();
+        let start = self.chunk * CHUNK + first as usize;
+        let mut end = first + (!(self.bits >> first)).trailing_zeros();
+        while end >= 64 {
+            self.chunk += 1;
+            if self.chunk * CHUNK >= self.bytes.len() {
+                self.bits = 0;
+                return Some((start, self.bytes.len()));
             }
-            last = this;
+            self.bits = Self::bits_of(self.bytes, self.chunk);
+            end = (!self.bits).trailing_zeros();
+        }
+        self.bits &= u64::MAX << end;
+        Some((start, self.chunk * CHUNK + end as usize))
+    }
+
+    /// Passes by what lies before this place.
+    fn pass(&mut self, to: usize) {
+        if to / CHUNK != self.chunk {
+            self.chunk = to / CHUNK;
+            self.bits = Self::bits_of(self.bytes, self.chunk);
+        }
+        self.bits &= u64::MAX << (to % CHUNK);
+    }
+}
+
+fn class_at(bytes: &[u8], at: usize) -> Class {
+    bytes
+        .get(at)
+        .map_or(Class::Other, |byte| CLASSES[usize::from(*byte)])
+}
+
+fn visit_ascii(bytes: &[u8], visit: &mut impl FnMut(u32)) {
+    let mut rows = Rows::of(bytes);
+    while let Some((start, mut end)) = rows.next() {
+        let behind = class_at(bytes, end);
+        let mut is_word = true;
+        if matches!(behind, Class::InLetters | Class::InDigits | Class::InBoth)
+            && class_at(bytes, end + 1) != Class::Other
+        {
+            // Two rows may be one word.
+            end = end_of_word(bytes, start);
+            rows.pass(end);
+        }
+        if bytes[start] == b'_' {
+            is_word = bytes[start..end].iter().any(u8::is_ascii_alphanumeric);
         }
         if is_word {
-            visit(number_of_ascii(bytes, start, at));
+            visit(number_of_ascii(bytes, start, end));
+        }
+    }
+}
+
+/// Where the word ends that begins there with what [`word_bits`] tells.
+fn end_of_word(bytes: &[u8], start: usize) -> usize {
+    let mut at = start;
+    let mut last = class_at(bytes, at);
+    loop {
+        at += 1;
+        let this = class_at(bytes, at);
+        match this {
+            Class::Letter | Class::Digit | Class::Joiner => last = this,
+            Class::Other => return at,
+            Class::InLetters | Class::InDigits | Class::InBoth => {
+                let next = class_at(bytes, at + 1);
+                let joins = match last {
+                    Class::Letter => next == Class::Letter && this != Class::InDigits,
+                    Class::Digit => next == Class::Digit && this != Class::InLetters,
+                    _ => false,
+                };
+                if !joins {
+                    return at;
+                }
+                at += 1;
+                last = next;
+            }
         }
     }
 }
@@ -149,33 +242,31 @@ fn finished(state: u64) -> u32 {
     (state.wrapping_mul(SEED) >> (64 - WORD_BITS)) as u32
 }
 
-/// The number of a word of ASCII that stands there, whatever its case.
-fn number_of_ascii(bytes: &[u8], start: usize, end: usize) -> u32 {
-    let mut state = SEED ^ (end - start) as u64;
-    let mut at = start;
-    while at < end {
-        let length = end - at;
-        let eight = match bytes.get(at..).and_then(<[u8]>::first_chunk::<8>) {
-            Some(eight) => u64::from_le_bytes(*eight),
-            None => short(&bytes[at..end]),
-        };
-        let eight = if length >= 8 {
-            eight | LOWER
-        } else {
-            (eight | LOWER) & ((1 << (8 * length)) - 1)
-        };
-        state = mixed(state, eight);
-        at += 8;
+/// The bytes of eight that a word of so many bytes has.
+const MASKS: [u64; 9] = {
+    let mut masks = [0_u64; 9];
+    let mut length = 1;
+    while length <= 8 {
+        masks[length] = u64::MAX >> (64 - 8 * length);
+        length += 1;
     }
-    finished(state)
-}
+    masks
+};
 
-fn short(bytes: &[u8]) -> u64 {
-    let mut eight = [0; 8];
-    for (to, from) in eight.iter_mut().zip(bytes) {
-        *to = *from;
+/// The number of a word of ASCII that stands there, whatever its case. Two steps of eight bytes at least: so most words
+/// take no decision.
+fn number_of_ascii(bytes: &[u8], start: usize, end: usize) -> u32 {
+    let length = end - start;
+    let state = SEED ^ length as u64;
+    if length <= 16
+        && let Some(sixteen) = bytes.get(start..).and_then(<[u8]>::first_chunk::<16>)
+    {
+        let both = u128::from_le_bytes(*sixteen);
+        let first = (both as u64 | LOWER) & MASKS[length.min(8)];
+        let second = ((both >> 64) as u64 | LOWER) & MASKS[length.saturating_sub(8).min(8)];
+        return finished(mixed(mixed(state, first), second));
     }
-    u64::from_le_bytes(eight)
+    number_of_folded(&bytes[start..end])
 }
 
 /// The number of a word as it stands in a text.
@@ -185,10 +276,11 @@ fn number_of_word(word: &str, folded: &mut String) -> u32 {
     number_of_folded(folded.as_bytes())
 }
 
-/// The number of a word in lower case.
+/// The number of a word in lower case; that of ASCII may be in any.
 fn number_of_folded(folded: &[u8]) -> u32 {
     let mut state = SEED ^ folded.len() as u64;
-    for chunk in folded.chunks(8) {
+    for place in 0..folded.len().div_ceil(8).max(2) {
+        let chunk = folded.get(8 * place..).unwrap_or_default();
         let mut eight = [0; 8];
         for (to, from) in eight.iter_mut().zip(chunk) {
             *to = if from.is_ascii() { *from | 0x20 } else { *from };

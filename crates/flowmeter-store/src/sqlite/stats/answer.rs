@@ -13,6 +13,7 @@ use smol_str::SmolStr;
 
 use super::super::SqliteConfig;
 use super::super::names::NameTexts;
+use super::super::read::run_values::RunValues;
 use super::super::read::scan::RunSet;
 use super::super::run_row::time_to_column;
 use super::columns::{BatchColumns, BatchReader, PackedBatch};
@@ -28,6 +29,8 @@ use crate::{GroupBy, StatsQuery, StatsRow, StatsSums, StoreError};
 const BATCHES_A_THREAD: usize = 16;
 /// More threads would wait for the one that reads.
 const THREADS_MAX: usize = 4;
+/// Batches that are handed to a thread together.
+const BATCHES_TOGETHER: usize = 8;
 
 /// Sums and percentiles.
 ///
@@ -128,8 +131,8 @@ impl<'a, 'q> Question<'a, 'q> {
             longest,
             self.plan.section,
             (first, end),
-            &|key| self.plan.holds_for(key),
-            &mut |slot, key, entry| tally.add_entry(slot, &key, &entry),
+            self.plan.conditions(),
+            &mut |slot, key, bytes| tally.add_entry(slot, key, bytes),
         )?;
         let all = RunSet::All;
         let (first, end) = (first.saturating_mul(SLOT_NS), end.saturating_mul(SLOT_NS));
@@ -183,7 +186,7 @@ impl<'a, 'q> Question<'a, 'q> {
         }
         // This thread reads; all add up, this one when the others have enough to do.
         let trend = tally.trend();
-        let (send, receive) = mpsc::sync_channel::<PackedBatch>(2 * helpers);
+        let (send, receive) = mpsc::sync_channel::<Vec<PackedBatch>>(helpers);
         let receive = Mutex::new(receive);
         let plan = self.plan;
         let help = || -> Result<Tally<'a, 'q>, StoreError> {
@@ -194,7 +197,9 @@ impl<'a, 'q> Question<'a, 'q> {
                 let Ok(packed) = next else {
                     return Ok(tally);
                 };
-                adder.add(&mut tally, &mut columns, &packed)?;
+                for packed in &packed {
+                    adder.add(&mut tally, &mut columns, packed)?;
+                }
             }
         };
         std::thread::scope(|scope| {
@@ -202,11 +207,17 @@ impl<'a, 'q> Question<'a, 'q> {
             let read = (|| {
                 // Gone at the end, also after a failure: the helpers wait for it.
                 let send = send;
-                for batch in batches {
+                for together in batches.chunks(BATCHES_TOGETHER) {
+                    let packed = together
+                        .iter()
+                        .map(|batch| reader.packed(*batch))
+                        .collect::<Result<_, _>>()?;
                     if let Err(TrySendError::Full(packed) | TrySendError::Disconnected(packed)) =
-                        send.try_send(reader.packed(batch)?)
+                        send.try_send(packed)
                     {
-                        adder.add(tally, &mut columns, &packed)?;
+                        for packed in &packed {
+                            adder.add(tally, &mut columns, packed)?;
+                        }
                     }
                 }
                 Ok(())
@@ -287,7 +298,7 @@ enum Which {
 #[derive(Default)]
 struct Tags {
     values: Vec<SmolStr>,
-    of_runs: FxHashMap<i64, i64>,
+    of_runs: RunValues,
 }
 
 impl Tags {
@@ -295,7 +306,7 @@ impl Tags {
         // The first stands for none.
         let mut tags = Self {
             values: vec![SmolStr::default()],
-            of_runs: FxHashMap::default(),
+            of_runs: RunValues::default(),
         };
         let Some(GroupBy::Tag(key)) = by else {
             return Ok(tags);
@@ -303,18 +314,20 @@ impl Tags {
         let mut statement =
             connection.prepare_cached("SELECT value, run FROM run_tag WHERE key = ?1 ORDER BY value")?;
         let mut rows = statement.query([key])?;
+        let mut of_runs = Vec::new();
         while let Some(row) = rows.next()? {
             let value = row.get_ref(0)?;
             let value = value.as_str().unwrap_or_default();
             if tags.values.len() == 1 || tags.values.last().is_some_and(|last| last != value) {
                 tags.values.push(SmolStr::new(value));
             }
-            tags.of_runs.insert(row.get(1)?, tags.values.len() as i64 - 1);
+            of_runs.push((row.get(1)?, tags.values.len() as u32 - 1));
         }
+        tags.of_runs = RunValues::of(of_runs);
         Ok(tags)
     }
 
     fn of_run(&self, run: i64) -> i64 {
-        self.of_runs.get(&run).copied().unwrap_or(0)
+        i64::from(self.of_runs.get(run))
     }
 }

@@ -56,12 +56,13 @@ fn check_level(
             finer,
             Section::Full,
             level.slots(number),
-            &|_| true,
-            &mut |_, key, entry| {
-                if entry.has(section.parts()) {
-                    let making = parts.entry(section.key_of(&key)).or_default();
-                    making.merge(section.parts(), &entry);
+            &[],
+            &mut |_, key, bytes| {
+                if !Entry::bytes_have(section.parts(), bytes) {
+                    return Entry::skip(bytes);
                 }
+                let making = parts.entry(section.key_of(key)).or_default();
+                making.merge_bytes(section.parts(), bytes)
             },
         );
         if read.is_ok() && !agree(&kept, &finish(parts)) {

@@ -3,34 +3,75 @@
 //! A sketch is short, and slow to add to; this is the other way round. Never holds more than the buckets there are.
 
 use crate::LatencySketch;
-use crate::codec::sketch::{BUCKETS_MAX, bucket_of};
+use crate::codec::sketch::{BUCKETS_MAX, bucket_of, read_varint};
 
 /// So many durations are kept one by one: most groups have few.
 const FEW: usize = 512;
+/// Buckets of room on both sides of those that are needed.
+const ROOM: usize = 32;
 
 /// Durations, to become a sketch.
 #[derive(Clone, Debug)]
 pub(super) struct Durations {
-    counts: Counts,
+    /// The bucket of each, as long as they are few; then nothing.
+    few: Vec<u16>,
+    /// How many in each bucket, when they are many.
+    many: Window,
     sum_ns: u128,
     min_ns: u64,
     max_ns: u64,
 }
 
-#[derive(Clone, Debug)]
-enum Counts {
-    /// The bucket of each.
-    Few(Vec<u16>),
-    /// Those of one sketch, as it came: most periods are added to a group that has nothing yet.
-    Sketch(Vec<(u16, u64)>),
-    /// How many in each bucket.
-    Many(Vec<u64>),
+/// How many in each bucket, from the first to the last that is needed.
+#[derive(Clone, Debug, Default)]
+struct Window {
+    first: usize,
+    counts: Vec<u64>,
+}
+
+impl Window {
+    /// Makes room for these buckets. Those that are none get none.
+    fn reserve(&mut self, first: usize, last: usize) {
+        let last = last.min(BUCKETS_MAX - 1);
+        if first > last {
+            return;
+        }
+        if self.counts.is_empty() {
+            self.first = first.saturating_sub(ROOM);
+        } else if first < self.first {
+            let more = self.first - first.saturating_sub(ROOM);
+            self.counts.splice(0..0, std::iter::repeat_n(0, more));
+            self.first -= more;
+        }
+        let length = last - self.first + 1;
+        if length > self.counts.len() {
+            self.counts.resize(length + ROOM, 0);
+        }
+    }
+
+    #[inline]
+    fn add(&mut self, bucket: u16, count: u64) {
+        let bucket = usize::from(bucket);
+        match self.counts.get_mut(bucket.wrapping_sub(self.first)) {
+            Some(slot) => *slot += count,
+            None => self.add_outside(bucket, count),
+        }
+    }
+
+    #[cold]
+    fn add_outside(&mut self, bucket: usize, count: u64) {
+        self.reserve(bucket, bucket);
+        if let Some(slot) = self.counts.get_mut(bucket.wrapping_sub(self.first)) {
+            *slot += count;
+        }
+    }
 }
 
 impl Default for Durations {
     fn default() -> Self {
         Self {
-            counts: Counts::Few(Vec::new()),
+            few: Vec::new(),
+            many: Window::default(),
             sum_ns: 0,
             min_ns: u64::MAX,
             max_ns: 0,
@@ -45,7 +86,14 @@ impl Durations {
         self.sum_ns += u128::from(duration_ns);
         self.min_ns = self.min_ns.min(duration_ns);
         self.max_ns = self.max_ns.max(duration_ns);
-        self.count(bucket_of(duration_ns), 1);
+        let bucket = bucket_of(duration_ns);
+        if !self.many.counts.is_empty() {
+            self.many.add(bucket, 1);
+        } else if self.few.len() < FEW {
+            self.few.push(bucket);
+        } else {
+            self.window(bucket.into(), bucket.into()).add(bucket, 1);
+        }
     }
 
     /// Adds a sketch.
@@ -56,60 +104,74 @@ impl Durations {
         self.sum_ns += sketch.sum_ns();
         self.min_ns = self.min_ns.min(min_ns);
         self.max_ns = self.max_ns.max(max_ns);
-        if matches!(&self.counts, Counts::Few(few) if few.is_empty()) {
-            self.counts = Counts::Sketch(sketch.buckets().to_vec());
-            return;
-        }
-        for (bucket, count) in sketch.buckets() {
-            self.count(*bucket, *count);
+        let buckets = sketch.buckets();
+        if let (Some((first, _)), Some((last, _))) = (buckets.first(), buckets.last()) {
+            let window = self.window(usize::from(*first), usize::from(*last));
+            for (bucket, count) in buckets {
+                window.add(*bucket, *count);
+            }
         }
     }
 
-    #[inline]
-    fn count(&mut self, bucket: u16, count: u64) {
-        match &mut self.counts {
-            Counts::Few(buckets) if count == 1 && buckets.len() < FEW => buckets.push(bucket),
-            Counts::Few(buckets) => {
-                let all = buckets.iter().map(|bucket| (*bucket, 1)).chain([(bucket, count)]);
-                self.counts = many(all);
-            }
-            Counts::Sketch(buckets) => {
-                self.counts = many(buckets.iter().copied().chain([(bucket, count)]));
-            }
-            Counts::Many(counts) => {
-                if let Some(slot) = counts.get_mut(usize::from(bucket)) {
-                    *slot += count;
-                }
-            }
+    /// Adds a sketch as [`LatencySketch::write`] wrote it, and moves `bytes` behind it: how many durations. `None` for
+    /// anything else.
+    pub(super) fn merge_bytes(&mut self, bytes: &mut &[u8]) -> Option<u64> {
+        let count = read_varint(bytes)?;
+        if count == 0 {
+            return Some(0);
         }
+        let min_ns = read_varint(bytes)?;
+        let max_ns = min_ns.checked_add(read_varint(bytes)?)?;
+        self.sum_ns += u128::from(read_varint(bytes)?);
+        self.min_ns = self.min_ns.min(min_ns);
+        self.max_ns = self.max_ns.max(max_ns);
+        let length = usize::try_from(read_varint(bytes)?)
+            .ok()
+            .filter(|length| *length <= BUCKETS_MAX)?;
+        if length == 0 {
+            return Some(count);
+        }
+        let first = u16::try_from(read_varint(bytes)?).ok()?;
+        let window = self.window(first.into(), bucket_of(max_ns).max(first).into());
+        let mut bucket = first;
+        window.add(bucket, read_varint(bytes)?);
+        for _ in 1..length {
+            bucket = bucket.checked_add(u16::try_from(read_varint(bytes)?).ok()?)?;
+            window.add(bucket, read_varint(bytes)?);
+        }
+        Some(count)
+    }
+
+    /// The counts by bucket, with room for these.
+    fn window(&mut self, first: usize, last: usize) -> &mut Window {
+        let few = std::mem::take(&mut self.few);
+        let (least, most) = few.iter().fold((first, last), |(least, most), bucket| {
+            (least.min(usize::from(*bucket)), most.max(usize::from(*bucket)))
+        });
+        self.many.reserve(least, most);
+        for bucket in few {
+            self.many.add(bucket, 1);
+        }
+        &mut self.many
     }
 
     /// The sketch of them all.
     pub(super) fn sketch(self) -> LatencySketch {
-        let buckets: Vec<(u16, u64)> = match self.counts {
-            Counts::Few(mut buckets) => {
-                buckets.sort_unstable();
-                buckets
-                    .chunk_by(|a, b| a == b)
-                    .filter_map(|equal| Some((*equal.first()?, equal.len() as u64)))
-                    .collect()
-            }
-            Counts::Sketch(buckets) => buckets,
-            Counts::Many(counts) => (0..).zip(counts).filter(|(_, count)| *count > 0).collect(),
+        let Self { mut few, many, .. } = self;
+        let buckets: Vec<(u16, u64)> = if many.counts.is_empty() {
+            few.sort_unstable();
+            few.chunk_by(|a, b| a == b)
+                .filter_map(|equal| Some((*equal.first()?, equal.len() as u64)))
+                .collect()
+        } else {
+            (many.first as u16..)
+                .zip(many.counts)
+                .filter(|(_, count)| *count > 0)
+                .collect()
         };
         if buckets.is_empty() {
             return LatencySketch::default();
         }
         LatencySketch::of_buckets(buckets, self.sum_ns, self.min_ns, self.max_ns)
     }
-}
-
-fn many(all: impl Iterator<Item = (u16, u64)>) -> Counts {
-    let mut counts = vec![0_u64; BUCKETS_MAX];
-    for (bucket, count) in all {
-        if let Some(slot) = counts.get_mut(usize::from(bucket)) {
-            *slot += count;
-        }
-    }
-    Counts::Many(counts)
 }

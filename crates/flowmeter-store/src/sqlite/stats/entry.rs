@@ -120,6 +120,12 @@ fn write_wide(out: &mut Vec<u8>, mut number: u128) {
 }
 
 fn read_wide(bytes: &mut &[u8]) -> Option<u128> {
+    // Nearly all are small.
+    let (first, rest) = bytes.split_first()?;
+    if *first < 0x80 {
+        *bytes = rest;
+        return Some(u128::from(*first));
+    }
     let mut number = 0_u128;
     for shift in (0..128).step_by(7) {
         let (first, rest) = bytes.split_first()?;
@@ -146,6 +152,13 @@ impl Counted<Durations> {
         self.durations.merge(&other.durations);
     }
 
+    /// The same of what [`Counted::write`] wrote.
+    fn merge_bytes(&mut self, bytes: &mut &[u8]) -> Option<()> {
+        self.failed += read_varint(bytes)?;
+        self.count += self.durations.merge_bytes(bytes)?;
+        Some(())
+    }
+
     fn finish(self) -> Counted<LatencySketch> {
         Counted {
             count: self.count,
@@ -165,6 +178,12 @@ impl Counted<LatencySketch> {
     fn write(&self, out: &mut Vec<u8>) {
         write_varint(out, self.failed);
         self.durations.write(out);
+    }
+
+    /// Moves `bytes` behind what [`Counted::write`] wrote.
+    fn skip(bytes: &mut &[u8]) -> Option<()> {
+        skip_varints(bytes, 1)?;
+        LatencySketch::skip(bytes)
     }
 
     /// The count is that of the sketch.
@@ -232,6 +251,38 @@ impl Making {
         }
     }
 
+    /// The same of what [`Entry::write`] wrote, without making an entry of it; moves `bytes` behind it.
+    pub(super) fn merge_bytes(&mut self, parts: Parts, bytes: &mut &[u8]) -> Option<()> {
+        let (flags, rest) = bytes.split_first()?;
+        *bytes = rest;
+        for (flag, is_wanted, counted) in [
+            (RUNS, parts.run, &mut self.runs),
+            (NODES, parts.node, &mut self.nodes),
+            (CALLS, parts.call, &mut self.calls),
+        ] {
+            if flags & flag == 0 {
+            } else if is_wanted {
+                counted.merge_bytes(bytes)?;
+            } else {
+                Counted::<LatencySketch>::skip(bytes)?;
+            }
+        }
+        if !parts.call {
+            return skip_money(*flags, bytes);
+        }
+        if flags & CALLS != 0 {
+            for sum in &mut self.tokens {
+                *sum += read_wide(bytes)?;
+            }
+            self.cost.merge(&Money::read(bytes)?);
+        }
+        if flags & HITS != 0 {
+            self.hits += read_varint(bytes)?;
+            self.saved.merge(&Money::read(bytes)?);
+        }
+        Some(())
+    }
+
     /// The sums as they are kept.
     pub(super) fn finish(self) -> Entry {
         Entry {
@@ -248,6 +299,13 @@ impl Making {
 
 /// Numbers that [`Money`] is written as.
 const MONEY_NUMBERS: usize = 5;
+
+/// Moves behind what stands in an entry after its counts and durations.
+fn skip_money(flags: u8, bytes: &mut &[u8]) -> Option<()> {
+    let of_calls = if flags & CALLS != 0 { 5 + MONEY_NUMBERS } else { 0 };
+    let of_hits = if flags & HITS != 0 { 1 + MONEY_NUMBERS } else { 0 };
+    skip_varints(bytes, of_calls + of_hits)
+}
 
 /// What stands in an entry.
 const RUNS: u8 = 1;
@@ -266,6 +324,14 @@ impl Entry {
         parts.run && self.runs.count > 0
             || parts.node && self.nodes.count > 0
             || parts.call && (self.calls.count > 0 || self.hits > 0)
+    }
+
+    /// The same of what [`Entry::write`] wrote.
+    pub(super) fn bytes_have(parts: Parts, bytes: &[u8]) -> bool {
+        let flags = bytes.first().copied().unwrap_or(0);
+        parts.run && flags & RUNS != 0
+            || parts.node && flags & NODES != 0
+            || parts.call && flags & (CALLS | HITS) != 0
     }
 
     /// Whether it holds at least what another one does: no sum is smaller.
@@ -380,17 +446,10 @@ impl Entry {
         *bytes = rest;
         for counted in [RUNS, NODES, CALLS] {
             if flags & counted != 0 {
-                skip_varints(bytes, 1)?;
-                LatencySketch::skip(bytes)?;
+                Counted::<LatencySketch>::skip(bytes)?;
             }
         }
-        if flags & CALLS != 0 {
-            skip_varints(bytes, 5 + MONEY_NUMBERS)?;
-        }
-        if flags & HITS != 0 {
-            skip_varints(bytes, 1 + MONEY_NUMBERS)?;
-        }
-        Some(())
+        skip_money(*flags, bytes)
     }
 }
 

@@ -123,12 +123,10 @@ fn renew(connection: &Connection, touched: Vec<u64>, newest_before: Option<u64>)
                 finer,
                 Section::Full,
                 slots,
-                &|_| true,
-                &mut |_, key, entry| {
-                    makings
-                        .entry(key)
-                        .or_default()
-                        .merge(super::section::ALL_PARTS, &entry);
+                &[],
+                &mut |_, key, bytes| {
+                    let making = makings.entry(*key).or_default();
+                    making.merge_bytes(super::section::ALL_PARTS, bytes)
                 },
             )?;
             place::write(connection, level, number, &finish(makings))?;

@@ -7,7 +7,7 @@ use rustc_hash::FxHashMap;
 
 use super::super::failure::damaged;
 use super::entry::Entry;
-use super::section::{Key, MODEL, NODE, PROVIDER, Section, WORKFLOW};
+use super::section::{Conditions, Key, MODEL, NODE, PROVIDER, Section, WORKFLOW};
 use crate::StoreError;
 use crate::rules::calendar::{DAY_NS, date_of, first_day_of};
 use crate::rules::sums::SLOT_NS;
@@ -108,8 +108,9 @@ pub(super) fn read(
     let mut entries = FxHashMap::default();
     if let Some(body) = body {
         section
-            .visit(&body, &|_| true, &mut |key, entry| {
-                entries.insert(key, entry);
+            .visit(&body, &[], &mut |key, bytes| {
+                entries.insert(*key, Entry::read(bytes)?);
+                Some(())
             })
             .ok_or_else(|| damaged("a sum"))?;
     }
@@ -170,24 +171,26 @@ pub(in crate::sqlite) fn visit_names(
         Level::Month,
         Section::Full,
         all,
-        &|_| true,
-        &mut |_, key, _| {
+        &[],
+        &mut |_, key, bytes| {
             for place in [WORKFLOW, NODE, MODEL, PROVIDER] {
                 visit_name(key[place]);
             }
+            Entry::skip(bytes)
         },
     )
 }
 
 /// Hands out the sums of all half-hours from one to before another, in the longest periods that there are (and that
-/// `longest` allows), in order within each length; only those whose keys are wanted.
+/// `longest` allows), in order within each length; only those whose keys are wanted. `visit` reads the entry whose bytes it
+/// gets, or passes it by, and moves the bytes behind it; `None` where it is damaged.
 pub(super) fn visit(
     connection: &Connection,
     longest: Level,
     section: Section,
     (from, to): (u64, u64),
-    is_wanted: &dyn Fn(&Key) -> bool,
-    visit: &mut dyn FnMut(u64, Key, Entry),
+    wanted: &Conditions,
+    visit: &mut dyn FnMut(u64, &Key, &mut &[u8]) -> Option<()>,
 ) -> Result<(), StoreError> {
     if from >= to {
         return Ok(());
@@ -210,7 +213,7 @@ pub(super) fn visit(
             let number = Level::number_of(row.get(0)?);
             let slots = longest.slots(number);
             let body = row.get_ref(1)?.as_blob().map_err(|_| damaged("a sum"))?;
-            read.visit(body, is_wanted, &mut |key, entry| visit(slots.0, key, entry))
+            read.visit(body, wanted, &mut |key, bytes| visit(slots.0, key, bytes))
                 .ok_or_else(|| damaged("a sum"))?;
             covered.push(slots);
         }
@@ -218,7 +221,7 @@ pub(super) fn visit(
     if let Some(finer) = longest.finer() {
         let mut at = from;
         for (begins, ends) in covered.into_iter().chain([(to, to)]) {
-            self::visit(connection, finer, section, (at, begins), is_wanted, visit)?;
+            self::visit(connection, finer, section, (at, begins), wanted, visit)?;
             at = ends;
         }
     }

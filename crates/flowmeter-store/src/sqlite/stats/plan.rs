@@ -7,7 +7,7 @@ use smol_str::SmolStr;
 
 use super::super::names::NO_NAME;
 use super::place::Level;
-use super::section::{Key, MODEL, NODE, PROVIDER, Section, WORKFLOW};
+use super::section::{self, Conditions, Key, MODEL, NODE, PROVIDER, Section, WORKFLOW};
 use crate::rules::calendar::DAY_NS;
 use crate::rules::sums::{self, Parts, SLOT_NS};
 use crate::{GroupBy, StatsQuery, StoreError};
@@ -75,9 +75,12 @@ impl<'q> Plan<'q> {
     /// Whether the conditions hold for a key.
     #[inline]
     pub(super) fn holds_for(&self, key: &Key) -> bool {
-        self.conditions
-            .iter()
-            .all(|(place, numbers)| numbers.contains(&key[*place]))
+        section::hold_for(&self.conditions, key)
+    }
+
+    /// The conditions on keys.
+    pub(super) fn conditions(&self) -> &Conditions {
+        &self.conditions
     }
 
     /// The longest periods that the answer does not have to cut; `None` where it cuts half-hours.

@@ -65,5 +65,5 @@ pub(super) fn ids(
         .prepare_cached(&sql)?
         .query_map(params_from_iter(values), |row| row.get(0))?
         .collect::<Result<_, _>>()?;
-    Ok(RunSet::These(ids))
+    Ok(RunSet::these(ids))
 }

@@ -88,44 +88,107 @@ impl Section {
         key
     }
 
-    /// As bytes, in the order of the keys.
+    /// By what a section's entries stand in groups of their own, and by what they are told apart within.
+    fn group_and_rest(self) -> (Option<usize>, &'static [usize]) {
+        match self.places() {
+            [group, rest @ ..] if !rest.is_empty() => (Some(*group), rest),
+            places => (None, places),
+        }
+    }
+
+    /// As bytes, in the order of the keys. Where keys have several places, those with the same first one stand together
+    /// behind their length, so that a question about one workflow passes by the others.
     pub(super) fn write(self, entries: &FxHashMap<Key, Entry>) -> Vec<u8> {
         let mut keys: Vec<&Key> = entries.keys().collect();
         keys.sort_unstable();
+        let (group, rest) = self.group_and_rest();
         let mut out = Vec::new();
-        write_varint(&mut out, keys.len() as u64);
-        for key in keys {
-            for place in self.places() {
-                write_varint(&mut out, zigzag(key[*place]));
+        let write_all = |keys: &[&Key], out: &mut Vec<u8>| {
+            write_varint(out, keys.len() as u64);
+            for key in keys {
+                for place in rest {
+                    write_varint(out, zigzag(key[*place]));
+                }
+                if let Some(entry) = entries.get(*key) {
+                    entry.write(out);
+                }
             }
-            if let Some(entry) = entries.get(key) {
-                entry.write(&mut out);
-            }
+        };
+        let Some(group) = group else {
+            write_all(&keys, &mut out);
+            return out;
+        };
+        let mut of_group = Vec::new();
+        for keys in keys.chunk_by(|a, b| a[group] == b[group]) {
+            of_group.clear();
+            write_all(keys, &mut of_group);
+            write_varint(&mut out, keys.first().map_or(0, |key| zigzag(key[group])));
+            write_varint(&mut out, of_group.len() as u64);
+            out.extend_from_slice(&of_group);
         }
         out
     }
 
-    /// Hands out the entries of a section whose keys are wanted; `None` where it is damaged.
-    pub(super) fn visit(
-        self,
-        mut bytes: &[u8],
-        is_wanted: &dyn Fn(&Key) -> bool,
-        visit: &mut dyn FnMut(Key, Entry),
-    ) -> Option<()> {
-        let count = read_varint(&mut bytes)?;
-        for _ in 0..count {
+    /// Hands out the entries of a section whose keys are wanted, as bytes that must be read or passed by; `None` where it
+    /// is damaged.
+    pub(super) fn visit(self, mut bytes: &[u8], wanted: &Conditions, visit: VisitEntry<'_>) -> Option<()> {
+        let (group, rest) = self.group_and_rest();
+        let Some(group) = group else {
+            visit_all(&mut bytes, Key::default(), rest, wanted, visit)?;
+            return bytes.is_empty().then_some(());
+        };
+        while !bytes.is_empty() {
             let mut key = Key::default();
-            for place in self.places() {
-                key[*place] = unzigzag(read_varint(&mut bytes)?);
-            }
-            if is_wanted(&key) {
-                visit(key, Entry::read(&mut bytes)?);
-            } else {
-                Entry::skip(&mut bytes)?;
+            key[group] = unzigzag(read_varint(&mut bytes)?);
+            let length = usize::try_from(read_varint(&mut bytes)?).ok()?;
+            let (mut of_group, behind) = bytes.split_at_checked(length)?;
+            bytes = behind;
+            let is_wanted =
+                |(place, numbers): &(usize, Vec<i64>)| *place != group || numbers.contains(&key[group]);
+            if wanted.iter().all(is_wanted) {
+                visit_all(&mut of_group, key, rest, wanted, visit)?;
+                if !of_group.is_empty() {
+                    return None;
+                }
             }
         }
-        bytes.is_empty().then_some(())
+        Some(())
     }
+}
+
+fn visit_all(
+    bytes: &mut &[u8],
+    mut key: Key,
+    places: &[usize],
+    wanted: &Conditions,
+    visit: VisitEntry<'_>,
+) -> Option<()> {
+    let count = read_varint(bytes)?;
+    for _ in 0..count {
+        for place in places {
+            key[*place] = unzigzag(read_varint(bytes)?);
+        }
+        if hold_for(wanted, &key) {
+            visit(&key, bytes)?;
+        } else {
+            Entry::skip(bytes)?;
+        }
+    }
+    Some(())
+}
+
+/// Conditions on keys: places, and the numbers of which one must stand there.
+pub(super) type Conditions = [(usize, Vec<i64>)];
+
+/// Called with a key and the bytes that its entry begins; moves these behind it. `None` where it is damaged.
+pub(super) type VisitEntry<'v> = &'v mut dyn FnMut(&Key, &mut &[u8]) -> Option<()>;
+
+/// Whether conditions hold for a key.
+#[inline]
+pub(super) fn hold_for(conditions: &Conditions, key: &Key) -> bool {
+    conditions
+        .iter()
+        .all(|(place, numbers)| numbers.contains(&key[*place]))
 }
 
 /// Sums in the making, by key.

@@ -170,22 +170,22 @@ impl<'p, 'q> Tally<'p, 'q> {
         }
     }
 
-    /// Adds the sums of a period that begins with this half-hour.
-    pub(super) fn add_entry(&mut self, slot: u64, key: &Key, entry: &entry::Entry) {
+    /// Adds the sums of a period that begins with this half-hour, and for whose key the conditions hold; moves `bytes`
+    /// behind them. `None` where they are damaged.
+    pub(super) fn add_entry(&mut self, slot: u64, key: &Key, bytes: &mut &[u8]) -> Option<()> {
         let parts = self.plan.parts;
-        if !self.plan.holds_for(key) || !entry.has(parts) {
-            return;
+        if !entry::Entry::bytes_have(parts, bytes) {
+            return entry::Entry::skip(bytes);
         }
         let time_ns = slot * SLOT_NS;
         let group = self.group_of(key, time_ns, 0);
         let place = self.place_of(group);
         self.see(time_ns);
-        if let Some(making) = self.sums.get_mut(place) {
-            making.merge(parts, entry);
-        }
         if let Some(step) = self.step_of(time_ns) {
-            self.steps.entry((place, step)).or_default().merge(parts, entry);
+            let step = self.steps.entry((place, step)).or_default();
+            step.merge_bytes(parts, &mut &**bytes)?;
         }
+        self.sums.get_mut(place)?.merge_bytes(parts, bytes)
     }
 
     /// The rows, with these steps.

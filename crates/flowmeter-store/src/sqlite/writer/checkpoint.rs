@@ -14,10 +14,10 @@ use super::super::SqliteConfig;
 use super::super::connection::{self, Purpose};
 use crate::StoreError;
 
-/// The log is moved when it has so many pages: 32 MiB.
-const PAGES_MANY: i64 = 4_096;
-/// With so many, the writer does it itself: 96 MiB.
-const PAGES_MOST: i64 = 12_288;
+/// The log is moved when it has so many pages, 64 MiB: a page that was changed again and again is moved once.
+const PAGES_MANY: i64 = 8_192;
+/// With so many, the writer does it itself: 128 MiB.
+const PAGES_MOST: i64 = 16_384;
 
 /// The thread and what it is told by.
 #[derive(Default)]

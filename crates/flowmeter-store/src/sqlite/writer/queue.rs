@@ -20,9 +20,9 @@ const GATHER_EVENTS: usize = BATCH_SPANS_MAX;
 /// Bytes that make it stop.
 const GATHER_BYTES: usize = 8 << 20;
 /// So many full batches are written in one transaction when they wait already: what they change in common is written once.
-const BATCHES_AT_ONCE: usize = 4;
+const BATCHES_AT_ONCE: usize = 8;
 /// Bytes of one transaction at most.
-const BYTES_AT_ONCE: usize = 16 << 20;
+const BYTES_AT_ONCE: usize = 32 << 20;
 /// How long it gathers at most.
 const GATHER_WAIT: Duration = Duration::from_millis(50);
 

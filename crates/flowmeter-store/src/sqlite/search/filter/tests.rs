@@ -39,14 +39,19 @@ fn nothing_that_is_found_is_passed_by() {
         };
         // As it stands in a payload: with something else around it.
         let raw = [b"\xd9\x0e".as_slice(), text.as_bytes(), b"\xc3\xa1x"].concat();
-        for mode in [SearchMode::Substring, SearchMode::Words] {
-            let Ok(pattern) = Pattern::of(&query(&wanted, mode)) else {
+        let phrase = format!("\"{wanted}\"");
+        for (wanted, mode) in [
+            (&wanted, SearchMode::Substring),
+            (&wanted, SearchMode::Words),
+            (&phrase, SearchMode::Words),
+        ] {
+            let Ok(pattern) = Pattern::of(&query(wanted, mode)) else {
                 continue;
             };
             if pattern.find(std::iter::once(text.as_str())).is_some() {
                 let filter = RawFilter::of(&pattern);
                 assert!(
-                    filter.may_hold(&raw, &raw.to_ascii_lowercase()),
+                    filter.may_hold(&raw) && filter.may_hold_many(&raw, &mut Vec::new()),
                     "{mode:?} {wanted:?} in {text:?}"
                 );
                 assert!(filter.may_hold_some(&raw));
@@ -72,7 +77,33 @@ fn most_of_the_rest_is_passed_by() {
         ("nothing", false),
     ] {
         let pattern = Pattern::of(&query(wanted, SearchMode::Substring)).expect("a pattern");
-        let lower = text.to_ascii_lowercase();
-        assert_eq!(RawFilter::of(&pattern).may_hold(text, &lower), holds, "{wanted}");
+        let filter = RawFilter::of(&pattern);
+        assert_eq!(filter.may_hold(text), holds, "{wanted}");
+        assert_eq!(filter.may_hold_many(text, &mut Vec::new()), holds, "{wanted}");
+    }
+}
+
+#[test]
+fn of_a_phrase_the_words_must_follow_each_other() {
+    let text = "One fish, TWO_ fish -- red kelvin; blue 数据 owl\u{212a}.".as_bytes();
+    for (wanted, holds) in [
+        ("\"one fish\"", true),
+        ("\"fish two fish red\"", true),
+        ("\"one two\"", false),
+        ("\"two one\"", false),
+        ("\"red fish\"", false),
+        ("\"fish one\"", false),
+        ("\"n fish\"", false),
+        ("\"kelvin blue\"", true),
+        // There is a sign that is this letter in lower case, so nothing with it is passed by.
+        ("\"blue kelvin\"", true),
+        ("one blue", true),
+        ("one green", false),
+        ("\"blue 数据 owl\"", true),
+    ] {
+        let pattern = Pattern::of(&query(wanted, SearchMode::Words)).expect("a pattern");
+        let filter = RawFilter::of(&pattern);
+        assert_eq!(filter.may_hold(text), holds, "{wanted}");
+        assert_eq!(filter.may_hold_many(text, &mut Vec::new()), holds, "{wanted}");
     }
 }
