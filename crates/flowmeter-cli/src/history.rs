@@ -104,8 +104,9 @@ pub(crate) struct KeptRun {
 pub(crate) fn keep(home: &Home) -> (Box<dyn Backend>, KeptRun) {
     let left = Left::default();
     let path = home.history();
+    let file = path.clone();
     let opener = Box::new(move || SqliteStore::open(&path, config()));
-    let backend = HistoryBackend::new(opener, Arc::clone(&left));
+    let backend = HistoryBackend::new(file, opener, Arc::clone(&left));
     let kept = KeptRun {
         left,
         retained: home.history_retained(),

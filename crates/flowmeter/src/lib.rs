@@ -104,9 +104,9 @@ pub use backends::otlp::{
     Variables, flush_spool, resource_from_environment, run_metrics, sdk_disabled,
 };
 pub use backends::{
-    Backend, BackendFailure, Batch, ConsoleBackend, ConsoleConfig, Deadline, ExportError, FileBackend,
-    FileConfig, FileFormat, FileMode, FileSync, InvalidFileConfig, Rotation, RunEnding, RunIdentity,
-    StartsWanted,
+    Backend, BackendFailure, BackendProgress, Batch, ConsoleBackend, ConsoleConfig, Deadline, ExportError,
+    FileBackend, FileConfig, FileFormat, FileMode, FileSync, InvalidFileConfig, Rotation, RunEnding,
+    RunIdentity, StartsWanted,
 };
 pub use backends::{InvalidStreamTarget, StreamBackend, StreamConfig, StreamTarget};
 pub use budget::{

@@ -10,7 +10,7 @@ const EXAMPLES: &str = "\
 Examples:
   flowmeter db check
   flowmeter db backup ~/flowmeter-backup.db
-  flowmeter db retain                      remove what has had its time, by [retention] of config.toml
+  flowmeter db retain                      remove what has had its time ([retention])
   sqlite3 \"$(flowmeter db path)\" .tables
 
 All of it may be done while runs are being recorded.";

@@ -4,11 +4,14 @@
 
 use std::collections::{HashMap, HashSet};
 use std::io::{self, BufRead, IsTerminal};
+use std::time::Duration;
 
 use anyhow::Result;
 use flowmeter::{Spool, grouped};
 use flowmeter_model::TimestampNs;
-use flowmeter_store::{ForgetSelector, Forgotten, RunFilter, RunKey, RunOrder, RunRow, RunStatus, Store};
+use flowmeter_store::{
+    ForgetSelector, Forgotten, RunFilter, RunKey, RunOrder, RunRow, RunStatus, Store, StoreError,
+};
 use serde_json::json;
 
 use crate::amounts::shown_size;
@@ -148,7 +151,7 @@ pub(super) fn run(args: &ForgetArgs, home: &Home, output: &Output) -> Result<Exi
             return Ok(Exit::Interrupted);
         }
     }
-    let gone = delete(&*store, &wanted, output)?;
+    let gone = delete(&*store, &wanted, home, output)?;
     let traces = traces::forget(home, &parts(&wanted));
     if args.json {
         output.json(&json!({
@@ -249,15 +252,22 @@ fn parts(wanted: &Wanted) -> Vec<(RunKey, bool)> {
     wanted.runs.iter().map(|run| (run.key, run.is_part)).collect()
 }
 
-fn delete(store: &dyn Store, wanted: &Wanted, output: &Output) -> Result<Forgotten> {
+fn delete(store: &dyn Store, wanted: &Wanted, home: &Home, output: &Output) -> Result<Forgotten> {
     // The oldest first: what was written together goes together.
     let mut keys: Vec<(TimestampNs, RunKey)> = wanted.runs.iter().map(|run| (run.started, run.key)).collect();
     keys.sort();
     let line = TaskLine::new(output, Some(keys.len() as u64), "runs deleted");
     let mut sum = Forgotten::default();
     for step in keys.chunks(STEP) {
-        let keys = step.iter().map(|(_, key)| *key).collect();
-        let gone = store.forget(&ForgetSelector::Runs(keys))?;
+        let selector = ForgetSelector::Runs(step.iter().map(|(_, key)| *key).collect());
+        let gone = match store.forget(&selector) {
+            Err(StoreError::DiskFull) => {
+                // What waits in the log of changes may have its place in the file already.
+                history::open(home)?.tend(Duration::ZERO)?;
+                store.forget(&selector)?
+            }
+            outcome => outcome?,
+        };
         sum.runs += gone.runs;
         sum.spans += gone.spans;
         sum.logs += gone.logs;

@@ -44,6 +44,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use clap::{CommandFactory, Parser};
+use flowmeter_store::StoreError;
 use flowmeter_workflow::{InvalidWorkflow, Severity, nearest_name};
 
 use crate::args::{Command, CommandLine};
@@ -83,6 +84,10 @@ pub(crate) fn dispatch() -> Exit {
         }
     }
 }
+
+/// What to do where the history finds no room. Deleting is done in a new place first: else a power cut would leave half.
+const DISK_FULL_HELP: &str = "\n  help: make some room on the disk that has the history (`flowmeter db path`), then do it again; deleting \
+                              and shrinking need some, too";
 
 fn perform(command: Option<Command>, output: &Output) -> Result<Exit> {
     let home = Home::find();
@@ -182,12 +187,22 @@ fn tell_problems(invalid: &InvalidWorkflow, output: &Output) {
 /// An error with its causes, the outermost first.
 fn told(error: &anyhow::Error) -> String {
     let mut text = String::new();
-    for (depth, cause) in error.chain().map(ToString::to_string).enumerate() {
+    let mut is_disk_full = false;
+    for (depth, cause) in error.chain().enumerate() {
+        let cause = if let Some(StoreError::DiskFull) = cause.downcast_ref() {
+            is_disk_full = true;
+            "the disk is full".to_owned()
+        } else {
+            cause.to_string()
+        };
         if depth == 0 {
             text.push_str(&cause);
         } else if !text.contains(&cause) {
             text.push_str(&format!("\n  caused by: {cause}"));
         }
+    }
+    if is_disk_full {
+        text.push_str(DISK_FULL_HELP);
     }
     text
 }

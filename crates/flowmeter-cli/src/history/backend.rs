@@ -4,10 +4,13 @@
 //! recording, with one message.
 
 use std::collections::HashSet;
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::UNIX_EPOCH;
 
-use flowmeter::{Backend, Batch, Deadline, ExportError, RunEnding, RunIdentity, RunMetrics, StartsWanted};
+use flowmeter::{
+    Backend, BackendProgress, Batch, Deadline, ExportError, RunEnding, RunIdentity, RunMetrics, StartsWanted,
+};
 use flowmeter_model::{SpanId, SpanStatus, TelemetryEvent, TimestampNs};
 use flowmeter_store::{Append, RunEnd, RunKey, RunStart, RunStatus, Store, StoreError, TokenSums};
 
@@ -17,10 +20,6 @@ use super::{liveness, origin};
 /// a run of many thousand nodes these figures would cost more than everything else.
 const NODES_NAMED_MAX: usize = 256;
 
-/// How much longer than other backends' its end may take: on a busy machine, with many runs at once, the file is others'
-/// for a while, and nothing of it is to be lost.
-const END_WAIT: Duration = Duration::from_secs(30);
-
 /// Opens the store: on the backend's thread, for it may take a while.
 pub(super) type Opener<S> = Box<dyn FnOnce() -> Result<S, StoreError> + Send>;
 
@@ -29,6 +28,8 @@ pub(super) type Left<S> = Arc<OnceLock<S>>;
 
 /// Keeps one run in the history.
 pub(super) struct HistoryBackend<S> {
+    /// Where the history is.
+    file: PathBuf,
     opener: Option<Opener<S>>,
     recording: Option<Recording<S>>,
     left: Left<S>,
@@ -48,9 +49,10 @@ struct Recording<S> {
 }
 
 impl<S: Store> HistoryBackend<S> {
-    /// Keeps a run in what `opener` opens, and leaves that in `left` at the end.
-    pub(super) fn new(opener: Opener<S>, left: Left<S>) -> Self {
+    /// Keeps a run in what `opener` opens, which is in `file`, and leaves it in `left` at the end.
+    pub(super) fn new(file: PathBuf, opener: Opener<S>, left: Left<S>) -> Self {
         Self {
+            file,
             opener: Some(opener),
             recording: None,
             left,
@@ -109,8 +111,15 @@ impl<S: Store> Backend for HistoryBackend<S> {
         "history"
     }
 
-    fn lingers(&self) -> Duration {
-        END_WAIT
+    fn progress(&self) -> Option<BackendProgress> {
+        let mut log = self.file.as_os_str().to_owned();
+        log.push("-wal");
+        Some(Box::new(move || {
+            // Whoever writes changes the log of changes: then this run's turn comes.
+            let changed = std::fs::metadata(&log).and_then(|log| log.modified()).ok();
+            let since = changed.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+            since.map_or(0, |since| since.as_nanos() as u64)
+        }))
     }
 
     fn starts(&self) -> StartsWanted {

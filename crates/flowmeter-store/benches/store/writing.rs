@@ -30,7 +30,7 @@ pub(crate) const LINES_SEED: u64 = 3;
 pub(crate) const SPANS_PER_RUN: u64 = 10;
 /// Runs that are made up before they are appended together: making them up takes longer than writing them, and the writer
 /// is to be measured when there is much to write.
-const RUNS_AT_ONCE: usize = 800;
+const RUNS_AT_ONCE: usize = 200;
 /// When the first run began, nanoseconds since the epoch.
 pub(crate) const BEGINS: u64 = 1_780_000_000_000_000_000;
 /// From one run to the next, nanoseconds.

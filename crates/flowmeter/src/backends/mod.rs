@@ -15,7 +15,6 @@ mod worker;
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use flowmeter_model::{Attributes, SpanError, SpanId, SpanStatus, TelemetryEvent, TimestampNs, TraceId};
 use smol_str::SmolStr;
@@ -87,6 +86,9 @@ pub enum StartsWanted {
     All,
 }
 
+/// A number that changes as long as something goes on.
+pub type BackendProgress = Box<dyn FnMut() -> u64 + Send>;
+
 /// A place that telemetry goes to.
 ///
 /// All calls come from one thread, the backend's own, so that a slow one holds nobody up. A batch that fails is
@@ -100,11 +102,11 @@ pub trait Backend: Send {
         false
     }
 
-    /// How much longer than the exit timeout its end may take. For a backend whose end comes by itself, such as one
-    /// that only waits for other programs on this machine: to leave it behind would lose what is nearly done.
-    /// Default: nothing.
-    fn lingers(&self) -> Duration {
-        Duration::ZERO
+    /// For a backend whose end may take longer than the exit timeout and comes by itself, such as one that waits for its
+    /// turn among other programs: a number that changes as long as something goes on. It is asked from another thread.
+    /// Such a backend is waited for while it changes, up to 30 s longer. Default: none.
+    fn progress(&self) -> Option<BackendProgress> {
+        None
     }
 
     /// Which spans it is told of before they end. Default: all.

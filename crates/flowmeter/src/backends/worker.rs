@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use super::{Backend, Batch, Deadline, ExportError, RunEnding, RunIdentity};
+use super::{Backend, BackendProgress, Batch, Deadline, ExportError, RunEnding, RunIdentity};
 
 /// Bytes of telemetry that may wait for one backend, by estimate.
 const WAITING_BYTES_MAX: usize = 16 << 20;
@@ -24,6 +24,10 @@ const WAITING_BATCHES_MAX: usize = 4096;
 const FLUSH_AFTER: Duration = Duration::from_millis(100);
 /// How long beyond the deadline a backend may take to come back.
 const GRACE: Duration = Duration::from_millis(300);
+/// How much longer one may take in which something goes on.
+const LINGER_MAX: Duration = Duration::from_secs(30);
+/// How often that is looked at.
+const LINGER_STEP: Duration = Duration::from_secs(1);
 /// Different failures that are told of one backend.
 const FAILURES_MAX: usize = 8;
 
@@ -99,8 +103,8 @@ pub(crate) struct BackendWorker {
     name: String,
     /// Whether it gets all of the run, sampled or not.
     sees_all: bool,
-    /// How much longer than the deadline its end may take.
-    lingers: Duration,
+    /// Changes as long as its end comes nearer.
+    progress: Option<BackendProgress>,
     sender: Option<SyncSender<Waiting>>,
     shared: Arc<Shared>,
     deadline: Deadline,
@@ -118,7 +122,7 @@ impl BackendWorker {
     /// When the system has no threads left.
     pub(crate) fn start(backend: Box<dyn Backend>, run: Arc<RunIdentity>) -> Result<Self, BackendFailure> {
         let name = backend.name().to_owned();
-        let (sees_all, lingers) = (backend.sees_all(), backend.lingers());
+        let (sees_all, progress) = (backend.sees_all(), backend.progress());
         let (sender, receiver) = sync_channel(WAITING_BATCHES_MAX);
         let (done_sender, done) = sync_channel(1);
         let shared = Arc::<Shared>::default();
@@ -139,7 +143,7 @@ impl BackendWorker {
         Ok(Self {
             name,
             sees_all,
-            lingers,
+            progress,
             sender: Some(sender),
             shared,
             deadline,
@@ -199,16 +203,28 @@ impl BackendWorker {
         self.sender = None;
     }
 
-    /// How long the end is waited for from now on.
-    fn patience(&self) -> Duration {
-        self.deadline.time_left().unwrap_or_default() + self.lingers + GRACE
+    /// Whether the end does not come until the deadline and a little longer, nor while something still goes on.
+    fn is_late(&mut self) -> bool {
+        let mut progress = self.progress.take();
+        let mut seen = progress.as_mut().map(|progress| progress());
+        let patience = self.deadline.time_left().unwrap_or_default() + GRACE;
+        let mut is_late = self.done.recv_timeout(patience) == Err(RecvTimeoutError::Timeout);
+        let leaves = Instant::now() + LINGER_MAX;
+        while is_late && Instant::now() < leaves {
+            let now = progress.as_mut().map(|progress| progress());
+            if now == seen {
+                break;
+            }
+            seen = now;
+            is_late = self.done.recv_timeout(LINGER_STEP) == Err(RecvTimeoutError::Timeout);
+        }
+        is_late
     }
 
     /// Waits for the backend until the deadline and a little longer; returns what it failed with. One that does
     /// not come back is left behind.
     pub(crate) fn finish(mut self) -> Vec<BackendFailure> {
-        let late = self.done.recv_timeout(self.patience()) == Err(RecvTimeoutError::Timeout);
-        if late {
+        if self.is_late() {
             let waiting = self.shared.waiting_events.load(Ordering::Relaxed);
             let lost = if waiting > 0 {
                 format!("; {waiting} events are lost")

@@ -1,6 +1,7 @@
 //! Tests of what of a run gets to the store, and of stores that fail.
 
 use std::ops::ControlFlow;
+use std::path::PathBuf;
 use std::sync::Mutex;
 
 use flowmeter_model::{Attributes, ManualClock, Span, SpanError, SpanKind, TimestampNs, TraceId};
@@ -96,7 +97,7 @@ fn memory() -> MemoryStore {
 /// A run with these batches; what is in the store afterwards.
 fn record(batches: Vec<Arc<Batch>>) -> MemoryStore {
     let left = Left::default();
-    let mut backend = HistoryBackend::new(Box::new(|| Ok(memory())), Arc::clone(&left));
+    let mut backend = HistoryBackend::new(PathBuf::new(), Box::new(|| Ok(memory())), Arc::clone(&left));
     backend
         .begin(&identity(), &Deadline::default())
         .expect("it begins");
@@ -189,7 +190,7 @@ fn of_a_run_of_many_nodes_the_spans_say_what_each_did() {
 #[test]
 fn a_run_without_a_root_is_told() {
     let left = Left::default();
-    let mut backend = HistoryBackend::new(Box::new(|| Ok(memory())), left);
+    let mut backend = HistoryBackend::new(PathBuf::new(), Box::new(|| Ok(memory())), left);
     let run = Arc::new(RunIdentity {
         root_span_id: None,
         ..(*identity()).clone()
@@ -226,7 +227,11 @@ fn a_batch_that_is_shared_is_copied_and_one_that_is_not_is_kept_as_it_is() {
 #[test]
 fn a_history_that_cannot_be_opened_is_told_once_and_leaves_the_run_alone() {
     let left = Left::<MemoryStore>::default();
-    let mut backend = HistoryBackend::new(Box::new(|| Err(StoreError::DiskFull)), Arc::clone(&left));
+    let mut backend = HistoryBackend::new(
+        PathBuf::new(),
+        Box::new(|| Err(StoreError::DiskFull)),
+        Arc::clone(&left),
+    );
     let error = backend
         .begin(&identity(), &Deadline::default())
         .expect_err("it is full");
@@ -305,7 +310,7 @@ fn told_with(good: usize, error: fn() -> StoreError) -> (Vec<String>, usize) {
         error,
         taken: Mutex::default(),
     };
-    let mut backend = HistoryBackend::new(Box::new(|| Ok(store)), Arc::clone(&left));
+    let mut backend = HistoryBackend::new(PathBuf::new(), Box::new(|| Ok(store)), Arc::clone(&left));
     let mut outcomes = vec![backend.begin(&identity(), &Deadline::default())];
     for id in 2..5 {
         let event = ended(&span(id, 1, SpanKind::Node, "node.llm"));

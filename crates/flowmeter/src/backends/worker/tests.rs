@@ -8,7 +8,7 @@ use flowmeter_model::{IdSource, LogLevel, LogRecord, SpanStatus, TelemetryEvent,
 use parking_lot::Mutex;
 
 use super::{BackendWorker, WAITING_BYTES_MAX};
-use crate::backends::{Backend, Batch, ExportError, RunEnding, RunIdentity};
+use crate::backends::{Backend, BackendProgress, Batch, ExportError, RunEnding, RunIdentity};
 use crate::metrics::RunMetrics;
 use crate::recorder::DropCounts;
 
@@ -58,7 +58,7 @@ struct Scripted {
     gate: Option<Receiver<()>>,
     fails: bool,
     panics: bool,
-    lingers: Duration,
+    progress: Mutex<Option<BackendProgress>>,
     seen: Arc<Mutex<usize>>,
     ended: SyncSender<()>,
 }
@@ -79,8 +79,8 @@ impl Backend for Scripted {
         }
         Ok(())
     }
-    fn lingers(&self) -> Duration {
-        self.lingers
+    fn progress(&self) -> Option<BackendProgress> {
+        self.progress.lock().take()
     }
     fn finish(&mut self, _: &RunEnding) -> Result<(), ExportError> {
         let _ = self.ended.try_send(());
@@ -95,7 +95,7 @@ fn scripted(gate: Option<Receiver<()>>) -> (Scripted, Arc<Mutex<usize>>, Receive
         gate,
         fails: false,
         panics: false,
-        lingers: Duration::ZERO,
+        progress: Mutex::default(),
         seen: Arc::clone(&seen),
         ended,
     };
@@ -157,19 +157,42 @@ fn one_that_hangs_costs_a_bound_of_memory_and_then_events() {
 }
 
 #[test]
-fn one_that_comes_to_its_end_by_itself_is_waited_for() {
+fn one_in_which_something_goes_on_is_waited_for() {
     let run = identity();
     let (open, gate) = sync_channel(1);
-    let (mut backend, seen, has_ended) = scripted(Some(gate));
-    backend.lingers = Duration::from_secs(20);
+    let (backend, seen, has_ended) = scripted(Some(gate));
+    let mut looks = 0;
+    *backend.progress.lock() = Some(Box::new(move || {
+        looks += 1;
+        // The first look is before the deadline, the second one after it.
+        if looks == 2 {
+            open.send(()).unwrap();
+        }
+        looks
+    }));
     let mut worker = BackendWorker::start(Box::new(backend), Arc::clone(&run)).unwrap();
     worker.offer(batch(&run, 5), 10);
     worker.end(ending(), Instant::now());
-    assert!(worker.patience() >= Duration::from_secs(20));
-    open.send(()).unwrap();
     assert!(worker.finish().is_empty());
     assert_eq!(*seen.lock(), 5);
     assert_eq!(has_ended.try_recv(), Ok(()));
+}
+
+#[test]
+fn one_in_which_nothing_goes_on_is_left_behind() {
+    let run = identity();
+    let (open, gate) = sync_channel(1);
+    let (backend, _seen, _has_ended) = scripted(Some(gate));
+    *backend.progress.lock() = Some(Box::new(|| 7));
+    let mut worker = BackendWorker::start(Box::new(backend), Arc::clone(&run)).unwrap();
+    worker.offer(batch(&run, 5), 10);
+    worker.end(ending(), Instant::now());
+    let told: Vec<String> = worker.finish().iter().map(ToString::to_string).collect();
+    assert_eq!(
+        told,
+        ["scripted: it did not come to an end in time; 5 events are lost"]
+    );
+    drop(open);
 }
 
 #[test]
