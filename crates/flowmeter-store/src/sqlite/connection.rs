@@ -21,8 +21,10 @@ const MIGRATIONS: &[&str] = &[include_str!("schema_1.sql")];
 pub(super) const FORMAT: i64 = MIGRATIONS.len() as i64;
 /// Statements that a connection keeps ready.
 const STATEMENTS_KEPT: usize = 64;
-/// Pages that a connection keeps in memory, KiB.
+/// Pages that a connection keeps in memory at most, KiB: one that writes, and one that asks. A list along an index reads
+/// a page for each row that it looks at.
 const CACHE_KIB: i64 = 8_192;
+const CACHE_ASKING_KIB: i64 = 16_384;
 /// The log of changes is cut to this when it begins anew, bytes.
 const WAL_BYTES_KEPT: i64 = 16 << 20;
 
@@ -144,7 +146,7 @@ fn open_writable(path: &Path, config: &SqliteConfig, purpose: Purpose) -> Result
             }
         }
     }
-    configure(&connection)?;
+    configure(&connection, purpose)?;
     if purpose == Purpose::Write {
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
         connection.pragma_update(None, "synchronous", "NORMAL")?;
@@ -165,7 +167,7 @@ fn open_read_only(path: &Path, config: &SqliteConfig) -> Result<Connection, Refu
         let connection = Connection::open_with_flags(path, flags)?;
         connection.busy_timeout(Duration::from_millis(config.busy_ms_max))?;
         check(&connection, path)?;
-        configure(&connection)?;
+        configure(&connection, Purpose::Read)?;
         Ok(connection)
     };
     match plain() {
@@ -174,7 +176,7 @@ fn open_read_only(path: &Path, config: &SqliteConfig) -> Result<Connection, Refu
             let name = format!("file:{}?immutable=1", escaped(path));
             let connection = Connection::open_with_flags(name, flags | OpenFlags::SQLITE_OPEN_URI)?;
             check(&connection, path)?;
-            configure(&connection)?;
+            configure(&connection, Purpose::Read)?;
             Ok(connection)
         }
         opened => opened,
@@ -202,9 +204,13 @@ fn escaped(path: &Path) -> String {
     text
 }
 
-fn configure(connection: &Connection) -> rusqlite::Result<()> {
+fn configure(connection: &Connection, purpose: Purpose) -> rusqlite::Result<()> {
+    let cache_kib = match purpose {
+        Purpose::Read => CACHE_ASKING_KIB,
+        Purpose::Write => CACHE_KIB,
+    };
     connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
-    connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
+    connection.pragma_update(None, "cache_size", -cache_kib)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.pragma_update(None, "foreign_keys", "OFF")
 }

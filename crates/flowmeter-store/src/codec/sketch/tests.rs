@@ -140,3 +140,24 @@ fn the_last_one_left_is_known_exactly() {
         (Some(5_010_000), Some(5_010_000))
     );
 }
+
+#[test]
+fn numbers_of_any_length_come_back_one_behind_the_other() {
+    arbtest(|u| {
+        let numbers = (0..u.int_in_range(0..=12)?)
+            .map(|_| Ok(u.arbitrary::<u64>()? >> u.int_in_range(0..=63)?))
+            .collect::<Result<Vec<u64>, _>>()?;
+        let mut bytes = Vec::new();
+        for number in &numbers {
+            write_varint(&mut bytes, *number);
+        }
+        let mut rest = bytes.as_slice();
+        for number in &numbers {
+            assert_eq!(read_varint(&mut rest), Some(*number));
+        }
+        assert!(rest.is_empty());
+        assert_eq!(read_varint(&mut &[0xff; 7][..]), None);
+        assert_eq!(read_varint(&mut &[0xff; 20][..]), None);
+        Ok(())
+    });
+}

@@ -89,6 +89,8 @@ struct Path {
     clause: Clause,
     /// The column with the time of the start there, when the way leads from the newest to the oldest.
     started: Option<&'static str>,
+    /// Whether the time of the start stands there all the same.
+    can_sort: bool,
     /// How the statement gets from there to the run.
     join: &'static str,
 }
@@ -102,7 +104,20 @@ impl Query {
         let path = choose(connection, paths(filter), order)?;
         let mut values = Vec::new();
         let mut wheres = Vec::new();
+        let mut is_sorted = false;
         let (from, started) = match path {
+            Some(path) if path.can_sort && order == RunOrder::Started => {
+                // Sorted where the condition is looked up, so that only rows that are shown are read. The limit, which
+                // is none, keeps the order of what stands in brackets, and the join goes along it.
+                values.extend(path.clause.values);
+                is_sorted = true;
+                let from = format!(
+                    "(SELECT run.id AS number FROM {} WHERE {} ORDER BY run.started DESC, run.id DESC LIMIT -1) AS way \
+                     CROSS JOIN run ON run.id = way.number",
+                    path.from, path.clause.sql
+                );
+                (from, None)
+            }
             Some(path) => {
                 wheres.push(path.clause.sql);
                 values.extend(path.clause.values);
@@ -142,8 +157,13 @@ impl Query {
             RunOrder::Tokens => "run.tokens DESC, run.started DESC, run.id DESC".to_owned(),
             RunOrder::Workflow => "run.workflow, run.started DESC, run.id DESC".to_owned(),
         };
+        let order = if is_sorted {
+            String::new()
+        } else {
+            format!(" ORDER BY {order}")
+        };
         Ok(Some(Self {
-            sql: format!("{SELECT}{from}{wheres} ORDER BY {order}"),
+            sql: format!("{SELECT}{from}{wheres}{order}"),
             values,
         }))
     }
@@ -223,11 +243,12 @@ fn paths(filter: &RunFilter) -> Vec<Path> {
     const JOIN_TAG: &str = "CROSS JOIN run ON run.id = run_tag.run";
     const JOIN_MODEL: &str = "CROSS JOIN run ON run.id = run_model.run";
     let mut paths = Vec::new();
-    let mut add = |from, clause, started, join| {
+    let mut add = |from: &'static str, clause, started: Option<&'static str>, join| {
         paths.push(Path {
             from,
             clause,
             started,
+            can_sort: started.is_none() && from != "run INDEXED BY run_key",
             join,
         });
     };

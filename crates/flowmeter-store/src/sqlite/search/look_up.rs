@@ -16,10 +16,10 @@ use crate::{StoreError, Upkeep};
 /// The batches of a segment that may hold all of these words, with the blocks that may.
 pub(super) fn look_up_segment(
     connection: &Connection,
+    reader: &mut BucketReader,
     segment: i64,
     words: &[u32],
 ) -> Result<Vec<(i64, u64)>, StoreError> {
-    let mut reader = BucketReader::default();
     let mut found: Option<Vec<(u8, u64)>> = None;
     for word in words {
         debug_assert!(word >> WORD_BITS == 0);

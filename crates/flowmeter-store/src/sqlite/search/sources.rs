@@ -15,6 +15,7 @@ use super::super::failure::damaged;
 use super::super::read::batches::{blob, firsts, select};
 use super::super::run_row::time_to_column;
 use super::Unreadable;
+use super::buckets::BucketReader;
 use super::line_groups;
 use super::look_up::{look_up_batch, look_up_segment};
 use super::words::numbers_of;
@@ -73,6 +74,7 @@ pub(super) struct OnlyIn {
 pub(super) struct Sources<'c> {
     connection: &'c Connection,
     words: Vec<u32>,
+    reader: BucketReader,
     only_in: Option<OnlyIn>,
     wants_spans: bool,
     wants_lines: bool,
@@ -95,6 +97,7 @@ impl<'c> Sources<'c> {
         let mut sources = Self {
             connection,
             words: numbers_of(pattern),
+            reader: BucketReader::default(),
             only_in,
             wants_spans: places.is_empty() || places.iter().any(|place| *place != SearchPlace::Log),
             wants_lines: places.is_empty() || places.contains(&SearchPlace::Log),
@@ -210,7 +213,7 @@ impl<'c> Sources<'c> {
                     self.note(waits)?;
                 }
                 Waiting::Segment(segment) => {
-                    let found = look_up_segment(self.connection, segment, &self.words);
+                    let found = look_up_segment(self.connection, &mut self.reader, segment, &self.words);
                     let found = match self.note(found)? {
                         Some(found) => found,
                         None => self.all_of_segment(segment)?,

@@ -67,7 +67,9 @@ fn a_segment_holds_what_its_batches_held() {
     with_batches(&texts, |connection| {
         assert!(merge(connection).unwrap());
         assert!(!merge(connection).unwrap(), "eight are too few");
-        let find = |text: &str| look_up_segment(connection, 1, &numbers(text)).unwrap();
+        let find = |text: &str| {
+            look_up_segment(connection, &mut BucketReader::default(), 1, &numbers(text)).unwrap()
+        };
         assert_eq!(find("common").len(), 32);
         assert_eq!(find("number5"), [(5, 1 << 4)]);
         assert_eq!(find("part3").len(), 5);
@@ -82,7 +84,9 @@ fn a_segment_holds_what_its_batches_held() {
 
         forget_batch(connection, 5).unwrap();
         forget_batch(connection, 39).unwrap();
-        let find = |text: &str| look_up_segment(connection, 1, &numbers(text)).unwrap();
+        let find = |text: &str| {
+            look_up_segment(connection, &mut BucketReader::default(), 1, &numbers(text)).unwrap()
+        };
         assert_eq!(find("number5"), []);
         assert_eq!(find("common").len(), 31);
         assert_eq!(look_up_batch(connection, 39, &numbers("number39")).unwrap(), 0);
@@ -121,7 +125,7 @@ fn what_is_wrong_with_the_index_is_told() {
             .unwrap();
         check(connection, &mut upkeep).unwrap();
         assert_eq!(upkeep.problems.len(), 3, "{:?}", upkeep.problems);
-        let broken = look_up_segment(connection, 1, &numbers("common"));
+        let broken = look_up_segment(connection, &mut BucketReader::default(), 1, &numbers("common"));
         assert!(broken.is_err());
     });
 }
