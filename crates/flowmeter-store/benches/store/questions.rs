@@ -19,6 +19,8 @@ use crate::writing;
 
 /// Rounds at least.
 const ROUNDS_MIN: usize = 21;
+/// Log lines of many runs.
+const LINES: u64 = 1_000_000;
 /// Spans of a long run.
 const LONG_RUN_SPANS: u64 = 50_000;
 
@@ -113,6 +115,7 @@ pub(crate) fn ask(path: &Path, spans: u64) {
     drop(store);
     program(path);
     long_run();
+    many_lines();
 }
 
 fn list(store: &SqliteStore, name: &str, filter: &RunFilter, order: RunOrder) {
@@ -265,6 +268,32 @@ fn long_run() {
     let store = writing::open(&folder.path().join("long.db"), true);
     let key = writing::write_run(&store, LONG_RUN_SPANS);
     time(name, 50.0, || store.span_rows(&key).unwrap().len());
+}
+
+/// Log lines, in a file of their own.
+fn many_lines() {
+    let names = [
+        "a frequent word",
+        "a word of one in ten thousand",
+        "a word that is not there",
+    ]
+    .map(|word| format!("search in 1,000,000 log lines: {word}"));
+    if !names.iter().any(|name| is_wanted(name)) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let store = writing::open(&folder.path().join("lines.db"), true);
+    writing::write_lines(&store, LINES);
+    let prose = Prose::new(writing::LINES_SEED);
+    for (name, text) in names.iter().zip([prose.word(0), "content_filter", "nowhere"]) {
+        let query = SearchQuery {
+            text: text.to_owned(),
+            mode: SearchMode::Words,
+            limit: 50,
+            ..SearchQuery::default()
+        };
+        time(name, 10.0, || store.search(&query).unwrap().len());
+    }
 }
 
 /// The program, from its start to its exit, where it was built.

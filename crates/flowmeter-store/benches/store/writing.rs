@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use flowmeter_model::{
-    Cost, CostStatus, CostTotal, Figure, IdSource, Span, SpanError, SpanId, SpanKind, SpanStatus,
-    SystemClock, TelemetryEvent, TimestampNs, TokenUsage, UsdNanos,
+    Attributes, Cost, CostStatus, CostTotal, Figure, IdSource, LogLevel, LogRecord, Span, SpanError, SpanId,
+    SpanKind, SpanStatus, SystemClock, TelemetryEvent, TimestampNs, TokenUsage, UsdNanos,
 };
 use flowmeter_store::{
     Append, Origin, RunEnd, RunKey, RunStart, RunStatus, SqliteConfig, SqliteStore, Store, TokenSums,
@@ -24,11 +24,13 @@ const WORKFLOWS: u64 = 20;
 pub(crate) const INSTRUCTION_BYTES: usize = 400;
 /// What the prose follows from.
 pub(crate) const SEED: u64 = 1;
+/// What that of log lines follows from.
+pub(crate) const LINES_SEED: u64 = 3;
 /// Spans of one run.
 pub(crate) const SPANS_PER_RUN: u64 = 10;
 /// Runs that are made up before they are appended together: making them up takes longer than writing them, and the writer
 /// is to be measured when there is much to write.
-const RUNS_AT_ONCE: usize = 800;
+const RUNS_AT_ONCE: usize = 200;
 /// When the first run began, nanoseconds since the epoch.
 pub(crate) const BEGINS: u64 = 1_780_000_000_000_000_000;
 /// From one run to the next, nanoseconds.
@@ -132,6 +134,36 @@ pub(crate) fn write_run(store: &SqliteStore, spans: u64) -> RunKey {
     store.append(ended).unwrap();
     store.settle().unwrap();
     key
+}
+
+/// Writes so many log lines, 500 to a run.
+pub(crate) fn write_lines(store: &SqliteStore, lines: u64) {
+    let mut maker = Maker::new(LINES_SEED);
+    for number in 0..lines / 500 {
+        let [began, events, ended] = maker.run(number, 1);
+        let Append::Events(key, mut events) = events else {
+            unreachable!("a run's events come second");
+        };
+        for line in 0..500 {
+            let mut message = maker.prose.text(90);
+            if maker.prose.below(10_000) == 0 {
+                message.push_str(" content_filter");
+            }
+            let record = LogRecord {
+                time: TimestampNs(BEGINS + number * BETWEEN_NS + line),
+                level: LogLevel::Info,
+                message,
+                target: Some("workflow".into()),
+                span_id: Some(key.root_span_id),
+                attributes: Attributes::new(),
+            };
+            events.push(TelemetryEvent::Log(key.trace_id, Box::new(record)));
+        }
+        for append in [began, Append::Events(key, events), ended] {
+            store.append(append).unwrap();
+        }
+    }
+    store.settle().unwrap();
 }
 
 /// Makes runs up.

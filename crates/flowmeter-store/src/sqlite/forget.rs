@@ -44,6 +44,7 @@ pub(super) fn forget(store: &SqliteStore, selector: &ForgetSelector) -> Result<F
         for block in blocks {
             removal::remove_from_log_block(&transaction, *block, &ids, &mut removed)?;
         }
+        hooks::lines_gone(&transaction, blocks)?;
         transaction.commit()?;
     }
     let transaction = locking::begin(&mut connection, &store.config)?;
@@ -51,9 +52,11 @@ pub(super) fn forget(store: &SqliteStore, selector: &ForgetSelector) -> Result<F
     for batch in removal::batches_of(&transaction, &ids)? {
         remove_batch(&transaction, store, batch, &ids, &mut removed)?;
     }
-    for block in removal::log_blocks_of(&transaction, &ids)? {
-        removal::remove_from_log_block(&transaction, block, &ids, &mut removed)?;
+    let blocks = removal::log_blocks_of(&transaction, &ids)?;
+    for block in &blocks {
+        removal::remove_from_log_block(&transaction, *block, &ids, &mut removed)?;
     }
+    hooks::lines_gone(&transaction, &blocks)?;
     for run in &ids {
         removal::remove_row(&transaction, *run, &mut removed)?;
     }

@@ -14,6 +14,11 @@ pub(super) fn batch_gone(connection: &Connection, batch: i64) -> Result<(), Stor
     search::forget_batch(connection, batch)
 }
 
+/// Blocks of log lines are gone: what an index holds of them is to go for good.
+pub(super) fn lines_gone(connection: &Connection, blocks: &[i64]) -> Result<(), StoreError> {
+    search::forget_lines(connection, blocks)
+}
+
 /// Spans of a batch that was counted in sums are forgotten: the sums shall not hold them.
 pub(super) fn spans_forgotten(connection: &Connection, rows: &[SpanRow]) -> Result<(), StoreError> {
     stats::take_out(connection, rows)

@@ -148,9 +148,11 @@ fn step(
             }
         }
     }
-    for block in blocks.into_iter().take(LOG_BLOCKS_PER_STEP) {
-        removal::remove_from_log_block(&transaction, block, &ids, &mut removed)?;
+    let blocks = &blocks[..blocks.len().min(LOG_BLOCKS_PER_STEP)];
+    for block in blocks {
+        removal::remove_from_log_block(&transaction, *block, &ids, &mut removed)?;
     }
+    hooks::lines_gone(&transaction, blocks)?;
     if is_last {
         for run in runs {
             match going {

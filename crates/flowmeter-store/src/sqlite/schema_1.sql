@@ -131,6 +131,7 @@ CREATE TABLE log_block (
     body BLOB NOT NULL
 );
 CREATE INDEX log_block_time ON log_block (time_min);
+CREATE INDEX log_block_newest ON log_block (id, time_max);
 CREATE TABLE log_run (run INTEGER, block INTEGER, first INTEGER NOT NULL, count INTEGER NOT NULL, PRIMARY KEY (run, block)) WITHOUT ROWID;
 CREATE INDEX log_run_block ON log_run (block);
 
@@ -143,7 +144,7 @@ CREATE TABLE content_need (needs BLOB, hash BLOB, PRIMARY KEY (needs, hash)) WIT
 CREATE TABLE content_doubt (hash BLOB PRIMARY KEY) WITHOUT ROWID;
 
 -- Which blocks of a batch hold which words: by itself (segment 0), or with others in a segment, in buckets
--- (id = segment * 512 + bucket).
+-- (id = segment * 512 + bucket). Batch -1 - n stands for the blocks of log lines from 64 * n on, 64 of them.
 CREATE TABLE word_batch (batch INTEGER PRIMARY KEY, segment INTEGER NOT NULL, body BLOB NOT NULL);
 CREATE INDEX word_loose ON word_batch (batch) WHERE segment = 0;
 CREATE TABLE word_segment (id INTEGER PRIMARY KEY, batches BLOB NOT NULL, start_max INTEGER NOT NULL);

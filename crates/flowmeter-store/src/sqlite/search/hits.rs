@@ -20,6 +20,7 @@ use super::super::read::runs;
 use super::super::run_row::{SELECT, StoredRun, time_to_column};
 use super::filter::RawFilter;
 use super::scan::{Candidate, Origin};
+use super::sources::OnlyIn;
 use crate::codec::columns::{Column, DictionaryColumn, decode_integers};
 use crate::codec::content::{ContentHash, ContentSource, OpenedContent};
 use crate::codec::payload::{LogHead, visit_log_texts, visit_references_in_values, visit_texts};
@@ -152,22 +153,26 @@ impl<'c> Hits<'c> {
         })
     }
 
-    /// The batches that may hold spans of the runs that are asked for; `None`: any.
-    pub(super) fn only_in(&self) -> Result<Option<FxHashSet<i64>>, StoreError> {
+    /// Where the runs that are asked for stand; `None`: anywhere.
+    pub(super) fn only_in(&self) -> Result<Option<OnlyIn>, StoreError> {
         let Some(few) = &self.few else {
             return Ok(None);
         };
-        let mut batches = FxHashSet::default();
-        let mut statement = self
-            .connection
-            .prepare_cached("SELECT batch FROM batch_run WHERE run = ?1")?;
-        for run in few {
-            let mut rows = statement.query([run])?;
-            while let Some(row) = rows.next()? {
-                batches.insert(row.get(0)?);
+        let numbers = |sql: &str| -> Result<FxHashSet<i64>, StoreError> {
+            let mut found = FxHashSet::default();
+            let mut statement = self.connection.prepare_cached(sql)?;
+            for run in few {
+                let mut rows = statement.query([run])?;
+                while let Some(row) = rows.next()? {
+                    found.insert(row.get(0)?);
+                }
             }
-        }
-        Ok(Some(batches))
+            Ok(found)
+        };
+        Ok(Some(OnlyIn {
+            batches: numbers("SELECT batch FROM batch_run WHERE run = ?1")?,
+            lines: numbers("SELECT block FROM log_run WHERE run = ?1")?,
+        }))
     }
 
     /// Whether what is not newer than this can change nothing any more; what was found is sorted. `None`: nothing is left.

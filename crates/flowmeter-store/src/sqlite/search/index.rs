@@ -15,6 +15,7 @@ use super::super::content_source::StoredContent;
 use super::super::locking;
 use super::super::read::batches::blob;
 use super::buckets::{BUCKET_BITS, BucketReader, BucketWriter, SEGMENT_BATCHES, bucket_of};
+use super::line_groups;
 use super::postings::{BatchWords, encode_batch};
 use super::words::{WORD_BITS, visit_numbers};
 use crate::StoreError;
@@ -86,6 +87,11 @@ impl WordIndexer {
     pub(in crate::sqlite) fn add_span(&mut self, block: usize, span: &Span) {
         let (pairs, seen) = (&mut self.pairs, &mut self.seen);
         visit_texts(span, &mut |_, _, text| gather(text, block, pairs, seen));
+    }
+
+    /// Adds the words of a text in this block.
+    pub(super) fn add_text(&mut self, block: usize, text: &str) {
+        gather(text, block, &mut self.pairs, &mut self.seen);
     }
 
     /// The words of the batch as bytes, and begins anew.
@@ -176,6 +182,9 @@ pub(in crate::sqlite) fn step(
         }
         return Ok(true);
     }
+    if line_groups::step(connection, config)? {
+        return Ok(true);
+    }
     if loose(connection)? < SEGMENT_BATCHES {
         return Ok(false);
     }
@@ -251,9 +260,13 @@ fn merge(connection: &Connection) -> Result<bool, StoreError> {
     let numbers: Vec<i64> = batches.iter().map(|(batch, _)| *batch).collect();
     let start_max = numbers
         .iter()
-        .try_fold(i64::MIN, |start_max, batch| -> rusqlite::Result<i64> {
-            let mut statement = connection.prepare_cached("SELECT start_max FROM batch WHERE id = ?1")?;
-            let start: Option<i64> = statement.query_row([batch], |row| row.get(0)).optional()?;
+        .try_fold(i64::MIN, |start_max, batch| -> Result<i64, StoreError> {
+            let start = if line_groups::is_group(*batch) {
+                line_groups::newest_of(connection, *batch)?
+            } else {
+                let mut statement = connection.prepare_cached("SELECT start_max FROM batch WHERE id = ?1")?;
+                statement.query_row([batch], |row| row.get(0)).optional()?
+            };
             Ok(start.map_or(start_max, |start| start_max.max(start)))
         })?;
     let segment = insert_segment(connection, &numbers, start_max)?;

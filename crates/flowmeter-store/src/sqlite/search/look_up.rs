@@ -73,7 +73,7 @@ pub(in crate::sqlite) fn check(connection: &Connection, upkeep: &mut Upkeep) -> 
         "SELECT count(*) FROM batch WHERE worded = 1 AND NOT EXISTS (SELECT 1 FROM word_batch WHERE batch = batch.id)",
     )?;
     let left = count(
-        "SELECT count(*) FROM word_batch WHERE NOT EXISTS (SELECT 1 FROM batch WHERE id = word_batch.batch)",
+        "SELECT count(*) FROM word_batch WHERE batch >= 0 AND NOT EXISTS (SELECT 1 FROM batch WHERE id = word_batch.batch)",
     )?;
     if lost > 0 {
         upkeep.problems.push(format!(

@@ -7,6 +7,7 @@ mod buckets;
 mod filter;
 mod hits;
 mod index;
+mod line_groups;
 mod look_up;
 mod postings;
 mod scan;
@@ -16,6 +17,7 @@ mod words;
 use rusqlite::Connection;
 
 pub(in crate::sqlite) use index::{WordIndexer, forget_batch, step, urgent_step, write_batch};
+pub(in crate::sqlite) use line_groups::forget_lines;
 pub(in crate::sqlite) use look_up::check;
 
 use self::filter::RawFilter;

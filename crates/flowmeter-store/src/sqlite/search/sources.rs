@@ -4,6 +4,7 @@
 
 use std::collections::BinaryHeap;
 use std::fmt;
+use std::ops::Range;
 
 use flowmeter_model::TimestampNs;
 use rusqlite::Connection;
@@ -14,6 +15,7 @@ use super::super::failure::damaged;
 use super::super::read::batches::{blob, firsts, select};
 use super::super::run_row::time_to_column;
 use super::Unreadable;
+use super::line_groups;
 use super::look_up::{look_up_batch, look_up_segment};
 use super::words::numbers_of;
 use crate::codec::columns::{Column, decode_integers};
@@ -54,16 +56,26 @@ enum Waiting {
         batch: i64,
         blocks: u64,
     },
-    /// A batch with a row of its own in the index.
+    /// A batch, or a group of blocks of lines, with a row of its own in the index.
     Loose(i64),
     Segment(i64),
+}
+
+/// Where the runs that are asked for stand, when they are few.
+pub(super) struct OnlyIn {
+    /// Batches with spans of them.
+    pub(super) batches: FxHashSet<i64>,
+    /// Blocks with lines of them.
+    pub(super) lines: FxHashSet<i64>,
 }
 
 /// Hands out sources, the newest first: by the latest time of what is in them.
 pub(super) struct Sources<'c> {
     connection: &'c Connection,
     words: Vec<u32>,
-    only_in: Option<FxHashSet<i64>>,
+    only_in: Option<OnlyIn>,
+    wants_spans: bool,
+    wants_lines: bool,
     waiting: BinaryHeap<(i64, Waiting)>,
     /// When the spans of the blocks that wait began.
     starts: FxHashMap<(i64, usize), Vec<i64>>,
@@ -72,25 +84,25 @@ pub(super) struct Sources<'c> {
 }
 
 impl<'c> Sources<'c> {
-    /// Of a query; `only_in` names the batches that may hold spans of the runs that are asked for, where they are few.
+    /// Of a query; `only_in` says where the runs that are asked for stand, where they are few.
     pub(super) fn of(
         connection: &'c Connection,
         query: &SearchQuery,
         pattern: &Pattern,
-        only_in: Option<FxHashSet<i64>>,
+        only_in: Option<OnlyIn>,
     ) -> Result<Self, StoreError> {
+        let places = &query.places;
         let mut sources = Self {
             connection,
             words: numbers_of(pattern),
             only_in,
+            wants_spans: places.is_empty() || places.iter().any(|place| *place != SearchPlace::Log),
+            wants_lines: places.is_empty() || places.contains(&SearchPlace::Log),
             waiting: BinaryHeap::new(),
             starts: FxHashMap::default(),
             unreadable: Unreadable::new(),
         };
-        let wants = |place: SearchPlace| query.places.is_empty() || query.places.contains(&place);
-        let lines_only =
-            !query.places.is_empty() && query.places.iter().all(|place| *place == SearchPlace::Log);
-        if !lines_only {
+        if sources.wants_spans {
             let all = |batch| Waiting::Batch {
                 batch,
                 blocks: u64::MAX,
@@ -103,13 +115,50 @@ impl<'c> Sources<'c> {
                     "SELECT batch.id, start_max FROM word_batch JOIN batch ON batch.id = word_batch.batch WHERE segment = 0",
                     Waiting::Loose,
                 )?;
-                sources.gather("SELECT id, start_max FROM word_segment", Waiting::Segment)?;
             }
         }
-        if wants(SearchPlace::Log) {
-            sources.gather("SELECT id, time_max FROM log_block", Waiting::Lines)?;
+        if sources.wants_lines {
+            let mut first = 0;
+            if !sources.words.is_empty() {
+                first = line_groups::first_without(connection)?;
+                sources.gather_groups()?;
+            }
+            sources.wait_for_lines(first..i64::MAX, u64::MAX)?;
+        }
+        if !sources.words.is_empty() {
+            sources.gather("SELECT id, start_max FROM word_segment", Waiting::Segment)?;
         }
         Ok(sources)
+    }
+
+    /// Groups of blocks of lines with rows of their own.
+    fn gather_groups(&mut self) -> Result<(), StoreError> {
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT batch FROM word_batch WHERE segment = 0 AND batch < 0")?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            let group = row.get(0)?;
+            if let Some(newest) = line_groups::newest_of(self.connection, group)? {
+                self.waiting.push((newest, Waiting::Loose(group)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Blocks of lines, each as new as its newest line; of the first 64, those whose bits are set.
+    fn wait_for_lines(&mut self, range: Range<i64>, bits: u64) -> Result<(), StoreError> {
+        let (waiting, only_in) = (&mut self.waiting, &self.only_in);
+        let first = range.start;
+        line_groups::visit_newest(self.connection, range, |block, newest| {
+            let is_set = bits == u64::MAX || block - first < 64 && bits >> (block - first) & 1 == 1;
+            let is_wanted = only_in
+                .as_ref()
+                .is_none_or(|only_in| only_in.lines.contains(&block));
+            if is_set && is_wanted {
+                waiting.push((newest, Waiting::Lines(block)));
+            }
+        })
     }
 
     fn gather(&mut self, sql: &str, make: impl Fn(i64) -> Waiting) -> Result<(), StoreError> {
@@ -119,8 +168,8 @@ impl<'c> Sources<'c> {
             let (number, newest): (i64, i64) = (row.get(0)?, row.get(1)?);
             let waiting = make(number);
             let is_wanted = match (&self.only_in, waiting) {
-                (Some(batches), Waiting::Loose(batch) | Waiting::Batch { batch, .. }) => {
-                    batches.contains(&batch)
+                (Some(only_in), Waiting::Loose(batch) | Waiting::Batch { batch, .. }) => {
+                    only_in.batches.contains(&batch)
                 }
                 _ => true,
             };
@@ -153,6 +202,10 @@ impl<'c> Sources<'c> {
                     let blocks = look_up_batch(self.connection, batch, &self.words);
                     // Without its words, all of it may hold the text.
                     let blocks = self.note(blocks)?.unwrap_or(u64::MAX);
+                    if line_groups::is_group(batch) {
+                        self.wait_for_lines(line_groups::blocks_of(batch), blocks)?;
+                        continue;
+                    }
                     let waits = self.wait_for_blocks(batch, blocks);
                     self.note(waits)?;
                 }
@@ -193,11 +246,14 @@ impl<'c> Sources<'c> {
     }
 
     fn wait_for(&mut self, batch: i64, blocks: u64) -> Result<(), StoreError> {
-        if self
-            .only_in
-            .as_ref()
-            .is_some_and(|batches| !batches.contains(&batch))
-        {
+        if line_groups::is_group(batch) {
+            if self.wants_lines {
+                self.wait_for_lines(line_groups::blocks_of(batch), blocks)?;
+            }
+            return Ok(());
+        }
+        let is_in = |only_in: &OnlyIn| only_in.batches.contains(&batch);
+        if !self.wants_spans || !self.only_in.as_ref().is_none_or(is_in) {
             return Ok(());
         }
         let mut statement = self

@@ -12,8 +12,8 @@ use super::super::connection::{Purpose, open as open_connection};
 use super::*;
 use crate::sqlite::SqliteStore;
 use crate::{
-    Append, MemoryConfig, MemoryStore, Origin, RunEnd, RunFilter, RunKey, RunStart, RunStatus, SearchMode,
-    SearchPlace, Store, TokenSums,
+    Append, ForgetSelector, MemoryConfig, MemoryStore, Origin, RunEnd, RunFilter, RunKey, RunStart,
+    RunStatus, SearchMode, SearchPlace, Store, TokenSums,
 };
 
 struct Both {
@@ -298,6 +298,94 @@ fn thousands_of_spans_are_found_by_their_words() {
     ] {
         assert_eq!(both.check(&query(text, mode)), wanted, "{text}");
     }
+}
+
+fn line(run: u64, time: u64, message: String) -> TelemetryEvent {
+    let record = LogRecord {
+        time: TimestampNs(time),
+        level: LogLevel::Info,
+        message,
+        target: None,
+        span_id: Some(id(run * 1_000_000 + 1)),
+        attributes: flowmeter_model::Attributes::new(),
+    };
+    TelemetryEvent::Log(key(run).trace_id, Box::new(record))
+}
+
+#[test]
+fn lines_are_found_by_their_words_until_they_are_forgotten() {
+    let both = Both::open(true);
+    for run in 0..31_u64 {
+        both.append(begun(run, "flow"));
+        let prompt = json!([{"role": "user", "content": "a needle in a prompt"}]);
+        let spans = (0..600).map(|number| {
+            let span = call(run, number, run * 1_000 + number, prompt.clone(), "nothing");
+            TelemetryEvent::SpanEnded(Box::new(span))
+        });
+        both.append(Append::Events(key(run), spans.collect()));
+        // Each time that it is written, a block.
+        for part in 0..11 {
+            let time = run * 1_000 + part;
+            let lines = vec![
+                line(run, time, format!("needle{} in a line of run{run}", part % 5)),
+                line(run, time + 7, "连接失败 needle".to_owned()),
+            ];
+            both.append(Append::Events(key(run), lines));
+            both.sqlite.flush().unwrap();
+        }
+        both.append(ended(run));
+    }
+    both.index();
+    let number = |sql: &str| -> i64 {
+        let ask = |connection: &Connection| Ok(connection.query_row(sql, [], |row| row.get(0))?);
+        both.sqlite.ask(ask).unwrap()
+    };
+    let groups = "SELECT count(*) FROM word_batch WHERE batch < 0";
+    assert_eq!(number(groups), number("SELECT max(id) / 64 FROM log_block"));
+    assert!(number("SELECT count(*) FROM word_batch WHERE batch < 0 AND segment > 0") >= 5);
+    let ask_all = |run7: usize| {
+        for (text, wanted) in [
+            ("needle3 run7", run7),
+            ("\"run7\"", run7.min(1) * 11),
+            ("失败", 30),
+            ("needle", 30),
+            ("needle9", 0),
+            ("run30 needle0", 3),
+        ] {
+            for places in [vec![], vec![SearchPlace::Log], vec![SearchPlace::Prompt]] {
+                let is_of_lines = places != [SearchPlace::Prompt];
+                let query = SearchQuery {
+                    places,
+                    ..query(text, SearchMode::Words)
+                };
+                let found = both.check(&query);
+                assert!(!is_of_lines || found == wanted, "{text}: {found}");
+                let of_few = SearchQuery {
+                    runs: RunFilter {
+                        until: Some(TimestampNs(9_000)),
+                        ..RunFilter::default()
+                    },
+                    ..query
+                };
+                both.check(&of_few);
+            }
+        }
+        assert_eq!(both.sqlite.check().unwrap().problems, Vec::<String>::new());
+    };
+    ask_all(2);
+    let selector = ForgetSelector::Runs(vec![key(7)]);
+    both.memory.forget(&selector).unwrap();
+    both.sqlite.forget(&selector).unwrap();
+    ask_all(0);
+    both.index();
+    ask_all(0);
+    // Of what is gone for good, nothing is left.
+    let everything = (0..31).map(key).collect();
+    let selector = ForgetSelector::Runs(everything);
+    both.memory.forget(&selector).unwrap();
+    both.sqlite.forget(&selector).unwrap();
+    assert_eq!(both.worded(), 0);
+    assert_eq!(both.check(&query("needle", SearchMode::Words)), 0);
 }
 
 #[test]

@@ -181,6 +181,9 @@ pub(in crate::sqlite) fn visit_names(
     )
 }
 
+/// Called with the half-hour that a period begins with, a key, and the bytes that its entry begins.
+pub(super) type VisitSum<'v> = &'v mut dyn FnMut(u64, &Key, &mut &[u8]) -> Option<()>;
+
 /// Hands out the sums of all half-hours from one to before another, in the longest periods that there are (and that
 /// `longest` allows), in order within each length; only those whose keys are wanted. `visit` reads the entry whose bytes it
 /// gets, or passes it by, and moves the bytes behind it; `None` where it is damaged.
@@ -190,7 +193,7 @@ pub(super) fn visit(
     section: Section,
     (from, to): (u64, u64),
     wanted: &Conditions,
-    visit: &mut dyn FnMut(u64, &Key, &mut &[u8]) -> Option<()>,
+    visit: VisitSum<'_>,
 ) -> Result<(), StoreError> {
     if from >= to {
         return Ok(());

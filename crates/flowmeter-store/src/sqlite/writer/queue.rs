@@ -12,7 +12,7 @@ use super::size::size_of;
 use crate::{Append, StoreError};
 
 /// Bytes that wait at most, by estimate.
-const QUEUE_BYTES_MAX: usize = 64 << 20;
+const QUEUE_BYTES_MAX: usize = 24 << 20;
 /// How long an item waits for room.
 const ROOM_WAIT: Duration = Duration::from_secs(5);
 /// Spans and log lines that make the writer stop gathering: as many as a batch holds.
@@ -22,7 +22,7 @@ const GATHER_BYTES: usize = 8 << 20;
 /// So many full batches are written in one transaction when they wait already: what they change in common is written once.
 const BATCHES_AT_ONCE: usize = 8;
 /// Bytes of one transaction at most.
-const BYTES_AT_ONCE: usize = 32 << 20;
+const BYTES_AT_ONCE: usize = 16 << 20;
 /// How long it gathers at most.
 const GATHER_WAIT: Duration = Duration::from_millis(50);
 
