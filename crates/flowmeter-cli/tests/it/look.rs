@@ -113,9 +113,10 @@ fn runs_are_listed_filtered_and_sorted() {
         "bad.json",
         &json!({"nodes": [{"id": "f", "type": "shell", "params": {"command": "exit 3"}}], "edges": []}),
     );
-    assert_eq!(sandbox.run(&["run", &failing]).code, 1);
+    let failed = sandbox.run(&["run", &failing]);
+    assert_eq!(failed.code, 1, "{failed:?}");
     let all = runs(&sandbox);
-    assert_eq!(all.len(), 2);
+    assert_eq!(all.len(), 2, "{failed:?} {all:?}");
     assert_eq!(
         (&all[0]["workflow"], &all[0]["status"]),
         (&json!("bad"), &json!("error"))

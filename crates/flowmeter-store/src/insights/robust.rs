@@ -36,19 +36,20 @@ pub(super) fn spread(values: &[f64], middle: f64) -> f64 {
 
 /// Each value's rank between 0 and 1; equal values share the middle of their ranks.
 pub(super) fn ranks(values: &[f64]) -> Vec<f64> {
-    let mut order: Vec<u32> = (0..values.len() as u32).collect();
-    order.sort_unstable_by(|a, b| values[*a as usize].total_cmp(&values[*b as usize]));
+    // Each value beside its place: looked up through the places, sorting would wait for memory.
+    let mut order: Vec<(f64, u32)> = values.iter().copied().zip(0..).collect();
+    order.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
     let mut ranks = vec![0.0; values.len()];
     let mut first = 0;
     while first < order.len() {
-        let value = values[order[first] as usize];
+        let value = order[first].0;
         let equal = order[first..]
             .iter()
-            .take_while(|place| values[**place as usize] == value)
+            .take_while(|(other, _)| *other == value)
             .count()
             .max(1);
         let rank = (first as f64 + 0.5 * equal as f64) / values.len() as f64;
-        for place in &order[first..first + equal] {
+        for (_, place) in &order[first..first + equal] {
             ranks[*place as usize] = rank;
         }
         first += equal;
