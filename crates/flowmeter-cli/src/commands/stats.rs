@@ -134,12 +134,21 @@ fn filter_of(args: &StatsArgs, times: &TimeWords) -> StatsFilter {
 }
 
 /// Why there is nothing to sum where nobody set a condition.
-fn nothing_summed(store: &dyn Store) -> Result<&'static str> {
+fn nothing_summed(store: &dyn Store, query: &StatsQuery) -> Result<&'static str> {
     let any = store.runs(&RunFilter::default(), RunOrder::Started, 1, 0)?;
-    Ok(if any.is_empty() {
-        NOTHING_YET
-    } else {
-        "no run of the history has ended yet; `flowmeter runs` lists those that go on"
+    if any.is_empty() {
+        return Ok(NOTHING_YET);
+    }
+    let of_all = StatsQuery {
+        by: None,
+        trend_steps: 0,
+        ..query.clone()
+    };
+    let has_ended = stats_view::total_of(&store.stats(&of_all)?) != StatsSums::default();
+    Ok(match &query.by {
+        Some(GroupBy::Model | GroupBy::Provider) if has_ended => "no run of the history has called a model",
+        Some(_) if has_ended => "no run of the history has any of these",
+        _ => "no run of the history has ended yet; `flowmeter runs` lists those that go on",
     })
 }
 
@@ -156,7 +165,7 @@ fn print_table(
     if total == StatsSums::default() {
         output.note(
             if args.runs.is_empty() && args.provider.is_empty() && args.node.is_empty() {
-                nothing_summed(store)?
+                nothing_summed(store, query)?
             } else {
                 "nothing in the history fits these conditions"
             },

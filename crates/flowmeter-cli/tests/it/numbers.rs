@@ -124,6 +124,22 @@ fn stats_say_what_is_wanted() {
 }
 
 #[test]
+fn where_no_model_was_called_stats_by_model_say_so() {
+    let sandbox = Sandbox::new();
+    let nodes = json!([{"id": "hello", "type": "echo", "params": {"message": "hi"}}]);
+    sandbox.workflow("quiet.json", &json!({"nodes": nodes, "edges": []}));
+    well(sandbox.run(&["run", "quiet.json", "--quiet"]));
+    let by_model = well(sandbox.run(&["stats", "--by", "model"]));
+    assert_eq!(by_model.out, "");
+    assert!(
+        by_model.err.contains("no run of the history has called a model"),
+        "{by_model:?}"
+    );
+    let by_workflow = well(sandbox.run(&["stats", "--by", "workflow"]));
+    assert!(by_workflow.out.contains("quiet"), "{by_workflow:?}");
+}
+
+#[test]
 fn charts_are_files_of_their_kind() {
     let sandbox = after_three_runs();
     well(sandbox.run(&[
