@@ -6,13 +6,15 @@ use std::sync::Arc;
 use clap::Parser;
 use expect_test::expect;
 use flowmeter_model::{
-    Cost, CostStatus, Figure, IdSource, ManualClock, Span, SpanKind, SpanStatus, TelemetryEvent, TokenUsage,
-    UsdNanos,
+    Cost, CostStatus, Figure, IdSource, ManualClock, Span, SpanKind, SpanStatus, TelemetryEvent, TimestampNs,
+    TokenUsage, UsdNanos,
 };
 use flowmeter_store::{Append, MemoryConfig, MemoryStore, Origin, RunKey, RunStart};
 
+use super::over_time::chart_of;
 use super::*;
-use crate::args::{Command, CommandLine};
+use crate::args::{Command, CommandLine, Metric};
+use crate::chart::{self, ImageFormat, Kind, SERIES_MAX};
 use crate::times::LocalZone;
 
 const HOUR: u64 = 3_600_000_000_000;
