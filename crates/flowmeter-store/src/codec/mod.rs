@@ -7,6 +7,7 @@
 
 pub(crate) mod attribute_names;
 pub(crate) mod block;
+pub(crate) mod checked;
 pub(crate) mod columns;
 pub(crate) mod content;
 mod known_keys;

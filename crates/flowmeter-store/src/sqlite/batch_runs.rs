@@ -6,6 +6,7 @@ use flowmeter_model::{SpanId, TraceId};
 
 use crate::RunKey;
 use crate::codec::Damaged;
+use crate::codec::checked::{add_checksum, checked};
 
 /// A run with spans in a batch. Spans stand run by run, in the order of this list.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,13 +34,14 @@ pub(super) fn encode_runs(runs: &[BatchRun]) -> Vec<u8> {
         bytes.extend_from_slice(&run.workflow.to_le_bytes()[..4]);
         bytes.extend_from_slice(&(run.count as u64).to_le_bytes()[..2]);
     }
+    add_checksum(&mut bytes);
     bytes
 }
 
 /// Unpacks the list.
 pub(super) fn decode_runs(bytes: &[u8]) -> Result<Vec<BatchRun>, Damaged> {
     let damaged = Damaged("the list of a batch's runs is damaged");
-    let (entries, rest) = bytes.as_chunks::<ENTRY_BYTES>();
+    let (entries, rest) = checked(bytes)?.as_chunks::<ENTRY_BYTES>();
     if !rest.is_empty() {
         return Err(damaged);
     }

@@ -304,7 +304,7 @@ fn a_damaged_page_is_told_and_other_runs_are_readable() {
         limit: 10,
     };
     let pages = whole.len() / 8_192;
-    for page in (1..pages).step_by((pages / 40).max(1)) {
+    for page in 1..pages {
         let copy = folder.path().join(format!("damaged-{page}.db"));
         std::fs::write(&copy, &whole).unwrap();
         let mut file = std::fs::OpenOptions::new()

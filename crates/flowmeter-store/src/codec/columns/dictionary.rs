@@ -5,6 +5,7 @@
 use rustc_hash::FxHashMap;
 
 use super::super::Damaged;
+use super::super::checked::{add_checksum, checked};
 use super::super::sketch::{read_varint, write_varint};
 use super::{integers, unzigzag, zigzag};
 
@@ -33,6 +34,7 @@ pub(super) fn encode(names: &[i64]) -> Vec<u8> {
         write_varint(&mut out, zigzag(*name));
     }
     integers::encode_to(&indexes, &mut out);
+    add_checksum(&mut out);
     out
 }
 
@@ -54,7 +56,7 @@ impl DictionaryColumn {
         let damaged = Damaged("a column of names is damaged");
         let (names, rest) = Self::split(bytes, count)?;
         let mut indexes = Vec::new();
-        integers::decode_into(rest, count, &mut indexes)?;
+        integers::decode_part(rest, count, &mut indexes)?;
         let most = indexes.iter().copied().max().unwrap_or(0);
         if count > 0 && most >= names.len() as u64 {
             return Err(damaged);
@@ -72,7 +74,7 @@ impl DictionaryColumn {
 
     fn split(bytes: &[u8], count: usize) -> Result<(Vec<i64>, &[u8]), Damaged> {
         let damaged = Damaged("a column of names is damaged");
-        let mut rest = bytes;
+        let mut rest = checked(bytes)?;
         let length = read_varint(&mut rest).and_then(|length| usize::try_from(length).ok());
         let length = length
             .filter(|length| *length <= count.min(rest.len()))

@@ -4,6 +4,7 @@
 //! of them stands once. Never allocates for more numbers than it is asked for.
 
 use super::super::Damaged;
+use super::super::checked::{add_checksum, checked};
 use super::super::sketch::{read_varint, write_varint};
 use super::SPANS_MAX;
 
@@ -19,6 +20,7 @@ const SPARSE: u8 = 10;
 pub(crate) fn encode(numbers: &[u64]) -> Vec<u8> {
     let mut out = Vec::new();
     encode_to(numbers, &mut out);
+    add_checksum(&mut out);
     out
 }
 
@@ -79,11 +81,16 @@ fn encode_sparse(numbers: &[u64], out: &mut Vec<u8>) {
     encode_to(&present, out);
 }
 
-/// Unpacks `count` numbers; what `numbers` held is gone.
+/// Unpacks `count` numbers of a column; what `numbers` held is gone.
 ///
 /// # Errors
 /// When the column is damaged.
 pub(crate) fn decode_into(bytes: &[u8], count: usize, numbers: &mut Vec<u64>) -> Result<(), Damaged> {
+    decode_part(checked(bytes)?, count, numbers)
+}
+
+/// The same of a part of a column, as [`encode_to`] wrote it: the column's checksum was looked at.
+pub(super) fn decode_part(bytes: &[u8], count: usize, numbers: &mut Vec<u64>) -> Result<(), Damaged> {
     numbers.clear();
     if count > SPANS_MAX {
         return Err(Damaged("a column is too long"));

@@ -6,6 +6,7 @@ use flowmeter_model::SpanId;
 use rustc_hash::FxHashMap;
 
 use super::super::Damaged;
+use super::super::checked::{add_checksum, checked};
 use super::super::sketch::{read_varint, write_varint};
 use super::integers;
 
@@ -33,19 +34,20 @@ pub(super) fn encode(parents: &[u64], span_ids: &[u64]) -> Vec<u8> {
         out.extend_from_slice(&span_id.to_le_bytes());
     }
     integers::encode_to(&references, &mut out);
+    add_checksum(&mut out);
     out
 }
 
 /// Unpacks the parents' ids of the spans with these ids.
 pub(super) fn decode(bytes: &[u8], span_ids: &[u64]) -> Result<Vec<Option<SpanId>>, Damaged> {
     let damaged = Damaged("a column of parents is damaged");
-    let mut rest = bytes;
+    let mut rest = checked(bytes)?;
     let length = read_varint(&mut rest).and_then(|length| usize::try_from(length).ok());
     let length = length.filter(|length| *length <= span_ids.len()).ok_or(damaged)?;
     let (outside, packed) = rest.split_at_checked(length * 8).ok_or(damaged)?;
     let (outside, _) = outside.as_chunks::<8>();
     let mut references = Vec::new();
-    integers::decode_into(packed, span_ids.len(), &mut references)?;
+    integers::decode_part(packed, span_ids.len(), &mut references)?;
     let resolve = |reference: u64| -> Option<Option<SpanId>> {
         let Some(place) = usize::try_from(reference).ok()?.checked_sub(1) else {
             return Some(None);
