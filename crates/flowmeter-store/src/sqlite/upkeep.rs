@@ -12,7 +12,7 @@ use super::connection::{self, Purpose};
 use super::failure::is_busy;
 use super::forget::empty_log;
 use super::locking::Patience;
-use super::read::batches::{StoredBatch, firsts};
+use super::read::batches::{StoredBatch, firsts, lacks_payloads};
 use super::rewrite::{hashes_of, open_block};
 use super::{SqliteStore, hooks};
 use crate::codec::block::Sealer;
@@ -229,6 +229,9 @@ fn check_batch(connection: &Connection, batch: i64, spans: usize) -> Result<(), 
         {
             return wrong(format!("block {number} holds {} payloads", block.len()));
         }
+    }
+    if lacks_payloads(connection, batch)? {
+        return wrong("a block of payloads is missing".to_owned());
     }
     Ok(())
 }

@@ -347,6 +347,31 @@ fn a_damaged_page_is_told_and_other_runs_are_readable() {
     );
 }
 
+/// A block of payloads that is not there, although nothing has had its time, is told and not passed by.
+#[test]
+fn a_lost_block_of_payloads_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("flowmeter.db");
+    let key = {
+        let store = open(&path);
+        let key = Sample::new(1, "whole", after(1)).append(&store, 9);
+        store.settle().unwrap();
+        key
+    };
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    assert!(connection.execute("DELETE FROM payload", []).unwrap() > 0);
+    drop(connection);
+    let store = open(&path);
+    let read = store.spans(&key, &mut |_| ControlFlow::Continue(()));
+    assert!(matches!(read, Err(StoreError::Damaged { .. })), "{read:?}");
+    let told = store.check().unwrap().problems;
+    assert!(
+        told.iter()
+            .any(|problem| problem.contains("a block of payloads is missing")),
+        "{told:?}"
+    );
+}
+
 /// Where a page of the runs' own table is damaged, the list holds the runs of all other pages, and says so.
 #[test]
 fn a_damaged_page_of_runs_hides_no_other_run() {

@@ -62,6 +62,17 @@ pub(in crate::sqlite) fn firsts(connection: &Connection, batch: i64) -> Result<V
         .collect())
 }
 
+/// Whether blocks of a batch are lost: those that have had their time are no longer counted in its bytes.
+pub(in crate::sqlite) fn lacks_payloads(connection: &Connection, batch: i64) -> Result<bool, StoreError> {
+    const LACKS: &str = "SELECT payload_bytes > (SELECT coalesce(sum(length(body)), 0) FROM payload \
+         WHERE id BETWEEN ?1 * 64 AND ?1 * 64 + 63) FROM batch WHERE id = ?1";
+    let lacks: Option<bool> = connection
+        .prepare_cached(LACKS)?
+        .query_row([batch], |row| row.get(0))
+        .optional()?;
+    Ok(lacks.unwrap_or(true))
+}
+
 /// The statement for some columns of a batch, and no others.
 pub(in crate::sqlite) fn select(columns: &[Column]) -> String {
     let names: Vec<String> = columns

@@ -12,7 +12,7 @@ use super::super::content_source::StoredContent;
 use super::super::failure::damaged;
 use super::super::names::NameTexts;
 use super::super::run_row::StoredRun;
-use super::batches::{StoredBatch, blob, firsts};
+use super::batches::{StoredBatch, blob, firsts, lacks_payloads};
 use crate::codec::block::{Block, Sealer};
 use crate::codec::columns::{Column, decode_integers};
 use crate::codec::narrow::NarrowSpan;
@@ -216,18 +216,6 @@ impl<'c> StoredSpans<'c> {
         )?)
     }
 
-    /// Whether blocks of a batch are lost: those that have had their time are no longer counted in its bytes.
-    fn lacks_payloads(&self, batch: i64) -> Result<bool, StoreError> {
-        const LACKS: &str = "SELECT payload_bytes > (SELECT coalesce(sum(length(body)), 0) FROM payload \
-             WHERE id BETWEEN ?1 * 64 AND ?1 * 64 + 63) FROM batch WHERE id = ?1";
-        let lacks: Option<bool> = self
-            .connection
-            .prepare_cached(LACKS)?
-            .query_row([batch], |row| row.get(0))
-            .optional()?;
-        Ok(lacks.unwrap_or(true))
-    }
-
     /// An opened block; `None` when it has had its time.
     fn block(&mut self, id: i64) -> Result<Option<&Block>, StoreError> {
         if !self.blocks.contains_key(&id) {
@@ -242,7 +230,7 @@ impl<'c> StoredSpans<'c> {
                 .query_row([id], |row| Ok(Block::open(sealer, blob(row, 0))))
                 .optional()?
                 .transpose()?;
-            if block.is_none() && self.lacks_payloads(id / 64)? {
+            if block.is_none() && lacks_payloads(self.connection, id / 64)? {
                 return Err(damaged(format!("block {id} of payloads is missing")));
             }
             self.blocks.insert(id, block);
