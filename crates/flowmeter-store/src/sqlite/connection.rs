@@ -2,7 +2,6 @@
 //!
 //! Never changes a file that a newer program wrote, or that is no history.
 
-use std::io::Read;
 use std::path::Path;
 use std::time::Duration;
 
@@ -12,6 +11,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use super::SqliteConfig;
 use super::locking::{self, Patience};
 use crate::StoreError;
+use header::{Header, header_of, judge, open_immutable};
 
 /// `flow` in the header of the file.
 const APPLICATION_ID: i64 = 0x666c_6f77;
@@ -57,21 +57,29 @@ pub(super) fn prepare(path: &Path, config: &SqliteConfig) -> Result<(), StoreErr
             open(path, config, Purpose::Write).map(drop)
         }
         Header::Present { format } if format == FORMAT => Ok(()),
-        Header::Present { .. } | Header::Empty => open(path, config, Purpose::Write).map(drop),
+        // What can be told of a damaged file is told to whoever asks.
+        Header::Unclear => Ok(()),
+        Header::Present { .. } | Header::Empty => {
+            open(path, config, Purpose::Write).map(drop)
+        }
     }
 }
 
-/// Prompts and answers are nobody else's to read.
+/// Makes an empty file, unless there is one: prompts and answers are nobody else's to read.
 pub(super) fn create_private(path: &Path) {
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt;
-        options.mode(0o600);
-    }
+    // Under another name first: closing a file gives up all locks that this process has on it, and another thread may
+    // have opened it already.
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+        return;
+    };
+    let folder = if folder.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        folder
+    };
+    let made = tempfile::Builder::new().prefix(name).tempfile_in(folder);
     // When this fails, opening says why.
-    let _made = options.open(path);
+    let _made = made.map(|made| made.into_temp_path().persist_noclobber(path));
 }
 
 /// Opens a connection to a file of the present format; an older file is brought to it first.
@@ -173,8 +181,7 @@ fn open_read_only(path: &Path, config: &SqliteConfig) -> Result<Connection, Refu
     match plain() {
         Err(Refusal::Sqlite(error)) if may_be_read_only(&error) && !has_log(path) => {
             // Nobody can be writing to it, so it needs no locks, for which there is no place.
-            let name = format!("file:{}?immutable=1", escaped(path));
-            let connection = Connection::open_with_flags(name, flags | OpenFlags::SQLITE_OPEN_URI)?;
+            let connection = open_immutable(path)?;
             check(&connection, path)?;
             configure(&connection, Purpose::Read)?;
             Ok(connection)
@@ -190,20 +197,6 @@ fn has_log(path: &Path) -> bool {
     std::fs::metadata(name).is_ok_and(|metadata| metadata.len() > 0)
 }
 
-/// The path as part of a URI.
-fn escaped(path: &Path) -> String {
-    use std::fmt::Write;
-    let mut text = String::new();
-    for byte in path.to_string_lossy().bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'.' | b'-' | b'_') {
-            text.push(char::from(byte));
-        } else {
-            let _infallible = write!(text, "%{byte:02X}");
-        }
-    }
-    text
-}
-
 fn configure(connection: &Connection, purpose: Purpose) -> rusqlite::Result<()> {
     let cache_kib = match purpose {
         Purpose::Read => CACHE_ASKING_KIB,
@@ -213,73 +206,6 @@ fn configure(connection: &Connection, purpose: Purpose) -> rusqlite::Result<()> 
     connection.pragma_update(None, "cache_size", -cache_kib)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.pragma_update(None, "foreign_keys", "OFF")
-}
-
-/// What the first bytes of a file say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Header {
-    Absent,
-    /// No bytes at all.
-    Empty,
-    Present {
-        format: i64,
-    },
-}
-
-/// Looks at the file without SQLite, which would make files beside it.
-fn header_of(path: &Path) -> Result<Header, StoreError> {
-    let mut file = match std::fs::File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Header::Absent),
-        Err(source) => {
-            return Err(StoreError::Open {
-                path: path.to_owned(),
-                source: source.into(),
-            });
-        }
-    };
-    let mut bytes = Vec::with_capacity(100);
-    file.by_ref()
-        .take(100)
-        .read_to_end(&mut bytes)
-        .map_err(|source| StoreError::Open {
-            path: path.to_owned(),
-            source: source.into(),
-        })?;
-    if bytes.is_empty() {
-        return Ok(Header::Empty);
-    }
-    // Source: "Database File Format", sqlite.org, section 1.3.
-    let number = |at: usize| {
-        bytes
-            .get(at..at + 4)
-            .and_then(|four| four.try_into().ok())
-            .map_or(0, |four| i64::from(u32::from_be_bytes(four)))
-    };
-    let (pages, format, application) = (number(28), number(60), number(68));
-    if bytes.len() < 100 || !bytes.starts_with(b"SQLite format 3\0") {
-        return Err(StoreError::Foreign {
-            path: path.to_owned(),
-        });
-    }
-    judge(path, application, format, pages).map(|format| Header::Present { format })
-}
-
-/// Whether a file with such a header is ours to use.
-fn judge(path: &Path, application: i64, format: i64, pages: i64) -> Result<i64, StoreError> {
-    if application != APPLICATION_ID && (application != 0 || format != 0 || pages > 1) {
-        return Err(StoreError::Foreign {
-            path: path.to_owned(),
-        });
-    }
-    if format > FORMAT {
-        return Err(StoreError::Newer {
-            path: path.to_owned(),
-            found: format,
-            known: FORMAT,
-        });
-    }
-    Ok(format)
 }
 
 /// The format of the file, what waits in its log of changes included; 0 of an empty one.
@@ -322,5 +248,6 @@ fn bring_up(
     Ok(())
 }
 
+mod header;
 #[cfg(test)]
 mod tests;

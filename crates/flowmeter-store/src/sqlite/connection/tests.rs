@@ -7,6 +7,7 @@ use std::sync::Arc;
 use flowmeter_model::SystemClock;
 use rusqlite::Connection;
 
+use super::header::{header_of, uri};
 use super::{APPLICATION_ID, FORMAT, Purpose, open, prepare};
 use crate::StoreError;
 use crate::sqlite::SqliteConfig;
@@ -169,9 +170,62 @@ fn many_make_it_at_once() {
     }
 }
 
+/// How many locks the system knows on a file.
+#[cfg(target_os = "linux")]
+fn locks_on(path: &Path) -> usize {
+    use std::os::unix::fs::MetadataExt;
+    let inode = format!(":{} ", std::fs::metadata(path).unwrap().ino());
+    let known = std::fs::read_to_string("/proc/locks").unwrap();
+    known.lines().filter(|line| line.contains(&inode)).count()
+}
+
+/// Whoever closes a file gives up the locks of the whole process, and the next process that closes the history would
+/// take itself for the last and remove the log of changes under those that still write it.
+#[cfg(target_os = "linux")]
+#[test]
+fn nothing_that_looks_at_the_file_gives_up_its_locks() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("flowmeter.db");
+    prepare(&path, &config()).unwrap();
+    let writer = open(&path, &config(), Purpose::Write).unwrap();
+    let count = |connection: &Connection| -> i64 {
+        connection
+            .query_row("SELECT count(*) FROM run", [], |row| row.get(0))
+            .unwrap()
+    };
+    assert_eq!(count(&writer), 0);
+    let held = locks_on(&path);
+    assert!(held > 0, "an open history is locked as shared");
+    header_of(&path).unwrap();
+    assert_eq!(locks_on(&path), held, "the header was read");
+    prepare(&path, &config()).unwrap();
+    assert_eq!(locks_on(&path), held, "it was prepared again");
+    super::create_private(&path);
+    assert_eq!(locks_on(&path), held, "it was to be made again");
+    for purpose in [Purpose::Read, Purpose::Write] {
+        assert_eq!(count(&open(&path, &config(), purpose).unwrap()), 0);
+        assert_eq!(locks_on(&path), held, "it was opened again and closed");
+    }
+    assert_eq!(count(&writer), 0);
+}
+
+#[test]
+fn what_is_no_file_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let refused = header_of(folder.path());
+    assert!(matches!(refused, Err(StoreError::Open { .. })), "{refused:?}");
+    #[cfg(unix)]
+    assert!(matches!(
+        header_of(Path::new("/dev/null")),
+        Err(StoreError::Foreign { .. })
+    ));
+}
+
 #[test]
 fn paths_are_escaped_as_parts_of_a_uri() {
-    assert_eq!(super::escaped(Path::new("/a b/ü?#.db")), "/a%20b/%C3%BC%3F%23.db");
+    assert_eq!(uri(Path::new("/a b/ü?#.db")), "file:///a%20b/%C3%BC%3F%23.db");
+    assert_eq!(uri(Path::new("//a/b.db")), "file:////a/b.db");
+    assert_eq!(uri(Path::new("b.db")), "file:b.db");
 }
 
 /// A file that cannot be written to, in a folder that cannot be written to, is read without any file beside it.
@@ -181,9 +235,7 @@ fn a_file_that_cannot_be_written_is_read() {
     let path = folder.path().join("flowmeter.db");
     prepare(&path, &config()).unwrap();
     let before = files(folder.path());
-    let name = format!("file:{}?immutable=1", super::escaped(&path));
-    let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY | rusqlite::OpenFlags::SQLITE_OPEN_URI;
-    let connection = Connection::open_with_flags(name, flags).unwrap();
+    let connection = super::open_immutable(&path).unwrap();
     let runs: i64 = connection
         .query_row("SELECT count(*) FROM run", [], |row| row.get(0))
         .unwrap();
