@@ -9,6 +9,7 @@
 pub mod histories;
 pub mod keeping;
 pub mod lists;
+pub mod orders;
 pub mod removing;
 pub mod samples;
 pub mod searching;
@@ -86,6 +87,7 @@ macro_rules! store_contract {
             lists: runs_by_each_filter, runs_in_each_order, runs_by_pages, a_run_by_the_beginning_of_its_id,
                 runs_of_one_trace_are_apart, tags_and_sessions, spans_by_each_filter, spans_by_their_runs,
                 logs_by_each_filter;
+            orders: many_runs_in_each_order;
             searching: words_in_any_order_and_case, phrases_in_quotes, five_scripts, characters_in_a_row,
                 places_and_fields, the_newest_first_and_no_more_than_asked, in_some_runs_only,
                 the_context_shows_what_was_found, nothing_to_look_for_is_an_error, words_spread_over_a_conversation;

@@ -25,8 +25,9 @@ const STATEMENTS_KEPT: usize = 64;
 /// a page for each row that it looks at.
 const CACHE_KIB: i64 = 8_192;
 const CACHE_ASKING_KIB: i64 = 16_384;
-/// The log of changes is cut to this when it begins anew, bytes.
-const WAL_BYTES_KEPT: i64 = 16 << 20;
+/// The log of changes is cut to this when it begins anew, bytes: above what it reaches when much is written, because the
+/// system is slow to take the place away and to give it again.
+const WAL_BYTES_KEPT: i64 = 96 << 20;
 
 /// What a connection is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,9 +60,7 @@ pub(super) fn prepare(path: &Path, config: &SqliteConfig) -> Result<(), StoreErr
         Header::Present { format } if format == FORMAT => Ok(()),
         // What can be told of a damaged file is told to whoever asks.
         Header::Unclear => Ok(()),
-        Header::Present { .. } | Header::Empty => {
-            open(path, config, Purpose::Write).map(drop)
-        }
+        Header::Present { .. } | Header::Empty => open(path, config, Purpose::Write).map(drop),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Where the search index and the sums take part in what becomes of batches.
+//! Where the search index, the sums and the keys of runs take part in what becomes of batches.
 //!
 //! Never does anything by itself: it is the one place that the writer, merging and removing call, so that none of them
 //! knows who else keeps something about a batch. All but [`background_step`] run inside the caller's transaction.
@@ -6,7 +6,7 @@
 use rusqlite::Connection;
 use rustc_hash::FxHashSet;
 
-use super::{SqliteConfig, search, stats};
+use super::{SqliteConfig, run_keys, search, stats};
 use crate::{SpanRow, StoreError, Upkeep};
 
 /// A batch is gone, or what it held has changed: what an index holds of it is to go for good.
@@ -34,12 +34,15 @@ pub(super) fn background_step(
     connection: &mut Connection,
     config: &SqliteConfig,
 ) -> Result<bool, StoreError> {
-    Ok(stats::fold_some(connection, config)? || search::step(connection, config)?)
+    Ok(run_keys::step(connection, config)?
+        || stats::fold_some(connection, config)?
+        || search::step(connection, config)?)
 }
 
 /// The pieces that must not wait for quiet times for ever: questions sum what is not folded span by span, and look up
 /// what is in no segment batch by batch.
 pub(super) fn urgent_step(connection: &mut Connection, config: &SqliteConfig) -> Result<bool, StoreError> {
+    run_keys::step(connection, config)?;
     let has_folded = stats::has_much_to_fold(connection)? && stats::fold_some(connection, config)?;
     Ok(search::urgent_step(connection, config)? || has_folded)
 }

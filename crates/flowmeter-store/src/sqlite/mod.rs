@@ -5,6 +5,7 @@
 mod batch_runs;
 mod blank;
 mod budgets;
+mod classes;
 mod connection;
 mod content_source;
 mod failure;
@@ -19,6 +20,7 @@ mod recent;
 mod removal;
 mod retain;
 mod rewrite;
+mod run_keys;
 mod run_row;
 mod search;
 mod stats;
@@ -59,7 +61,7 @@ pub struct SqliteConfig {
     pub is_alive: IsAlive,
     /// How long a writer waits for other processes, milliseconds. Default: 30,000.
     pub busy_ms_max: u64,
-    /// Items that wait for the writer at most. Default: 50,000 events, and 64 MiB by estimate.
+    /// Items that wait for the writer at most. Default: 50,000 events, and 24 MiB by estimate.
     pub queue_events_max: usize,
     /// Pages of 8 KiB that the file may have; what does not fit is refused as on a full disk. Default: no limit.
     pub pages_max: Option<u32>,

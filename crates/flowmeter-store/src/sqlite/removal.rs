@@ -88,13 +88,10 @@ pub(super) fn remove_from_batch(
     }
     // Were this the last that is done, all counts would still agree.
     for (key, count) in counts {
+        let run = super::run_keys::find(connection, &key)?;
         connection
-            .prepare_cached("UPDATE run SET spans = spans - ?3 WHERE trace = ?1 AND root = ?2")?
-            .execute((
-                key.trace_id.to_bytes().as_slice(),
-                super::run_row::span_id_to_column(key.root_span_id),
-                count,
-            ))?;
+            .prepare_cached("UPDATE run SET spans = spans - ?2 WHERE id = ?1")?
+            .execute((run, count))?;
     }
     removed.spans.extend(rewritten.removed);
     removed.names.extend(rewritten.names);
@@ -261,6 +258,7 @@ pub(super) fn remove_row(connection: &Connection, run: i64, removed: &mut Remove
     ] {
         connection.prepare_cached(sql)?.execute([run])?;
     }
+    super::run_keys::remove(connection, &stored.row.key)?;
     removed.runs += 1;
     Ok(())
 }

@@ -7,7 +7,9 @@ use rusqlite::{CachedStatement, Connection, Row, params};
 use smol_str::SmolStr;
 
 use super::SqliteConfig;
+use super::classes::class_of;
 use super::failure::damaged;
+use super::run_keys;
 use crate::{Origin, ProcessMark, RunKey, RunRow, RunStatus, StoreError, TokenSums};
 
 /// The columns, in the order in which [`StoredRun::read`] takes them.
@@ -20,19 +22,20 @@ macro_rules! columns {
     };
 }
 
-const FIND: &str = concat!("SELECT ", columns!(), " FROM run WHERE trace = ?1 AND root = ?2");
+const FIND: &str = concat!("SELECT ", columns!(), " FROM run WHERE id = ?1");
 const INSERT: &str = concat!(
     "INSERT INTO run (",
     columns!(),
-    ", duration, tokens) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, \
-         ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35, ?36, ?37, ?38)"
+    ", duration, tokens, duration_class, tokens_class, cost_class) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, \
+         ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35, ?36, ?37, ?38, ?39, ?40, ?41)"
 );
 const UPDATE: &str = "UPDATE run SET trace = ?2, root = ?3, parent = ?4, begun = ?5, started = ?6, ended = ?7, seen = ?8, status = ?9, \
          workflow = ?10, spans = ?11, logs = ?12, nodes = ?13, llm_calls = ?14, input = ?15, \
          cache_read = ?16, cache_write = ?17, output = ?18, reasoning = ?19, cost = ?20, cost_calls = ?21, \
          saved = ?22, saved_calls = ?23, sampled = ?24, payloads_gone = ?25, models = ?26, error = ?27, \
          version = ?28, session = ?29, user = ?30, git_commit = ?31, tags = ?32, host = ?33, pid = ?34, \
-         pid_started = ?35, closed = ?36, duration = ?37, tokens = ?38 WHERE id = ?1";
+         pid_started = ?35, closed = ?36, duration = ?37, tokens = ?38, duration_class = ?39, \
+         tokens_class = ?40, cost_class = ?41 WHERE id = ?1";
 
 /// Asks for [`StoredRun::read`]; `WHERE` and what follows is to be added.
 pub(super) const SELECT: &str = concat!("SELECT ", columns!(), " FROM ");
@@ -300,11 +303,11 @@ impl StoredRun {
 
     /// The run of this key.
     pub(super) fn find(connection: &Connection, key: &RunKey) -> Result<Option<Self>, StoreError> {
+        let Some(id) = run_keys::find(connection, key)? else {
+            return Ok(None);
+        };
         let mut statement = connection.prepare_cached(FIND)?;
-        let mut rows = statement.query((
-            key.trace_id.to_bytes().as_slice(),
-            span_id_to_column(key.root_span_id),
-        ))?;
+        let mut rows = statement.query([id])?;
         rows.next()?.map(Self::read).transpose()
     }
 
@@ -314,6 +317,7 @@ impl StoredRun {
         self.execute(statement)?;
         if self.id == 0 {
             self.id = connection.last_insert_rowid();
+            run_keys::add(connection, &self.row.key, self.id)?;
         }
         Ok(())
     }
@@ -325,6 +329,10 @@ impl StoredRun {
             .then(|| json_of(&row.origin.tags))
             .flatten();
         let process = self.process.as_ref();
+        let (duration, tokens) = (
+            count_to_column(self.duration_ns()),
+            count_to_column(row.tokens.total()),
+        );
         statement.execute(params![
             (self.id != 0).then_some(self.id),
             row.key.trace_id.to_bytes().as_slice(),
@@ -362,8 +370,11 @@ impl StoredRun {
             process.map(|process| process.pid),
             process.map(|process| process.started.cast_signed()),
             self.closed as i64,
-            count_to_column(self.duration_ns()),
-            count_to_column(row.tokens.total()),
+            duration,
+            tokens,
+            class_of(duration),
+            class_of(tokens),
+            class_of(row.cost.known.0),
         ])?;
         Ok(())
     }

@@ -15,6 +15,7 @@ CREATE TABLE run (
     ended INTEGER,
     seen INTEGER NOT NULL,
     duration INTEGER NOT NULL,
+    duration_class INTEGER NOT NULL,
     status INTEGER NOT NULL,
     workflow TEXT NOT NULL,
     spans INTEGER NOT NULL,
@@ -27,7 +28,9 @@ CREATE TABLE run (
     output INTEGER NOT NULL,
     reasoning INTEGER NOT NULL,
     tokens INTEGER NOT NULL,
+    tokens_class INTEGER NOT NULL,
     cost INTEGER NOT NULL,
+    cost_class INTEGER NOT NULL,
     cost_calls BLOB NOT NULL,
     saved INTEGER NOT NULL,
     saved_calls BLOB NOT NULL,
@@ -44,17 +47,22 @@ CREATE TABLE run (
     pid INTEGER,
     pid_started INTEGER
 );
-CREATE UNIQUE INDEX run_key ON run (trace, root);
 CREATE INDEX run_started ON run (started);
 CREATE INDEX run_workflow ON run (workflow, started DESC);
 CREATE INDEX run_unwell ON run (status, started) WHERE status <> 1;
-CREATE INDEX run_duration ON run (duration, started);
-CREATE INDEX run_cost ON run (cost, started);
+CREATE INDEX run_duration ON run (duration_class, started, duration);
+CREATE INDEX run_cost ON run (cost_class, started, cost);
 CREATE INDEX run_seen ON run (payloads_gone, seen);
-CREATE INDEX run_tokens ON run (tokens, started);
+CREATE INDEX run_tokens ON run (tokens_class, started, tokens);
 CREATE INDEX run_session ON run (session, started) WHERE session IS NOT NULL;
 CREATE INDEX run_user ON run (user, started) WHERE user IS NOT NULL;
 CREATE INDEX run_commit ON run (git_commit, started) WHERE git_commit IS NOT NULL;
+
+-- The rows of runs by their keys: the newest some thousand, and the others.
+CREATE TABLE run_key_new (trace BLOB, root INTEGER, run INTEGER NOT NULL, PRIMARY KEY (trace, root)) WITHOUT ROWID;
+CREATE TABLE run_key (trace BLOB, root INTEGER, run INTEGER NOT NULL, PRIMARY KEY (trace, root)) WITHOUT ROWID;
+CREATE VIEW run_keys (key_trace, key_root, key_run) AS
+    SELECT trace, root, run FROM run_key_new UNION ALL SELECT trace, root, run FROM run_key;
 
 -- The large parts of a run's row.
 CREATE TABLE run_detail (run INTEGER PRIMARY KEY, hashes BLOB NOT NULL, body BLOB NOT NULL);

@@ -157,11 +157,17 @@ fn check_pages(connection: &Connection, upkeep: &mut Upkeep) -> Result<(), Store
     }
 }
 
-/// Rows of runs, and whether their counts are those of their spans and lines.
+/// Rows of runs, whether they are found by their keys, and whether their counts are those of their spans and lines.
 fn check_runs(connection: &Connection, upkeep: &mut Upkeep) -> Result<(), StoreError> {
     upkeep.runs = connection
         .query_row("SELECT count(*) FROM run", [], |row| row.get::<_, u32>(0))?
         .into();
+    let unmatched = super::run_keys::unmatched(connection)?;
+    if unmatched > 0 {
+        upkeep
+            .problems
+            .push(format!("{unmatched} runs are not found by their ids"));
+    }
     let mut statement = connection.prepare(
         "SELECT id, spans, logs, \
            (SELECT coalesce(sum(count), 0) FROM batch_run WHERE batch_run.run = run.id), \

@@ -83,3 +83,34 @@ fn the_same_memory_serves_block_after_block() {
         assert_eq!(block.len(), 0);
     }
 }
+
+#[test]
+fn what_compressing_would_not_make_smaller_stands_as_it_is() {
+    let mut sealer = Sealer::new();
+    let mut noise = 1_u64;
+    let mut noisy = |length: usize| -> Vec<u8> {
+        std::iter::repeat_with(|| {
+            noise ^= noise << 13;
+            noise ^= noise >> 7;
+            noise ^= noise << 17;
+            noise as u8
+        })
+        .take(length)
+        .collect()
+    };
+    let prose = b"the same words and the same words again ".repeat(40);
+    for (raw, is_plain) in [
+        (Vec::new(), true),
+        (noisy(1), true),
+        (vec![b'a'; PLAIN_BYTES_MAX], true),
+        (vec![b'a'; PLAIN_BYTES_MAX + 1], false),
+        (noisy(PLAIN_BYTES_MAX * 20), true),
+        (prose, false),
+    ] {
+        let bytes = sealer.seal(Tag::Other, 7, &raw).expect("sealed");
+        assert_eq!(bytes.len() == HEADER_BYTES + raw.len(), is_plain, "{}", raw.len());
+        assert!(bytes.len() <= HEADER_BYTES + raw.len());
+        let sealed = Sealed::read(&bytes).expect("a head");
+        assert_eq!(sealer.open(&sealed).expect("opened"), raw);
+    }
+}

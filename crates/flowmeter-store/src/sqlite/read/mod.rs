@@ -2,6 +2,7 @@
 //!
 //! Never changes the file.
 
+mod amounts;
 pub(super) mod batches;
 pub(super) mod detail;
 pub(super) mod logs;

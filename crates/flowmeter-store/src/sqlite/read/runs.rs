@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension, params_from_iter};
 
 use super::super::SqliteConfig;
 use super::super::run_row::{SELECT, StoredRun, count_to_column, time_to_column};
+use super::amounts::{Amount, WITHIN};
 use crate::rules::filters::holds_for_run;
 use crate::{RunFilter, RunOrder, RunRow, StoreError};
 
@@ -48,14 +49,36 @@ pub(in crate::sqlite) fn visit(
     let Some(query) = Query::of(connection, filter, order)? else {
         return Ok(());
     };
-    let mut statement = connection.prepare_cached(&query.sql)?;
-    let mut rows = statement.query(params_from_iter(query.values))?;
-    while let Some(row) = rows.next()? {
-        let run = StoredRun::read(row)?;
-        let (id, row) = (run.id, run.into_row(config));
-        if holds_for_run(filter, &row) && !visit(id, row)? {
+    let mut ask = |sql: &str, values: &mut dyn Iterator<Item = &Value>| -> Result<bool, StoreError> {
+        let mut statement = connection.prepare_cached(sql)?;
+        let mut rows = statement.query(params_from_iter(values))?;
+        while let Some(row) = rows.next()? {
+            let run = StoredRun::read(row)?;
+            let (id, row) = (run.id, run.into_row(config));
+            if holds_for_run(filter, &row) && !visit(id, row)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    };
+    let Some(amount) = query.along else {
+        return ask(&query.sql, &mut query.values.iter()).map(drop);
+    };
+    // Class by class, from the highest.
+    let lowest = amount.lowest(filter);
+    let mut above = i64::MAX;
+    while let Some(class) = first_number(connection, &amount.next_class(), &[Value::Integer(above)])? {
+        if class < lowest {
             break;
         }
+        let goes_on = amount.ask_within(connection, class, &mut |within, value| {
+            let sql = query.sql.replacen(WITHIN, within, 1);
+            ask(&sql, &mut std::iter::once(&value).chain(&query.values))
+        })?;
+        if !goes_on {
+            break;
+        }
+        above = class;
     }
     Ok(())
 }
@@ -64,17 +87,19 @@ pub(in crate::sqlite) fn visit(
 struct Query {
     sql: String,
     values: Vec<Value>,
+    /// To be asked for each class of this, which comes first among the values.
+    along: Option<Amount>,
 }
 
 /// Part of a statement.
 #[derive(Clone, Debug, Default)]
-struct Clause {
+pub(super) struct Clause {
     sql: String,
     values: Vec<Value>,
 }
 
 impl Clause {
-    fn new(sql: impl Into<String>, values: Vec<Value>) -> Self {
+    pub(super) fn new(sql: impl Into<String>, values: Vec<Value>) -> Self {
         Self {
             sql: sql.into(),
             values,
@@ -105,6 +130,7 @@ impl Query {
         let mut values = Vec::new();
         let mut wheres = Vec::new();
         let mut is_sorted = false;
+        let mut along = None;
         let (from, started) = match path {
             Some(path) if path.can_sort && order == RunOrder::Started => {
                 // Sorted where the condition is looked up, so that only rows that are shown are read. The limit, which
@@ -125,14 +151,20 @@ impl Query {
                 (format!("{} {}", path.from, path.join), started)
             }
             None => {
-                let index = match order {
-                    RunOrder::Started => "run_started",
-                    RunOrder::Duration => "run_duration",
-                    RunOrder::Cost => "run_cost",
-                    RunOrder::Tokens => "run_tokens",
-                    RunOrder::Workflow => "run_workflow",
+                let from = match order {
+                    RunOrder::Started => "run INDEXED BY run_started".to_owned(),
+                    RunOrder::Workflow => "run INDEXED BY run_workflow".to_owned(),
+                    RunOrder::Duration | RunOrder::Cost | RunOrder::Tokens => {
+                        is_sorted = true;
+                        along = Some(match order {
+                            RunOrder::Duration => Amount::DURATION,
+                            RunOrder::Cost => Amount::COST,
+                            _ => Amount::TOKENS,
+                        });
+                        format!("({WITHIN}) AS way CROSS JOIN run ON run.id = way.number")
+                    }
                 };
-                (format!("run INDEXED BY {index}"), None)
+                (from, None)
             }
         };
         for condition in conditions {
@@ -165,6 +197,7 @@ impl Query {
         Ok(Some(Self {
             sql: format!("{SELECT}{from}{wheres}{order}"),
             values,
+            along,
         }))
     }
 }
@@ -248,12 +281,21 @@ fn paths(filter: &RunFilter) -> Vec<Path> {
             from,
             clause,
             started,
-            can_sort: started.is_none() && from != "run INDEXED BY run_key",
+            can_sort: started.is_none() && from != "run_keys",
             join,
         });
     };
-    if let Some(range) = filter.trace_prefix.as_deref().and_then(trace_range) {
-        add("run INDEXED BY run_key", range, None, "");
+    if let Some(range) = filter
+        .trace_prefix
+        .as_deref()
+        .and_then(|prefix| trace_range("run_keys.key_trace", prefix))
+    {
+        add(
+            "run_keys",
+            range,
+            None,
+            "CROSS JOIN run ON run.id = run_keys.key_run",
+        );
     }
     if let Some(session) = &filter.session {
         let clause = Clause::new("run.session = ?", vec![text(session)]);
@@ -308,11 +350,11 @@ fn paths(filter: &RunFilter) -> Vec<Path> {
         add("run_model", clause, Some("run_model.run_started"), JOIN_MODEL);
     }
     if let Some(least) = filter.cost_min {
-        let clause = Clause::new("run.cost >= ?", vec![Value::Integer(least.0)]);
+        let clause = Amount::COST.clause(">=", least.0);
         add("run INDEXED BY run_cost", clause, None, "");
     }
     if let Some(limit) = filter.slower_than_ns {
-        let clause = Clause::new("run.duration > ?", vec![Value::Integer(count_to_column(limit))]);
+        let clause = Amount::DURATION.clause(">", count_to_column(limit));
         add("run INDEXED BY run_duration", clause, None, "");
     }
     if filter.since.is_some() && filter.until.is_some() {
@@ -406,7 +448,7 @@ fn conditions(filter: &RunFilter) -> Option<Vec<Clause>> {
     if let Some(prefix) = &filter.trace_prefix
         && !prefix.is_empty()
     {
-        clauses.push(trace_range(prefix)?);
+        clauses.push(trace_range("run.trace", prefix)?);
     }
     Some(clauses)
 }
@@ -423,7 +465,7 @@ fn commit_range(prefix: &str) -> Option<Clause> {
 }
 
 /// Traces whose ids begin so, as a range; `None` when there can be none.
-fn trace_range(prefix: &str) -> Option<Clause> {
+fn trace_range(column: &str, prefix: &str) -> Option<Clause> {
     let is_hex = prefix
         .bytes()
         .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
@@ -436,7 +478,7 @@ fn trace_range(prefix: &str) -> Option<Clause> {
         Some(Value::Blob(number.to_be_bytes().to_vec()))
     };
     Some(Clause::new(
-        "run.trace >= ? AND run.trace <= ?",
+        format!("{column} >= ? AND {column} <= ?"),
         vec![bound("0")?, bound("f")?],
     ))
 }
