@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use parking_lot::Mutex;
 use rusqlite::Connection;
 
-use super::super::read::batches::blob;
+use super::super::read::batches::{blob, lacks_payloads};
 use super::super::run_row::time_to_column;
 use super::Unreadable;
 use super::filter::RawFilter;
@@ -60,6 +60,10 @@ pub(super) struct Wave {
     newest: Option<i64>,
     /// The last batch, and whether something in it refers to content kept apart.
     refers: Option<(i64, bool)>,
+    /// The last batch of which a block was gone, and whether it is lost.
+    lacks: Option<(i64, bool)>,
+    /// Blocks that are lost.
+    lost: Unreadable,
 }
 
 impl Wave {
@@ -83,6 +87,7 @@ impl Wave {
             }
             taken += usize::from(wave.tasks.len() > before);
         }
+        sources.unreadable.append(&mut wave.lost);
         Ok(wave)
     }
 
@@ -102,13 +107,22 @@ impl Wave {
         self.refers = Some((batch, may_refer));
         let mut statement = connection.prepare_cached("SELECT body FROM payload WHERE id = ?1")?;
         let mut rows = statement.query([batch * 64 + block as i64])?;
-        // A block that is gone has had its time.
         if let Some(row) = rows.next()? {
             self.tasks.push(Task {
                 source: source.clone(),
                 body: blob(row, 0).to_vec(),
                 may_refer,
             });
+            return Ok(());
+        }
+        // It has had its time, or it is lost.
+        let lacks = match self.lacks {
+            Some((known, lacks)) if known == batch => lacks,
+            _ => lacks_payloads(connection, batch)?,
+        };
+        self.lacks = Some((batch, lacks));
+        if lacks {
+            self.lost.push(format!("{source}: it is missing"));
         }
         Ok(())
     }

@@ -434,6 +434,16 @@ fn what_is_damaged_hides_nothing_else_and_is_told() {
             "{unreadable:?}"
         );
     }
+    // A whole block.
+    change("DELETE FROM payload WHERE id = (SELECT min(id) FROM payload)");
+    for mode in [SearchMode::Words, SearchMode::Substring] {
+        let (found, unreadable) = asked("pearl", mode);
+        assert!((2_200..2_353).contains(&found), "{found}");
+        assert!(
+            unreadable.iter().any(|what| what.ends_with("it is missing")),
+            "{unreadable:?}"
+        );
+    }
     // Nothing found where not all was read is no answer.
     let absent = both.sqlite.search(&query("absent", SearchMode::Substring));
     assert!(matches!(absent, Err(StoreError::Damaged { .. })), "{absent:?}");
