@@ -10,12 +10,6 @@ use super::super::failure::damaged;
 use crate::StoreError;
 use crate::codec::columns::{Column, DecodedColumns};
 
-/// The statement for the list of runs and all columns of a batch.
-const ALL_COLUMNS: &str = "SELECT runs, \"start\", \"class\", \"run\", \"duration\", \"model\", \"provider\", \"node\", \
-     \"cost_status\", \"cost\", \"input\", \"output\", \"cache_read\", \"cache_write\", \"reasoning\", \"saved_status\", \
-     \"saved\", \"error_type\", \"operation\", \"mutations\", \"prompt_hash\", \"span_id\", \"parent\" \
-     FROM batch_columns WHERE batch = ?1";
-
 /// A batch, all of it but its payloads.
 pub(in crate::sqlite) struct StoredBatch {
     pub(in crate::sqlite) runs: Vec<BatchRun>,
@@ -33,16 +27,50 @@ pub(in crate::sqlite) fn blob<'r>(row: &'r Row<'_>, column: usize) -> &'r [u8] {
 impl StoredBatch {
     /// Reads the batch with this number.
     pub(in crate::sqlite) fn read(connection: &Connection, batch: i64) -> Result<Self, StoreError> {
-        let mut statement = connection.prepare_cached(ALL_COLUMNS)?;
-        let mut rows = statement.query([batch])?;
-        let row = rows
-            .next()?
-            .ok_or_else(|| damaged(format!("the columns of batch {batch} are missing")))?;
-        let runs = decode_runs(blob(row, 0))?;
-        let count = runs.iter().map(|run| run.count).sum();
-        let columns = DecodedColumns::decode(count, |column| blob(row, 1 + column as usize))?;
-        Ok(Self { runs, columns })
+        with_columns(connection, batch, &Column::ALL, |row| {
+            let columns = DecodedColumns::decode(row.spans, |column| row.bytes(column as usize))?;
+            Ok(Self {
+                runs: row.runs,
+                columns,
+            })
+        })
     }
+}
+
+/// Columns of a batch as they stand in the file, and its runs.
+pub(in crate::sqlite) struct ColumnsRow<'r> {
+    row: &'r Row<'r>,
+    /// One after the other: so their spans stand.
+    pub(in crate::sqlite) runs: Vec<BatchRun>,
+    /// How many spans.
+    pub(in crate::sqlite) spans: usize,
+}
+
+impl ColumnsRow<'_> {
+    /// The column that was the one at this place among those that were asked for.
+    pub(in crate::sqlite) fn bytes(&self, place: usize) -> &[u8] {
+        blob(self.row, 1 + place)
+    }
+}
+
+/// Reads some columns of a batch, and no others.
+///
+/// # Errors
+/// When they are missing or damaged, and what `read` says.
+pub(in crate::sqlite) fn with_columns<T>(
+    connection: &Connection,
+    batch: i64,
+    columns: &[Column],
+    read: impl FnOnce(ColumnsRow<'_>) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    let mut statement = connection.prepare_cached(&select(columns))?;
+    let mut rows = statement.query([batch])?;
+    let row = rows
+        .next()?
+        .ok_or_else(|| damaged(format!("the columns of batch {batch} are missing")))?;
+    let runs = decode_runs(blob(row, 0))?;
+    let spans = runs.iter().map(|run| run.count).sum();
+    read(ColumnsRow { row, runs, spans })
 }
 
 /// The first span of each block of a batch.

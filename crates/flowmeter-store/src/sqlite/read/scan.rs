@@ -10,10 +10,9 @@ use rusqlite::{Connection, params_from_iter};
 use smol_str::SmolStr;
 
 use super::super::SqliteConfig;
-use super::super::batch_runs::decode_runs;
 use super::super::names::NameTexts;
 use super::super::run_row::time_to_column;
-use super::batches::{StoredBatch, blob, select};
+use super::batches::{StoredBatch, with_columns};
 use super::run_values::RunValues;
 use super::runs;
 use crate::codec::columns::{
@@ -237,20 +236,12 @@ pub(in crate::sqlite) fn scan(
         return Ok(());
     };
     let columns: Vec<Column> = conditions.iter().map(Condition::column).collect();
-    let mut statement = connection.prepare_cached(&select(&columns))?;
     let (mut values, mut left) = (Vec::new(), Vec::new());
     for (batch, is_inside) in batches(connection, filter, &runs)? {
-        {
-            let mut rows = statement.query([batch])?;
-            let Some(row) = rows.next()? else {
-                return Err(super::super::failure::damaged(format!(
-                    "the columns of batch {batch} are missing"
-                )));
-            };
-            let entries = decode_runs(blob(row, 0))?;
+        with_columns(connection, batch, &columns, |row| {
             left.clear();
             let mut count = 0_u32;
-            for entry in &entries {
+            for entry in &row.runs {
                 let end = count + entry.count as u32;
                 if runs.has(entry.id) {
                     left.extend(count..end);
@@ -262,10 +253,11 @@ pub(in crate::sqlite) fn scan(
                     break;
                 }
                 if !(is_inside && matches!(condition, Condition::Started(..))) {
-                    condition.apply(blob(row, 1 + place), count as usize, &mut values, &mut left)?;
+                    condition.apply(row.bytes(place), row.spans, &mut values, &mut left)?;
                 }
             }
-        }
+            Ok(())
+        })?;
         if left.is_empty() {
             continue;
         }

@@ -12,7 +12,7 @@ use super::super::content_source::StoredContent;
 use super::super::failure::damaged;
 use super::super::names::NameTexts;
 use super::super::run_row::StoredRun;
-use super::batches::{StoredBatch, blob, firsts, lacks_payloads};
+use super::batches::{StoredBatch, blob, firsts, lacks_payloads, with_columns};
 use crate::codec::block::{Block, Sealer};
 use crate::codec::columns::{Column, decode_integers};
 use crate::codec::narrow::NarrowSpan;
@@ -148,25 +148,12 @@ impl<'c> StoredSpans<'c> {
         run: &StoredRun,
         span_id: SpanId,
     ) -> Result<Option<Span>, StoreError> {
-        let sql = super::batches::select(&[Column::SpanId]);
         for slice in self.slices(run.id)? {
-            let ids = {
-                let mut statement = self.connection.prepare_cached(&sql)?;
-                let mut rows = statement.query([slice.batch])?;
-                let Some(row) = rows.next()? else {
-                    return Err(damaged(format!(
-                        "the columns of batch {} are missing",
-                        slice.batch
-                    )));
-                };
-                let count = super::super::batch_runs::decode_runs(blob(row, 0))?
-                    .iter()
-                    .map(|run| run.count)
-                    .sum();
+            let ids = with_columns(self.connection, slice.batch, &[Column::SpanId], |row| {
                 let mut ids = Vec::new();
-                decode_integers(blob(row, 1), count, &mut ids)?;
-                ids
-            };
+                decode_integers(row.bytes(0), row.spans, &mut ids)?;
+                Ok(ids)
+            })?;
             let range = slice.first..(slice.first + slice.count).min(ids.len());
             let found = ids
                 .get(range)

@@ -15,7 +15,7 @@ use super::super::batch_runs::{BatchRun, decode_runs};
 use super::super::content_source::StoredContent;
 use super::super::failure::damaged;
 use super::super::names::NameTexts;
-use super::super::read::batches::{blob, firsts, select};
+use super::super::read::batches::{blob, firsts, select, with_columns};
 use super::super::read::runs;
 use super::super::run_row::{SELECT, StoredRun, time_to_column};
 use super::filter::RawFilter;
@@ -52,23 +52,18 @@ struct KnownBatch {
 
 impl KnownBatch {
     fn read(connection: &Connection, batch: i64) -> Result<Self, StoreError> {
-        let sql = select(&[Column::Start, Column::SpanId, Column::Node]);
-        let mut statement = connection.prepare_cached(&sql)?;
-        let mut rows = statement.query([batch])?;
-        let row = rows
-            .next()?
-            .ok_or_else(|| damaged(format!("the columns of batch {batch} are missing")))?;
-        let runs = decode_runs(blob(row, 0))?;
-        let count = runs.iter().map(|run| run.count).sum();
-        let (mut starts, mut span_ids) = (Vec::new(), Vec::new());
-        decode_integers(blob(row, 1), count, &mut starts)?;
-        decode_integers(blob(row, 2), count, &mut span_ids)?;
-        Ok(Self {
-            runs,
-            starts,
-            span_ids,
-            nodes: DictionaryColumn::decode(blob(row, 3), count)?,
-            firsts: firsts(connection, batch)?,
+        let columns = [Column::Start, Column::SpanId, Column::Node];
+        with_columns(connection, batch, &columns, |row| {
+            let (mut starts, mut span_ids) = (Vec::new(), Vec::new());
+            decode_integers(row.bytes(0), row.spans, &mut starts)?;
+            decode_integers(row.bytes(1), row.spans, &mut span_ids)?;
+            Ok(Self {
+                starts,
+                span_ids,
+                nodes: DictionaryColumn::decode(row.bytes(2), row.spans)?,
+                firsts: firsts(connection, batch)?,
+                runs: row.runs,
+            })
         })
     }
 

@@ -10,9 +10,7 @@ use flowmeter_model::TimestampNs;
 use rusqlite::Connection;
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::super::batch_runs::decode_runs;
-use super::super::failure::damaged;
-use super::super::read::batches::{blob, firsts, select};
+use super::super::read::batches::{firsts, with_columns};
 use super::super::run_row::time_to_column;
 use super::Unreadable;
 use super::buckets::BucketReader;
@@ -276,15 +274,11 @@ impl<'c> Sources<'c> {
             return Ok(());
         }
         let firsts = firsts(self.connection, batch)?;
-        let sql = select(&[Column::Start]);
-        let mut statement = self.connection.prepare_cached(&sql)?;
-        let mut rows = statement.query([batch])?;
-        let row = rows
-            .next()?
-            .ok_or_else(|| damaged(format!("the columns of batch {batch} are missing")))?;
-        let count = decode_runs(blob(row, 0))?.iter().map(|run| run.count).sum();
         let mut starts = Vec::new();
-        decode_integers(blob(row, 1), count, &mut starts)?;
+        let count = with_columns(self.connection, batch, &[Column::Start], |row| {
+            decode_integers(row.bytes(0), row.spans, &mut starts)?;
+            Ok(row.spans)
+        })?;
         for (block, first) in firsts.iter().enumerate().take(64) {
             if blocks >> block & 1 == 0 {
                 continue;
