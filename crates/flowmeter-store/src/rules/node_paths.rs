@@ -27,6 +27,11 @@ struct Around {
 }
 
 impl NodePaths {
+    /// So many spans are going to be noted at most.
+    pub(crate) fn expect(&mut self, spans: usize) {
+        self.spans.reserve(spans);
+    }
+
     /// Remembers a span that began or ended.
     pub(crate) fn note(&mut self, span: &Span) {
         let node = (span.kind == SpanKind::Node)

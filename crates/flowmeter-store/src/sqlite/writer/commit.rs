@@ -2,7 +2,7 @@
 //!
 //! Never writes a part of it: all of it is durable, or nothing.
 
-use std::borrow::Cow;
+use std::ops::Deref;
 
 use flowmeter_model::{Attributes, LogRecord, Span, TelemetryEvent};
 use rusqlite::Connection;
@@ -22,6 +22,23 @@ use super::rows::BatchState;
 use crate::codec::block::Sealer;
 use crate::rules::row::workflow_of;
 use crate::{Append, RunEnd, RunKey, RunStart, StoreError};
+
+/// What came, or what was made of it.
+enum Item<'a, T> {
+    Came(&'a T),
+    Made(Box<T>),
+}
+
+impl<T> Deref for Item<'_, T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        match self {
+            Self::Came(item) => item,
+            Self::Made(item) => item,
+        }
+    }
+}
 
 /// Everything that came of one run.
 #[derive(Default)]
@@ -119,8 +136,10 @@ impl Writer {
         for start in &items.starts {
             run.begin(start);
         }
-        let mut ended: Vec<(Cow<'_, Span>, SmolStr)> = Vec::new();
-        let mut lines: Vec<Cow<'_, LogRecord>> = Vec::new();
+        let events_all: usize = items.events.iter().map(|events| events.len()).sum();
+        live.expect(events_all);
+        let mut ended: Vec<(Item<'_, Span>, SmolStr)> = Vec::with_capacity(events_all);
+        let mut lines: Vec<Item<'_, LogRecord>> = Vec::new();
         for events in &items.events {
             take_events(&mut run, &mut live, events, &mut ended, &mut lines);
         }
@@ -280,8 +299,8 @@ fn take_events<'a>(
     run: &mut StoredRun,
     live: &mut LiveRun,
     events: &'a [TelemetryEvent],
-    ended: &mut Vec<(Cow<'a, Span>, SmolStr)>,
-    lines: &mut Vec<Cow<'a, LogRecord>>,
+    ended: &mut Vec<(Item<'a, Span>, SmolStr)>,
+    lines: &mut Vec<Item<'a, LogRecord>>,
 ) {
     for event in events {
         if let TelemetryEvent::SpanStarted(span) | TelemetryEvent::SpanEnded(span) = event {
@@ -309,21 +328,21 @@ fn take_events<'a>(
                     let mut record = record.clone();
                     record.span_id = record.span_id.or(Some(span.span_id));
                     run.logged(record.time);
-                    lines.push(Cow::Owned(record));
+                    lines.push(Item::Made(Box::new(record)));
                 }
                 let node = live.paths.path_of(span);
                 let span = if span.logs.is_empty() {
-                    Cow::Borrowed(&**span)
+                    Item::Came(&**span)
                 } else {
                     let mut bare = Span::clone(span);
                     bare.logs.clear();
-                    Cow::Owned(bare)
+                    Item::Made(Box::new(bare))
                 };
                 ended.push((span, node));
             }
             TelemetryEvent::Log(_, record) => {
                 run.logged(record.time);
-                lines.push(Cow::Borrowed(record));
+                lines.push(Item::Came(record));
             }
         }
     }

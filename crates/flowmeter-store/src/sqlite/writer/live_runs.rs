@@ -34,6 +34,12 @@ pub(super) struct LiveRun {
 }
 
 impl LiveRun {
+    /// So many events are coming.
+    pub(super) fn expect(&mut self, events: usize) {
+        self.ids.reserve(events);
+        self.paths.expect(events);
+    }
+
     /// Whether the file has other open spans than there are.
     pub(super) fn open_differs(&self) -> bool {
         !self.open.keys().eq(&self.open_written)
