@@ -40,28 +40,46 @@ pub fn many_runs_in_each_order(open: Open<'_>) {
     }
     settle(&opened);
     let newest_first = runs(&*opened.store, &RunFilter::default());
-    for workflow in [None, Some("b")] {
-        let filter = RunFilter {
-            workflows: workflow.map(str::to_owned).into_iter().collect(),
-            slower_than_ns: workflow.map(|_| SECOND + 10),
-            cost_min: workflow.map(|_| UsdNanos(5_000_100)),
-            ..RunFilter::default()
-        };
-        for order in [RunOrder::Cost, RunOrder::Duration, RunOrder::Tokens] {
+    let of_b = RunFilter {
+        workflows: vec!["b".to_owned()],
+        ..RunFilter::default()
+    };
+    let dear = RunFilter {
+        cost_min: Some(UsdNanos(5_000_100)),
+        ..RunFilter::default()
+    };
+    let slow = RunFilter {
+        slower_than_ns: Some(SECOND + 10),
+        ..RunFilter::default()
+    };
+    let all_of_it = RunFilter {
+        cost_min: dear.cost_min,
+        slower_than_ns: slow.slower_than_ns,
+        ..of_b.clone()
+    };
+    let orders = [
+        RunOrder::Started,
+        RunOrder::Cost,
+        RunOrder::Duration,
+        RunOrder::Tokens,
+    ];
+    for filter in [RunFilter::default(), of_b, dear, slow, all_of_it] {
+        for order in orders {
             let mut wanted = newest_first.clone();
             wanted.retain(|row| holds_for_run(&filter, row));
             wanted.sort_by_key(|row| {
                 Reverse(match order {
                     RunOrder::Cost => row.cost.known.0 as u64,
                     RunOrder::Duration => row.duration_ns().unwrap_or(0),
-                    _ => row.tokens.total(),
+                    RunOrder::Tokens => row.tokens.total(),
+                    _ => 0,
                 })
             });
             assert!(wanted.len() > 50);
             for (limit, offset) in [(usize::MAX, 0), (10, 0), (30, 95)] {
                 let found = opened.store.runs(&filter, order, limit, offset).unwrap();
                 let page: Vec<RunRow> = wanted.iter().skip(offset).take(limit).cloned().collect();
-                assert_eq!(keys(&found), keys(&page), "{order:?} {limit} {offset}");
+                assert_eq!(keys(&found), keys(&page), "{order:?} {limit} {offset} {filter:?}");
             }
         }
     }

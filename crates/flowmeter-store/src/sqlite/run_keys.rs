@@ -53,8 +53,10 @@ pub(super) fn step(connection: &mut Connection, config: &SqliteConfig) -> Result
     if !are_many(&transaction)? {
         return Ok(false);
     }
+    // Were it to be undone, the whole transaction would be: the statement by itself need not keep, in memory, what the
+    // pages held before.
     transaction.execute_batch(
-        "INSERT INTO run_key (trace, root, run) SELECT trace, root, run FROM run_key_new ORDER BY trace, root; \
+        "INSERT OR FAIL INTO run_key (trace, root, run) SELECT trace, root, run FROM run_key_new ORDER BY trace, root; \
          DELETE FROM run_key_new;",
     )?;
     transaction.commit()?;

@@ -2,8 +2,8 @@
 //!
 //! Never reads more of a class than the amounts before somebody wants its runs.
 
-use rusqlite::Connection;
 use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension};
 
 use super::super::classes::{amount_of, class_of};
 use super::super::run_row::count_to_column;
@@ -15,59 +15,166 @@ pub(super) const WITHIN: &str = "{within}";
 
 /// Runs that are asked for at once in the beginning: mostly a page of a list, which is enough.
 const AT_FIRST: usize = 64;
+/// And later.
+const AT_MOST: usize = 4_096;
+/// The numbers of runs, listed one by one.
+const LISTED: &str = "SELECT value AS number FROM json_each(?)";
 
 /// What runs can be listed by that stands in classes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Amount {
     column: &'static str,
-    index: &'static str,
+    table: &'static str,
 }
+
+/// The amounts that a condition holds for: this and more, or only what is more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Least {
+    amount: i64,
+    comparison: &'static str,
+}
+
+impl Least {
+    pub(super) fn from(amount: i64) -> Self {
+        let comparison = ">=";
+        Self { amount, comparison }
+    }
+
+    pub(super) fn above(amount: i64) -> Self {
+        let comparison = ">";
+        Self { amount, comparison }
+    }
+}
+
+/// When a run began, and the number of its row.
+type Begun = (i64, i64);
 
 impl Amount {
     pub(super) const COST: Self = Self {
         column: "cost",
-        index: "run_cost",
+        table: "run INDEXED BY run_cost",
     };
     pub(super) const DURATION: Self = Self {
         column: "duration",
-        index: "run_duration",
+        table: "run INDEXED BY run_duration",
     };
     pub(super) const TOKENS: Self = Self {
         column: "tokens",
-        index: "run_tokens",
+        table: "run INDEXED BY run_tokens",
     };
 
-    /// Asks for the next lower class that there is.
-    pub(super) fn next_class(self) -> String {
-        let Self { column, index } = self;
-        format!(
-            "SELECT {column}_class FROM run INDEXED BY {index} WHERE {column}_class < ? \
-             ORDER BY {column}_class DESC LIMIT 1"
-        )
+    /// Where it can be looked up.
+    pub(super) fn table(self) -> &'static str {
+        self.table
+    }
+
+    /// The next lower class that there is.
+    fn class_below(self, connection: &Connection, above: i64) -> Result<Option<i64>, StoreError> {
+        let Self { column, table } = self;
+        let mut statement = connection.prepare_cached(&format!(
+            "SELECT {column}_class FROM {table} WHERE {column}_class < ? ORDER BY {column}_class DESC LIMIT 1"
+        ))?;
+        Ok(statement.query_row([above], |row| row.get(0)).optional()?)
+    }
+
+    /// Hands out the numbers of runs down to a class, the highest amount first, as a statement and what is put into it.
+    ///
+    /// # Errors
+    /// Those of reading, and those of `ask`, which says whether to go on.
+    pub(super) fn ask_highest_first(
+        self,
+        connection: &Connection,
+        lowest: i64,
+        ask: &mut dyn FnMut(&str, Value) -> Result<bool, StoreError>,
+    ) -> Result<(), StoreError> {
+        let mut above = i64::MAX;
+        while let Some(class) = self.class_below(connection, above)? {
+            if class < lowest || !self.ask_within(connection, class, ask)? {
+                break;
+            }
+            above = class;
+        }
+        Ok(())
+    }
+
+    /// The same of runs with at least some amount, the newest first: the newest of each class, and then those before.
+    ///
+    /// # Errors
+    /// Those of reading, and those of `ask`, which says whether to go on.
+    pub(super) fn ask_newest_first(
+        self,
+        connection: &Connection,
+        least: Least,
+        ask: &mut dyn FnMut(&str, Value) -> Result<bool, StoreError>,
+    ) -> Result<(), StoreError> {
+        let Self { column, table } = self;
+        let mut classes = Vec::new();
+        let mut above = i64::MAX;
+        while let Some(class) = self.class_below(connection, above)? {
+            if class < class_of(least.amount) {
+                break;
+            }
+            classes.push(class);
+            above = class;
+        }
+        let mut newest_of_class = connection.prepare_cached(&format!(
+            "SELECT started, id FROM {table} WHERE {column}_class = ? AND {column} {} ? \
+             AND (started, id) < (?, ?) ORDER BY started DESC, id DESC LIMIT ?",
+            least.comparison
+        ))?;
+        let (mut before, mut count) = ((i64::MAX, i64::MAX), AT_FIRST);
+        loop {
+            let mut found: Vec<Begun> = Vec::new();
+            // What is older is not all there yet.
+            let mut complete_from: Option<Begun> = None;
+            for class in &classes {
+                let known = found.len();
+                let mut rows =
+                    newest_of_class.query((class, least.amount, before.0, before.1, count as i64))?;
+                while let Some(row) = rows.next()? {
+                    found.push((row.get(0)?, row.get(1)?));
+                }
+                if found.len() - known == count {
+                    complete_from = complete_from.max(found.last().copied());
+                }
+            }
+            found.sort_unstable_by(|a, b| b.cmp(a));
+            if let Some(complete_from) = complete_from {
+                found.truncate(found.partition_point(|begun| *begun >= complete_from));
+            }
+            if found.is_empty() || !ask(LISTED, list(found.iter().map(|(_, id)| *id)))? {
+                return Ok(());
+            }
+            match complete_from {
+                Some(complete_from) => before = complete_from,
+                None => return Ok(()),
+            }
+            count = (count * 2).min(AT_MOST);
+        }
     }
 
     /// Hands out the numbers of a class's runs, the highest amount first, as a statement and what is put into it.
     ///
     /// # Errors
     /// Those of reading, and those of `ask`, which says whether to go on; the last answer is given back.
-    pub(super) fn ask_within(
+    fn ask_within(
         self,
         connection: &Connection,
         class: i64,
         ask: &mut dyn FnMut(&str, Value) -> Result<bool, StoreError>,
     ) -> Result<bool, StoreError> {
-        let Self { column, index } = self;
+        let Self { column, table } = self;
         if let Some(amount) = amount_of(class) {
             // All are equal: along the index.
             let sql = format!(
-                "SELECT run.id AS number FROM run INDEXED BY {index} WHERE run.{column}_class = ? \
+                "SELECT run.id AS number FROM {table} WHERE run.{column}_class = ? \
                  AND run.{column} = {amount} ORDER BY run.started DESC, run.id DESC LIMIT -1"
             );
             return ask(&sql, Value::Integer(class));
         }
         let mut runs: Vec<(i64, i64, i64)> = connection
             .prepare_cached(&format!(
-                "SELECT {column}, started, id FROM run INDEXED BY {index} WHERE {column}_class = ?"
+                "SELECT {column}, started, id FROM {table} WHERE {column}_class = ?"
             ))?
             .query_map([class], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
             .collect::<Result<_, _>>()?;
@@ -75,12 +182,10 @@ impl Amount {
         let (mut rest, mut count) = (runs.as_slice(), AT_FIRST);
         while !rest.is_empty() {
             let (next, others) = rest.split_at(count.min(rest.len()));
-            let numbers: Vec<String> = next.iter().map(|(_, _, id)| id.to_string()).collect();
-            let list = Value::Text(format!("[{}]", numbers.join(",")));
-            if !ask("SELECT value AS number FROM json_each(?)", list)? {
+            if !ask(LISTED, list(next.iter().map(|(_, _, id)| *id)))? {
                 return Ok(false);
             }
-            (rest, count) = (others, count * 2);
+            (rest, count) = (others, (count * 2).min(AT_MOST));
         }
         Ok(true)
     }
@@ -95,12 +200,21 @@ impl Amount {
         least.map_or(i64::MIN, class_of)
     }
 
-    /// Runs with more than this, or at least so much.
-    pub(super) fn clause(self, comparison: &str, amount: i64) -> Clause {
+    /// Runs with at least some amount.
+    pub(super) fn clause(self, least: Least) -> Clause {
         let column = self.column;
         Clause::new(
-            format!("run.{column}_class >= ? AND run.{column} {comparison} ?"),
-            vec![Value::Integer(class_of(amount)), Value::Integer(amount)],
+            format!("run.{column}_class >= ? AND run.{column} {} ?", least.comparison),
+            vec![
+                Value::Integer(class_of(least.amount)),
+                Value::Integer(least.amount),
+            ],
         )
     }
+}
+
+/// Numbers for [`LISTED`].
+fn list(numbers: impl Iterator<Item = i64>) -> Value {
+    let numbers: Vec<String> = numbers.map(|number| number.to_string()).collect();
+    Value::Text(format!("[{}]", numbers.join(",")))
 }

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, params_from_iter};
 
 use super::super::SqliteConfig;
 use super::super::run_row::{SELECT, StoredRun, count_to_column, time_to_column};
-use super::amounts::{Amount, WITHIN};
+use super::amounts::{Amount, Least, WITHIN};
 use crate::rules::filters::holds_for_run;
 use crate::{RunFilter, RunOrder, RunRow, StoreError};
 
@@ -61,34 +61,35 @@ pub(in crate::sqlite) fn visit(
         }
         Ok(true)
     };
-    let Some(amount) = query.along else {
-        return ask(&query.sql, &mut query.values.iter()).map(drop);
+    let mut ask_within = |within: &str, value: Value| {
+        let sql = query.sql.replacen(WITHIN, within, 1);
+        ask(&sql, &mut std::iter::once(&value).chain(&query.values))
     };
-    // Class by class, from the highest.
-    let lowest = amount.lowest(filter);
-    let mut above = i64::MAX;
-    while let Some(class) = first_number(connection, &amount.next_class(), &[Value::Integer(above)])? {
-        if class < lowest {
-            break;
+    match query.along {
+        None => ask(&query.sql, &mut query.values.iter()).map(drop),
+        Some(Along::Highest(amount)) => {
+            let lowest = amount.lowest(filter);
+            amount.ask_highest_first(connection, lowest, &mut ask_within)
         }
-        let goes_on = amount.ask_within(connection, class, &mut |within, value| {
-            let sql = query.sql.replacen(WITHIN, within, 1);
-            ask(&sql, &mut std::iter::once(&value).chain(&query.values))
-        })?;
-        if !goes_on {
-            break;
-        }
-        above = class;
+        Some(Along::Newest(amount, least)) => amount.ask_newest_first(connection, least, &mut ask_within),
     }
-    Ok(())
 }
 
 /// A statement and what is put into it.
 struct Query {
     sql: String,
     values: Vec<Value>,
-    /// To be asked for each class of this, which comes first among the values.
-    along: Option<Amount>,
+    /// To be asked again and again, for the runs in this order, which come first among the values.
+    along: Option<Along>,
+}
+
+/// An order that no index has.
+#[derive(Clone, Copy, Debug)]
+enum Along {
+    /// By an amount.
+    Highest(Amount),
+    /// By time, of those runs that have at least some amount.
+    Newest(Amount, Least),
 }
 
 /// Part of a statement.
@@ -116,6 +117,8 @@ struct Path {
     started: Option<&'static str>,
     /// Whether the time of the start stands there all the same.
     can_sort: bool,
+    /// The condition, where it is about an amount: then there is a way from the newest to the oldest, too.
+    amount: Option<(Amount, Least)>,
     /// How the statement gets from there to the run.
     join: &'static str,
 }
@@ -132,6 +135,15 @@ impl Query {
         let mut is_sorted = false;
         let mut along = None;
         let (from, started) = match path {
+            Some(Path {
+                amount: Some((amount, least)),
+                ..
+            }) if order == RunOrder::Started => {
+                is_sorted = true;
+                along = Some(Along::Newest(amount, least));
+                let from = format!("({WITHIN}) AS way CROSS JOIN run ON run.id = way.number");
+                (from, None)
+            }
             Some(path) if path.can_sort && order == RunOrder::Started => {
                 // Sorted where the condition is looked up, so that only rows that are shown are read. The limit, which
                 // is none, keeps the order of what stands in brackets, and the join goes along it.
@@ -156,11 +168,11 @@ impl Query {
                     RunOrder::Workflow => "run INDEXED BY run_workflow".to_owned(),
                     RunOrder::Duration | RunOrder::Cost | RunOrder::Tokens => {
                         is_sorted = true;
-                        along = Some(match order {
+                        along = Some(Along::Highest(match order {
                             RunOrder::Duration => Amount::DURATION,
                             RunOrder::Cost => Amount::COST,
                             _ => Amount::TOKENS,
-                        });
+                        }));
                         format!("({WITHIN}) AS way CROSS JOIN run ON run.id = way.number")
                     }
                 };
@@ -209,7 +221,7 @@ fn choose(connection: &Connection, paths: Vec<Path>, order: RunOrder) -> Result<
     let mut sparsest: Option<(i64, Path)> = None;
     let is_only = paths.len() == 1 && order == RunOrder::Started;
     for path in paths {
-        if is_only && path.started.is_some() {
+        if is_only && (path.started.is_some() || path.amount.is_some()) {
             return Ok(Some(path));
         }
         match path.started {
@@ -282,6 +294,7 @@ fn paths(filter: &RunFilter) -> Vec<Path> {
             clause,
             started,
             can_sort: started.is_none() && from != "run_keys",
+            amount: None,
             join,
         });
     };
@@ -349,14 +362,6 @@ fn paths(filter: &RunFilter) -> Vec<Path> {
         );
         add("run_model", clause, Some("run_model.run_started"), JOIN_MODEL);
     }
-    if let Some(least) = filter.cost_min {
-        let clause = Amount::COST.clause(">=", least.0);
-        add("run INDEXED BY run_cost", clause, None, "");
-    }
-    if let Some(limit) = filter.slower_than_ns {
-        let clause = Amount::DURATION.clause(">", count_to_column(limit));
-        add("run INDEXED BY run_duration", clause, None, "");
-    }
     if filter.since.is_some() && filter.until.is_some() {
         let clause = Clause::new(
             "run.started >= ? AND run.started < ?",
@@ -367,6 +372,19 @@ fn paths(filter: &RunFilter) -> Vec<Path> {
                 .collect(),
         );
         add("run INDEXED BY run_started", clause, None, "");
+    }
+    let least_cost = filter.cost_min.map(|least| (Amount::COST, Least::from(least.0)));
+    let limit = filter.slower_than_ns.map(count_to_column);
+    let least_duration = limit.map(|limit| (Amount::DURATION, Least::above(limit)));
+    for (amount, least) in [least_cost, least_duration].into_iter().flatten() {
+        paths.push(Path {
+            from: amount.table(),
+            clause: amount.clause(least),
+            started: None,
+            can_sort: true,
+            amount: Some((amount, least)),
+            join: "",
+        });
     }
     paths
 }
