@@ -7,7 +7,7 @@ pub(crate) mod json;
 pub(crate) mod prometheus;
 pub(crate) mod table;
 
-use flowmeter_model::{CostTotal, UsdNanos};
+use flowmeter_model::{Cost, CostStatus, CostTotal, UsdNanos};
 use flowmeter_store::{GroupBy, LatencySketch, StatsQuery, StatsRow, StatsSums};
 
 use crate::args::Metric;
@@ -123,6 +123,15 @@ pub(crate) fn total_of<'a>(rows: impl IntoIterator<Item = &'a StatsRow>) -> Stat
     total
 }
 
+/// What caches saved: answers from the response cache, and what providers took less for because they had it cached.
+pub(crate) fn saved_by_caches(sums: &StatsSums) -> CostTotal {
+    let mut total = sums.saved.clone();
+    if sums.provider_saved != UsdNanos::ZERO {
+        total.add("", &Cost::known(CostStatus::Priced, sums.provider_saved, None));
+    }
+    total
+}
+
 /// A figure of sums, as a number to order and draw by; `None` where it is not known.
 pub(crate) fn figure(sums: &StatsSums, metric: Metric, subject: Subject) -> Option<f64> {
     let usd = |total: &CostTotal| total.amount().map(UsdNanos::to_usd);
@@ -132,7 +141,7 @@ pub(crate) fn figure(sums: &StatsSums, metric: Metric, subject: Subject) -> Opti
     };
     match metric {
         Metric::Cost => usd(&sums.cost),
-        Metric::Saved => usd(&sums.saved),
+        Metric::Saved => usd(&saved_by_caches(sums)),
         Metric::Runs => Some(sums.runs as f64),
         Metric::Failures => Some(subject.failed(sums) as f64),
         Metric::Calls => Some(sums.llm_calls as f64),

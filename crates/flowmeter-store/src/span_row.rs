@@ -100,6 +100,9 @@ pub struct SpanRow {
     pub saved_status: Option<CostStatus>,
     /// Of such an answer: what the call cost when it was made; `None` where that is unknown.
     pub saved: Option<UsdNanos>,
+    /// Of a call that was made: what the provider's own cache saved, less what writing to it cost; `None` where nothing
+    /// of that is known.
+    pub provider_saved: Option<UsdNanos>,
 }
 
 /// Which spans. Conditions are joined by *and*, the values in one list by *or*; an empty list is no condition.

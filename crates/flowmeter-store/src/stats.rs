@@ -2,7 +2,7 @@
 //!
 //! Never takes an unknown cost for zero: sums say how many calls they could not price.
 
-use flowmeter_model::{CostTotal, TimestampNs};
+use flowmeter_model::{CostTotal, TimestampNs, UsdNanos};
 use smol_str::SmolStr;
 
 use crate::{RunFilter, TokenSums};
@@ -80,6 +80,8 @@ pub struct StatsSums {
     pub cost: CostTotal,
     /// What the response cache saved.
     pub saved: CostTotal,
+    /// What the providers' own caches saved, as far as it is known, less what writing to them cost.
+    pub provider_saved: UsdNanos,
     /// How long whole runs took.
     pub run_duration: LatencySketch,
     /// How long nodes took.

@@ -89,7 +89,7 @@ pub(crate) enum StatsFormat {
 pub(crate) enum Metric {
     /// Dollars
     Cost,
-    /// What the response cache saved, dollars
+    /// What caches saved, dollars
     Saved,
     /// Runs that ended
     Runs,

@@ -10,7 +10,7 @@ use crate::times::rfc3339;
 /// The columns behind the group's.
 const COLUMNS: &str = "runs,runs_failed,nodes,nodes_failed,llm_calls,llm_calls_failed,cache_hits,input_tokens,\
                        cache_read_tokens,cache_write_tokens,output_tokens,reasoning_tokens,cost_usd,cost_status,\
-                       unpriced_calls,partial_calls,estimated_calls,saved_usd,run_p50_s,run_p90_s,run_p99_s,\
+                       unpriced_calls,partial_calls,estimated_calls,saved_usd,provider_saved_usd,run_p50_s,run_p90_s,run_p99_s,\
                        node_p50_s,node_p90_s,node_p99_s,llm_p50_s,llm_p90_s,llm_p99_s";
 
 /// The whole text, its heading first.
@@ -52,6 +52,7 @@ pub(crate) fn write(by: Option<&GroupBy>, rows: &[StatsRow]) -> String {
         cells.push(sums.cost.partial_calls.to_string());
         cells.push(sums.cost.estimated_calls.to_string());
         cells.push(super::prometheus::usd(sums.saved.amount()));
+        cells.push(super::prometheus::usd(Some(sums.provider_saved)));
         for sketch in [&sums.run_duration, &sums.node_duration, &sums.llm_duration] {
             cells.extend(seconds(sketch));
         }

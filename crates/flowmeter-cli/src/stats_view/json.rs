@@ -69,6 +69,7 @@ fn sums_object(sums: &StatsSums, subject: Subject) -> Map<String, Value> {
         },
         "cost": cost_object(&sums.cost),
         "saved": cost_object(&sums.saved),
+        "provider_saved": {"usd": sums.provider_saved, "nanos": sums.provider_saved.0},
         "run_duration_ms": duration_object(&sums.run_duration),
         "node_duration_ms": duration_object(&sums.node_duration),
         "llm_call_duration_ms": duration_object(&sums.llm_duration),

@@ -14,10 +14,10 @@ use flowmeter_store::{GroupBy, LatencySketch, StatsQuery, StatsRow, StatsSums};
 use super::Subject;
 use crate::times::rfc3339;
 
-/// One counter: its name, what it counts, and its value.
-type Counter = (&'static str, &'static str, fn(&StatsSums) -> Option<String>);
+/// One figure: its name, what it tells, and its value.
+type Plain = (&'static str, &'static str, fn(&StatsSums) -> Option<String>);
 
-const RUN_COUNTERS: [Counter; 2] = [
+const RUN_COUNTERS: [Plain; 2] = [
     ("flowmeter_runs_total", "Runs that ended.", |sums| {
         Some(sums.runs.to_string())
     }),
@@ -28,7 +28,7 @@ const RUN_COUNTERS: [Counter; 2] = [
     ),
 ];
 
-const NODE_COUNTERS: [Counter; 2] = [
+const NODE_COUNTERS: [Plain; 2] = [
     ("flowmeter_nodes_total", "Node executions.", |sums| {
         Some(sums.nodes.to_string())
     }),
@@ -39,7 +39,7 @@ const NODE_COUNTERS: [Counter; 2] = [
     ),
 ];
 
-const LLM_COUNTERS: [Counter; 12] = [
+const LLM_COUNTERS: [Plain; 12] = [
     ("flowmeter_llm_calls_total", "LLM calls.", |sums| {
         Some(sums.llm_calls.to_string())
     }),
@@ -100,6 +100,13 @@ const LLM_COUNTERS: [Counter; 12] = [
     ),
 ];
 
+/// Writing to a provider's cache may cost more than it saves: no counter.
+const LLM_GAUGES: [Plain; 1] = [(
+    "flowmeter_llm_provider_saved_usd",
+    "What the providers' own caches saved in US dollars, less what writing to them cost.",
+    |sums| Some(usd(Some(sums.provider_saved))),
+)];
+
 /// The whole text.
 pub(crate) fn write(query: &StatsQuery, rows: &[StatsRow]) -> String {
     let by = query.by.as_ref();
@@ -107,12 +114,13 @@ pub(crate) fn write(query: &StatsQuery, rows: &[StatsRow]) -> String {
     let labels: Vec<String> = rows.iter().map(|row| label(by, row)).collect();
     let mut text = String::new();
     if subject == Subject::Runs {
-        counters(&mut text, &RUN_COUNTERS, rows, &labels);
+        plain(&mut text, "counter", &RUN_COUNTERS, rows, &labels);
     }
     if subject != Subject::LlmCalls {
-        counters(&mut text, &NODE_COUNTERS, rows, &labels);
+        plain(&mut text, "counter", &NODE_COUNTERS, rows, &labels);
     }
-    counters(&mut text, &LLM_COUNTERS, rows, &labels);
+    plain(&mut text, "counter", &LLM_COUNTERS, rows, &labels);
+    plain(&mut text, "gauge", &LLM_GAUGES, rows, &labels);
     if subject == Subject::Runs {
         summary(
             &mut text,
@@ -144,9 +152,9 @@ pub(crate) fn write(query: &StatsQuery, rows: &[StatsRow]) -> String {
     text
 }
 
-fn counters(text: &mut String, counters: &[Counter], rows: &[StatsRow], labels: &[String]) {
-    for (name, help, value) in counters {
-        head(text, name, help, "counter");
+fn plain(text: &mut String, kind: &str, metrics: &[Plain], rows: &[StatsRow], labels: &[String]) {
+    for (name, help, value) in metrics {
+        head(text, name, help, kind);
         for (row, label) in rows.iter().zip(labels) {
             if let Some(value) = value(&row.sums) {
                 let braces = if label.is_empty() {

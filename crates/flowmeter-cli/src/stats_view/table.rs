@@ -154,10 +154,11 @@ fn cells(
     } else {
         cost_text(&sums.cost, view.glyphs)
     });
-    cell(if sums.saved.calls == 0 {
+    let saved = super::saved_by_caches(sums);
+    cell(if saved.calls == 0 {
         String::new()
     } else {
-        cost_text(&sums.saved, view.glyphs)
+        cost_text(&saved, view.glyphs)
     });
     let durations = subject.durations(sums);
     for fraction in [0.5, 0.9, 0.99] {

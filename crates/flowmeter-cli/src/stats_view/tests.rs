@@ -30,17 +30,17 @@ fn amounts_have_the_places_that_tell() {
 fn costs_say_what_is_not_known() {
     let mut total = CostTotal::default();
     let mut shown = vec![cost_text(&total, Glyphs::Blocks)];
-    let known = |status, nanos| flowmeter_model::Cost::known(status, UsdNanos(nanos), None);
+    let known = |status, nanos| Cost::known(status, UsdNanos(nanos), None);
     total.add("a", &known(CostStatus::Priced, 20_000_000));
     shown.push(cost_text(&total, Glyphs::Blocks));
     total.add("a", &known(CostStatus::Estimated, 1_000_000));
     shown.push(cost_text(&total, Glyphs::Blocks));
     total.add("b", &known(CostStatus::Partial, 1_000_000));
     shown.push(cost_text(&total, Glyphs::Blocks));
-    total.add("c", &flowmeter_model::Cost::unpriced());
+    total.add("c", &Cost::unpriced());
     shown.push(cost_text(&total, Glyphs::Ascii));
     let mut unknown = CostTotal::default();
-    unknown.add("c", &flowmeter_model::Cost::unpriced());
+    unknown.add("c", &Cost::unpriced());
     shown.push(cost_text(&unknown, Glyphs::Blocks));
     expect!["$0.00 | $0.0200 | ~$0.0210 | ≥ ~$0.0220 | >= ~$0.0220 (+1 unpriced) | unpriced (1)"]
         .assert_eq(&shown.join(" | "));

@@ -670,6 +670,11 @@ fn what_a_provider_s_own_cache_saved_is_told() {
     assert_eq!(cache["provider_cached_tokens"], json!(800));
     assert_eq!(cache["provider_saved_cost_usd"], json!(0.00006));
     assert_eq!((&cache["hits"], &cache["hit_rate"]), (&json!(0), &Value::Null));
+    // So is it over all runs.
+    let stats = sandbox.run(&["stats", "--by", "model", "--json"]).json();
+    assert_eq!(stats["rows"][0]["provider_saved"]["nanos"], json!(60_000), "{stats}");
+    let table = sandbox.run(&["stats", "--by", "model"]);
+    assert!(table.out.contains("$0.00006"), "{table:?}");
 }
 
 #[test]

@@ -8,7 +8,8 @@ use flowmeter_model::{
 use smol_str::SmolStr;
 
 use super::attribute_names::{
-    CACHE_HIT, NODE_ID, NODE_PATH, PROVIDER_NAME, REQUEST_MODEL, RESPONSE_MODEL, SAVED_NANOS, SAVED_STATUS,
+    CACHE_HIT, NODE_ID, NODE_PATH, PROVIDER_NAME, PROVIDER_SAVED_NANOS, REQUEST_MODEL, RESPONSE_MODEL,
+    SAVED_NANOS, SAVED_STATUS,
 };
 use crate::{RunKey, SpanRow, TokenSums};
 
@@ -45,7 +46,7 @@ pub(crate) struct NarrowSpan<N = SmolStr> {
     pub(crate) cost: Option<UsdNanos>,
     /// How it is known what the response cache saved; `None` where it saved nothing.
     pub(crate) saved_status: Option<CostStatus>,
-    /// What it saved.
+    /// What it saved; of a call that was made, what the provider's own cache did.
     pub(crate) saved: Option<UsdNanos>,
     /// Of an LLM call: a hash of model, prompt and system instructions ([`super::payload::prompt_hash`]); 0 elsewhere.
     pub(crate) prompt_hash: u64,
@@ -74,7 +75,7 @@ impl NarrowSpan {
         let (saved_status, saved) = if cache_hit {
             saved_of(attributes)
         } else {
-            (None, None)
+            (None, provider_saved_of(attributes))
         };
         Self {
             span_id: span.span_id,
@@ -147,6 +148,7 @@ impl NarrowSpan {
             cache_hit,
             saved_status: if cache_hit { self.saved_status } else { None },
             saved: if cache_hit { self.saved } else { None },
+            provider_saved: if is_call && !cache_hit { self.saved } else { None },
         }
     }
 }
@@ -204,6 +206,14 @@ fn saved_of(attributes: &Attributes) -> (Option<CostStatus>, Option<UsdNanos>) {
     let name = attributes.get_str(SAVED_STATUS);
     let status = known.into_iter().find(|status| Some(status.as_str()) == name);
     (Some(status.unwrap_or(CostStatus::Priced)), Some(UsdNanos(*nanos)))
+}
+
+/// What the provider's own cache saved, where a call says so.
+fn provider_saved_of(attributes: &Attributes) -> Option<UsdNanos> {
+    match attributes.get(PROVIDER_SAVED_NANOS) {
+        Some(AttributeValue::I64(nanos)) => Some(UsdNanos(*nanos)),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

@@ -207,6 +207,12 @@ impl Teller<'_, '_> {
             }
             span.cost = Some(priced(0));
         } else {
+            if self.dice.one_in(3) {
+                span.attributes.set(
+                    "flowmeter.cache.provider_saved_nanos",
+                    i64::try_from(self.dice.below(999_999)).unwrap() - 99_999,
+                );
+            }
             span.usage = Some(TokenUsage {
                 input: self.figure(),
                 output: self.figure(),

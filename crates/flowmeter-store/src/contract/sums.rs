@@ -85,6 +85,9 @@ fn month(open: Open<'_>) -> Opened {
             failed.attributes.set("gen_ai.provider.name", "openai");
             failed.error = Some(failure());
             failed.cost = Some(known(CostStatus::Partial, 5));
+            failed
+                .attributes
+                .set("flowmeter.cache.provider_saved_nanos", number as i64 * 1_000 - 7);
             sample.keep(ended(failed, 77));
             let mut hit = sample.span(node, SpanKind::LlmCall, "chat gpt-4o", begins);
             hit.attributes.set("gen_ai.request.model", "gpt-4o");
@@ -92,6 +95,8 @@ fn month(open: Open<'_>) -> Opened {
             hit.attributes.set("flowmeter.cache.hit", true);
             hit.attributes.set("flowmeter.cache.saved_nanos", 1_000_001_i64);
             hit.attributes.set("flowmeter.cache.saved_status", "priced");
+            // It was made before, by another call.
+            hit.attributes.set("flowmeter.cache.provider_saved_nanos", 5_i64);
             hit.cost = Some(priced(0));
             sample.keep(ended(hit, 1));
         }
@@ -139,6 +144,7 @@ pub fn sums_are_exact(open: Open<'_>) {
         ..CostTotal::default()
     };
     assert_eq!(sums.saved, saved);
+    assert_eq!(sums.provider_saved, UsdNanos(450 * 1_000 - 10 * 7));
     assert_eq!(sums.run_duration.count(), 100);
     assert_eq!(sums.run_duration.sum_ns(), 5_050 * 20_000_003);
     assert_eq!(sums.node_duration.sum_ns(), 5_050 * 10_000_019);

@@ -26,6 +26,8 @@ const CACHE_HIT: &str = "flowmeter.cache.hit";
 const SAVED_NANOS: &str = "flowmeter.cache.saved_nanos";
 /// How that is known.
 const SAVED_STATUS: &str = "flowmeter.cache.saved_status";
+/// What the provider's own cache saved at a call that was made, nano-dollars.
+const PROVIDER_SAVED_NANOS: &str = "flowmeter.cache.provider_saved_nanos";
 /// The name of the workflow, on a run's root span.
 const WORKFLOW_NAME: &str = "workflow.name";
 
@@ -90,6 +92,9 @@ fn attributes_of_row(row: &SpanRow) -> Attributes {
     if let (Some(status), Some(saved)) = (row.saved_status, row.saved) {
         attributes.set(SAVED_NANOS, saved.0);
         attributes.set(SAVED_STATUS, status.as_str());
+    }
+    if let Some(saved) = row.provider_saved {
+        attributes.set(PROVIDER_SAVED_NANOS, saved.0);
     }
     attributes
 }

@@ -3,7 +3,7 @@
 //! A run counts by its root span, whatever kind that has; a node by its node span; a call by its LLM span. Attempts,
 //! items and rounds are parts of nodes. All count where they began. Never takes an unknown cost for zero.
 
-use flowmeter_model::{Cost, CostStatus, SpanKind, SpanStatus, TimestampNs};
+use flowmeter_model::{Cost, CostStatus, SpanKind, SpanStatus, TimestampNs, UsdNanos};
 use smol_str::{SmolStr, format_smolstr};
 
 use super::calendar::{DAY_NS, HOUR_NS, begin_of, day_name, hour_name};
@@ -71,10 +71,11 @@ pub(crate) struct Figures {
     pub(crate) status: SpanStatus,
     pub(crate) tokens: crate::TokenSums,
     pub(crate) cost_status: Option<CostStatus>,
-    pub(crate) cost: Option<flowmeter_model::UsdNanos>,
+    pub(crate) cost: Option<UsdNanos>,
     pub(crate) cache_hit: bool,
     pub(crate) saved_status: Option<CostStatus>,
-    pub(crate) saved: Option<flowmeter_model::UsdNanos>,
+    pub(crate) saved: Option<UsdNanos>,
+    pub(crate) provider_saved: Option<UsdNanos>,
 }
 
 impl Default for Figures {
@@ -88,6 +89,7 @@ impl Default for Figures {
             cache_hit: false,
             saved_status: None,
             saved: None,
+            provider_saved: None,
         }
     }
 }
@@ -104,6 +106,7 @@ impl Figures {
             cache_hit: row.cache_hit,
             saved_status: row.saved_status,
             saved: row.saved,
+            provider_saved: row.provider_saved,
         }
     }
 }
@@ -130,13 +133,18 @@ pub(crate) fn add(sums: &mut StatsSums, parts: Parts, figures: &Figures) {
         sums.llm_duration.add(figures.duration_ns);
         sums.tokens.add(&figures.tokens);
         sums.cost.add("", &cost(figures.cost_status, figures.cost));
+        add_saved(sums, figures.provider_saved.unwrap_or(UsdNanos::ZERO));
     }
     // Sums name no models.
     sums.cost.unpriced_models.clear();
     sums.saved.unpriced_models.clear();
 }
 
-fn cost(status: Option<CostStatus>, amount: Option<flowmeter_model::UsdNanos>) -> Cost {
+fn add_saved(sums: &mut StatsSums, amount: UsdNanos) {
+    sums.provider_saved = UsdNanos(sums.provider_saved.0.saturating_add(amount.0));
+}
+
+fn cost(status: Option<CostStatus>, amount: Option<UsdNanos>) -> Cost {
     Cost {
         status: status.unwrap_or(CostStatus::Unpriced),
         amount,
@@ -156,6 +164,7 @@ pub(crate) fn merge(sums: &mut StatsSums, other: &StatsSums) {
     sums.tokens.add(&other.tokens);
     sums.cost.merge(&other.cost);
     sums.saved.merge(&other.saved);
+    add_saved(sums, other.provider_saved);
     sums.run_duration.merge(&other.run_duration);
     sums.node_duration.merge(&other.node_duration);
     sums.llm_duration.merge(&other.llm_duration);

@@ -153,12 +153,7 @@ impl Words {
         };
         let (title, axis, unit, kind) = match metric {
             Metric::Cost => ("Cost".to_owned(), "US dollars", Unit::Usd, Kind::Bars),
-            Metric::Saved => (
-                "Saved by the response cache".to_owned(),
-                "US dollars",
-                Unit::Usd,
-                Kind::Bars,
-            ),
+            Metric::Saved => ("Saved by caches".to_owned(), "US dollars", Unit::Usd, Kind::Bars),
             Metric::Runs => ("Runs".to_owned(), "runs", Unit::Count, Kind::Bars),
             Metric::Failures => (
                 format!("Failed {}", subject.words()),
@@ -199,7 +194,7 @@ fn subtitle(steps: &Steps, metric: Metric, total: &StatsSums, subject: Subject) 
     };
     let amount = match metric {
         Metric::Cost => table::cost_text(&total.cost, Glyphs::Blocks),
-        Metric::Saved => table::cost_text(&total.saved, Glyphs::Blocks),
+        Metric::Saved => table::cost_text(&stats_view::saved_by_caches(total), Glyphs::Blocks),
         Metric::Runs => counted(total.runs, "run"),
         Metric::Failures => counted(subject.failed(total), "failure"),
         Metric::Calls => counted(total.llm_calls, "LLM call"),

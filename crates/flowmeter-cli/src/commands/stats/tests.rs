@@ -85,6 +85,10 @@ fn add(store: &dyn Store, ids: &mut IdSource, run: &Run<'_>) {
     );
     call.attributes.set("gen_ai.request.model", run.model);
     call.attributes.set("gen_ai.provider.name", "openai");
+    if run.model == "gpt-4o" {
+        call.attributes
+            .set("flowmeter.cache.provider_saved_nanos", 500_000_i64);
+    }
     call.usage = Some(TokenUsage {
         input: Some(Figure::provider(1_000)),
         cache_read: Some(Figure::provider(400)),
@@ -218,27 +222,27 @@ fn table(words: &[&str], width: Option<usize>, glyphs: Glyphs) -> String {
 #[test]
 fn tables() {
     expect![[r#"
-        runs  success  LLM calls   input  cached  output  reasoning                     cost   p50    p90     p99  cost over time
-          35    91.4%         35  35,000  14,000   7,000      1,750  ≥ $0.0600 (+4 unpriced)  3.0s  59.6s  1m 00s  ███████▄
+        runs  success  LLM calls   input  cached  output  reasoning                     cost    saved   p50    p90     p99  cost over time
+          35    91.4%         35  35,000  14,000   7,000      1,750  ≥ $0.0600 (+4 unpriced)  $0.0150  3.0s  59.6s  1m 00s  ███████▄
     "#]].assert_eq(&table(&[], None, Glyphs::Blocks));
     expect![[r#"
-        workflow          runs  success  LLM calls   input  cached  output  reasoning                     cost     p50     p90     p99  cost over time
-        triage              31    90.3%         31  31,000  12,400   6,200      1,550                  $0.0600    2.0s    4.0s    4.0s  ███████▄
-        weekly, "report"     4     100%          4   4,000   1,600     800        200             unpriced (4)  1m 00s  1m 00s  1m 00s  ⠀⠀⠀⠀⠀⠀⠀⠀
-        total               35    91.4%         35  35,000  14,000   7,000      1,750  ≥ $0.0600 (+4 unpriced)    3.0s   59.6s  1m 00s  ███████▄
+        workflow          runs  success  LLM calls   input  cached  output  reasoning                     cost    saved     p50     p90     p99  cost over time
+        triage              31    90.3%         31  31,000  12,400   6,200      1,550                  $0.0600  $0.0150    2.0s    4.0s    4.0s  ███████▄
+        weekly, "report"     4     100%          4   4,000   1,600     800        200             unpriced (4)           1m 00s  1m 00s  1m 00s  ⠀⠀⠀⠀⠀⠀⠀⠀
+        total               35    91.4%         35  35,000  14,000   7,000      1,750  ≥ $0.0600 (+4 unpriced)  $0.0150    3.0s   59.6s  1m 00s  ███████▄
     "#]].assert_eq(&table(&["--by", "workflow"], None, Glyphs::Blocks));
     expect![[r#"
-        model        calls  success   input  cached  output  reasoning                      cost     p50     p90     p99  LLM calls over time
-        gpt-4o          30    90.0%  30,000  12,000   6,000      1,500                   $0.0600    2.0s    4.0s    4.0s  #######=
-        own\model        4     100%   4,000   1,600     800        200              unpriced (4)  1m 00s  1m 00s  1m 00s  _____#__
-        gpt-4o-mini      1     100%   1,000     400     200         50                 $0.000012    1.0s    1.0s    1.0s  #_______
-        total           35    91.4%  35,000  14,000   7,000      1,750  >= $0.0600 (+4 unpriced)    3.0s   59.6s  1m 00s  +====#=:
+        model        calls  success   input  cached  output  reasoning                      cost    saved     p50     p90     p99  LLM calls over time
+        gpt-4o          30    90.0%  30,000  12,000   6,000      1,500                   $0.0600  $0.0150    2.0s    4.0s    4.0s  #######=
+        own\model        4     100%   4,000   1,600     800        200              unpriced (4)           1m 00s  1m 00s  1m 00s  _____#__
+        gpt-4o-mini      1     100%   1,000     400     200         50                 $0.000012             1.0s    1.0s    1.0s  #_______
+        total           35    91.4%  35,000  14,000   7,000      1,750  >= $0.0600 (+4 unpriced)  $0.0150    3.0s   59.6s  1m 00s  +====#=:
     "#]].assert_eq(&table(&["--by", "model", "--sort", "calls"], None, Glyphs::Ascii));
     expect![[r#"
-        day         runs  success  LLM calls   input  cached  output  reasoning                     cost   p50     p90     p99  cost
-        2026-11-21    27    92.5%         27  27,000  10,800   5,400      1,350  ≥ $0.0460 (+3 unpriced)  3.0s   59.6s  1m 00s  ████████████
-        2026-11-22     8    87.5%          8   8,000   3,200   1,600        400  ≥ $0.0140 (+1 unpriced)  2.0s  1m 00s  1m 00s  ███▋
-        total         35    91.4%         35  35,000  14,000   7,000      1,750  ≥ $0.0600 (+4 unpriced)  3.0s   59.6s  1m 00s
+        day         runs  success  LLM calls   input  cached  output  reasoning                     cost    saved   p50     p90     p99  cost
+        2026-11-21    27    92.5%         27  27,000  10,800   5,400      1,350  ≥ $0.0460 (+3 unpriced)  $0.0115  3.0s   59.6s  1m 00s  ████████████
+        2026-11-22     8    87.5%          8   8,000   3,200   1,600        400  ≥ $0.0140 (+1 unpriced)  $0.0035  2.0s  1m 00s  1m 00s  ███▋
+        total         35    91.4%         35  35,000  14,000   7,000      1,750  ≥ $0.0600 (+4 unpriced)  $0.0150  3.0s   59.6s  1m 00s
     "#]].assert_eq(&table(&["--by", "day"], None, Glyphs::Blocks));
     expect![[r#"
         team       runs                     cost     p50     p90     p99
@@ -274,9 +278,9 @@ fn csv_and_prometheus_escape_what_must_be() {
     let store = filled();
     let (_, query, rows) = asked(&store, &["--by", "workflow"]);
     expect![[r#"
-        workflow,runs,runs_failed,nodes,nodes_failed,llm_calls,llm_calls_failed,cache_hits,input_tokens,cache_read_tokens,cache_write_tokens,output_tokens,reasoning_tokens,cost_usd,cost_status,unpriced_calls,partial_calls,estimated_calls,saved_usd,run_p50_s,run_p90_s,run_p99_s,node_p50_s,node_p90_s,node_p99_s,llm_p50_s,llm_p90_s,llm_p99_s^
-        triage,31,3,31,3,31,3,0,31000,12400,0,6200,1550,0.060012,priced,0,0,0,0.00,1.98853437,4,4,1.98853437,4,4,1.98853437,4,4^
-        "weekly, ""report""",4,0,4,0,4,0,0,4000,1600,0,800,200,,unpriced,4,0,0,0.00,60,60,60,60,60,60,60,60,60^
+        workflow,runs,runs_failed,nodes,nodes_failed,llm_calls,llm_calls_failed,cache_hits,input_tokens,cache_read_tokens,cache_write_tokens,output_tokens,reasoning_tokens,cost_usd,cost_status,unpriced_calls,partial_calls,estimated_calls,saved_usd,provider_saved_usd,run_p50_s,run_p90_s,run_p99_s,node_p50_s,node_p90_s,node_p99_s,llm_p50_s,llm_p90_s,llm_p99_s^
+        triage,31,3,31,3,31,3,0,31000,12400,0,6200,1550,0.060012,priced,0,0,0,0.00,0.015,1.98853437,4,4,1.98853437,4,4,1.98853437,4,4^
+        "weekly, ""report""",4,0,4,0,4,0,0,4000,1600,0,800,200,,unpriced,4,0,0,0.00,0.00,60,60,60,60,60,60,60,60,60^
     "#]].assert_eq(&csv::write(query.by.as_ref(), &rows).replace('\r', "^"));
     let (_, query, rows) = asked(&store, &["--by", "model"]);
     expect![[r##"
@@ -339,6 +343,11 @@ fn csv_and_prometheus_escape_what_must_be() {
         flowmeter_llm_saved_usd_total{model="gpt-4o"} 0.00
         flowmeter_llm_saved_usd_total{model="gpt-4o-mini"} 0.00
         flowmeter_llm_saved_usd_total{model="own\\model"} 0.00
+        # HELP flowmeter_llm_provider_saved_usd What the providers' own caches saved in US dollars, less what writing to them cost.
+        # TYPE flowmeter_llm_provider_saved_usd gauge
+        flowmeter_llm_provider_saved_usd{model="gpt-4o"} 0.015
+        flowmeter_llm_provider_saved_usd{model="gpt-4o-mini"} 0.00
+        flowmeter_llm_provider_saved_usd{model="own\\model"} 0.00
         # HELP flowmeter_llm_call_duration_seconds How long LLM calls took.
         # TYPE flowmeter_llm_call_duration_seconds summary
         flowmeter_llm_call_duration_seconds{model="gpt-4o",quantile="0.5"} 1.98853437
@@ -360,7 +369,7 @@ fn csv_and_prometheus_escape_what_must_be() {
     let (_, query, rows) = asked(&store, &["--since", "2026-11-30", "--by", "tag=a.b"]);
     assert!(rows.is_empty());
     expect![[r#"
-        tag=a.b,runs,runs_failed,nodes,nodes_failed,llm_calls,llm_calls_failed,cache_hits,input_tokens,cache_read_tokens,cache_write_tokens,output_tokens,reasoning_tokens,cost_usd,cost_status,unpriced_calls,partial_calls,estimated_calls,saved_usd,run_p50_s,run_p90_s,run_p99_s,node_p50_s,node_p90_s,node_p99_s,llm_p50_s,llm_p90_s,llm_p99_s^
+        tag=a.b,runs,runs_failed,nodes,nodes_failed,llm_calls,llm_calls_failed,cache_hits,input_tokens,cache_read_tokens,cache_write_tokens,output_tokens,reasoning_tokens,cost_usd,cost_status,unpriced_calls,partial_calls,estimated_calls,saved_usd,provider_saved_usd,run_p50_s,run_p90_s,run_p99_s,node_p50_s,node_p90_s,node_p99_s,llm_p50_s,llm_p90_s,llm_p99_s^
     "#]].assert_eq(&csv::write(query.by.as_ref(), &rows).replace('\r', "^"));
 }
 

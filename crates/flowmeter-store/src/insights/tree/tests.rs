@@ -32,6 +32,7 @@ fn row(id: u64, parent: u64, node: &str, start: u64, end: u64) -> SpanRow {
         cache_hit: false,
         saved: None,
         saved_status: None,
+        provider_saved: None,
     }
 }
 

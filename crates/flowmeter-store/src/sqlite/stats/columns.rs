@@ -223,6 +223,7 @@ impl BatchColumns {
                 figures.cost = decode_money(cost[place]);
                 figures.saved_status = decode_cost_status(saved_status[place]);
                 figures.saved = decode_money(saved[place]);
+                figures.provider_saved = figures.saved.filter(|_| !figures.cache_hit);
             } else {
                 counting.key[MODEL] = 0;
                 counting.key[PROVIDER] = 0;

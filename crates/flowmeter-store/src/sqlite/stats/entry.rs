@@ -37,6 +37,8 @@ pub(super) struct Sums<D> {
     cost: Money,
     hits: u64,
     saved: Money,
+    /// What the providers' own caches saved.
+    provider_saved: i128,
 }
 
 /// Sums as they are kept.
@@ -78,9 +80,8 @@ impl Money {
     }
 
     fn total(&self, calls: u64) -> CostTotal {
-        let limit = if self.known < 0 { i64::MIN } else { i64::MAX };
         CostTotal {
-            known: UsdNanos(i64::try_from(self.known).unwrap_or(limit)),
+            known: held(self.known),
             calls,
             unpriced_calls: self.unpriced,
             partial_calls: self.partial,
@@ -91,23 +92,36 @@ impl Money {
     }
 
     fn write(&self, out: &mut Vec<u8>) {
-        let zigzag = (self.known << 1) ^ (self.known >> 127);
-        write_wide(out, zigzag.cast_unsigned());
+        write_signed(out, self.known);
         for count in [self.unpriced, self.partial, self.estimated, self.reported] {
             write_varint(out, count);
         }
     }
 
     fn read(bytes: &mut &[u8]) -> Option<Self> {
-        let zigzag = read_wide(bytes)?;
         Some(Self {
-            known: (zigzag >> 1).cast_signed() ^ -(zigzag & 1).cast_signed(),
+            known: read_signed(bytes)?,
             unpriced: read_varint(bytes)?,
             partial: read_varint(bytes)?,
             estimated: read_varint(bytes)?,
             reported: read_varint(bytes)?,
         })
     }
+}
+
+/// An amount, held at the limits of its type.
+fn held(nanos: i128) -> UsdNanos {
+    let limit = if nanos < 0 { i64::MIN } else { i64::MAX };
+    UsdNanos(i64::try_from(nanos).unwrap_or(limit))
+}
+
+fn write_signed(out: &mut Vec<u8>, number: i128) {
+    write_wide(out, ((number << 1) ^ (number >> 127)).cast_unsigned());
+}
+
+fn read_signed(bytes: &mut &[u8]) -> Option<i128> {
+    let zigzag = read_wide(bytes)?;
+    Some((zigzag >> 1).cast_signed() ^ -(zigzag & 1).cast_signed())
 }
 
 /// Seven bits a byte, the lowest first, of numbers that 64 bits may not hold.
@@ -229,6 +243,7 @@ impl Making {
                 *sum += u128::from(count);
             }
             self.cost.add(figures.cost_status, figures.cost);
+            self.provider_saved += figures.provider_saved.map_or(0, |saved| i128::from(saved.0));
         }
     }
 
@@ -248,6 +263,7 @@ impl Making {
             self.cost.merge(&other.cost);
             self.hits += other.hits;
             self.saved.merge(&other.saved);
+            self.provider_saved += other.provider_saved;
         }
     }
 
@@ -280,6 +296,9 @@ impl Making {
             self.hits += read_varint(bytes)?;
             self.saved.merge(&Money::read(bytes)?);
         }
+        if flags & PROVIDER_SAVED != 0 {
+            self.provider_saved += read_signed(bytes)?;
+        }
         Some(())
     }
 
@@ -293,6 +312,7 @@ impl Making {
             cost: self.cost,
             hits: self.hits,
             saved: self.saved,
+            provider_saved: self.provider_saved,
         }
     }
 }
@@ -304,7 +324,8 @@ const MONEY_NUMBERS: usize = 5;
 fn skip_money(flags: u8, bytes: &mut &[u8]) -> Option<()> {
     let of_calls = if flags & CALLS != 0 { 5 + MONEY_NUMBERS } else { 0 };
     let of_hits = if flags & HITS != 0 { 1 + MONEY_NUMBERS } else { 0 };
-    skip_varints(bytes, of_calls + of_hits)
+    let of_providers = usize::from(flags & PROVIDER_SAVED != 0);
+    skip_varints(bytes, of_calls + of_hits + of_providers)
 }
 
 /// What stands in an entry.
@@ -312,6 +333,7 @@ const RUNS: u8 = 1;
 const NODES: u8 = 2;
 const CALLS: u8 = 4;
 const HITS: u8 = 8;
+const PROVIDER_SAVED: u8 = 16;
 
 impl Entry {
     /// Whether nothing counts in it.
@@ -358,6 +380,7 @@ impl Entry {
         self.cost.subtract(&other.cost);
         self.hits = self.hits.saturating_sub(other.hits);
         self.saved.subtract(&other.saved);
+        self.provider_saved -= other.provider_saved;
     }
 
     /// What is answered: held at the limits of its types.
@@ -381,6 +404,7 @@ impl Entry {
             },
             cost: self.cost.total(self.calls.count),
             saved: self.saved.total(self.hits),
+            provider_saved: held(self.provider_saved),
             run_duration: self.runs.durations,
             node_duration: self.nodes.durations,
             llm_duration: self.calls.durations,
@@ -394,7 +418,8 @@ impl Entry {
             present(RUNS, self.runs.count)
                 | present(NODES, self.nodes.count)
                 | present(CALLS, self.calls.count)
-                | present(HITS, self.hits),
+                | present(HITS, self.hits)
+                | present(PROVIDER_SAVED, u64::from(self.provider_saved != 0)),
         );
         if self.runs.count > 0 {
             self.runs.write(out);
@@ -412,6 +437,9 @@ impl Entry {
         if self.hits > 0 {
             write_varint(out, self.hits);
             self.saved.write(out);
+        }
+        if self.provider_saved != 0 {
+            write_signed(out, self.provider_saved);
         }
     }
 
@@ -436,6 +464,9 @@ impl Entry {
         if flags & HITS != 0 {
             entry.hits = read_varint(bytes)?;
             entry.saved = Money::read(bytes)?;
+        }
+        if flags & PROVIDER_SAVED != 0 {
+            entry.provider_saved = read_signed(bytes)?;
         }
         Some(entry)
     }

@@ -37,6 +37,7 @@ fn figures(u: &mut arbtest::arbitrary::Unstructured<'_>) -> arbtest::arbitrary::
         cache_hit: u.ratio(1, 5)?,
         saved_status: *u.choose(&costs)?,
         saved: amount,
+        provider_saved: u.arbitrary::<bool>()?.then_some(UsdNanos(u.arbitrary()?)),
     };
     Ok((parts, figures))
 }
