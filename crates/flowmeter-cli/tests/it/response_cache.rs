@@ -672,7 +672,11 @@ fn what_a_provider_s_own_cache_saved_is_told() {
     assert_eq!((&cache["hits"], &cache["hit_rate"]), (&json!(0), &Value::Null));
     // So is it over all runs.
     let stats = sandbox.run(&["stats", "--by", "model", "--json"]).json();
-    assert_eq!(stats["rows"][0]["provider_saved"]["nanos"], json!(60_000), "{stats}");
+    assert_eq!(
+        stats["rows"][0]["provider_saved"]["nanos"],
+        json!(60_000),
+        "{stats}"
+    );
     let table = sandbox.run(&["stats", "--by", "model"]);
     assert!(table.out.contains("$0.00006"), "{table:?}");
 }
