@@ -53,7 +53,7 @@ pub(crate) fn open(home: &Home) -> Result<SqliteStore> {
 /// # Errors
 /// When the file is there and cannot be read.
 pub(crate) fn open_or_empty(home: &Home) -> Result<Box<dyn Store>> {
-    if home.history().exists() {
+    if home.has_history() {
         return Ok(Box::new(open(home)?));
     }
     let SqliteConfig { clock, is_alive, .. } = config();

@@ -57,6 +57,11 @@ impl Home {
         self.folder.join("flowmeter.db")
     }
 
+    /// Whether there is a history. One that cannot be looked at is one: who opens it is told why not.
+    pub(crate) fn has_history(&self) -> bool {
+        !matches!(self.history().try_exists(), Ok(false))
+    }
+
     /// Says when the history was last found to hold nothing that has had its time.
     pub(crate) fn history_retained(&self) -> PathBuf {
         self.folder.join("flowmeter.db-retained")

@@ -91,7 +91,7 @@ fn set(args: &SetBudgetArgs, home: &Home, now: TimestampNs, output: &Output) -> 
 
 /// What the history knows to have been spent since then; nothing where there is none.
 fn known_spending(home: &Home, scope: &BudgetScope, since: TimestampNs) -> Result<UsdNanos> {
-    if !home.history().exists() {
+    if !home.has_history() {
         return Ok(UsdNanos::ZERO);
     }
     spent_since(&history::open(home)?, scope, since)

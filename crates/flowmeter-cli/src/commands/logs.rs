@@ -36,7 +36,7 @@ const RUNS_REMEMBERED: usize = 256;
 /// Prints them.
 pub(super) fn run(args: &LogsArgs, home: &Home, output: &Output) -> Result<Exit> {
     let times = TimeWords::here();
-    if args.run.is_none() && !home.history().exists() {
+    if args.run.is_none() && !home.has_history() {
         return nothing_yet(args.json, output);
     }
     let store = history::open(home)?;

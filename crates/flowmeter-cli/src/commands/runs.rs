@@ -30,7 +30,7 @@ const OTHER_LINES: usize = 4;
 /// Lists them.
 pub(super) fn run(args: &RunsArgs, home: &Home, output: &Output) -> Result<Exit> {
     let times = TimeWords::here();
-    if !home.history().exists() {
+    if !home.has_history() {
         return nothing_yet(args.json, output);
     }
     let store = history::open(home)?;

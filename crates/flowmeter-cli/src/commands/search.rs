@@ -18,7 +18,7 @@ use crate::times::TimeWords;
 /// Searches and prints the hits.
 pub(super) fn run(args: &SearchArgs, home: &Home, output: &Output) -> Result<Exit> {
     let times = TimeWords::here();
-    if !home.history().exists() {
+    if !home.has_history() {
         return nothing_yet(args.json, output);
     }
     let store = history::open(home)?;

@@ -28,7 +28,7 @@ pub(super) fn run(args: &ShowArgs, home: &Home, output: &Output) -> Result<Exit>
     let Some(selector) = selector else {
         return show_files(args, &traces::find(home, &args.trace)?, &times, output);
     };
-    if !home.history().exists() {
+    if !home.has_history() {
         return show_files(args, &saved_files(home, args, &selector)?, &times, output);
     }
     let store = history::open(home)?;

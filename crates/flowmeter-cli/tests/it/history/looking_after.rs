@@ -28,6 +28,31 @@ fn without_a_history_there_is_nothing_to_look_after() {
     assert_eq!(path.out.trim(), file_of(&sandbox).display().to_string());
 }
 
+/// Such as one in a folder that belongs to somebody else.
+#[test]
+fn a_history_that_cannot_be_looked_at_is_not_taken_for_none() {
+    let sandbox = Sandbox::new();
+    let home = sandbox.file("not-a-folder", "");
+    for args in [
+        &["runs"][..],
+        &["search", "word"],
+        &["stats"],
+        &["logs"],
+        &["show", "last"],
+        &["insights"],
+    ] {
+        let ended = sandbox
+            .command(args)
+            .env("FLOWMETER_HOME", &home)
+            .output()
+            .unwrap();
+        let err = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(1), "{args:?}: {err}");
+        assert!(err.contains("cannot be opened"), "{args:?}: {err}");
+        assert!(ended.stdout.is_empty(), "{args:?}: {ended:?}");
+    }
+}
+
 #[test]
 fn a_run_is_forgotten_with_its_traces() {
     let sandbox = Sandbox::new();
