@@ -110,6 +110,9 @@ impl WorkflowName {
     /// The valid name that is nearest to a text: `Weekly Report` gives `weekly-report`.
     #[must_use]
     pub fn near(text: &str) -> Option<Self> {
+        if reason_against(text).is_none() {
+            return Some(Self(SmolStr::new(text)));
+        }
         let mut near = String::new();
         for letter in text.chars().flat_map(char::to_lowercase) {
             match letter {

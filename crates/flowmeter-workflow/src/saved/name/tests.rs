@@ -91,6 +91,13 @@ fn is_name(text: &str) -> bool {
 }
 
 #[test]
+fn a_name_is_near_itself() {
+    for name in ["report", "r-", "a--b", "a_", "a-1-"] {
+        assert_eq!(WorkflowName::near(name), WorkflowName::parse(name).ok(), "{name}");
+    }
+}
+
+#[test]
 fn any_text_is_a_name_or_is_refused_with_a_name() {
     arbtest(|source| {
         let text: String = source.arbitrary()?;
