@@ -27,5 +27,3 @@ pub(crate) const CACHE_HIT: &str = "flowmeter.cache.hit";
 pub(crate) const SAVED_NANOS: &str = "flowmeter.cache.saved_nanos";
 /// How that is known.
 pub(crate) const SAVED_STATUS: &str = "flowmeter.cache.saved_status";
-/// What the provider's own cache saved at a call that was made, nano-dollars.
-pub(crate) const PROVIDER_SAVED_NANOS: &str = "flowmeter.cache.provider_saved_nanos";

@@ -1,7 +1,7 @@
 //! Blocks: up to 48 payloads compressed together, so that what they have in common is stored once.
 //!
-//! Whatever is compressed is sealed alike, and what is too short for that, too: version, tag, length and a checksum over all of it, so that a damaged page
-//! is told and never decoded. Never keeps more than one block in memory.
+//! Whatever is compressed is sealed alike, and what is too short for that, too: version, tag, length and a checksum over
+//! all of it, so that a damaged page is told and never decoded. Never keeps more than one block in memory.
 
 use xxhash_rust::xxh3::Xxh3;
 

@@ -8,9 +8,9 @@ use flowmeter_model::{
 use smol_str::SmolStr;
 
 use super::attribute_names::{
-    CACHE_HIT, NODE_ID, NODE_PATH, PROVIDER_NAME, PROVIDER_SAVED_NANOS, REQUEST_MODEL, RESPONSE_MODEL,
-    SAVED_NANOS, SAVED_STATUS,
+    CACHE_HIT, NODE_ID, NODE_PATH, PROVIDER_NAME, REQUEST_MODEL, RESPONSE_MODEL, SAVED_NANOS, SAVED_STATUS,
 };
+use crate::rules::row::PROVIDER_SAVED_NANOS;
 use crate::{RunKey, SpanRow, TokenSums};
 
 /// The narrow part of a span. Its names are texts, or numbers that stand for them (`N`).

@@ -27,7 +27,7 @@ const SAVED_NANOS: &str = "flowmeter.cache.saved_nanos";
 /// How that is known.
 const SAVED_STATUS: &str = "flowmeter.cache.saved_status";
 /// What the provider's own cache saved at a call that was made, nano-dollars.
-const PROVIDER_SAVED_NANOS: &str = "flowmeter.cache.provider_saved_nanos";
+pub(crate) const PROVIDER_SAVED_NANOS: &str = "flowmeter.cache.provider_saved_nanos";
 /// The name of the workflow, on a run's root span.
 const WORKFLOW_NAME: &str = "workflow.name";
 
