@@ -10,15 +10,19 @@ use crate::writing::{Maker, SPANS_PER_RUN};
 
 /// Spans of a block.
 const BLOCK_SPANS: usize = 32;
-/// Blocks that are compressed.
+/// Blocks that there are.
 const BLOCKS: usize = 100;
-/// How often.
-const ROUNDS: usize = 4;
+/// Blocks that are compressed at a time.
+const BLOCKS_AT_ONCE: usize = 4;
 
 /// Blocks of spans, to be compressed again and again.
 pub(crate) struct Ceiling {
     blocks: Vec<Vec<u8>>,
     compressor: zstd::bulk::Compressor<'static>,
+    next: usize,
+    spans: usize,
+    bytes: usize,
+    cpu_ns: u64,
 }
 
 impl Ceiling {
@@ -59,24 +63,31 @@ impl Ceiling {
         Self {
             blocks,
             compressor: zstd::bulk::Compressor::new(1).unwrap(),
+            next: 0,
+            spans: 0,
+            bytes: 0,
+            cpu_ns: 0,
         }
     }
 
-    /// Microseconds of CPU time that zstd at level 1 takes for a span, and the bytes that it makes of it.
-    pub(crate) fn zstd_us_and_bytes(&mut self) -> (f64, f64) {
-        let spans = (self.blocks.len() * BLOCK_SPANS) as f64;
+    /// Compresses some of the blocks. The machine has quicker and slower moments, so this is done again and again while
+    /// spans are written.
+    pub(crate) fn sample(&mut self) {
         let before = machine::cpu_ns_of_this_thread();
-        let mut bytes = 0;
-        for _ in 0..ROUNDS {
-            for block in &self.blocks {
-                bytes += self.compressor.compress(block).unwrap().len();
-            }
+        for _ in 0..BLOCKS_AT_ONCE {
+            self.bytes += self.compressor.compress(&self.blocks[self.next]).unwrap().len();
+            self.next = (self.next + 1) % self.blocks.len();
         }
-        let cpu_ns = machine::cpu_ns_of_this_thread() - before;
-        let rounds = ROUNDS as f64;
-        (
-            cpu_ns as f64 / 1e3 / spans / rounds,
-            bytes as f64 / spans / rounds,
-        )
+        self.cpu_ns += machine::cpu_ns_of_this_thread() - before;
+        self.spans += BLOCKS_AT_ONCE * BLOCK_SPANS;
+    }
+
+    /// Microseconds of CPU time that zstd at level 1 took for a span since this was last asked, and the bytes that it
+    /// made of it.
+    pub(crate) fn zstd_us_and_bytes(&mut self) -> (f64, f64) {
+        let spans = self.spans as f64;
+        let told = (self.cpu_ns as f64 / 1e3 / spans, self.bytes as f64 / spans);
+        (self.spans, self.bytes, self.cpu_ns) = (0, 0, 0);
+        told
     }
 }

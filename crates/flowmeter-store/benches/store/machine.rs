@@ -16,9 +16,11 @@ pub(crate) fn cpu_ns_of_threads(name: &str) -> u64 {
         .sum()
 }
 
-/// CPU time of the calling thread so far, nanoseconds.
+/// CPU time of the calling thread so far, nanoseconds. What the scheduler has written down may be older by a tick, so the
+/// clock is asked.
 pub(crate) fn cpu_ns_of_this_thread() -> u64 {
-    cpu_ns_of(std::path::Path::new("/proc/thread-self/schedstat"))
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
 
 fn cpu_ns_of(schedstat: &std::path::Path) -> u64 {

@@ -15,6 +15,7 @@ use flowmeter_store::{
 };
 use serde_json::json;
 
+use crate::ceiling::Ceiling;
 use crate::machine;
 use crate::text::Prose;
 
@@ -28,9 +29,10 @@ pub(crate) const SEED: u64 = 1;
 pub(crate) const LINES_SEED: u64 = 3;
 /// Spans of one run.
 pub(crate) const SPANS_PER_RUN: u64 = 10;
-/// Runs that are made up before they are appended together: making them up takes longer than writing them, and the writer
-/// is to be measured when there is much to write.
-const RUNS_AT_ONCE: usize = 200;
+/// Runs that are made up before they are appended: a few, as spans are appended when they have just ended.
+const RUNS_AT_ONCE: usize = 5;
+/// What zstd takes is measured again after so many runs.
+const RUNS_BETWEEN_SAMPLES: usize = 200;
 /// When the first run began, nanoseconds since the epoch.
 pub(crate) const BEGINS: u64 = 1_780_000_000_000_000_000;
 /// From one run to the next, nanoseconds.
@@ -81,7 +83,13 @@ pub(crate) fn open(path: &Path, has_index: bool) -> SqliteStore {
 }
 
 /// Writes so many spans.
-pub(crate) fn write(path: &Path, spans: u64, has_index: bool, mut made: Maker) -> Written {
+pub(crate) fn write(
+    path: &Path,
+    spans: u64,
+    has_index: bool,
+    mut made: Maker,
+    ceiling: &mut Ceiling,
+) -> Written {
     let store = open(path, has_index);
     let began = Instant::now();
     let mut appending_ns = 0;
@@ -96,15 +104,28 @@ pub(crate) fn write(path: &Path, spans: u64, has_index: bool, mut made: Maker) -
             store.append(append).unwrap();
         }
         appending_ns += machine::cpu_ns_of_this_thread() - before;
+        if (first as usize).is_multiple_of(RUNS_BETWEEN_SAMPLES) {
+            ceiling.sample();
+        }
     }
     store.flush().unwrap();
     let wall_s = began.elapsed().as_secs_f64();
     let cpu_ns =
         machine::cpu_ns_of_threads("flowmeter-store") + machine::cpu_ns_of_threads("flowmeter-check");
+    eprintln!(
+        "append {:.2} store {:.2} check {:.2}",
+        appending_ns as f64 / 1e3 / spans as f64,
+        machine::cpu_ns_of_threads("flowmeter-store") as f64 / 1e3 / spans as f64,
+        machine::cpu_ns_of_threads("flowmeter-check") as f64 / 1e3 / spans as f64
+    );
     let (settling, before) = (Instant::now(), machine::cpu_ns_of_this_thread());
     store.settle().unwrap();
     let settled_s = settling.elapsed().as_secs_f64();
     // Folding, merging and indexing are part of it, whenever they are done.
+    eprintln!(
+        "settle {:.2}",
+        (machine::cpu_ns_of_this_thread() - before) as f64 / 1e3 / spans as f64
+    );
     let cpu_ns = cpu_ns + machine::cpu_ns_of_this_thread() - before;
     drop(store);
     let otlp_bytes = made.otlp_bytes;

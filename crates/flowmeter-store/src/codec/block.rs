@@ -3,6 +3,8 @@
 //! Whatever is compressed is sealed alike, and what is too short for that, too: version, tag, length and a checksum over
 //! all of it, so that a damaged page is told and never decoded. Never keeps more than one block in memory.
 
+use std::io::Cursor;
+
 use xxhash_rust::xxh3::Xxh3;
 
 use super::Damaged;
@@ -11,8 +13,9 @@ use super::Damaged;
 pub(crate) const PAYLOADS_MAX: usize = 48;
 /// The form of what is sealed.
 const VERSION: u8 = 1;
+const CHECKSUM_BYTES: usize = 8;
 /// Version, tag, note, length, checksum.
-const HEADER_BYTES: usize = 1 + 1 + 1 + 4 + 8;
+const HEADER_BYTES: usize = 1 + 1 + 1 + 4 + CHECKSUM_BYTES;
 /// Level 2 makes blocks of prose 5 % smaller and takes a third longer.
 const LEVEL: i32 = 1;
 /// Twice the table that the level has for blocks of this size, 3 % smaller. Twice as large again is 1 % smaller, and slower
@@ -136,39 +139,68 @@ impl Sealer {
     /// # Errors
     /// When it is too large.
     pub(crate) fn seal(&mut self, tag: Tag, note: u8, raw: &[u8]) -> Result<Vec<u8>, Damaged> {
+        let mut scratch = std::mem::take(&mut self.scratch);
+        scratch.clear();
+        let sealed = self.seal_behind(tag, note, raw, &mut scratch);
+        // No larger than it has to be.
+        let sealed = sealed.map(|()| scratch.as_slice().to_vec());
+        if scratch.capacity() <= SCRATCH_BYTES_KEPT {
+            self.scratch = scratch;
+        }
+        sealed
+    }
+
+    /// The same, behind what `out` holds.
+    ///
+    /// # Errors
+    /// When it is too large; then `out` holds what it held.
+    pub(crate) fn seal_behind(
+        &mut self,
+        tag: Tag,
+        note: u8,
+        raw: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<(), Damaged> {
         let length = u32::try_from(raw.len())
             .ok()
             .filter(|_| raw.len() <= RAW_BYTES_MAX)
             .ok_or(Damaged("something is too large to be kept"))?;
         let tag = Tag::ALL.iter().position(|known| *known == tag).unwrap_or(0) as u8;
-        self.scratch.clear();
-        if raw.len() > PLAIN_BYTES_MAX {
-            let compressor = match &mut self.compressor {
-                Some(compressor) => compressor,
-                none => {
-                    none.insert(compressor().map_err(|_| Damaged("there is no memory to compress with"))?)
-                }
-            };
-            self.scratch.reserve(zstd::zstd_safe::compress_bound(raw.len()));
-            compressor
-                .compress_to_buffer(raw, &mut self.scratch)
-                .map_err(|_| Damaged("a block could not be compressed"))?;
-        }
-        // What is as long as before is what it was before.
-        if raw.len() <= PLAIN_BYTES_MAX || self.scratch.len() >= raw.len() {
-            self.scratch.clear();
-            self.scratch.extend_from_slice(raw);
-        }
-        let mut out = Vec::with_capacity(HEADER_BYTES + self.scratch.len());
+        let start = out.len();
+        out.reserve(HEADER_BYTES + zstd::zstd_safe::compress_bound(raw.len()));
         out.extend_from_slice(&[VERSION, tag, note]);
         out.extend_from_slice(&length.to_le_bytes());
-        let checksum = checksum_of(&out, &self.scratch);
-        out.extend_from_slice(&checksum.to_le_bytes());
-        out.extend_from_slice(&self.scratch);
-        if self.scratch.capacity() > SCRATCH_BYTES_KEPT {
-            self.scratch = Vec::new();
+        out.extend_from_slice(&[0; CHECKSUM_BYTES]);
+        let body = out.len();
+        if raw.len() > PLAIN_BYTES_MAX
+            && let Err(damaged) = self.compress_behind(raw, out)
+        {
+            out.truncate(start);
+            return Err(damaged);
         }
-        Ok(out)
+        // What is as long as before is what it was before.
+        if raw.len() <= PLAIN_BYTES_MAX || out.len() - body >= raw.len() {
+            out.truncate(body);
+            out.extend_from_slice(raw);
+        }
+        let (head, compressed) = out.split_at_mut(body);
+        let (words, checksum) = head.split_at_mut(body - CHECKSUM_BYTES);
+        let sum = checksum_of(words.get(start..).unwrap_or_default(), compressed);
+        checksum.copy_from_slice(&sum.to_le_bytes());
+        Ok(())
+    }
+
+    fn compress_behind(&mut self, raw: &[u8], out: &mut Vec<u8>) -> Result<(), Damaged> {
+        let compressor = match &mut self.compressor {
+            Some(compressor) => compressor,
+            none => none.insert(compressor().map_err(|_| Damaged("there is no memory to compress with"))?),
+        };
+        let mut behind = Cursor::new(out);
+        behind.set_position(behind.get_ref().len() as u64);
+        compressor
+            .compress_to_buffer(raw, &mut behind)
+            .map_err(|_| Damaged("a block could not be compressed"))?;
+        Ok(())
     }
 
     /// Decompresses.
@@ -248,14 +280,66 @@ impl BlockWriter {
     /// # Errors
     /// When it is too large.
     pub(crate) fn finish(&mut self, sealer: &mut Sealer) -> Result<Vec<u8>, Damaged> {
+        let mut sealed = Vec::new();
+        self.finish_behind(sealer, &mut sealed)?;
+        Ok(sealed)
+    }
+
+    /// The same, behind what `out` holds.
+    ///
+    /// # Errors
+    /// When it is too large.
+    fn finish_behind(&mut self, sealer: &mut Sealer, out: &mut Vec<u8>) -> Result<(), Damaged> {
         for end in &self.ends {
             self.raw.extend_from_slice(&end.to_le_bytes());
         }
         self.raw.push(self.ends.len() as u8);
-        let sealed = sealer.seal(Tag::Payloads, self.ends.len() as u8, &self.raw);
+        let sealed = sealer.seal_behind(Tag::Payloads, self.ends.len() as u8, &self.raw, out);
         self.raw.clear();
         self.ends.clear();
         sealed
+    }
+}
+
+/// Blocks that are compressed, one behind the other.
+#[derive(Debug, Default)]
+pub(crate) struct SealedBlocks {
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl SealedBlocks {
+    /// How many.
+    pub(crate) fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Bytes of all of them.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Compresses what was added to a block; it comes behind the others.
+    ///
+    /// # Errors
+    /// When it is too large.
+    pub(crate) fn add(&mut self, block: &mut BlockWriter, sealer: &mut Sealer) -> Result<(), Damaged> {
+        block.finish_behind(sealer, &mut self.bytes)?;
+        self.ends.push(self.bytes.len());
+        Ok(())
+    }
+
+    /// Each of them, in order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        let ranges = starts.zip(&self.ends);
+        ranges.map(|(start, end)| self.bytes.get(start..*end).unwrap_or_default())
+    }
+
+    /// Throws them away and keeps their memory.
+    pub(crate) fn clear(&mut self) {
+        self.bytes.clear();
+        self.ends.clear();
     }
 }
 

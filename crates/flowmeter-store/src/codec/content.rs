@@ -99,14 +99,16 @@ impl<'a> MessageList<'a> {
 /// are huge: the list's beginnings are. What stands twice in the same few spans is better left to compression: a span
 /// writes its answer to the shared store, and the same text is then asked for twice.
 pub(crate) trait ContentSink {
-    /// Whether this text of [`TEXT_BYTES_MIN`] bytes or more is kept apart, so that a reference to it is written.
-    fn text(&mut self, hash: ContentHash, text: &str) -> bool;
+    /// Whether this text of [`TEXT_BYTES_MIN`] bytes or more is kept apart, so that a reference to it is written at this
+    /// place of the payload.
+    fn text(&mut self, hash: ContentHash, text: &str, at: usize) -> bool;
 
     /// Takes a text of [`TEXT_BYTES_HUGE`] bytes or more: it has to be kept apart.
     fn huge_text(&mut self, hash: ContentHash, text: &str);
 
-    /// How many of the first messages are kept apart, so that one reference to them is written; 0: none.
-    fn messages(&mut self, list: &MessageList<'_>) -> usize;
+    /// How many of the first messages are kept apart, so that one reference to them is written into the list, which
+    /// begins at this place of the payload; 0: none.
+    fn messages(&mut self, list: &MessageList<'_>, at: usize) -> usize;
 }
 
 /// Keeps nothing apart but what is huge, and that nowhere: for hashes alone.
@@ -114,11 +116,11 @@ pub(crate) trait ContentSink {
 pub(crate) struct NoSink;
 
 impl ContentSink for NoSink {
-    fn text(&mut self, _hash: ContentHash, _text: &str) -> bool {
+    fn text(&mut self, _hash: ContentHash, _text: &str, _at: usize) -> bool {
         false
     }
     fn huge_text(&mut self, _hash: ContentHash, _text: &str) {}
-    fn messages(&mut self, _list: &MessageList<'_>) -> usize {
+    fn messages(&mut self, _list: &MessageList<'_>, _at: usize) -> usize {
         0
     }
 }

@@ -4,7 +4,6 @@
 
 use std::sync::LazyLock;
 
-use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
 use super::Damaged;
@@ -124,15 +123,32 @@ const KEYS: &[&str] = &[
     "url",
 ];
 
-static NUMBERS: LazyLock<FxHashMap<&'static str, u8>> = LazyLock::new(|| {
-    let numbered = KEYS.iter().enumerate();
-    numbered.map(|(number, key)| (*key, number as u8)).collect()
+/// No known key is so long.
+const LENGTHS: usize = 48;
+
+/// The known keys by their lengths: most lengths have a few, and the last bytes tell most of these apart.
+static NUMBERS: LazyLock<[Vec<(u8, &'static str, u8)>; LENGTHS]> = LazyLock::new(|| {
+    let mut numbers = [const { Vec::new() }; LENGTHS];
+    for (number, key) in KEYS.iter().enumerate() {
+        if let (Some(of_length), Some(last)) = (numbers.get_mut(key.len()), key.bytes().last()) {
+            of_length.push((last, *key, number as u8));
+        }
+    }
+    numbers
 });
+
+fn number_of(key: &str) -> Option<u8> {
+    let (of_length, last) = (NUMBERS.get(key.len())?, key.bytes().last()?);
+    let found = of_length
+        .iter()
+        .find(|(its_last, known, _)| *its_last == last && *known == key);
+    found.map(|(_, _, number)| *number)
+}
 
 /// Writes a key, as one byte where it is known.
 pub(super) fn write_key(out: &mut Vec<u8>, key: &str) {
-    match NUMBERS.get(key) {
-        Some(number) => out.push(*number),
+    match number_of(key) {
+        Some(number) => out.push(number),
         None => write_text(out, key),
     }
 }
@@ -181,6 +197,15 @@ mod tests {
     #[test]
     fn every_key_has_one_number_of_one_byte() {
         assert!(KEYS.len() <= 128);
-        assert_eq!(NUMBERS.len(), KEYS.len(), "a key stands twice");
+        for (number, key) in KEYS.iter().enumerate() {
+            assert_eq!(
+                number_of(key),
+                Some(number as u8),
+                "{key} stands twice, or is too long"
+            );
+        }
+        assert_eq!(number_of(""), None);
+        assert_eq!(number_of("contenT"), None);
+        assert_eq!(number_of(&"k".repeat(LENGTHS)), None);
     }
 }

@@ -82,6 +82,25 @@ pub(super) fn write_text(out: &mut Vec<u8>, text: &str) {
     out.extend_from_slice(text.as_bytes());
 }
 
+/// Bytes before a text of so many.
+pub(super) fn text_head_bytes(length: usize) -> usize {
+    match length {
+        0..32 => 1,
+        32..0x100 => 2,
+        0x100..0x1_0000 => 3,
+        _ => 5,
+    }
+}
+
+/// Bytes before the items of a list of so many.
+pub(super) fn array_head_bytes(length: usize) -> usize {
+    match length {
+        0..16 => 1,
+        16..0x1_0000 => 3,
+        _ => 5,
+    }
+}
+
 pub(super) fn write_array(out: &mut Vec<u8>, length: usize) {
     write_length(out, length, 0x90, 16, None, Marker::Array16, Marker::Array32);
 }

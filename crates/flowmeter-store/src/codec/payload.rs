@@ -3,11 +3,13 @@
 //! Texts stand in them as they are, so that a search can run over the bytes. Long texts and beginnings of message lists
 //! may stand elsewhere ([`super::content`]). Never goes through JSON.
 
+mod deferred;
 mod read;
 mod values;
 mod visit;
 mod write;
 
+pub(crate) use deferred::{Deferred, DeferredPayloads};
 pub(crate) use read::{LogHead, read, without_payload};
 pub(crate) use visit::{
     visit_log_texts, visit_references, visit_references_in_values, visit_texts, visit_wanted_texts,

@@ -8,7 +8,7 @@ use flowmeter_model::{Cost, CostTotal, LogRecord, Span, SpanId, SpanKind, SpanSt
 use smol_str::SmolStr;
 
 use super::MemoryConfig;
-use crate::rules::node_paths::NodePaths;
+use crate::rules::node_paths::{NodePaths, SpanPlace};
 use crate::rules::row::{row_of, span_of_row, workflow_of};
 use crate::{Origin, RunDetail, RunEnd, RunKey, RunRow, RunStart, RunStatus, SpanRow, TokenSums};
 
@@ -85,7 +85,7 @@ impl KeptRun {
 
     /// Notes a span as one that others may lie in.
     pub(super) fn note(&mut self, span: &Span) {
-        self.paths.note(span);
+        self.paths.note(&SpanPlace::of(span));
     }
 
     pub(super) fn span_started(&mut self, span: Span) {
@@ -111,7 +111,12 @@ impl KeptRun {
         if let Some(workflow) = workflow_of(&span).filter(|_| is_unnamed_root) {
             self.rename(workflow);
         }
-        let row = row_of(self.key, &self.workflow, self.paths.path_of(&span), &span);
+        let row = row_of(
+            self.key,
+            &self.workflow,
+            self.paths.path_of(&SpanPlace::of(&span)),
+            &span,
+        );
         let span_id = span.span_id;
         self.spans.insert(
             span_id,

@@ -20,6 +20,35 @@ pub(crate) struct NodePaths {
     spans: FxHashMap<SpanId, Around>,
 }
 
+/// What a span tells of where it stands.
+#[derive(Clone, Debug)]
+pub(crate) struct SpanPlace {
+    span_id: SpanId,
+    parent: Option<SpanId>,
+    /// The node that it is.
+    node: Option<SmolStr>,
+    /// The path of its node, where it says so itself.
+    path: Option<SmolStr>,
+}
+
+impl SpanPlace {
+    pub(crate) fn of(span: &Span) -> Self {
+        let node = (span.kind == SpanKind::Node)
+            .then(|| span.attributes.get_str(NODE_ID).map(SmolStr::new))
+            .flatten();
+        let path = match span.attributes.get(NODE_PATH) {
+            Some(AttributeValue::Str(path)) => Some(path.clone()),
+            _ => None,
+        };
+        Self {
+            span_id: span.span_id,
+            parent: span.parent_span_id,
+            node,
+            path,
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 struct Around {
     parent: Option<SpanId>,
@@ -33,21 +62,24 @@ impl NodePaths {
     }
 
     /// Remembers a span that began or ended.
-    pub(crate) fn note(&mut self, span: &Span) {
-        let node = (span.kind == SpanKind::Node)
-            .then(|| span.attributes.get_str(NODE_ID).map(SmolStr::new))
-            .flatten();
-        match self.spans.get_mut(&span.span_id) {
+    pub(crate) fn note(&mut self, place: &SpanPlace) {
+        let SpanPlace {
+            span_id,
+            parent,
+            node,
+            ..
+        } = place;
+        match self.spans.get_mut(span_id) {
             // The end of a span may come without what its beginning said.
             Some(around) => {
-                around.parent = around.parent.or(span.parent_span_id);
+                around.parent = around.parent.or(*parent);
                 if around.node.is_none() {
-                    around.node = node;
+                    around.node.clone_from(node);
                 }
             }
             None => {
-                let parent = span.parent_span_id;
-                self.spans.insert(span.span_id, Around { parent, node });
+                let (parent, node) = (*parent, node.clone());
+                self.spans.insert(*span_id, Around { parent, node });
             }
         }
     }
@@ -63,12 +95,12 @@ impl NodePaths {
     }
 
     /// The node of a span that was noted: `outer/inner` where workflows are nested, empty outside nodes.
-    pub(crate) fn path_of(&self, span: &Span) -> SmolStr {
-        if let Some(AttributeValue::Str(path)) = span.attributes.get(NODE_PATH) {
+    pub(crate) fn path_of(&self, place: &SpanPlace) -> SmolStr {
+        if let Some(path) = &place.path {
             return path.clone();
         }
         let mut path = SmolStr::default();
-        let mut at = Some(span.span_id);
+        let mut at = Some(place.span_id);
         for _ in 0..DEPTH_MAX {
             let Some(around) = at.and_then(|span_id| self.spans.get(&span_id)) else {
                 break;

@@ -1,6 +1,6 @@
-//! A set that forgets what was not asked for lately.
+//! Sets that forget what was not asked for lately.
 //!
-//! Never holds more than its limit.
+//! Never hold more than their limit.
 
 use std::hash::Hash;
 
@@ -42,6 +42,63 @@ impl<T: Copy + Eq + Hash> RecentSet<T> {
             self.old = std::mem::take(&mut self.young);
         }
         self.young.insert(item);
+    }
+}
+
+/// Marks of one bucket: a line of the processor's cache.
+const BUCKET_MARKS: usize = 16;
+
+/// The same for marks of four bytes, of which there are so many that each question costs a look into memory: all that can
+/// be asked of one mark lies together. What goes is the mark of a bucket that was asked for longest ago.
+#[derive(Clone, Debug)]
+pub(super) struct RecentMarks {
+    /// 0 where there is none yet.
+    buckets: Vec<[u32; BUCKET_MARKS]>,
+    bucket_bits: u32,
+}
+
+impl RecentMarks {
+    /// A set of so many at most, or of up to twice as many.
+    pub(super) fn new(count: usize) -> Self {
+        let buckets = (count / BUCKET_MARKS).max(1).next_power_of_two();
+        Self {
+            buckets: Vec::new(),
+            bucket_bits: buckets.ilog2(),
+        }
+    }
+
+    fn bucket_of(&mut self, mark: u32) -> Option<&mut [u32; BUCKET_MARKS]> {
+        // Fibonacci hashing: the highest bits of the product.
+        let product = u64::from(mark).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let place = product.checked_shr(64 - self.bucket_bits).unwrap_or(0);
+        self.buckets.get_mut(place as usize)
+    }
+
+    /// Whether it is there; if so, it stays longer.
+    pub(super) fn has(&mut self, mark: u32) -> bool {
+        let mark = mark.max(1);
+        let Some(bucket) = self.bucket_of(mark) else {
+            return false;
+        };
+        let place = bucket.iter().position(|known| *known == mark);
+        if let Some(until) = place.and_then(|place| bucket.get_mut(..=place)) {
+            until.rotate_right(1);
+        }
+        place.is_some()
+    }
+
+    /// Adds it.
+    pub(super) fn add(&mut self, mark: u32) {
+        if self.has(mark) {
+            return;
+        }
+        if self.buckets.is_empty() {
+            self.buckets = vec![[0; BUCKET_MARKS]; 1 << self.bucket_bits];
+        }
+        if let Some(bucket) = self.bucket_of(mark.max(1)) {
+            bucket.rotate_right(1);
+            bucket[0] = mark.max(1);
+        }
     }
 }
 

@@ -106,7 +106,7 @@ struct Unchanged {
 }
 
 impl ContentSink for Unchanged {
-    fn text(&mut self, hash: ContentHash, _text: &str) -> bool {
+    fn text(&mut self, hash: ContentHash, _text: &str, _at: usize) -> bool {
         let is_known = self.known.contains(&hash);
         if is_known {
             self.mentions.hashes.push(hash);
@@ -118,7 +118,7 @@ impl ContentSink for Unchanged {
         self.mentions.hashes.push(hash);
     }
 
-    fn messages(&mut self, list: &MessageList<'_>) -> usize {
+    fn messages(&mut self, list: &MessageList<'_>, _at: usize) -> usize {
         let kept = (1..=list.len())
             .rev()
             .find(|count| self.known.contains(&list.hash(*count)));

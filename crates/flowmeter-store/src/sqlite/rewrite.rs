@@ -46,14 +46,14 @@ pub(super) struct Rewritten {
 struct Gatherer(Mentions);
 
 impl crate::codec::content::ContentSink for Gatherer {
-    fn text(&mut self, hash: ContentHash, text: &str) -> bool {
-        NoSink.text(hash, text)
+    fn text(&mut self, hash: ContentHash, text: &str, at: usize) -> bool {
+        NoSink.text(hash, text, at)
     }
     fn huge_text(&mut self, hash: ContentHash, text: &str) {
         NoSink.huge_text(hash, text);
     }
-    fn messages(&mut self, list: &crate::codec::content::MessageList<'_>) -> usize {
-        NoSink.messages(list)
+    fn messages(&mut self, list: &crate::codec::content::MessageList<'_>, at: usize) -> usize {
+        NoSink.messages(list, at)
     }
 }
 

@@ -38,7 +38,7 @@ impl Contents {
 }
 
 impl ContentSink for Contents {
-    fn text(&mut self, hash: ContentHash, text: &str) -> bool {
+    fn text(&mut self, hash: ContentHash, text: &str, _at: usize) -> bool {
         let is_seen = self.is_seen(hash);
         if is_seen {
             self.keep(hash, &ContentRow::Text(text));
@@ -50,7 +50,7 @@ impl ContentSink for Contents {
         self.keep(hash, &ContentRow::Text(text));
     }
 
-    fn messages(&mut self, list: &MessageList<'_>) -> usize {
+    fn messages(&mut self, list: &MessageList<'_>, _at: usize) -> usize {
         let known = (1..=list.len())
             .rev()
             .find(|count| self.seen.contains_key(&list.hash(*count)));

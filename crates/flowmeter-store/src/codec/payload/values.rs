@@ -80,7 +80,7 @@ impl Messages {
     ) -> ContentHash {
         self.take(items, sink);
         let list = self.list();
-        let known = sink.messages(&list).min(list.len());
+        let known = sink.messages(&list, out.len()).min(list.len());
         match u32::try_from(known) {
             Ok(count) if count > 0 => {
                 write_array(out, 1 + list.len() - known);
@@ -103,7 +103,7 @@ pub(super) fn write_long_text(out: &mut Vec<u8>, text: &str, sink: &mut dyn Cont
     if text.len() >= TEXT_BYTES_HUGE {
         sink.huge_text(hash, text);
         write_text_reference(out, hash.0);
-    } else if sink.text(hash, text) {
+    } else if sink.text(hash, text, out.len()) {
         write_text_reference(out, hash.0);
     } else {
         write_text(out, text);

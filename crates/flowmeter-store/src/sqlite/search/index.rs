@@ -6,7 +6,6 @@
 
 use std::ops::ControlFlow;
 
-use flowmeter_model::Span;
 use rusqlite::{Connection, OptionalExtension};
 use rustc_hash::FxHashSet;
 
@@ -23,7 +22,6 @@ use crate::codec::Damaged;
 use crate::codec::block::{Block, Sealer};
 use crate::codec::content::{ContentHash, ContentSource};
 use crate::codec::payload::visit_wanted_texts;
-use crate::rules::texts::visit_texts;
 
 /// So many batches with rows of their own become segments even while others wait to be written.
 const LOOSE_BATCHES_MAX: usize = 2 * SEGMENT_BATCHES;
@@ -41,6 +39,8 @@ pub(in crate::sqlite) struct WordIndexer {
     block: usize,
     /// Content whose words this block has already.
     contents: FxHashSet<ContentHash>,
+    /// Memory to sort in.
+    sorted: Vec<u32>,
 }
 
 impl Default for WordIndexer {
@@ -50,6 +50,7 @@ impl Default for WordIndexer {
             seen: vec![u32::MAX; SEEN_PLACES],
             block: 0,
             contents: FxHashSet::default(),
+            sorted: Vec::new(),
         }
     }
 }
@@ -83,12 +84,6 @@ impl WordIndexer {
         )
     }
 
-    /// Adds the words of a span whose payload stands in this block of the batch.
-    pub(in crate::sqlite) fn add_span(&mut self, block: usize, span: &Span) {
-        let (pairs, seen) = (&mut self.pairs, &mut self.seen);
-        visit_texts(span, &mut |_, _, text| gather(text, block, pairs, seen));
-    }
-
     /// Adds the words of a text in this block.
     pub(super) fn add_text(&mut self, block: usize, text: &str) {
         gather(text, block, &mut self.pairs, &mut self.seen);
@@ -96,7 +91,7 @@ impl WordIndexer {
 
     /// The words of the batch as bytes, and begins anew.
     pub(in crate::sqlite) fn finish(&mut self) -> Vec<u8> {
-        sort_by_word(&mut self.pairs);
+        sort_by_word(&mut self.pairs, &mut self.sorted);
         self.pairs.dedup();
         let bytes = encode_batch(&self.pairs);
         self.clear();
@@ -133,9 +128,10 @@ fn gather(text: &str, block: usize, pairs: &mut Vec<u32>, seen: &mut [u32]) {
 }
 
 /// Sorts pairs by word. Pairs of a word stay in the order of their blocks, in which they were gathered.
-fn sort_by_word(pairs: &mut Vec<u32>) {
+fn sort_by_word(pairs: &mut Vec<u32>, sorted: &mut Vec<u32>) {
     const DIGIT_BITS: u32 = WORD_BITS / 2;
-    let mut sorted = vec![0; pairs.len()];
+    sorted.clear();
+    sorted.resize(pairs.len(), 0);
     for shift in [8, 8 + DIGIT_BITS] {
         let digit = |pair: u32| (pair >> shift) as usize & ((1 << DIGIT_BITS) - 1);
         let mut begins = vec![0_u32; 1 << DIGIT_BITS];
@@ -151,7 +147,7 @@ fn sort_by_word(pairs: &mut Vec<u32>) {
             sorted[*place as usize] = *pair;
             *place += 1;
         }
-        std::mem::swap(pairs, &mut sorted);
+        std::mem::swap(pairs, sorted);
     }
 }
 

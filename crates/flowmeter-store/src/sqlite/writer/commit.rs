@@ -2,9 +2,7 @@
 //!
 //! Never writes a part of it: all of it is durable, or nothing.
 
-use std::ops::Deref;
-
-use flowmeter_model::{Attributes, LogRecord, Span, TelemetryEvent};
+use flowmeter_model::{Attributes, LogRecord, Span};
 use rusqlite::Connection;
 use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
@@ -16,36 +14,21 @@ use super::super::run_row::{Known, StoredRun, time_to_column};
 use super::super::whole_span;
 use super::Writer;
 use super::contents::Mentioner;
+use super::encoded::{Encoded, EncodedEvent, EncodedEvents, EncodedSpan};
 use super::live_runs::{LiveRun, OPEN_MAX};
 use super::pack::{BatchSink, PackedBatch, PackedLogs};
 use super::rows::BatchState;
 use crate::codec::block::Sealer;
-use crate::rules::row::workflow_of;
-use crate::{Append, RunEnd, RunKey, RunStart, StoreError};
-
-/// What came, or what was made of it.
-enum Item<'a, T> {
-    Came(&'a T),
-    Made(Box<T>),
-}
-
-impl<T> Deref for Item<'_, T> {
-    type Target = T;
-
-    fn deref(&self) -> &T {
-        match self {
-            Self::Came(item) => item,
-            Self::Made(item) => item,
-        }
-    }
-}
+use crate::codec::payload::DeferredPayloads;
+use crate::rules::node_paths::SpanPlace;
+use crate::{RunEnd, RunKey, RunStart, StoreError};
 
 /// Everything that came of one run.
 #[derive(Default)]
-struct RunItems<'a> {
-    starts: Vec<&'a RunStart>,
-    ends: Vec<&'a RunEnd>,
-    events: Vec<&'a [TelemetryEvent]>,
+struct RunItems {
+    starts: Vec<Box<RunStart>>,
+    ends: Vec<Box<RunEnd>>,
+    events: Vec<EncodedEvents>,
 }
 
 /// A run whose spans stand in a batch to be written.
@@ -68,33 +51,33 @@ impl Writer {
     pub(super) fn write_items(
         &mut self,
         connection: &Connection,
-        items: &[Append],
+        items: Vec<Encoded>,
     ) -> Result<(), StoreError> {
         let mut order: Vec<RunKey> = Vec::new();
-        let mut runs: FxHashMap<RunKey, RunItems<'_>> = FxHashMap::default();
+        let mut runs: FxHashMap<RunKey, RunItems> = FxHashMap::default();
+        self.packer
+            .gather_words(self.config.search_index && ended_in(&items) >= SEALED_SPANS_MIN);
         for item in items {
-            let key = match item {
-                Append::Began(start) => start.key,
-                Append::Events(key, events) if !events.is_empty() => *key,
-                Append::Events(..) => continue,
-                Append::Ended(end) => end.key,
+            let key = match &item {
+                Encoded::Began(start) => start.key,
+                Encoded::Events(key, events) if !events.events.is_empty() => *key,
+                Encoded::Events(..) => continue,
+                Encoded::Ended(end) => end.key,
             };
             let run = runs.entry(key).or_insert_with(|| {
                 order.push(key);
                 RunItems::default()
             });
             match item {
-                Append::Began(start) => run.starts.push(start),
-                Append::Events(_, events) => run.events.push(events),
-                Append::Ended(end) => run.ends.push(end),
+                Encoded::Began(start) => run.starts.push(start),
+                Encoded::Events(_, events) => run.events.push(events),
+                Encoded::Ended(end) => run.ends.push(end),
             }
         }
-        self.packer
-            .gather_words(self.config.search_index && ended_in(items) >= SEALED_SPANS_MIN);
         let mut packed = Packed::default();
         for key in order {
             if let Some(items) = runs.remove(&key) {
-                self.write_run(connection, key, &items, &mut packed)?;
+                self.write_run(connection, key, items, &mut packed)?;
             }
         }
         let contents = &mut self.contents;
@@ -105,13 +88,14 @@ impl Writer {
             .logs
             .extend(self.log_packer.finish(contents.write_in(Mentioner::Lines))?);
         self.contents.write(connection)?;
-        for batch in &packed.batches {
+        for batch in packed.batches {
             let state = BatchState {
                 is_sealed: batch.spans >= SEALED_SPANS_MIN,
                 is_folded: false,
             };
-            let id = super::rows::write_batch(connection, batch, state, &packed.placed)?;
+            let id = super::rows::write_batch(connection, &batch, state, &packed.placed)?;
             self.contents.wrote(id);
+            self.packer.reuse(batch.blocks);
         }
         for logs in &packed.logs {
             super::rows::write_logs(connection, logs, &packed.placed)?;
@@ -123,7 +107,7 @@ impl Writer {
         &mut self,
         connection: &Connection,
         key: RunKey,
-        items: &RunItems<'_>,
+        items: RunItems,
         packed: &mut Packed,
     ) -> Result<(), StoreError> {
         let mut run = StoredRun::find(connection, &key)?.unwrap_or_else(|| StoredRun::unknown(key));
@@ -136,25 +120,26 @@ impl Writer {
         for start in &items.starts {
             run.begin(start);
         }
-        let events_all: usize = items.events.iter().map(|events| events.len()).sum();
+        let events_all: usize = items.events.iter().map(|events| events.events.len()).sum();
         live.expect(events_all);
-        let mut ended: Vec<(Item<'_, Span>, SmolStr)> = Vec::with_capacity(events_all);
-        let mut lines: Vec<Item<'_, LogRecord>> = Vec::new();
+        let mut taken = Taken::default();
+        taken.ended.reserve(events_all);
         for events in &items.events {
-            take_events(&mut run, &mut live, events, &mut ended, &mut lines);
+            take_events(&mut run, &mut live, events, &mut taken);
         }
+        let Taken { mut ended, lines } = taken;
         // Spans of a run come in the order of their start: so they are read.
-        ended.sort_by_key(|(span, _)| (span.start, span.span_id));
+        ended.sort_by_key(|ended| (ended.span.narrow.start, ended.span.narrow.span_id));
         let (names, contents) = (&mut self.names, &mut self.contents);
         contents.write_in(Mentioner::Spans);
-        for (span, node) in ended {
+        for Ended { span, payloads, node } in &ended {
             if self.packer.is_full() {
                 packed.batches.extend(self.packer.finish(contents)?);
             }
-            let narrow = self.packer.push(key, &span, node, contents, &mut |name| {
-                names.number(connection, name)
-            })?;
-            run.span_ended(&span, &narrow.to_row(key, SmolStr::default()));
+            let mut number = |name: &SmolStr| names.number(connection, name);
+            self.packer
+                .push(key, span, payloads, node, contents, &mut number)?;
+            run.span_ended(span);
         }
         contents.write_in(Mentioner::Lines);
         for line in &lines {
@@ -193,7 +178,7 @@ impl Writer {
         connection: &Connection,
         before: &StoredRun,
         run: &StoredRun,
-        items: &RunItems<'_>,
+        items: RunItems,
     ) -> Result<(), StoreError> {
         let begins = before.begun != Known::Said && run.begun == Known::Said;
         let ends = before.closed != Known::Said && run.closed == Known::Said;
@@ -208,11 +193,11 @@ impl Writer {
         };
         let nothing = || whole_span::of_detail(key.trace_id, key.root_span_id, Attributes::new(), None);
         let mut detail = there.unwrap_or_else(nothing);
-        if let (true, Some(start)) = (begins, items.starts.first()) {
-            detail.attributes = start.resource.clone();
+        if let (true, Some(start)) = (begins, items.starts.into_iter().next()) {
+            detail.attributes = start.resource;
         }
-        if let (true, Some(end)) = (ends, items.ends.first()) {
-            detail.params = Some(std::sync::Arc::new(end.metrics.clone()));
+        if let (true, Some(end)) = (ends, items.ends.into_iter().next()) {
+            detail.params = Some(std::sync::Arc::new(end.metrics));
         }
         let sealer = self.sealer.get_or_insert_with(Sealer::new);
         let spans = std::iter::once(&detail);
@@ -255,12 +240,12 @@ impl Writer {
         let mut stored = StoredSpans::new(connection, &self.texts);
         stored.visit_narrow(run.id, &mut |narrow| {
             live.ids.insert(narrow.span_id.to_u64());
-            live.paths.note(&span_around(run, narrow));
+            live.paths.note(&SpanPlace::of(&span_around(run, narrow)));
             Ok(())
         })?;
         let mut source = StoredContent::new(connection);
         for span in read::detail::read_open(connection, run, &mut source)? {
-            live.paths.note(&span);
+            live.paths.note(&SpanPlace::of(&span));
             live.open_written.push(span.span_id);
             live.open.insert(span.span_id, span);
         }
@@ -269,11 +254,10 @@ impl Writer {
 }
 
 /// Spans that end in these items.
-fn ended_in(items: &[Append]) -> usize {
-    let ends = |event: &&TelemetryEvent| matches!(event, TelemetryEvent::SpanEnded(_));
+fn ended_in(items: &[Encoded]) -> usize {
     let events = items.iter().map(|item| match item {
-        Append::Events(_, events) => events.iter().filter(ends).count(),
-        Append::Began(_) | Append::Ended(_) => 0,
+        Encoded::Events(_, events) => events.ended(),
+        Encoded::Began(_) | Encoded::Ended(_) => 0,
     });
     events.sum()
 }
@@ -295,54 +279,64 @@ fn span_around(run: &StoredRun, narrow: &crate::codec::narrow::NarrowSpan) -> Sp
     span
 }
 
+/// What of a run's events goes into batches and blocks.
+#[derive(Default)]
+struct Taken<'a> {
+    ended: Vec<Ended<'a>>,
+    lines: Vec<&'a LogRecord>,
+}
+
+/// A span that ended, and its node.
+struct Ended<'a> {
+    span: &'a EncodedSpan,
+    payloads: &'a DeferredPayloads,
+    node: SmolStr,
+}
+
 fn take_events<'a>(
     run: &mut StoredRun,
     live: &mut LiveRun,
-    events: &'a [TelemetryEvent],
-    ended: &mut Vec<(Item<'a, Span>, SmolStr)>,
-    lines: &mut Vec<Item<'a, LogRecord>>,
+    events: &'a EncodedEvents,
+    taken: &mut Taken<'a>,
 ) {
-    for event in events {
-        if let TelemetryEvent::SpanStarted(span) | TelemetryEvent::SpanEnded(span) = event {
-            live.paths.note(span);
+    for event in &events.events {
+        match event {
+            EncodedEvent::Started(span) => live.paths.note(&SpanPlace::of(span)),
+            EncodedEvent::Ended(span) => live.paths.note(&span.place),
+            EncodedEvent::Log(_) => {}
         }
     }
-    for event in events {
+    for event in &events.events {
         match event {
-            TelemetryEvent::SpanStarted(span) => {
+            EncodedEvent::Started(span) => {
                 run.hear(span.start);
                 let is_new = !live.ids.contains(&span.span_id.to_u64());
                 if is_new && live.open.len() < OPEN_MAX {
                     live.open.entry(span.span_id).or_insert_with(|| Span::clone(span));
                 }
             }
-            TelemetryEvent::SpanEnded(span) => {
-                if !live.ids.insert(span.span_id.to_u64()) {
+            EncodedEvent::Ended(span) => {
+                let span_id = span.narrow.span_id;
+                if !live.ids.insert(span_id.to_u64()) {
                     continue;
                 }
-                live.open.remove(&span.span_id);
-                if span.span_id == run.row.key.root_span_id {
-                    run.name(workflow_of(span));
+                live.open.remove(&span_id);
+                if let Some(words) = &span.root {
+                    run.name(words.workflow.clone());
                 }
                 for record in &span.logs {
-                    let mut record = record.clone();
-                    record.span_id = record.span_id.or(Some(span.span_id));
                     run.logged(record.time);
-                    lines.push(Item::Made(Box::new(record)));
+                    taken.lines.push(record);
                 }
-                let node = live.paths.path_of(span);
-                let span = if span.logs.is_empty() {
-                    Item::Came(&**span)
-                } else {
-                    let mut bare = Span::clone(span);
-                    bare.logs.clear();
-                    Item::Made(Box::new(bare))
-                };
-                ended.push((span, node));
+                taken.ended.push(Ended {
+                    span,
+                    payloads: &events.payloads,
+                    node: live.paths.path_of(&span.place),
+                });
             }
-            TelemetryEvent::Log(_, record) => {
+            EncodedEvent::Log(record) => {
                 run.logged(record.time);
-                lines.push(Item::Came(record));
+                taken.lines.push(record);
             }
         }
     }

@@ -6,7 +6,7 @@
 use rusqlite::Connection;
 
 use super::super::read::batches::blob;
-use super::super::recent::RecentSet;
+use super::super::recent::{RecentMarks, RecentSet};
 use super::pack::{BatchSink, Mentions};
 use super::rows::MARKED_BATCHES;
 use crate::StoreError;
@@ -14,7 +14,7 @@ use crate::codec::block::Sealer;
 use crate::codec::content::{ContentHash, ContentRow, ContentSink, MessageList};
 use crate::codec::payload::visit_references_in_values;
 
-/// Marks and known rows in memory at most, each.
+/// Marks and known rows in memory, each; of marks up to twice as many.
 const REMEMBERED_MAX: usize = 200_000;
 
 /// In what texts are written that may be kept apart: each tells by itself what it refers to.
@@ -41,7 +41,7 @@ pub(super) struct Contents {
     /// Rows that are there.
     known: RecentSet<ContentHash>,
     /// Marks of what stands in payloads.
-    seen: RecentSet<u32>,
+    seen: RecentMarks,
     /// Rows to be written.
     rows: Vec<NewRow>,
     /// What each [`Mentioner`] mentioned.
@@ -63,7 +63,7 @@ impl Default for Contents {
     fn default() -> Self {
         Self {
             known: RecentSet::new(REMEMBERED_MAX),
-            seen: RecentSet::new(REMEMBERED_MAX),
+            seen: RecentMarks::new(REMEMBERED_MAX),
             rows: Vec::new(),
             mentions: Default::default(),
             mentioner: Mentioner::Spans,
@@ -175,7 +175,7 @@ impl Contents {
 }
 
 impl ContentSink for Contents {
-    fn text(&mut self, hash: ContentHash, text: &str) -> bool {
+    fn text(&mut self, hash: ContentHash, text: &str, _at: usize) -> bool {
         let is_kept = self.known.has(hash)
             || (self.seen.has(mark_of(hash)) && self.keep(hash, &ContentRow::Text(text)));
         if is_kept {
@@ -192,7 +192,7 @@ impl ContentSink for Contents {
         }
     }
 
-    fn messages(&mut self, list: &MessageList<'_>) -> usize {
+    fn messages(&mut self, list: &MessageList<'_>, _at: usize) -> usize {
         let all = list.len();
         let longest_kept = (1..=all).rev().find(|count| self.known.has(list.hash(*count)));
         let kept = match longest_kept {

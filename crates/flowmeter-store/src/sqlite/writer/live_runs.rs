@@ -8,7 +8,7 @@ use flowmeter_model::{Span, SpanId};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::RunKey;
-use crate::rules::node_paths::NodePaths;
+use crate::rules::node_paths::{NodePaths, SpanPlace};
 
 /// Runs in memory at most.
 const RUNS_MAX: usize = 1_000;
@@ -50,7 +50,7 @@ impl LiveRun {
         if self.paths.len() > PATHS_MAX {
             let mut paths = NodePaths::default();
             for span in self.open.values() {
-                paths.note(span);
+                paths.note(&SpanPlace::of(span));
             }
             self.paths = paths;
         }

@@ -5,6 +5,7 @@
 mod checkpoint;
 pub(super) mod commit;
 mod contents;
+mod encoded;
 mod live_runs;
 pub(super) mod pack;
 mod queue;
@@ -21,6 +22,7 @@ use rusqlite::Connection;
 
 use self::checkpoint::Checkpoints;
 use self::contents::Contents;
+use self::encoded::Encoded;
 use self::live_runs::LiveRuns;
 use self::pack::{BatchPacker, LogPacker};
 use self::queue::{Gathered, Next, Queue, copy_of};
@@ -61,7 +63,7 @@ impl WriterThread {
     }
 
     pub(super) fn append(&self, append: Append) -> Result<(), StoreError> {
-        self.queue.push(append)
+        self.queue.push(Encoded::of(append))
     }
 
     pub(super) fn flush(&self) -> Result<(), StoreError> {
@@ -92,11 +94,11 @@ fn run(path: &Path, config: SqliteConfig, queue: &Queue) {
             }
             Next::Write(Gathered { items, upto }) => {
                 let written = match &mut opened {
-                    Some((connection, writer)) => writer.write(connection, &items),
+                    Some((connection, writer)) => writer.write(connection, items),
                     none => match Writer::open(path, &config) {
                         Ok(fresh) => {
                             let (connection, writer) = none.insert(fresh);
-                            writer.write(connection, &items)
+                            writer.write(connection, items)
                         }
                         Err(error) => Err(error),
                     },
@@ -172,7 +174,7 @@ impl Writer {
     }
 
     /// Writes items in one transaction.
-    fn write(&mut self, connection: &mut Connection, items: &[Append]) -> Result<(), StoreError> {
+    fn write(&mut self, connection: &mut Connection, items: Vec<Encoded>) -> Result<(), StoreError> {
         let written = self.try_write(connection, items);
         if written.is_err() {
             // Nothing of it is in the file, so nothing may be remembered of it.
@@ -182,7 +184,7 @@ impl Writer {
         written
     }
 
-    fn try_write(&mut self, connection: &mut Connection, items: &[Append]) -> Result<(), StoreError> {
+    fn try_write(&mut self, connection: &mut Connection, items: Vec<Encoded>) -> Result<(), StoreError> {
         let transaction = locking::begin(connection, &self.config)?;
         self.look_at_others(&transaction)?;
         self.write_items(&transaction, items)?;

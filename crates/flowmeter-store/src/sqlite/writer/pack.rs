@@ -2,18 +2,19 @@
 //!
 //! Never touches the database; what is to be written is handed on.
 
-use flowmeter_model::{LogRecord, Span, TimestampNs};
+use flowmeter_model::{LogRecord, TimestampNs};
 use smol_str::SmolStr;
 
 use super::super::rewrite::SEALED_SPANS_MIN;
 use super::super::search::WordIndexer;
+use super::encoded::EncodedSpan;
 use crate::codec::Damaged;
-use crate::codec::block::{BlockWriter, Sealer};
+use crate::codec::block::{BlockWriter, SealedBlocks, Sealer};
 use crate::codec::columns::{ColumnsWriter, EncodedColumns};
 use crate::codec::content::{ContentHash, ContentSink};
 use crate::codec::log_block::LogBlockWriter;
 use crate::codec::narrow::NarrowSpan;
-use crate::codec::payload::PayloadWriter;
+use crate::codec::payload::{DeferredPayloads, PayloadWriter};
 use crate::{RunKey, StoreError};
 
 /// Blocks of a batch at most: what its number leaves room for.
@@ -26,6 +27,10 @@ const BLOCK_BYTES_MAX: usize = 512 << 10;
 const BLOCK_SPANS_NEAR_FULL: usize = 39;
 /// The same for a block of log lines, bytes.
 const LOG_BLOCK_BYTES_MAX: usize = 256 << 10;
+/// So many batches' blocks have their memory used again at most.
+const BATCHES_SPARE_MAX: usize = 4;
+/// Those of a batch whose blocks are so large do not, bytes.
+const BLOCKS_BYTES_SPARE_MAX: usize = 2 << 20;
 
 /// What the content sink gathered for one batch.
 #[derive(Clone, Debug, Default)]
@@ -48,7 +53,7 @@ pub(in crate::sqlite) struct PackedBatch {
     pub(in crate::sqlite) runs: Vec<RunSlice>,
     pub(in crate::sqlite) columns: EncodedColumns,
     /// The payloads, compressed.
-    pub(in crate::sqlite) blocks: Vec<Vec<u8>>,
+    pub(in crate::sqlite) blocks: SealedBlocks,
     /// The first span of each block.
     pub(in crate::sqlite) firsts: Vec<u16>,
     pub(in crate::sqlite) spans: usize,
@@ -70,14 +75,15 @@ pub(in crate::sqlite) struct RunSlice {
 /// Gathers spans, run by run.
 #[derive(Default)]
 pub(in crate::sqlite) struct BatchPacker {
-    payloads: PayloadWriter,
     sealer: Sealer,
     columns: ColumnsWriter,
     block: BlockWriter,
     block_bytes: usize,
     raw: Vec<u8>,
     runs: Vec<RunSlice>,
-    blocks: Vec<Vec<u8>>,
+    blocks: SealedBlocks,
+    /// Memory for blocks to come.
+    spare: Vec<SealedBlocks>,
     firsts: Vec<u16>,
     start_min: Option<TimestampNs>,
     start_max: TimestampNs,
@@ -105,27 +111,29 @@ impl BatchPacker {
         self.len() >= BATCH_SPANS_MAX || self.blocks.len() + 1 >= BLOCKS_MAX
     }
 
-    /// Adds a span, its payload yet to be written. The spans of a run come one after the other.
-    pub(in crate::sqlite) fn push(
+    /// Adds a span. The spans of a run come one after the other.
+    pub(super) fn push(
         &mut self,
         key: RunKey,
-        span: &Span,
-        node: SmolStr,
+        span: &EncodedSpan,
+        payloads: &DeferredPayloads,
+        node: &SmolStr,
         sink: &mut dyn ContentSink,
         number: &mut dyn FnMut(&SmolStr) -> Result<i64, StoreError>,
-    ) -> Result<NarrowSpan, StoreError> {
+    ) -> Result<(), StoreError> {
+        let numbered = NarrowSpan {
+            node: number(node)?,
+            ..span.narrow.with_names(&mut *number)?
+        };
         let mut raw = std::mem::take(&mut self.raw);
-        raw.clear();
-        let prompt_hash = self.payloads.write(span, key.trace_id, sink, &mut raw);
-        let narrow = NarrowSpan::of(span, node, prompt_hash);
-        let numbered = narrow.with_names(number)?;
-        let pushed = self.push_packed(key, &numbered, &raw);
+        let payload = payloads.settle(&span.payload, sink, &mut raw)?;
+        let pushed = self.push_packed(key, &numbered, payload);
         self.raw = raw;
         pushed?;
         if let Some(words) = &mut self.words {
-            words.add_span(self.blocks.len(), span);
+            words.add(self.blocks.len(), payloads.whole(&span.payload), &mut &*payloads)?;
         }
-        Ok(narrow)
+        Ok(())
     }
 
     /// Adds a span whose payload is written; an empty payload is one that has had its time.
@@ -169,7 +177,7 @@ impl BatchPacker {
 
     fn end_block(&mut self) -> Result<(), Damaged> {
         if self.block.len() > 0 {
-            self.blocks.push(self.block.finish(&mut self.sealer)?);
+            self.blocks.add(&mut self.block, &mut self.sealer)?;
             self.block_bytes = 0;
         }
         Ok(())
@@ -195,7 +203,7 @@ impl BatchPacker {
             words,
             runs: std::mem::take(&mut self.runs),
             columns: self.columns.finish(),
-            blocks: std::mem::take(&mut self.blocks),
+            blocks: std::mem::replace(&mut self.blocks, self.spare.pop().unwrap_or_default()),
             firsts: std::mem::take(&mut self.firsts),
             spans,
             start_min: self.start_min.take().unwrap_or_default(),
@@ -204,10 +212,17 @@ impl BatchPacker {
         }))
     }
 
+    /// Takes back the memory of blocks that are written.
+    pub(super) fn reuse(&mut self, mut blocks: SealedBlocks) {
+        if self.spare.len() < BATCHES_SPARE_MAX && blocks.bytes() <= BLOCKS_BYTES_SPARE_MAX {
+            blocks.clear();
+            self.spare.push(blocks);
+        }
+    }
+
     /// Throws away what was gathered.
     pub(in crate::sqlite) fn clear(&mut self) {
         *self = Self {
-            payloads: std::mem::take(&mut self.payloads),
             sealer: std::mem::take(&mut self.sealer),
             ..Self::default()
         };

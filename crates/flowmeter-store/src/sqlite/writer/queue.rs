@@ -7,16 +7,16 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
+use super::encoded::Encoded;
 use super::pack::BATCH_SPANS_MAX;
-use super::size::size_of;
-use crate::{Append, StoreError};
+use crate::StoreError;
 
 /// Bytes that wait at most, by estimate.
 const QUEUE_BYTES_MAX: usize = 24 << 20;
 /// How long an item waits for room.
 const ROOM_WAIT: Duration = Duration::from_secs(5);
 /// Spans and log lines that make the writer stop gathering: as many as a batch holds.
-const GATHER_EVENTS: usize = BATCH_SPANS_MAX;
+const GATHER_EVENTS: usize = 4 * BATCH_SPANS_MAX;
 /// Bytes that make it stop.
 const GATHER_BYTES: usize = 8 << 20;
 /// So many full batches are written in one transaction when they wait already: what they change in common is written once.
@@ -60,7 +60,7 @@ struct State {
 }
 
 struct Queued {
-    append: Append,
+    item: Encoded,
     events: usize,
     batched: usize,
     bytes: usize,
@@ -74,7 +74,7 @@ struct Stop {
 /// What the writer takes at once.
 pub(super) struct Gathered {
     /// The items, oldest first.
-    pub(super) items: Vec<Append>,
+    pub(super) items: Vec<Encoded>,
     /// How many items have been accepted up to these.
     pub(super) upto: u64,
 }
@@ -100,8 +100,8 @@ impl Queue {
     }
 
     /// Puts an item at the end, when there is room.
-    pub(super) fn push(&self, append: Append) -> Result<(), StoreError> {
-        let (events, bytes) = size_of(&append);
+    pub(super) fn push(&self, item: Encoded) -> Result<(), StoreError> {
+        let (events, bytes) = item.size();
         let mut state = self.state.lock();
         let deadline = Instant::now() + ROOM_WAIT;
         loop {
@@ -120,9 +120,9 @@ impl Queue {
                 });
             }
         }
-        let batched = match &append {
-            Append::Events(_, events) => events.len(),
-            Append::Began(_) | Append::Ended(_) => 0,
+        let batched = match &item {
+            Encoded::Events(_, events) => events.events.len(),
+            Encoded::Began(_) | Encoded::Ended(_) => 0,
         };
         let is_enough =
             state.batched + batched >= GATHER_EVENTS || state.events + events >= 2 * GATHER_EVENTS;
@@ -133,7 +133,7 @@ impl Queue {
         state.bytes += bytes;
         state.accepted += 1;
         state.items.push_back(Queued {
-            append,
+            item,
             events,
             batched,
             bytes,
@@ -264,7 +264,7 @@ impl State {
             events += queued.events;
             batched += queued.batched;
             bytes += queued.bytes;
-            items.push(queued.append);
+            items.push(queued.item);
         }
         self.events -= events;
         self.batched -= batched;

@@ -55,7 +55,7 @@ pub(in crate::sqlite) fn write_batch(
     state: BatchState,
     placed: &FxHashMap<RunKey, Placed>,
 ) -> Result<i64, StoreError> {
-    let payload_bytes: usize = batch.blocks.iter().map(Vec::len).sum();
+    let payload_bytes = batch.blocks.bytes();
     let firsts: Vec<u8> = batch
         .firsts
         .iter()

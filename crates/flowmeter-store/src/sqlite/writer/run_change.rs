@@ -3,10 +3,11 @@
 //! Never writes the row. What was said of a run once stands; what its root span tells holds until it is said; sums over
 //! its spans hold until its end brings its own.
 
-use flowmeter_model::{Cost, CostStatus, CostTotal, Span, SpanKind, SpanStatus, TimestampNs, UsdNanos};
+use flowmeter_model::{Cost, CostStatus, CostTotal, SpanKind, SpanStatus, TimestampNs, UsdNanos};
 use smol_str::SmolStr;
 
 use super::super::run_row::{Known, StoredRun};
+use super::encoded::{EncodedSpan, RootWords};
 use crate::{RunEnd, RunStart, RunStatus, SpanRow};
 
 impl StoredRun {
@@ -43,12 +44,13 @@ impl StoredRun {
     }
 
     /// Takes a span that ended and had not come before.
-    pub(super) fn span_ended(&mut self, span: &Span, row: &SpanRow) {
-        self.hear(span.start);
-        self.hear(span.end.unwrap_or(span.start));
+    pub(super) fn span_ended(&mut self, span: &EncodedSpan) {
+        let row = &span.narrow.to_row(self.row.key, SmolStr::default());
+        self.hear(row.start);
+        self.hear(span.end.unwrap_or(row.start));
         self.row.spans += 1;
-        if span.span_id == self.row.key.root_span_id {
-            self.root_ended(span, row);
+        if let Some(words) = &span.root {
+            self.root_ended(words, row);
         }
         let is_call = row.kind == SpanKind::LlmCall && !row.cache_hit && row.cost_status.is_some();
         if is_call
@@ -78,16 +80,16 @@ impl StoredRun {
         }
     }
 
-    fn root_ended(&mut self, span: &Span, row: &SpanRow) {
+    fn root_ended(&mut self, words: &RootWords, row: &SpanRow) {
         if self.begun == Known::Heard {
             self.begun = Known::Root;
-            self.row.started = span.start;
-            self.row.parent_span_id = span.parent_span_id;
+            self.row.started = row.start;
+            self.row.parent_span_id = row.parent_span_id;
         }
         if self.closed == Known::Heard {
             self.closed = Known::Root;
             self.row.ended = Some(TimestampNs(row.start.0.saturating_add(row.duration_ns)));
-            self.row.error.clone_from(&span.error);
+            self.row.error.clone_from(&words.error);
             self.row.status = match row.status {
                 SpanStatus::Ok => RunStatus::Ok,
                 SpanStatus::Error => RunStatus::Error,

@@ -2,35 +2,33 @@
 //!
 //! Never follows a value deeper or wider than it must to tell small from large.
 
-use flowmeter_model::{AttributeValue, Attributes, Span, TelemetryEvent};
+use flowmeter_model::{AttributeValue, Attributes, LogRecord, Span};
 use serde_json::Value;
 
-use crate::Append;
+use crate::{RunEnd, RunStart};
 
 /// What a span or a line takes with nothing in it.
 const EVENT_BYTES: usize = 400;
 /// What a value takes with nothing in it.
 const VALUE_BYTES: usize = 32;
 
-/// Events and bytes of an item.
-pub(super) fn size_of(append: &Append) -> (usize, usize) {
-    match append {
-        Append::Began(start) => (1, EVENT_BYTES + attributes(&start.resource)),
-        Append::Events(_, events) => (events.len(), events.iter().map(event).sum()),
-        Append::Ended(end) => (1, EVENT_BYTES + value(&end.metrics)),
-    }
+/// Bytes of a run's beginning.
+pub(super) fn start(start: &RunStart) -> usize {
+    EVENT_BYTES + attributes(&start.resource)
 }
 
-/// Bytes of an event.
-pub(super) fn event(event: &TelemetryEvent) -> usize {
-    match event {
-        TelemetryEvent::SpanStarted(ended) | TelemetryEvent::SpanEnded(ended) => span(ended),
-        TelemetryEvent::Log(_, record) => EVENT_BYTES + record.message.len() + attributes(&record.attributes),
-    }
+/// Bytes of its end.
+pub(super) fn end(end: &RunEnd) -> usize {
+    EVENT_BYTES + value(&end.metrics)
+}
+
+/// Bytes of a log line.
+pub(super) fn line(record: &LogRecord) -> usize {
+    EVENT_BYTES + record.message.len() + attributes(&record.attributes)
 }
 
 /// Bytes of a span.
-pub(in crate::sqlite) fn span(span: &Span) -> usize {
+pub(super) fn span(span: &Span) -> usize {
     let values = span.params.iter().map(|params| value(params)).sum::<usize>()
         + span
             .templates

@@ -12,6 +12,7 @@ use crate::codec::Damaged;
 use crate::codec::content::OpenedContent;
 use crate::codec::payload::PayloadWriter;
 use crate::codec::random_spans;
+use crate::rules::texts::visit_texts;
 use crate::sqlite::connection::{Purpose, open, prepare};
 
 struct Nothing;
@@ -172,7 +173,7 @@ fn a_span_and_its_payload_have_the_same_words() {
         let trace = flowmeter_model::TraceId::from_bytes([7; 16]).unwrap();
         let span = random_spans::span(u, trace)?;
         let (mut of_span, mut of_payload) = (WordIndexer::default(), WordIndexer::default());
-        of_span.add_span(3, &span);
+        visit_texts(&span, &mut |_, _, text| of_span.add_text(3, text));
         let mut payload = Vec::new();
         // What is nested deeply is written as a text; huge texts have no place here.
         PayloadWriter::default().write(&span, trace, &mut crate::codec::content::NoSink, &mut payload);

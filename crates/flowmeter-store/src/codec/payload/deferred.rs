@@ -1,0 +1,191 @@
+//! Payloads that are written before anybody knows what of them is kept apart.
+//!
+//! Whoever has a span at hand writes its payload with all texts in it, and notes where those stand that may be kept
+//! apart; whoever knows what is kept puts references in their places. Never decides anything itself.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use flowmeter_model::{Span, TraceId};
+
+use super::super::Damaged;
+use super::super::content::{ContentHash, ContentSink, ContentSource, MessageList, OpenedContent};
+use super::super::pack::{
+    array_head_bytes, text_head_bytes, write_array, write_messages_reference, write_text_reference,
+};
+use super::PayloadWriter;
+
+/// Payloads one behind the other, with what is to be decided of them.
+#[derive(Debug, Default)]
+pub(crate) struct DeferredPayloads {
+    bytes: Vec<u8>,
+    places: Places,
+}
+
+/// One of [`DeferredPayloads`].
+#[derive(Clone, Debug)]
+pub(crate) struct Deferred {
+    bytes: Range<usize>,
+    sites: Range<usize>,
+    huge: Range<usize>,
+}
+
+/// Takes note of all that it is asked for, and keeps nothing apart but what has to be.
+#[derive(Debug, Default)]
+struct Places {
+    sites: Vec<Site>,
+    /// Of all message lists: where each message ends, and the hash of the messages up to it.
+    ends: Vec<usize>,
+    hashes: Vec<ContentHash>,
+    /// Texts that stand in no payload.
+    huge: Vec<(ContentHash, Arc<OpenedContent>)>,
+}
+
+/// Something that may be kept apart, and where it stands.
+#[derive(Clone, Debug)]
+enum Site {
+    Text {
+        at: usize,
+        bytes: usize,
+        hash: ContentHash,
+    },
+    Messages {
+        at: usize,
+        /// Which of the ends and hashes are its own.
+        messages: Range<usize>,
+    },
+}
+
+impl ContentSink for Places {
+    fn text(&mut self, hash: ContentHash, text: &str, at: usize) -> bool {
+        let bytes = text.len();
+        self.sites.push(Site::Text { at, bytes, hash });
+        false
+    }
+
+    fn huge_text(&mut self, hash: ContentHash, text: &str) {
+        let content = OpenedContent::Text(text.to_owned());
+        self.huge.push((hash, Arc::new(content)));
+    }
+
+    fn messages(&mut self, list: &MessageList<'_>, at: usize) -> usize {
+        let first = self.ends.len();
+        self.ends.extend_from_slice(list.ends);
+        self.hashes.extend_from_slice(list.hashes);
+        let messages = first..self.ends.len();
+        self.sites.push(Site::Messages { at, messages });
+        0
+    }
+}
+
+impl DeferredPayloads {
+    /// Writes the payload of a span that belongs to a run with this trace. Gives its prompt hash, too, as
+    /// [`PayloadWriter::write`] does.
+    pub(crate) fn write(
+        &mut self,
+        writer: &mut PayloadWriter,
+        span: &Span,
+        run_trace: TraceId,
+    ) -> (Deferred, u64) {
+        let (bytes, sites, huge) = (self.bytes.len(), self.places.sites.len(), self.places.huge.len());
+        let prompt_hash = writer.write(span, run_trace, &mut self.places, &mut self.bytes);
+        let deferred = Deferred {
+            bytes: bytes..self.bytes.len(),
+            sites: sites..self.places.sites.len(),
+            huge: huge..self.places.huge.len(),
+        };
+        (deferred, prompt_hash)
+    }
+
+    /// The payload with all texts in it that are not huge.
+    pub(crate) fn whole(&self, deferred: &Deferred) -> &[u8] {
+        self.bytes.get(deferred.bytes.clone()).unwrap_or_default()
+    }
+
+    /// The payload as [`PayloadWriter::write`] writes it for this sink. Where it is not the whole one, it is made in
+    /// `out`.
+    ///
+    /// # Errors
+    /// When it is not one of these payloads.
+    pub(crate) fn settle<'a>(
+        &'a self,
+        deferred: &Deferred,
+        sink: &mut dyn ContentSink,
+        out: &'a mut Vec<u8>,
+    ) -> Result<&'a [u8], Damaged> {
+        const FOREIGN: Damaged = Damaged("a payload is not where it was written");
+        for (hash, content) in self.places.huge.get(deferred.huge.clone()).ok_or(FOREIGN)? {
+            if let OpenedContent::Text(text) = &**content {
+                sink.huge_text(*hash, text);
+            }
+        }
+        out.clear();
+        let bytes = |range: Range<usize>| self.bytes.get(range).ok_or(FOREIGN);
+        // What stands before this is in `out`.
+        let mut settled = deferred.bytes.start;
+        for site in self.places.sites.get(deferred.sites.clone()).ok_or(FOREIGN)? {
+            match site {
+                Site::Text {
+                    at,
+                    bytes: length,
+                    hash,
+                } => {
+                    let start = at + text_head_bytes(*length);
+                    let text = str::from_utf8(bytes(start..start + length)?).map_err(|_| FOREIGN)?;
+                    if sink.text(*hash, text, *at) {
+                        out.extend_from_slice(bytes(settled..*at)?);
+                        write_text_reference(out, hash.0);
+                        settled = start + length;
+                    }
+                }
+                Site::Messages { at, messages } => {
+                    let start = at + array_head_bytes(messages.len());
+                    let list = MessageList {
+                        bytes: bytes(start..deferred.bytes.end)?,
+                        ends: self.places.ends.get(messages.clone()).ok_or(FOREIGN)?,
+                        hashes: self.places.hashes.get(messages.clone()).ok_or(FOREIGN)?,
+                    };
+                    let known = sink.messages(&list, *at).min(list.len());
+                    if let (1.., Ok(count)) = (known, u32::try_from(known)) {
+                        out.extend_from_slice(bytes(settled..*at)?);
+                        write_array(out, 1 + list.len() - known);
+                        write_messages_reference(out, list.hash(known).0, count);
+                        settled = start + list.bytes(0, known).len();
+                    }
+                }
+            }
+        }
+        if settled == deferred.bytes.start {
+            return bytes(deferred.bytes.clone());
+        }
+        out.extend_from_slice(bytes(settled..deferred.bytes.end)?);
+        Ok(out)
+    }
+
+    /// Bytes in memory.
+    pub(crate) fn bytes(&self) -> usize {
+        let huge = self.places.huge.iter().map(|(_, content)| match &**content {
+            OpenedContent::Text(text) => text.len(),
+            OpenedContent::Messages { bytes, .. } => bytes.len(),
+        });
+        self.bytes.capacity() + huge.sum::<usize>() + 24 * self.places.ends.len()
+    }
+
+    /// Room for so many bytes.
+    pub(crate) fn with_capacity(bytes: usize) -> Self {
+        Self {
+            bytes: Vec::with_capacity(bytes),
+            places: Places::default(),
+        }
+    }
+}
+
+/// Gives the huge texts of these payloads.
+impl ContentSource for &DeferredPayloads {
+    fn content(&mut self, hash: ContentHash) -> Result<Arc<OpenedContent>, Damaged> {
+        let found = self.places.huge.iter().find(|(known, _)| *known == hash);
+        found
+            .map(|(_, content)| Arc::clone(content))
+            .ok_or(Damaged("a text is not where it was kept"))
+    }
+}
