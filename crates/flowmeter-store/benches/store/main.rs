@@ -2,7 +2,8 @@
 //!
 //! `cargo xtask bench store` writes 1,000,000 spans (`--quick`: 100,000; `--spans N`: so many) of LLM calls of about
 //! 2.7 KB as OTLP, ten to a run. `--keep FILE` writes to that file and leaves it, `--ask FILE` asks one that was kept
-//! (with the same `--spans`). With `--writing-only` it asks nothing; with `--only TEXT` only the questions with this in
+//! (with the same `--spans`). With `--writing-only` it asks nothing, with
+//! `--without-index` it writes only once, without the index of words; with `--only TEXT` only the questions with this in
 //! their names.
 //!
 //! The prompts of a workflow begin with its instruction, as prompts do; all else is new prose each time, as hard to
@@ -72,6 +73,9 @@ fn main() {
         };
         written(&plain, false, limits);
         remove(&plain);
+        if has("--without-index") {
+            return;
+        }
     }
     let path = file("--keep").unwrap_or_else(|| folder.path().join("flowmeter.db"));
     let limits = Limits {

@@ -112,20 +112,10 @@ pub(crate) fn write(
     let wall_s = began.elapsed().as_secs_f64();
     let cpu_ns =
         machine::cpu_ns_of_threads("flowmeter-store") + machine::cpu_ns_of_threads("flowmeter-check");
-    eprintln!(
-        "append {:.2} store {:.2} check {:.2}",
-        appending_ns as f64 / 1e3 / spans as f64,
-        machine::cpu_ns_of_threads("flowmeter-store") as f64 / 1e3 / spans as f64,
-        machine::cpu_ns_of_threads("flowmeter-check") as f64 / 1e3 / spans as f64
-    );
     let (settling, before) = (Instant::now(), machine::cpu_ns_of_this_thread());
     store.settle().unwrap();
     let settled_s = settling.elapsed().as_secs_f64();
     // Folding, merging and indexing are part of it, whenever they are done.
-    eprintln!(
-        "settle {:.2}",
-        (machine::cpu_ns_of_this_thread() - before) as f64 / 1e3 / spans as f64
-    );
     let cpu_ns = cpu_ns + machine::cpu_ns_of_this_thread() - before;
     drop(store);
     let otlp_bytes = made.otlp_bytes;

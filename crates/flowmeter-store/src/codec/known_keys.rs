@@ -126,12 +126,20 @@ const KEYS: &[&str] = &[
 /// No known key is so long.
 const LENGTHS: usize = 48;
 
-/// The known keys by their lengths: most lengths have a few, and the last bytes tell most of these apart.
-static NUMBERS: LazyLock<[Vec<(u8, &'static str, u8)>; LENGTHS]> = LazyLock::new(|| {
+/// A known key, its last byte first: most lengths have a few keys, and their last bytes tell most of these apart.
+struct Numbered {
+    last: u8,
+    key: &'static str,
+    number: u8,
+}
+
+/// The known keys by their lengths.
+static NUMBERS: LazyLock<[Vec<Numbered>; LENGTHS]> = LazyLock::new(|| {
     let mut numbers = [const { Vec::new() }; LENGTHS];
     for (number, key) in KEYS.iter().enumerate() {
         if let (Some(of_length), Some(last)) = (numbers.get_mut(key.len()), key.bytes().last()) {
-            of_length.push((last, *key, number as u8));
+            let number = number as u8;
+            of_length.push(Numbered { last, key, number });
         }
     }
     numbers
@@ -139,10 +147,8 @@ static NUMBERS: LazyLock<[Vec<(u8, &'static str, u8)>; LENGTHS]> = LazyLock::new
 
 fn number_of(key: &str) -> Option<u8> {
     let (of_length, last) = (NUMBERS.get(key.len())?, key.bytes().last()?);
-    let found = of_length
-        .iter()
-        .find(|(its_last, known, _)| *its_last == last && *known == key);
-    found.map(|(_, _, number)| *number)
+    let mut of_last = of_length.iter().filter(|known| known.last == last);
+    of_last.find(|known| known.key == key).map(|known| known.number)
 }
 
 /// Writes a key, as one byte where it is known.

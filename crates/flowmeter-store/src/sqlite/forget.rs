@@ -7,6 +7,7 @@ use rustc_hash::FxHashSet;
 
 use super::connection::{self, Purpose};
 use super::locking::{self, Patience};
+use super::model_sets;
 use super::read::runs;
 use super::removal::{self, Removed};
 use super::run_row::StoredRun;
@@ -62,6 +63,7 @@ pub(super) fn forget(store: &SqliteStore, selector: &ForgetSelector) -> Result<F
     }
     removal::sweep_content(&transaction, &removed.hashes)?;
     removal::sweep_names(&transaction, &removed.names)?;
+    model_sets::sweep(&transaction)?;
     removal::next_epoch(&transaction)?;
     transaction.commit()?;
     store.texts.clear();

@@ -13,6 +13,7 @@ mod forget;
 mod hooks;
 mod locking;
 mod merge;
+mod model_sets;
 mod names;
 mod pool;
 mod read;

@@ -239,11 +239,6 @@ pub(super) fn remove_row(connection: &Connection, run: i64, removed: &mut Remove
         removed.names.insert(name);
     }
     let started = super::run_row::time_to_column(stored.row.started);
-    for model in &stored.row.models {
-        connection
-            .prepare_cached("DELETE FROM run_model WHERE model = (SELECT id FROM name WHERE text = ?1) AND run_started = ?2 AND run = ?3")?
-            .execute((model.as_str(), started, run))?;
-    }
     for (key, value) in &stored.row.origin.tags {
         connection
             .prepare_cached(
@@ -371,8 +366,7 @@ pub(super) fn sweep_names(connection: &Connection, doubted: &FxHashSet<i64>) -> 
     }
     for name in unused {
         connection
-            .prepare_cached("DELETE FROM name WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM run WHERE workflow = name.text) \
-                 AND NOT EXISTS (SELECT 1 FROM run_model WHERE model = name.id)")?
+            .prepare_cached("DELETE FROM name WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM run WHERE workflow = name.text)")?
             .execute([name])?;
     }
     Ok(())

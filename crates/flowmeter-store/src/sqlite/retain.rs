@@ -10,6 +10,7 @@ use rustc_hash::FxHashSet;
 
 use super::connection::{self, Purpose};
 use super::forget::used_bytes;
+use super::model_sets;
 use super::read::batches::blob;
 use super::removal::{self, Removed};
 use super::rewrite::hashes_of;
@@ -218,6 +219,7 @@ fn sweep(connection: &mut Connection, store: &SqliteStore) -> Result<(), StoreEr
     }
     removal::sweep_content(&transaction, &doubted)?;
     transaction.execute("DELETE FROM content_doubt", [])?;
+    model_sets::sweep(&transaction)?;
     removal::next_epoch(&transaction)?;
     transaction.commit()?;
     Ok(())

@@ -9,7 +9,7 @@ use smol_str::SmolStr;
 use super::SqliteConfig;
 use super::classes::class_of;
 use super::failure::damaged;
-use super::run_keys;
+use super::{model_sets, run_keys};
 use crate::{Origin, ProcessMark, RunKey, RunRow, RunStatus, StoreError, TokenSums};
 
 /// The columns, in the order in which [`StoredRun::read`] takes them.
@@ -285,9 +285,7 @@ impl StoredRun {
                 cost: total_of_columns(row.get(19)?, blob(20)?),
                 saved: total_of_columns(row.get(21)?, blob(22)?),
                 error,
-                models: text(25)?
-                    .map(|models| models.split('\n').map(SmolStr::new).collect())
-                    .unwrap_or_default(),
+                models: text(25)?.map(model_sets::models_of).unwrap_or_default(),
                 origin: Origin {
                     workflow_version: text(27)?.map(SmolStr::new),
                     session: text(28)?.map(str::to_owned),
@@ -324,7 +322,7 @@ impl StoredRun {
 
     fn execute(&self, mut statement: CachedStatement<'_>) -> Result<(), StoreError> {
         let row = &self.row;
-        let models = (!row.models.is_empty()).then(|| row.models.join("\n"));
+        let models = model_sets::set_of(&row.models);
         let tags = (!row.origin.tags.is_empty())
             .then(|| json_of(&row.origin.tags))
             .flatten();

@@ -14,11 +14,11 @@ use crate::{RunFilter, StoreError};
 pub(super) const WITHIN: &str = "{within}";
 
 /// Runs that are asked for at once in the beginning: mostly a page of a list, which is enough.
-const AT_FIRST: usize = 64;
+pub(super) const AT_FIRST: usize = 64;
 /// And later.
-const AT_MOST: usize = 4_096;
+pub(super) const AT_MOST: usize = 4_096;
 /// The numbers of runs, listed one by one.
-const LISTED: &str = "SELECT value AS number FROM json_each(?)";
+pub(super) const LISTED: &str = "SELECT value AS number FROM json_each(?)";
 
 /// What runs can be listed by that stands in classes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,9 +45,6 @@ impl Least {
         Self { amount, comparison }
     }
 }
-
-/// When a run began, and the number of its row.
-type Begun = (i64, i64);
 
 impl Amount {
     pub(super) const COST: Self = Self {
@@ -97,17 +94,8 @@ impl Amount {
         Ok(())
     }
 
-    /// The same of runs with at least some amount, the newest first: the newest of each class, and then those before.
-    ///
-    /// # Errors
-    /// Those of reading, and those of `ask`, which says whether to go on.
-    pub(super) fn ask_newest_first(
-        self,
-        connection: &Connection,
-        least: Least,
-        ask: &mut dyn FnMut(&str, Value) -> Result<bool, StoreError>,
-    ) -> Result<(), StoreError> {
-        let Self { column, table } = self;
+    /// The classes in which something of at least some amount can be.
+    pub(super) fn classes_from(self, connection: &Connection, least: Least) -> Result<Vec<i64>, StoreError> {
         let mut classes = Vec::new();
         let mut above = i64::MAX;
         while let Some(class) = self.class_below(connection, above)? {
@@ -117,40 +105,14 @@ impl Amount {
             classes.push(class);
             above = class;
         }
-        let mut newest_of_class = connection.prepare_cached(&format!(
-            "SELECT started, id FROM {table} WHERE {column}_class = ? AND {column} {} ? \
-             AND (started, id) < (?, ?) ORDER BY started DESC, id DESC LIMIT ?",
-            least.comparison
-        ))?;
-        let (mut before, mut count) = ((i64::MAX, i64::MAX), AT_FIRST);
-        loop {
-            let mut found: Vec<Begun> = Vec::new();
-            // What is older is not all there yet.
-            let mut complete_from: Option<Begun> = None;
-            for class in &classes {
-                let known = found.len();
-                let mut rows =
-                    newest_of_class.query((class, least.amount, before.0, before.1, count as i64))?;
-                while let Some(row) = rows.next()? {
-                    found.push((row.get(0)?, row.get(1)?));
-                }
-                if found.len() - known == count {
-                    complete_from = complete_from.max(found.last().copied());
-                }
-            }
-            found.sort_unstable_by(|a, b| b.cmp(a));
-            if let Some(complete_from) = complete_from {
-                found.truncate(found.partition_point(|begun| *begun >= complete_from));
-            }
-            if found.is_empty() || !ask(LISTED, list(found.iter().map(|(_, id)| *id)))? {
-                return Ok(());
-            }
-            match complete_from {
-                Some(complete_from) => before = complete_from,
-                None => return Ok(()),
-            }
-            count = (count * 2).min(AT_MOST);
-        }
+        Ok(classes)
+    }
+
+    /// The column of the classes, and the condition that amounts of a class meet.
+    pub(super) fn within_class(self, least: Least) -> (String, String) {
+        let Self { column, .. } = self;
+        let condition = format!("{column} {} {}", least.comparison, least.amount);
+        (format!("{column}_class"), condition)
     }
 
     /// Hands out the numbers of a class's runs, the highest amount first, as a statement and what is put into it.
@@ -214,7 +176,7 @@ impl Amount {
 }
 
 /// Numbers for [`LISTED`].
-fn list(numbers: impl Iterator<Item = i64>) -> Value {
+pub(super) fn list(numbers: impl Iterator<Item = i64>) -> Value {
     let numbers: Vec<String> = numbers.map(|number| number.to_string()).collect();
     Value::Text(format!("[{}]", numbers.join(",")))
 }

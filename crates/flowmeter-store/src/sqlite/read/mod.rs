@@ -6,6 +6,7 @@ mod amounts;
 pub(super) mod batches;
 pub(super) mod detail;
 pub(super) mod logs;
+mod newest;
 pub(super) mod run_values;
 pub(super) mod runs;
 pub(super) mod salvage;

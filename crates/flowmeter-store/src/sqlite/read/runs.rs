@@ -5,9 +5,10 @@
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params_from_iter};
 
-use super::super::SqliteConfig;
 use super::super::run_row::{SELECT, StoredRun, count_to_column, time_to_column};
+use super::super::{SqliteConfig, model_sets};
 use super::amounts::{Amount, Least, WITHIN};
+use super::newest::{self, Newest};
 use crate::rules::filters::holds_for_run;
 use crate::{RunFilter, RunOrder, RunRow, StoreError};
 
@@ -65,13 +66,13 @@ pub(in crate::sqlite) fn visit(
         let sql = query.sql.replacen(WITHIN, within, 1);
         ask(&sql, &mut std::iter::once(&value).chain(&query.values))
     };
-    match query.along {
+    match &query.along {
         None => ask(&query.sql, &mut query.values.iter()).map(drop),
         Some(Along::Highest(amount)) => {
             let lowest = amount.lowest(filter);
             amount.ask_highest_first(connection, lowest, &mut ask_within)
         }
-        Some(Along::Newest(amount, least)) => amount.ask_newest_first(connection, least, &mut ask_within),
+        Some(Along::Newest(newest)) => newest.ask(connection, &mut ask_within),
     }
 }
 
@@ -84,12 +85,12 @@ struct Query {
 }
 
 /// An order that no index has.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum Along {
     /// By an amount.
     Highest(Amount),
-    /// By time, of those runs that have at least some amount.
-    Newest(Amount, Least),
+    /// By time, of those runs that stand there in several places.
+    Newest(Newest),
 }
 
 /// Part of a statement.
@@ -117,8 +118,8 @@ struct Path {
     started: Option<&'static str>,
     /// Whether the time of the start stands there all the same.
     can_sort: bool,
-    /// The condition, where it is about an amount: then there is a way from the newest to the oldest, too.
-    amount: Option<(Amount, Least)>,
+    /// How it leads from the newest to the oldest where no index does.
+    newest: Option<Newest>,
     /// How the statement gets from there to the run.
     join: &'static str,
 }
@@ -129,18 +130,17 @@ impl Query {
         let Some(conditions) = conditions(filter) else {
             return Ok(None);
         };
-        let path = choose(connection, paths(filter), order)?;
+        let path = choose(connection, paths(connection, filter)?, order)?;
         let mut values = Vec::new();
         let mut wheres = Vec::new();
         let mut is_sorted = false;
         let mut along = None;
         let (from, started) = match path {
             Some(Path {
-                amount: Some((amount, least)),
-                ..
+                newest: Some(newest), ..
             }) if order == RunOrder::Started => {
                 is_sorted = true;
-                along = Some(Along::Newest(amount, least));
+                along = Some(Along::Newest(newest));
                 let from = format!("({WITHIN}) AS way CROSS JOIN run ON run.id = way.number");
                 (from, None)
             }
@@ -191,7 +191,6 @@ impl Query {
         let started = started.unwrap_or("run.started");
         let id = match started {
             "run_tag.run_started" => "run_tag.run",
-            "run_model.run_started" => "run_model.run",
             _ => "run.id",
         };
         let order = match order {
@@ -221,8 +220,18 @@ fn choose(connection: &Connection, paths: Vec<Path>, order: RunOrder) -> Result<
     let mut sparsest: Option<(i64, Path)> = None;
     let is_only = paths.len() == 1 && order == RunOrder::Started;
     for path in paths {
-        if is_only && (path.started.is_some() || path.amount.is_some()) {
+        if is_only && (path.started.is_some() || path.newest.is_some()) {
             return Ok(Some(path));
+        }
+        if let Some(Newest::OfSets(sets)) = &path.newest {
+            match newest::nth_of_sets(connection, sets, FEW)? {
+                None => return Ok(Some(path)),
+                Some(last) if sparsest.as_ref().is_none_or(|(other, _)| last < *other) => {
+                    sparsest = Some((last, path));
+                }
+                Some(_) => {}
+            }
+            continue;
         }
         match path.started {
             Some(started) => {
@@ -284,9 +293,8 @@ fn list(column: &str, values: &[String]) -> Clause {
 }
 
 /// The ways that a filter's conditions open.
-fn paths(filter: &RunFilter) -> Vec<Path> {
+fn paths(connection: &Connection, filter: &RunFilter) -> Result<Vec<Path>, StoreError> {
     const JOIN_TAG: &str = "CROSS JOIN run ON run.id = run_tag.run";
-    const JOIN_MODEL: &str = "CROSS JOIN run ON run.id = run_model.run";
     let mut paths = Vec::new();
     let mut add = |from: &'static str, clause, started: Option<&'static str>, join| {
         paths.push(Path {
@@ -294,7 +302,7 @@ fn paths(filter: &RunFilter) -> Vec<Path> {
             clause,
             started,
             can_sort: started.is_none() && from != "run_keys",
-            amount: None,
+            newest: None,
             join,
         });
     };
@@ -355,13 +363,6 @@ fn paths(filter: &RunFilter) -> Vec<Path> {
         let started = is_one.then_some("run.started");
         add("run INDEXED BY run_unwell", Clause::new(sql, values), started, "");
     }
-    if let [model] = filter.models.as_slice() {
-        let clause = Clause::new(
-            "run_model.model = (SELECT id FROM name WHERE text = ?)",
-            vec![text(model)],
-        );
-        add("run_model", clause, Some("run_model.run_started"), JOIN_MODEL);
-    }
     if filter.since.is_some() && filter.until.is_some() {
         let clause = Clause::new(
             "run.started >= ? AND run.started < ?",
@@ -382,11 +383,24 @@ fn paths(filter: &RunFilter) -> Vec<Path> {
             clause: amount.clause(least),
             started: None,
             can_sort: true,
-            amount: Some((amount, least)),
+            newest: Some(Newest::OfAmount(amount, least)),
             join: "",
         });
     }
-    paths
+    if let [model] = filter.models.as_slice() {
+        paths.push(Path {
+            from: "run INDEXED BY run_models",
+            clause: Clause::new(
+                format!("run.models IN ({})", model_sets::clause(1)),
+                vec![text(model)],
+            ),
+            started: None,
+            can_sort: true,
+            newest: Some(Newest::OfSets(model_sets::with(connection, model)?)),
+            join: "",
+        });
+    }
+    Ok(paths)
 }
 
 /// The wanted statuses as the table has them.
@@ -425,13 +439,9 @@ fn conditions(filter: &RunFilter) -> Option<Vec<Clause>> {
         ));
     }
     if !filter.models.is_empty() {
-        let models = list("text", &filter.models);
         clauses.push(Clause::new(
-            format!(
-                "EXISTS (SELECT 1 FROM run_model AS m WHERE m.model IN (SELECT id FROM name WHERE {}) AND m.run_started = run.started AND m.run = run.id)",
-                models.sql
-            ),
-            models.values,
+            format!("run.models IN ({})", model_sets::clause(filter.models.len())),
+            filter.models.iter().map(|model| text(model)).collect(),
         ));
     }
     if let Some(least) = filter.cost_min {

@@ -5,9 +5,9 @@
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
-use super::super::SqliteConfig;
 use super::super::read::scan::RunSet;
 use super::super::run_row::status_to_column;
+use super::super::{SqliteConfig, model_sets};
 use crate::{RunFilter, RunStatus, StoreError};
 
 /// The runs that a filter without times and workflows holds for.
@@ -30,10 +30,7 @@ pub(super) fn ids(
         values.extend([Value::Text(key.clone()), Value::Text(value.clone())]);
     }
     if !filter.models.is_empty() {
-        let marks = vec!["?"; filter.models.len()].join(", ");
-        conditions.push(format!(
-            "id IN (SELECT run FROM run_model WHERE model IN (SELECT id FROM name WHERE text IN ({marks})))"
-        ));
+        conditions.push(format!("models IN ({})", model_sets::clause(filter.models.len())));
         values.extend(filter.models.iter().cloned().map(Value::Text));
     }
     for (column, wanted) in [

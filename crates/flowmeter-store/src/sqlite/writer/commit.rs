@@ -26,8 +26,8 @@ use crate::{RunEnd, RunKey, RunStart, StoreError};
 /// Everything that came of one run.
 #[derive(Default)]
 struct RunItems {
-    starts: Vec<Box<RunStart>>,
-    ends: Vec<Box<RunEnd>>,
+    starts: Vec<RunStart>,
+    ends: Vec<RunEnd>,
     events: Vec<EncodedEvents>,
 }
 
@@ -69,9 +69,9 @@ impl Writer {
                 RunItems::default()
             });
             match item {
-                Encoded::Began(start) => run.starts.push(start),
+                Encoded::Began(start) => run.starts.push(*start),
                 Encoded::Events(_, events) => run.events.push(events),
-                Encoded::Ended(end) => run.ends.push(end),
+                Encoded::Ended(end) => run.ends.push(*end),
             }
         }
         let mut packed = Packed::default();
@@ -154,7 +154,7 @@ impl Writer {
         if run != before {
             run.write(connection)?;
         }
-        super::rows::write_lists(connection, names, &before, &run)?;
+        super::rows::write_lists(connection, &mut self.model_sets, &before, &run)?;
         let workflow = names.number(connection, &run.row.workflow)?;
         if before.row.spans > 0 && before.row.workflow != run.row.workflow {
             super::rows::rename(connection, run.id, workflow)?;

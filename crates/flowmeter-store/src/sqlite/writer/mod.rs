@@ -28,6 +28,7 @@ use self::pack::{BatchPacker, LogPacker};
 use self::queue::{Gathered, Next, Queue, copy_of};
 use super::SqliteConfig;
 use super::connection::{self, Purpose};
+use super::model_sets::ModelSets;
 use super::names::{NameNumbers, NameTexts};
 use super::{hooks, locking, merge};
 use crate::codec::block::Sealer;
@@ -129,6 +130,7 @@ pub(super) struct Writer {
     config: SqliteConfig,
     names: NameNumbers,
     texts: NameTexts,
+    model_sets: ModelSets,
     live: LiveRuns,
     contents: Contents,
     packer: BatchPacker,
@@ -162,6 +164,7 @@ impl Writer {
             checkpoints: Checkpoints::default(),
             names: NameNumbers::default(),
             texts: NameTexts::default(),
+            model_sets: ModelSets::default(),
             live: LiveRuns::default(),
             contents: Contents::default(),
             packer: BatchPacker::default(),
@@ -212,6 +215,7 @@ impl Writer {
     fn forget_all(&mut self) {
         self.names.clear();
         self.texts.clear();
+        self.model_sets.clear();
         self.live.clear();
         self.contents.clear();
         self.packer.clear();

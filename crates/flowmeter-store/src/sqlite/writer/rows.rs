@@ -4,10 +4,9 @@
 
 use rusqlite::{Connection, params_from_iter};
 use rustc_hash::FxHashMap;
-use smol_str::SmolStr;
 
 use super::super::batch_runs::{BatchRun, decode_runs, encode_runs};
-use super::super::names::NameNumbers;
+use super::super::model_sets::ModelSets;
 use super::super::run_row::{StoredRun, time_to_column};
 use super::super::stats::Renaming;
 use super::commit::{Placed, started_of};
@@ -164,37 +163,24 @@ pub(in crate::sqlite) fn write_logs(
     Ok(())
 }
 
-/// Keeps the lists of models and tags as the run's row has them.
+/// Keeps the list of tags, and the sets of models, as the run's row has them.
 pub(super) fn write_lists(
     connection: &Connection,
-    names: &mut NameNumbers,
+    sets: &mut ModelSets,
     before: &StoredRun,
     run: &StoredRun,
 ) -> Result<(), StoreError> {
-    let has_moved = before.id != 0 && started_of(before) != started_of(run);
-    let (old_models, old_tags) = (&before.row.models, &before.row.origin.tags);
-    if has_moved && !old_models.is_empty() {
-        let mut statement = connection
-            .prepare_cached("DELETE FROM run_model WHERE model = ?1 AND run_started = ?2 AND run = ?3")?;
-        for model in old_models {
-            statement.execute((names.number(connection, model)?, started_of(before), run.id))?;
-        }
+    if before.row.models != run.row.models {
+        sets.note(connection, &run.row.models)?;
     }
+    let has_moved = before.id != 0 && started_of(before) != started_of(run);
+    let old_tags = &before.row.origin.tags;
     if has_moved && !old_tags.is_empty() {
         let mut statement = connection.prepare_cached(
             "DELETE FROM run_tag WHERE key = ?1 AND value = ?2 AND run_started = ?3 AND run = ?4",
         )?;
         for (key, value) in old_tags {
             statement.execute((key, value, started_of(before), run.id))?;
-        }
-    }
-    let models: &Vec<SmolStr> = &run.row.models;
-    if has_moved || models != old_models {
-        let mut statement = connection.prepare_cached(
-            "INSERT OR IGNORE INTO run_model (model, run_started, run) VALUES (?1, ?2, ?3)",
-        )?;
-        for model in models {
-            statement.execute((names.number(connection, model)?, started_of(run), run.id))?;
         }
     }
     if has_moved || run.row.origin.tags != *old_tags {
