@@ -100,11 +100,11 @@ impl<'a> MessageList<'a> {
 /// writes its answer to the shared store, and the same text is then asked for twice.
 pub(crate) trait ContentSink {
     /// Whether this text of [`TEXT_BYTES_MIN`] bytes or more is kept apart, so that a reference to it is written at this
-    /// place of the payload.
-    fn text(&mut self, hash: ContentHash, text: &str, at: usize) -> bool;
+    /// place of the payload. The bytes are those of a text.
+    fn text(&mut self, hash: ContentHash, text: &[u8], at: usize) -> bool;
 
     /// Takes a text of [`TEXT_BYTES_HUGE`] bytes or more: it has to be kept apart.
-    fn huge_text(&mut self, hash: ContentHash, text: &str);
+    fn huge_text(&mut self, hash: ContentHash, text: &[u8]);
 
     /// How many of the first messages are kept apart, so that one reference to them is written into the list, which
     /// begins at this place of the payload; 0: none.
@@ -116,10 +116,10 @@ pub(crate) trait ContentSink {
 pub(crate) struct NoSink;
 
 impl ContentSink for NoSink {
-    fn text(&mut self, _hash: ContentHash, _text: &str, _at: usize) -> bool {
+    fn text(&mut self, _hash: ContentHash, _text: &[u8], _at: usize) -> bool {
         false
     }
-    fn huge_text(&mut self, _hash: ContentHash, _text: &str) {}
+    fn huge_text(&mut self, _hash: ContentHash, _text: &[u8]) {}
     fn messages(&mut self, _list: &MessageList<'_>, _at: usize) -> usize {
         0
     }
@@ -137,8 +137,8 @@ pub(crate) trait ContentSource {
 /// What a row of content holds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum ContentRow<'a> {
-    /// A text.
-    Text(&'a str),
+    /// The bytes of a text.
+    Text(&'a [u8]),
     /// The beginning of a message list.
     Messages {
         /// The row with the messages before these, and how many they are.
@@ -157,7 +157,7 @@ impl ContentRow<'_> {
     /// When it is larger than any row may be.
     pub(crate) fn seal(&self, sealer: &mut Sealer) -> Result<Vec<u8>, Damaged> {
         match self {
-            Self::Text(text) => sealer.seal(Tag::Text, 0, text.as_bytes()),
+            Self::Text(text) => sealer.seal(Tag::Text, 0, text),
             Self::Messages { parent, count, bytes } => {
                 let (hash, parent_count) = parent.unwrap_or((ContentHash(0), 0));
                 let mut raw = Vec::with_capacity(bytes.len() + 32);

@@ -5,7 +5,7 @@
 
 use rusqlite::Connection;
 use rusqlite::types::Value;
-use rustc_hash::FxHashSet;
+use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
 use crate::StoreError;
@@ -15,8 +15,8 @@ const KNOWN_MAX: usize = 4_096;
 /// Between two models of a set.
 const BETWEEN: &str = "\n";
 
-/// The set as it stands in a run's row; `None` where no model was called.
-pub(super) fn set_of(models: &[SmolStr]) -> Option<String> {
+/// The set as it stands in the file; `None` where no model was called.
+fn set_of(models: &[SmolStr]) -> Option<String> {
     (!models.is_empty()).then(|| models.join(BETWEEN))
 }
 
@@ -25,18 +25,18 @@ pub(super) fn models_of(set: &str) -> Vec<SmolStr> {
     set.split(BETWEEN).map(SmolStr::new).collect()
 }
 
-/// A condition that holds for the sets with one of so many models, and those models are put into it.
-pub(super) fn clause(models: usize) -> String {
+/// Asks for the numbers of the sets with one of so many models; those are put into it.
+pub(super) fn numbers_with(models: usize) -> String {
     let one = "instr(char(10) || models || char(10), char(10) || ? || char(10)) > 0";
     format!(
-        "SELECT models FROM model_set WHERE {}",
+        "SELECT id FROM model_set WHERE {}",
         vec![one; models].join(" OR ")
     )
 }
 
-/// The sets with a model.
+/// The numbers of the sets with a model.
 pub(super) fn with(connection: &Connection, model: &str) -> Result<Vec<Value>, StoreError> {
-    let mut statement = connection.prepare_cached(&clause(1))?;
+    let mut statement = connection.prepare_cached(&numbers_with(1))?;
     let sets = statement.query_map([model], |row| row.get(0))?;
     Ok(sets.collect::<Result<_, _>>()?)
 }
@@ -45,32 +45,42 @@ pub(super) fn with(connection: &Connection, model: &str) -> Result<Vec<Value>, S
 /// might take a set for known that is gone.
 pub(super) fn sweep(connection: &Connection) -> Result<(), StoreError> {
     connection.execute(
-        "DELETE FROM model_set WHERE NOT EXISTS (SELECT 1 FROM run WHERE run.models = model_set.models)",
+        "DELETE FROM model_set WHERE NOT EXISTS (SELECT 1 FROM run WHERE run.model_set = model_set.id)",
         [],
     )?;
     Ok(())
 }
 
-/// The sets that the writer knows to be there.
+/// The sets that the writer knows to be there, with their numbers.
 #[derive(Debug, Default)]
 pub(super) struct ModelSets {
-    known: FxHashSet<String>,
+    known: FxHashMap<String, i64>,
 }
 
 impl ModelSets {
-    /// Some run has this set.
-    pub(super) fn note(&mut self, connection: &Connection, models: &[SmolStr]) -> Result<(), StoreError> {
-        let Some(set) = set_of(models).filter(|set| !self.known.contains(set)) else {
-            return Ok(());
+    /// The number of the set of these models, of which a run has called each; `None` where it has called none.
+    pub(super) fn number(
+        &mut self,
+        connection: &Connection,
+        models: &[SmolStr],
+    ) -> Result<Option<i64>, StoreError> {
+        let Some(set) = set_of(models) else {
+            return Ok(None);
         };
+        if let Some(number) = self.known.get(&set) {
+            return Ok(Some(*number));
+        }
         connection
             .prepare_cached("INSERT OR IGNORE INTO model_set (models) VALUES (?1)")?
             .execute([&set])?;
+        let number = connection
+            .prepare_cached("SELECT id FROM model_set WHERE models = ?1")?
+            .query_row([&set], |row| row.get(0))?;
         if self.known.len() >= KNOWN_MAX {
             self.known.clear();
         }
-        self.known.insert(set);
-        Ok(())
+        self.known.insert(set, number);
+        Ok(Some(number))
     }
 
     /// Forgets all: a transaction was undone, or somebody else removed sets.

@@ -45,42 +45,42 @@ impl<T: Copy + Eq + Hash> RecentSet<T> {
     }
 }
 
-/// Marks of one bucket: a line of the processor's cache.
-const BUCKET_MARKS: usize = 16;
+/// Marks of one bucket: together a line of the processor's cache.
+const BUCKET_MARKS: usize = 32;
 
 /// The same for marks of four bytes, of which there are so many that each question costs a look into memory: all that can
-/// be asked of one mark lies together. What goes is the mark of a bucket that was asked for longest ago.
+/// be asked of one mark lies together. What goes is the mark of a bucket that was asked for longest ago. One of some
+/// thousand that were never added is taken for one that was.
 #[derive(Clone, Debug)]
 pub(super) struct RecentMarks {
-    /// 0 where there is none yet.
-    buckets: Vec<[u32; BUCKET_MARKS]>,
+    /// Half of each mark; the other half tells the bucket. 0 where there is none yet.
+    buckets: Vec<[u16; BUCKET_MARKS]>,
     bucket_bits: u32,
 }
 
 impl RecentMarks {
-    /// A set of so many at most, or of up to twice as many.
+    /// A set of so many at most, or of up to twice as many; of two millions at most.
     pub(super) fn new(count: usize) -> Self {
-        let buckets = (count / BUCKET_MARKS).max(1).next_power_of_two();
+        let buckets = (count / BUCKET_MARKS).clamp(1, 1 << 16).next_power_of_two();
         Self {
             buckets: Vec::new(),
             bucket_bits: buckets.ilog2(),
         }
     }
 
-    fn bucket_of(&mut self, mark: u32) -> Option<&mut [u32; BUCKET_MARKS]> {
-        // Fibonacci hashing: the highest bits of the product.
-        let product = u64::from(mark).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let place = product.checked_shr(64 - self.bucket_bits).unwrap_or(0);
-        self.buckets.get_mut(place as usize)
+    /// Where a mark may stand, and what stands there of it.
+    fn bucket_of(&mut self, mark: u32) -> Option<(&mut [u16; BUCKET_MARKS], u16)> {
+        let place = (mark >> 16) & ((1 << self.bucket_bits) - 1);
+        let half = (mark as u16).max(1);
+        Some((self.buckets.get_mut(place as usize)?, half))
     }
 
     /// Whether it is there; if so, it stays longer.
     pub(super) fn has(&mut self, mark: u32) -> bool {
-        let mark = mark.max(1);
-        let Some(bucket) = self.bucket_of(mark) else {
+        let Some((bucket, half)) = self.bucket_of(mark) else {
             return false;
         };
-        let place = bucket.iter().position(|known| *known == mark);
+        let place = bucket.iter().position(|known| *known == half);
         if let Some(until) = place.and_then(|place| bucket.get_mut(..=place)) {
             until.rotate_right(1);
         }
@@ -95,9 +95,9 @@ impl RecentMarks {
         if self.buckets.is_empty() {
             self.buckets = vec![[0; BUCKET_MARKS]; 1 << self.bucket_bits];
         }
-        if let Some(bucket) = self.bucket_of(mark.max(1)) {
+        if let Some((bucket, half)) = self.bucket_of(mark) {
             bucket.rotate_right(1);
-            bucket[0] = mark.max(1);
+            bucket[0] = half;
         }
     }
 }

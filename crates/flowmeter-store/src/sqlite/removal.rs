@@ -106,7 +106,7 @@ struct Unchanged {
 }
 
 impl ContentSink for Unchanged {
-    fn text(&mut self, hash: ContentHash, _text: &str, _at: usize) -> bool {
+    fn text(&mut self, hash: ContentHash, _text: &[u8], _at: usize) -> bool {
         let is_known = self.known.contains(&hash);
         if is_known {
             self.mentions.hashes.push(hash);
@@ -114,7 +114,7 @@ impl ContentSink for Unchanged {
         is_known
     }
 
-    fn huge_text(&mut self, hash: ContentHash, _text: &str) {
+    fn huge_text(&mut self, hash: ContentHash, _text: &[u8]) {
         self.mentions.hashes.push(hash);
     }
 

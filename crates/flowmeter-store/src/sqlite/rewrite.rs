@@ -46,10 +46,10 @@ pub(super) struct Rewritten {
 struct Gatherer(Mentions);
 
 impl crate::codec::content::ContentSink for Gatherer {
-    fn text(&mut self, hash: ContentHash, text: &str, at: usize) -> bool {
+    fn text(&mut self, hash: ContentHash, text: &[u8], at: usize) -> bool {
         NoSink.text(hash, text, at)
     }
-    fn huge_text(&mut self, hash: ContentHash, text: &str) {
+    fn huge_text(&mut self, hash: ContentHash, text: &[u8]) {
         NoSink.huge_text(hash, text);
     }
     fn messages(&mut self, list: &crate::codec::content::MessageList<'_>, at: usize) -> usize {

@@ -12,33 +12,43 @@ use super::failure::damaged;
 use super::{model_sets, run_keys};
 use crate::{Origin, ProcessMark, RunKey, RunRow, RunStatus, StoreError, TokenSums};
 
-/// The columns, in the order in which [`StoredRun::read`] takes them.
+/// The columns, in the order in which [`StoredRun::read`] takes them and [`StoredRun::execute`] gives them; what is given
+/// for the models is the number of their set.
 macro_rules! columns {
-    () => {
-        "id, trace, root, parent, begun, started, ended, seen, status, workflow, spans, logs, nodes, \
-         llm_calls, input, cache_read, cache_write, output, reasoning, cost, cost_calls, saved, saved_calls, \
-         sampled, payloads_gone, models, error, version, session, user, git_commit, tags, host, pid, \
-         pid_started, closed"
+    ($models:literal) => {
+        concat!(
+            "id, trace, root, parent, begun, started, ended, seen, status, workflow, spans, logs, nodes, \
+             llm_calls, input, cache_read, cache_write, output, reasoning, cost, cost_calls, saved, \
+             saved_calls, sampled, payloads_gone, ",
+            $models,
+            ", error, version, session, user, git_commit, tags, host, pid, pid_started, closed"
+        )
     };
 }
 
-const FIND: &str = concat!("SELECT ", columns!(), " FROM run WHERE id = ?1");
+macro_rules! read_columns {
+    () => {
+        columns!("(SELECT models FROM model_set WHERE model_set.id = run.model_set)")
+    };
+}
+
+const FIND: &str = concat!("SELECT ", read_columns!(), " FROM run WHERE id = ?1");
 const INSERT: &str = concat!(
     "INSERT INTO run (",
-    columns!(),
+    columns!("model_set"),
     ", duration, tokens, duration_class, tokens_class, cost_class) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, \
          ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35, ?36, ?37, ?38, ?39, ?40, ?41)"
 );
 const UPDATE: &str = "UPDATE run SET trace = ?2, root = ?3, parent = ?4, begun = ?5, started = ?6, ended = ?7, seen = ?8, status = ?9, \
          workflow = ?10, spans = ?11, logs = ?12, nodes = ?13, llm_calls = ?14, input = ?15, \
          cache_read = ?16, cache_write = ?17, output = ?18, reasoning = ?19, cost = ?20, cost_calls = ?21, \
-         saved = ?22, saved_calls = ?23, sampled = ?24, payloads_gone = ?25, models = ?26, error = ?27, \
+         saved = ?22, saved_calls = ?23, sampled = ?24, payloads_gone = ?25, model_set = ?26, error = ?27, \
          version = ?28, session = ?29, user = ?30, git_commit = ?31, tags = ?32, host = ?33, pid = ?34, \
          pid_started = ?35, closed = ?36, duration = ?37, tokens = ?38, duration_class = ?39, \
          tokens_class = ?40, cost_class = ?41 WHERE id = ?1";
 
 /// Asks for [`StoredRun::read`]; `WHERE` and what follows is to be added.
-pub(super) const SELECT: &str = concat!("SELECT ", columns!(), " FROM ");
+pub(super) const SELECT: &str = concat!("SELECT ", read_columns!(), " FROM ");
 
 /// How the beginning or the end of a run is known. What is known better holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -309,10 +319,14 @@ impl StoredRun {
         rows.next()?.map(Self::read).transpose()
     }
 
-    /// Writes the row anew, or for the first time; then it has a number.
-    pub(super) fn write(&mut self, connection: &Connection) -> Result<(), StoreError> {
+    /// Writes the row anew, or for the first time; then it has a number. `model_set` is that of its models.
+    pub(super) fn write(
+        &mut self,
+        connection: &Connection,
+        model_set: Option<i64>,
+    ) -> Result<(), StoreError> {
         let statement = connection.prepare_cached(if self.id == 0 { INSERT } else { UPDATE })?;
-        self.execute(statement)?;
+        self.execute(statement, model_set)?;
         if self.id == 0 {
             self.id = connection.last_insert_rowid();
             run_keys::add(connection, &self.row.key, self.id)?;
@@ -320,9 +334,8 @@ impl StoredRun {
         Ok(())
     }
 
-    fn execute(&self, mut statement: CachedStatement<'_>) -> Result<(), StoreError> {
+    fn execute(&self, mut statement: CachedStatement<'_>, model_set: Option<i64>) -> Result<(), StoreError> {
         let row = &self.row;
-        let models = model_sets::set_of(&row.models);
         let tags = (!row.origin.tags.is_empty())
             .then(|| json_of(&row.origin.tags))
             .flatten();
@@ -357,7 +370,7 @@ impl StoredRun {
             counts_to_column(&row.saved),
             row.sampled,
             row.payloads_gone,
-            models,
+            model_set,
             row.error.as_ref().and_then(json_of),
             row.origin.workflow_version.as_deref(),
             row.origin.session,

@@ -36,7 +36,7 @@ CREATE TABLE run (
     saved_calls BLOB NOT NULL,
     sampled INTEGER NOT NULL,
     payloads_gone INTEGER NOT NULL DEFAULT 0,
-    models TEXT,
+    model_set INTEGER,
     error TEXT,
     version TEXT,
     session TEXT,
@@ -54,7 +54,7 @@ CREATE INDEX run_duration ON run (duration_class, started, duration);
 CREATE INDEX run_cost ON run (cost_class, started, cost);
 CREATE INDEX run_seen ON run (payloads_gone, seen);
 CREATE INDEX run_tokens ON run (tokens_class, started, tokens);
-CREATE INDEX run_models ON run (models, started) WHERE models IS NOT NULL;
+CREATE INDEX run_models ON run (model_set, started) WHERE model_set IS NOT NULL;
 CREATE INDEX run_session ON run (session, started) WHERE session IS NOT NULL;
 CREATE INDEX run_user ON run (user, started) WHERE user IS NOT NULL;
 CREATE INDEX run_commit ON run (git_commit, started) WHERE git_commit IS NOT NULL;
@@ -69,8 +69,8 @@ CREATE VIEW run_keys (key_trace, key_root, key_run) AS
 CREATE TABLE run_detail (run INTEGER PRIMARY KEY, hashes BLOB NOT NULL, body BLOB NOT NULL);
 -- Spans of a run that have begun and not ended.
 CREATE TABLE run_open (run INTEGER PRIMARY KEY, hashes BLOB NOT NULL, body BLOB NOT NULL);
--- Models that were called together in runs, as their rows name them.
-CREATE TABLE model_set (models TEXT PRIMARY KEY) WITHOUT ROWID;
+-- Models that were called together in runs: one name a line, in order.
+CREATE TABLE model_set (id INTEGER PRIMARY KEY AUTOINCREMENT, models TEXT NOT NULL UNIQUE);
 CREATE TABLE run_tag (key TEXT, value TEXT, run_started INTEGER, run INTEGER, PRIMARY KEY (key, value, run_started, run)) WITHOUT ROWID;
 
 -- Names that occur again and again: nodes, models, providers, operations, classes of errors, workflows.

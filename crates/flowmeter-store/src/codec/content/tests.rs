@@ -8,7 +8,10 @@ fn rows_come_back_and_damaged_ones_are_told() {
     let parent = Some((ContentHash(7), 3));
     let bytes = b"\x01\x02".as_slice();
     for (row, opened) in [
-        (ContentRow::Text("größe"), OpenedContent::Text("größe".to_owned())),
+        (
+            ContentRow::Text("größe".as_bytes()),
+            OpenedContent::Text("größe".to_owned()),
+        ),
         (
             ContentRow::Messages {
                 parent,

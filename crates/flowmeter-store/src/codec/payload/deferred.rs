@@ -57,14 +57,14 @@ enum Site {
 }
 
 impl ContentSink for Places {
-    fn text(&mut self, hash: ContentHash, text: &str, at: usize) -> bool {
+    fn text(&mut self, hash: ContentHash, text: &[u8], at: usize) -> bool {
         let bytes = text.len();
         self.sites.push(Site::Text { at, bytes, hash });
         false
     }
 
-    fn huge_text(&mut self, hash: ContentHash, text: &str) {
-        let content = OpenedContent::Text(text.to_owned());
+    fn huge_text(&mut self, hash: ContentHash, text: &[u8]) {
+        let content = OpenedContent::Text(String::from_utf8_lossy(text).into_owned());
         self.huge.push((hash, Arc::new(content)));
     }
 
@@ -116,7 +116,7 @@ impl DeferredPayloads {
         const FOREIGN: Damaged = Damaged("a payload is not where it was written");
         for (hash, content) in self.places.huge.get(deferred.huge.clone()).ok_or(FOREIGN)? {
             if let OpenedContent::Text(text) = &**content {
-                sink.huge_text(*hash, text);
+                sink.huge_text(*hash, text.as_bytes());
             }
         }
         out.clear();
@@ -131,8 +131,7 @@ impl DeferredPayloads {
                     hash,
                 } => {
                     let start = at + text_head_bytes(*length);
-                    let text = str::from_utf8(bytes(start..start + length)?).map_err(|_| FOREIGN)?;
-                    if sink.text(*hash, text, *at) {
+                    if sink.text(*hash, bytes(start..start + length)?, *at) {
                         out.extend_from_slice(bytes(settled..*at)?);
                         write_text_reference(out, hash.0);
                         settled = start + length;

@@ -38,7 +38,7 @@ impl Contents {
 }
 
 impl ContentSink for Contents {
-    fn text(&mut self, hash: ContentHash, text: &str, _at: usize) -> bool {
+    fn text(&mut self, hash: ContentHash, text: &[u8], _at: usize) -> bool {
         let is_seen = self.is_seen(hash);
         if is_seen {
             self.keep(hash, &ContentRow::Text(text));
@@ -46,7 +46,7 @@ impl ContentSink for Contents {
         is_seen
     }
 
-    fn huge_text(&mut self, hash: ContentHash, text: &str) {
+    fn huge_text(&mut self, hash: ContentHash, text: &[u8]) {
         self.keep(hash, &ContentRow::Text(text));
     }
 

@@ -29,9 +29,10 @@ const FEW: usize = 32;
 /// Memory for the messages of one list.
 #[derive(Debug, Default)]
 pub(super) struct Messages {
-    bytes: Vec<u8>,
     ends: Vec<usize>,
     hashes: Vec<ContentHash>,
+    /// What is written elsewhere for a while.
+    bytes: Vec<u8>,
 }
 
 /// Whether it is a list of messages, of which some may be kept elsewhere.
@@ -41,25 +42,25 @@ pub(super) fn is_message_list(items: &[Value]) -> bool {
 }
 
 impl Messages {
-    /// Encodes and hashes a list of messages.
-    fn take(&mut self, items: &[Value], sink: &mut dyn ContentSink) {
-        self.bytes.clear();
+    /// Writes messages one behind the other, and hashes them.
+    fn take(&mut self, out: &mut Vec<u8>, items: &[Value], sink: &mut dyn ContentSink) {
         self.ends.clear();
         self.hashes.clear();
         let mut hash = ContentHash::NO_MESSAGES;
-        let mut start = 0;
+        let first = out.len();
+        let mut start = first;
         for item in items {
-            write_canonical(&mut self.bytes, item, LIST_DEPTH_MAX + 1, sink);
-            hash = hash.and_message(self.bytes.get(start..).unwrap_or_default());
-            start = self.bytes.len();
-            self.ends.push(start);
+            write_canonical(out, item, LIST_DEPTH_MAX + 1, sink);
+            hash = hash.and_message(out.get(start..).unwrap_or_default());
+            start = out.len();
+            self.ends.push(start - first);
             self.hashes.push(hash);
         }
     }
 
-    fn list(&self) -> MessageList<'_> {
+    fn list<'a>(&'a self, bytes: &'a [u8]) -> MessageList<'a> {
         MessageList {
-            bytes: &self.bytes,
+            bytes,
             ends: &self.ends,
             hashes: &self.hashes,
         }
@@ -67,8 +68,11 @@ impl Messages {
 
     /// The hash of a list of messages.
     pub(super) fn hash(&mut self, items: &[Value], sink: &mut dyn ContentSink) -> ContentHash {
-        self.take(items, sink);
-        self.list().hash(items.len())
+        let mut bytes = std::mem::take(&mut self.bytes);
+        bytes.clear();
+        self.take(&mut bytes, items, sink);
+        self.bytes = bytes;
+        self.list(&self.bytes).hash(items.len())
     }
 
     /// Writes a list of messages, and gives its hash.
@@ -78,19 +82,23 @@ impl Messages {
         items: &[Value],
         sink: &mut dyn ContentSink,
     ) -> ContentHash {
-        self.take(items, sink);
-        let list = self.list();
-        let known = sink.messages(&list, out.len()).min(list.len());
-        match u32::try_from(known) {
-            Ok(count) if count > 0 => {
-                write_array(out, 1 + list.len() - known);
-                write_messages_reference(out, list.hash(known).0, count);
-            }
-            _ => write_array(out, list.len()),
-        }
+        let at = out.len();
+        write_array(out, items.len());
+        let start = out.len();
+        self.take(out, items, sink);
         // A long text in a message is known by the beginning that it ends, and not asked for by itself.
-        out.extend_from_slice(list.bytes(known, list.len()));
-        list.hash(items.len())
+        let list = self.list(out.get(start..).unwrap_or_default());
+        let hash = list.hash(items.len());
+        let known = sink.messages(&list, at).min(list.len());
+        if let (1.., Ok(count)) = (known, u32::try_from(known)) {
+            let reference = list.hash(known).0;
+            let unknown = list.bytes(known, list.len()).to_vec();
+            out.truncate(at);
+            write_array(out, 1 + items.len() - known);
+            write_messages_reference(out, reference, count);
+            out.extend_from_slice(&unknown);
+        }
+        hash
     }
 }
 
@@ -101,9 +109,9 @@ pub(super) fn write_long_text(out: &mut Vec<u8>, text: &str, sink: &mut dyn Cont
     }
     let hash = ContentHash::of_text(text);
     if text.len() >= TEXT_BYTES_HUGE {
-        sink.huge_text(hash, text);
+        sink.huge_text(hash, text.as_bytes());
         write_text_reference(out, hash.0);
-    } else if sink.text(hash, text, out.len()) {
+    } else if sink.text(hash, text.as_bytes(), out.len()) {
         write_text_reference(out, hash.0);
     } else {
         write_text(out, text);

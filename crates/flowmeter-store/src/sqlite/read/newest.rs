@@ -48,7 +48,7 @@ impl Newest {
             }
             Self::OfSets(sets) => {
                 let mut newest = connection.prepare_cached(
-                    "SELECT started, id FROM run INDEXED BY run_models WHERE models = ?1 \
+                    "SELECT started, id FROM run INDEXED BY run_models WHERE model_set = ?1 \
                      AND (started, id) < (?2, ?3) ORDER BY started DESC, id DESC LIMIT ?4",
                 )?;
                 ask_in_turn(sets, &mut newest, ask)
@@ -103,7 +103,7 @@ pub(super) fn nth_of_sets(
 ) -> Result<Option<i64>, StoreError> {
     let of_each = count / i64::try_from(sets.len().max(1)).unwrap_or(count);
     let mut statement = connection.prepare_cached(
-        "SELECT started FROM run INDEXED BY run_models WHERE models = ?1 \
+        "SELECT started FROM run INDEXED BY run_models WHERE model_set = ?1 \
          ORDER BY started DESC LIMIT 1 OFFSET ?2",
     )?;
     let mut last = None;

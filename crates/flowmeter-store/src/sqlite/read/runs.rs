@@ -391,7 +391,7 @@ fn paths(connection: &Connection, filter: &RunFilter) -> Result<Vec<Path>, Store
         paths.push(Path {
             from: "run INDEXED BY run_models",
             clause: Clause::new(
-                format!("run.models IN ({})", model_sets::clause(1)),
+                format!("run.model_set IN ({})", model_sets::numbers_with(1)),
                 vec![text(model)],
             ),
             started: None,
@@ -440,7 +440,10 @@ fn conditions(filter: &RunFilter) -> Option<Vec<Clause>> {
     }
     if !filter.models.is_empty() {
         clauses.push(Clause::new(
-            format!("run.models IN ({})", model_sets::clause(filter.models.len())),
+            format!(
+                "run.model_set IN ({})",
+                model_sets::numbers_with(filter.models.len())
+            ),
             filter.models.iter().map(|model| text(model)).collect(),
         ));
     }

@@ -7,6 +7,7 @@ use rusqlite::Connection;
 
 use super::{Known, StoredRun, counts_to_column, total_of_columns};
 use crate::sqlite::SqliteConfig;
+use crate::sqlite::model_sets::ModelSets;
 use crate::{Origin, ProcessMark, RunKey, RunStatus, TokenSums};
 
 fn connection() -> Connection {
@@ -77,14 +78,16 @@ fn run() -> StoredRun {
 fn a_row_comes_back_as_it_was_written_and_rewritten() {
     let connection = connection();
     let mut written = run();
-    written.write(&connection).unwrap();
+    let mut sets = ModelSets::default();
+    let set = sets.number(&connection, &written.row.models).unwrap();
+    written.write(&connection, set).unwrap();
     assert!(written.id > 0);
     let key = written.row.key;
     assert_eq!(StoredRun::find(&connection, &key).unwrap(), Some(written.clone()));
     written.row.spans += 10;
     written.row.error = None;
     written.process = None;
-    written.write(&connection).unwrap();
+    written.write(&connection, set).unwrap();
     assert_eq!(StoredRun::find(&connection, &key).unwrap(), Some(written));
     assert_eq!(
         StoredRun::find(

@@ -30,7 +30,10 @@ pub(super) fn ids(
         values.extend([Value::Text(key.clone()), Value::Text(value.clone())]);
     }
     if !filter.models.is_empty() {
-        conditions.push(format!("models IN ({})", model_sets::clause(filter.models.len())));
+        conditions.push(format!(
+            "model_set IN ({})",
+            model_sets::numbers_with(filter.models.len())
+        ));
         values.extend(filter.models.iter().cloned().map(Value::Text));
     }
     for (column, wanted) in [

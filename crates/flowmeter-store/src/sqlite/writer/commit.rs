@@ -25,10 +25,14 @@ use crate::{RunEnd, RunKey, RunStart, StoreError};
 
 /// Everything that came of one run.
 #[derive(Default)]
+#[expect(
+    clippy::vec_box,
+    reason = "they come in boxes, and most lists hold one of them"
+)]
 struct RunItems {
-    starts: Vec<RunStart>,
-    ends: Vec<RunEnd>,
-    events: Vec<EncodedEvents>,
+    starts: Vec<Box<RunStart>>,
+    ends: Vec<Box<RunEnd>>,
+    events: Vec<Box<EncodedEvents>>,
 }
 
 /// A run whose spans stand in a batch to be written.
@@ -69,9 +73,9 @@ impl Writer {
                 RunItems::default()
             });
             match item {
-                Encoded::Began(start) => run.starts.push(*start),
+                Encoded::Began(start) => run.starts.push(start),
                 Encoded::Events(_, events) => run.events.push(events),
-                Encoded::Ended(end) => run.ends.push(*end),
+                Encoded::Ended(end) => run.ends.push(end),
             }
         }
         let mut packed = Packed::default();
@@ -152,9 +156,10 @@ impl Writer {
             run.end(end);
         }
         if run != before {
-            run.write(connection)?;
+            let model_set = self.model_sets.number(connection, &run.row.models)?;
+            run.write(connection, model_set)?;
         }
-        super::rows::write_lists(connection, &mut self.model_sets, &before, &run)?;
+        super::rows::write_tags(connection, &before, &run)?;
         let workflow = names.number(connection, &run.row.workflow)?;
         if before.row.spans > 0 && before.row.workflow != run.row.workflow {
             super::rows::rename(connection, run.id, workflow)?;

@@ -175,7 +175,7 @@ impl Contents {
 }
 
 impl ContentSink for Contents {
-    fn text(&mut self, hash: ContentHash, text: &str, _at: usize) -> bool {
+    fn text(&mut self, hash: ContentHash, text: &[u8], _at: usize) -> bool {
         let is_kept = self.known.has(hash)
             || (self.seen.has(mark_of(hash)) && self.keep(hash, &ContentRow::Text(text)));
         if is_kept {
@@ -186,7 +186,7 @@ impl ContentSink for Contents {
         is_kept
     }
 
-    fn huge_text(&mut self, hash: ContentHash, text: &str) {
+    fn huge_text(&mut self, hash: ContentHash, text: &[u8]) {
         if self.known.has(hash) || self.keep(hash, &ContentRow::Text(text)) {
             self.refer(hash);
         }

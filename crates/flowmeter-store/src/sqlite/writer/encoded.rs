@@ -20,7 +20,7 @@ const ROOM_BYTES_MAX: usize = 64 << 10;
 /// Something to be kept, as it waits for the writer.
 pub(super) enum Encoded {
     Began(Box<RunStart>),
-    Events(RunKey, EncodedEvents),
+    Events(RunKey, Box<EncodedEvents>),
     Ended(Box<RunEnd>),
 }
 
@@ -116,7 +116,7 @@ impl Encoded {
     pub(super) fn of(append: Append) -> Self {
         match append {
             Append::Began(start) => Self::Began(start),
-            Append::Events(run, events) => Self::Events(run, EncodedEvents::of(run, events)),
+            Append::Events(run, events) => Self::Events(run, Box::new(EncodedEvents::of(run, events))),
             Append::Ended(end) => Self::Ended(end),
         }
     }
@@ -126,7 +126,8 @@ impl Encoded {
         match self {
             Self::Began(start) => (1, size::start(start)),
             Self::Ended(end) => (1, size::end(end)),
-            Self::Events(_, EncodedEvents { events, payloads }) => {
+            Self::Events(_, encoded) => {
+                let EncodedEvents { events, payloads } = &**encoded;
                 let each = events.iter().map(|event| match event {
                     EncodedEvent::Started(span) => size::span(span),
                     EncodedEvent::Log(record) => size::line(record),

@@ -246,7 +246,7 @@ impl State {
     }
 
     fn take(&mut self) -> Gathered {
-        let mut items = Vec::new();
+        let mut items = Vec::with_capacity(self.items.len());
         let (mut events, mut batched, mut bytes) = (0, 0, 0);
         // Full batches: what is left over would have to be merged.
         let batches = (self.batched / BATCH_SPANS_MAX).clamp(1, BATCHES_AT_ONCE);

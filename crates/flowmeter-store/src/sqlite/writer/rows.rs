@@ -1,4 +1,4 @@
-//! The statements that write: batches, blocks of lines, lists of models and tags.
+//! The statements that write: batches, blocks of lines, lists of tags.
 //!
 //! Never begins or ends a transaction.
 
@@ -6,7 +6,6 @@ use rusqlite::{Connection, params_from_iter};
 use rustc_hash::FxHashMap;
 
 use super::super::batch_runs::{BatchRun, decode_runs, encode_runs};
-use super::super::model_sets::ModelSets;
 use super::super::run_row::{StoredRun, time_to_column};
 use super::super::stats::Renaming;
 use super::commit::{Placed, started_of};
@@ -163,16 +162,12 @@ pub(in crate::sqlite) fn write_logs(
     Ok(())
 }
 
-/// Keeps the list of tags, and the sets of models, as the run's row has them.
-pub(super) fn write_lists(
+/// Keeps the list of tags as the run's row has them.
+pub(super) fn write_tags(
     connection: &Connection,
-    sets: &mut ModelSets,
     before: &StoredRun,
     run: &StoredRun,
 ) -> Result<(), StoreError> {
-    if before.row.models != run.row.models {
-        sets.note(connection, &run.row.models)?;
-    }
     let has_moved = before.id != 0 && started_of(before) != started_of(run);
     let old_tags = &before.row.origin.tags;
     if has_moved && !old_tags.is_empty() {
