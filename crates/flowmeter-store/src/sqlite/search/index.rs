@@ -31,6 +31,59 @@ const SEEN_PLACES: usize = 1 << 13;
 /// New pairs that are gathered before they are moved together.
 const FEW: usize = 64;
 
+/// Texts of so many bytes are compared with those of the payload before.
+const LONG_BYTES: usize = 128;
+/// So many of the long texts of a payload are.
+const LONG_TEXTS: usize = 4;
+/// Bytes of each that are kept for that.
+const BEGINNING_BYTES: usize = 4 << 10;
+
+/// How the long texts of the payload before in a block began: prompts of a node begin alike, and chats send again what
+/// was sent before. Their words are known for this block.
+#[derive(Default)]
+struct Beginnings {
+    texts: [Vec<u8>; LONG_TEXTS],
+    /// The next long text's place in its payload.
+    next: usize,
+}
+
+impl Beginnings {
+    /// What of a text has not been seen with the payload before.
+    fn rest<'t>(&mut self, text: &'t str) -> &'t str {
+        if text.len() < LONG_BYTES {
+            return text;
+        }
+        let place = self.next;
+        self.next += 1;
+        let Some(before) = self.texts.get_mut(place) else {
+            return text;
+        };
+        let bytes = text.as_bytes();
+        let alike = bytes_alike(bytes, before);
+        before.truncate(alike);
+        let beginning = bytes.get(..BEGINNING_BYTES).unwrap_or(bytes);
+        before.extend_from_slice(beginning.get(alike..).unwrap_or_default());
+        // Words do not reach over a space that is followed by ASCII, which has to be alike, too.
+        let known = bytes.get(..alike.saturating_sub(1)).unwrap_or_default();
+        let space = memchr::memrchr(b' ', known).filter(|at| bytes.get(at + 1).is_some_and(u8::is_ascii));
+        space.and_then(|at| text.get(at..)).unwrap_or(text)
+    }
+
+    fn begin_block(&mut self) {
+        self.texts.iter_mut().for_each(Vec::clear);
+        self.next = 0;
+    }
+}
+
+/// With how many bytes both begin.
+fn bytes_alike(one: &[u8], other: &[u8]) -> usize {
+    const AT_ONCE: usize = 32;
+    let many = one.as_chunks::<AT_ONCE>().0.iter().zip(other.as_chunks().0);
+    let alike = AT_ONCE * many.take_while(|(a, b)| a == b).count();
+    let rest = one.iter().skip(alike).zip(other.iter().skip(alike));
+    alike + rest.take_while(|(a, b)| a == b).count()
+}
+
 /// Gathers the words of a batch.
 pub(in crate::sqlite) struct WordIndexer {
     /// Word and block: `word << 8 | block`, some of them several times.
@@ -39,6 +92,7 @@ pub(in crate::sqlite) struct WordIndexer {
     block: usize,
     /// Content whose words this block has already.
     contents: FxHashSet<ContentHash>,
+    beginnings: Beginnings,
     /// Memory to sort in.
     sorted: Vec<u32>,
 }
@@ -50,6 +104,7 @@ impl Default for WordIndexer {
             seen: vec![u32::MAX; SEEN_PLACES],
             block: 0,
             contents: FxHashSet::default(),
+            beginnings: Beginnings::default(),
             sorted: Vec::new(),
         }
     }
@@ -72,15 +127,16 @@ impl WordIndexer {
         if block != self.block {
             self.block = block;
             self.contents.clear();
+            self.beginnings.begin_block();
         }
+        self.beginnings.next = 0;
         let (pairs, seen, contents) = (&mut self.pairs, &mut self.seen, &mut self.contents);
+        let beginnings = &mut self.beginnings;
         visit_wanted_texts(
             payload,
             source,
             &mut |hash| contents.insert(hash),
-            &mut |_, _, text| {
-                gather(text, block, pairs, seen);
-            },
+            &mut |_, _, text| gather(beginnings.rest(text), block, pairs, seen),
         )
     }
 
@@ -103,6 +159,7 @@ impl WordIndexer {
         self.pairs.clear();
         self.seen.fill(u32::MAX);
         self.contents.clear();
+        self.beginnings.begin_block();
         self.block = 0;
     }
 }
@@ -307,7 +364,8 @@ fn write_buckets(
     for bucket in 0..1 << BUCKET_BITS {
         entries.clear();
         gather(bucket, &mut entries)?;
-        entries.sort_unstable_by_key(|(word, place, _)| (*word, *place));
+        // Batch by batch they are in order already, and the sort makes use of that.
+        entries.sort_by_key(|(word, place, _)| (*word, *place));
         for of_word in entries.chunk_by(|a, b| a.0 == b.0) {
             places.clear();
             places.extend(of_word.iter().map(|(_, place, blocks)| (*place, *blocks)));

@@ -183,6 +183,45 @@ fn a_span_and_its_payload_have_the_same_words() {
     });
 }
 
+#[test]
+fn what_begins_as_before_has_the_same_words() {
+    arbtest::arbtest(|u| {
+        let trace = flowmeter_model::TraceId::from_bytes([7; 16]).unwrap();
+        let pieces = [
+            "alpha ",
+            "beta",
+            " ",
+            "gamma-delta ",
+            "3.14",
+            "\u{301}x",
+            "请求超时 ",
+            "it's",
+            "\n",
+            "ß ",
+        ];
+        let mut before = String::new();
+        let (mut of_texts, mut of_payloads) = (WordIndexer::default(), WordIndexer::default());
+        for number in 0..u.int_in_range(1..=8)? {
+            // Most texts begin as the one before did, up to some place.
+            let mut text: String = before.chars().take(u.int_in_range(0..=400)?).collect();
+            for _ in 0..u.int_in_range(0..=60)? {
+                text.push_str(u.choose(&pieces)?);
+            }
+            let mut span = random_spans::llm_call(number);
+            span.attributes.set("note", text.as_str());
+            let block = usize::from(u.ratio(1, 5)?);
+            let mut payload = Vec::new();
+            let mut sink = crate::codec::content::NoSink;
+            PayloadWriter::default().write(&span, trace, &mut sink, &mut payload);
+            of_payloads.add(block, &payload, &mut Nothing).unwrap();
+            visit_texts(&span, &mut |_, _, text| of_texts.add_text(block, text));
+            before = text;
+        }
+        assert_eq!(of_texts.finish(), of_payloads.finish());
+        Ok(())
+    });
+}
+
 /// Nanoseconds that this thread was on a processor, where the system tells.
 fn cpu_ns() -> u64 {
     let told = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
