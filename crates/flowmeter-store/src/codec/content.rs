@@ -4,6 +4,7 @@
 //! it and the message's bytes, so that a chat that sends its history again is known by its longest beginning.
 //! Never decides what is kept apart: a [`ContentSink`] does.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use xxhash_rust::xxh3::xxh3_128;
@@ -109,6 +110,20 @@ pub(crate) trait ContentSink {
     /// How many of the first messages are kept apart, so that one reference to them is written into the list, which
     /// begins at this place of the payload; 0: none.
     fn messages(&mut self, list: &MessageList<'_>, at: usize) -> usize;
+
+    /// Takes note of a text that searches look at, which stands there in the payload.
+    fn searched(&mut self, _text: Range<usize>) {}
+}
+
+/// Which of the texts that are written searches look at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Searched {
+    /// None of them.
+    No,
+    /// All of them.
+    All,
+    /// All but those that are nobody's: the roles of messages and the like.
+    ButMarks,
 }
 
 /// Keeps nothing apart but what is huge, and that nowhere: for hashes alone.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use flowmeter_model::{Span, TraceId};
 
 use super::super::Damaged;
-use super::super::content::{ContentHash, ContentSink, ContentSource, MessageList, OpenedContent};
+use super::super::content::{ContentHash, ContentSink, MessageList, OpenedContent};
 use super::super::pack::{
     array_head_bytes, text_head_bytes, write_array, write_messages_reference, write_text_reference,
 };
@@ -28,6 +28,7 @@ pub(crate) struct Deferred {
     bytes: Range<usize>,
     sites: Range<usize>,
     huge: Range<usize>,
+    searched: Range<usize>,
 }
 
 /// Takes note of all that it is asked for, and keeps nothing apart but what has to be.
@@ -39,6 +40,8 @@ struct Places {
     hashes: Vec<ContentHash>,
     /// Texts that stand in no payload.
     huge: Vec<(ContentHash, Arc<OpenedContent>)>,
+    /// Where the others stand that searches look at.
+    searched: Vec<Range<usize>>,
 }
 
 /// Something that may be kept apart, and where it stands.
@@ -76,6 +79,10 @@ impl ContentSink for Places {
         self.sites.push(Site::Messages { at, messages });
         0
     }
+
+    fn searched(&mut self, text: Range<usize>) {
+        self.searched.push(text);
+    }
 }
 
 impl DeferredPayloads {
@@ -87,19 +94,45 @@ impl DeferredPayloads {
         span: &Span,
         run_trace: TraceId,
     ) -> (Deferred, u64) {
-        let (bytes, sites, huge) = (self.bytes.len(), self.places.sites.len(), self.places.huge.len());
+        let before = self.lengths();
         let prompt_hash = writer.write(span, run_trace, &mut self.places, &mut self.bytes);
+        let after = self.lengths();
+        let [bytes, sites, huge, searched] = std::array::from_fn(|list| before[list]..after[list]);
         let deferred = Deferred {
-            bytes: bytes..self.bytes.len(),
-            sites: sites..self.places.sites.len(),
-            huge: huge..self.places.huge.len(),
+            bytes,
+            sites,
+            huge,
+            searched,
         };
         (deferred, prompt_hash)
     }
 
-    /// The payload with all texts in it that are not huge.
-    pub(crate) fn whole(&self, deferred: &Deferred) -> &[u8] {
-        self.bytes.get(deferred.bytes.clone()).unwrap_or_default()
+    fn lengths(&self) -> [usize; 4] {
+        let Places {
+            sites,
+            huge,
+            searched,
+            ..
+        } = &self.places;
+        [self.bytes.len(), sites.len(), huge.len(), searched.len()]
+    }
+
+    /// Hands out the texts of a payload that searches look at: first those that are not huge, in order, as their bytes.
+    /// Of what is huge all is handed out, with its hash.
+    pub(crate) fn visit_searched(
+        &self,
+        deferred: &Deferred,
+        visit: &mut impl FnMut(Option<ContentHash>, &[u8]),
+    ) {
+        let Places { huge, searched, .. } = &self.places;
+        for text in searched.get(deferred.searched.clone()).unwrap_or_default() {
+            visit(None, self.bytes.get(text.clone()).unwrap_or_default());
+        }
+        for (hash, content) in huge.get(deferred.huge.clone()).unwrap_or_default() {
+            if let OpenedContent::Text(text) = &**content {
+                visit(Some(*hash), text.as_bytes());
+            }
+        }
     }
 
     /// The payload as [`PayloadWriter::write`] writes it for this sink. Where it is not the whole one, it is made in
@@ -167,7 +200,10 @@ impl DeferredPayloads {
             OpenedContent::Text(text) => text.len(),
             OpenedContent::Messages { bytes, .. } => bytes.len(),
         });
-        self.bytes.capacity() + huge.sum::<usize>() + 24 * self.places.ends.len()
+        self.bytes.capacity()
+            + huge.sum::<usize>()
+            + 24 * self.places.ends.len()
+            + size_of::<Range<usize>>() * self.places.searched.capacity()
     }
 
     /// Room for so many bytes.
@@ -176,15 +212,5 @@ impl DeferredPayloads {
             bytes: Vec::with_capacity(bytes),
             places: Places::default(),
         }
-    }
-}
-
-/// Gives the huge texts of these payloads.
-impl ContentSource for &DeferredPayloads {
-    fn content(&mut self, hash: ContentHash) -> Result<Arc<OpenedContent>, Damaged> {
-        let found = self.places.huge.iter().find(|(known, _)| *known == hash);
-        found
-            .map(|(_, content)| Arc::clone(content))
-            .ok_or(Damaged("a text is not where it was kept"))
     }
 }

@@ -119,6 +119,42 @@ fn every_span_comes_back_as_it_was() {
 }
 
 #[test]
+fn a_payload_is_the_same_when_it_is_settled_later() {
+    arbtest::arbtest(|u| {
+        let (mut at_once, mut later) = (Contents::default(), Contents::default());
+        let mut payloads = DeferredPayloads::default();
+        let mut spans = Vec::new();
+        for _ in 0..u.int_in_range(1..=4)? {
+            let mut span = random_spans::span(u, trace())?;
+            if u.ratio(1, 4)? {
+                span.attributes.set("large", "x y z ".repeat(20_000).as_str());
+            }
+            // What came before comes again, with more.
+            if let Some((before, _)) = spans.last()
+                && u.ratio(1, 2)?
+            {
+                let before: &Span = before;
+                span.attributes = before.attributes.clone();
+                span.params = before.params.clone();
+            }
+            let deferred = payloads.write(&mut PayloadWriter::default(), &span, trace());
+            spans.push((span, deferred));
+        }
+        for (span, (deferred, prompt_hash)) in &spans {
+            let mut written = Vec::new();
+            let hash = PayloadWriter::default().write(span, trace(), &mut at_once, &mut written);
+            let mut memory = Vec::new();
+            let settled = payloads
+                .settle(deferred, &mut later, &mut memory)
+                .expect("settled");
+            assert_eq!((hash, written.as_slice()), (*prompt_hash, settled));
+            assert_eq!(at_once.rows, later.rows);
+        }
+        Ok(())
+    });
+}
+
+#[test]
 fn damaged_bytes_are_errors_and_never_panics() {
     arbtest::arbtest(|u| {
         let mut contents = Contents::default();

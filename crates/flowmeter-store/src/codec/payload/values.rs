@@ -10,14 +10,16 @@ use smol_str::SmolStr;
 
 use super::super::Damaged;
 use super::super::content::{
-    ContentHash, ContentSink, ContentSource, MessageList, OpenedContent, TEXT_BYTES_HUGE, TEXT_BYTES_MIN,
-    chain_of, text_of,
+    ContentHash, ContentSink, ContentSource, MessageList, OpenedContent, Searched, TEXT_BYTES_HUGE,
+    TEXT_BYTES_MIN, chain_of, text_of,
 };
 use super::super::known_keys::{Key, write_key};
 use super::super::pack::{
     JSON_SCALAR, Reader, Token, write_array, write_bool, write_int, write_map, write_messages_reference,
     write_nil, write_real, write_text, write_text_reference, write_uint,
 };
+
+use crate::rules::texts::MARKS;
 
 /// Values are nested so deeply at most. JSON that was read from a text is nested 128 deep at most.
 pub(in crate::codec) const DEPTH_MAX: usize = 256;
@@ -43,14 +45,14 @@ pub(super) fn is_message_list(items: &[Value]) -> bool {
 
 impl Messages {
     /// Writes messages one behind the other, and hashes them.
-    fn take(&mut self, out: &mut Vec<u8>, items: &[Value], sink: &mut dyn ContentSink) {
+    fn take(&mut self, out: &mut Vec<u8>, items: &[Value], searched: Searched, sink: &mut dyn ContentSink) {
         self.ends.clear();
         self.hashes.clear();
         let mut hash = ContentHash::NO_MESSAGES;
         let first = out.len();
         let mut start = first;
         for item in items {
-            write_canonical(out, item, LIST_DEPTH_MAX + 1, sink);
+            write_canonical(out, item, LIST_DEPTH_MAX + 1, searched, sink);
             hash = hash.and_message(out.get(start..).unwrap_or_default());
             start = out.len();
             self.ends.push(start - first);
@@ -70,7 +72,7 @@ impl Messages {
     pub(super) fn hash(&mut self, items: &[Value], sink: &mut dyn ContentSink) -> ContentHash {
         let mut bytes = std::mem::take(&mut self.bytes);
         bytes.clear();
-        self.take(&mut bytes, items, sink);
+        self.take(&mut bytes, items, Searched::No, sink);
         self.bytes = bytes;
         self.list(&self.bytes).hash(items.len())
     }
@@ -80,12 +82,13 @@ impl Messages {
         &mut self,
         out: &mut Vec<u8>,
         items: &[Value],
+        searched: Searched,
         sink: &mut dyn ContentSink,
     ) -> ContentHash {
         let at = out.len();
         write_array(out, items.len());
         let start = out.len();
-        self.take(out, items, sink);
+        self.take(out, items, searched, sink);
         // A long text in a message is known by the beginning that it ends, and not asked for by itself.
         let list = self.list(out.get(start..).unwrap_or_default());
         let hash = list.hash(items.len());
@@ -103,9 +106,9 @@ impl Messages {
 }
 
 /// A text, or a reference to it.
-pub(super) fn write_long_text(out: &mut Vec<u8>, text: &str, sink: &mut dyn ContentSink) {
+pub(super) fn write_long_text(out: &mut Vec<u8>, text: &str, searched: Searched, sink: &mut dyn ContentSink) {
     if text.len() < TEXT_BYTES_MIN {
-        return write_text(out, text);
+        return write_whole_text(out, text, searched, sink);
     }
     let hash = ContentHash::of_text(text);
     if text.len() >= TEXT_BYTES_HUGE {
@@ -114,7 +117,23 @@ pub(super) fn write_long_text(out: &mut Vec<u8>, text: &str, sink: &mut dyn Cont
     } else if sink.text(hash, text.as_bytes(), out.len()) {
         write_text_reference(out, hash.0);
     } else {
-        write_text(out, text);
+        write_whole_text(out, text, searched, sink);
+    }
+}
+
+fn write_whole_text(out: &mut Vec<u8>, text: &str, searched: Searched, sink: &mut dyn ContentSink) {
+    write_text(out, text);
+    if searched != Searched::No {
+        sink.searched(out.len() - text.len()..out.len());
+    }
+}
+
+/// Which texts of a member of an object searches look at.
+fn searched_of(searched: Searched, key: &str, member: &Value) -> Searched {
+    if searched == Searched::ButMarks && MARKS.contains(&key) && member.is_string() {
+        Searched::No
+    } else {
+        searched
     }
 }
 
@@ -129,28 +148,30 @@ fn write_number(out: &mut Vec<u8>, number: &Number) {
 }
 
 /// What lies too deep, as a text.
-fn write_deep(out: &mut Vec<u8>, value: &Value, sink: &mut dyn ContentSink) {
-    write_long_text(out, &value.to_string(), sink);
+fn write_deep(out: &mut Vec<u8>, value: &Value, searched: Searched, sink: &mut dyn ContentSink) {
+    write_long_text(out, &value.to_string(), searched, sink);
 }
 
 pub(super) fn write_value(
     out: &mut Vec<u8>,
     value: &Value,
+    searched: Searched,
     sink: &mut dyn ContentSink,
     messages: &mut Messages,
 ) {
-    write_inner(out, value, 0, sink, Some(messages));
+    write_inner(out, value, 0, searched, sink, Some(messages));
 }
 
 /// A value of which no list is asked for.
-pub(super) fn write_plain(out: &mut Vec<u8>, value: &Value, sink: &mut dyn ContentSink) {
-    write_inner(out, value, 0, sink, None);
+pub(super) fn write_plain(out: &mut Vec<u8>, value: &Value, searched: Searched, sink: &mut dyn ContentSink) {
+    write_inner(out, value, 0, searched, sink, None);
 }
 
 fn write_inner(
     out: &mut Vec<u8>,
     value: &Value,
     depth: usize,
+    searched: Searched,
     sink: &mut dyn ContentSink,
     mut messages: Option<&mut Messages>,
 ) {
@@ -158,16 +179,16 @@ fn write_inner(
         Value::Null => write_nil(out),
         Value::Bool(flag) => write_bool(out, *flag),
         Value::Number(number) => write_number(out, number),
-        Value::String(text) => write_long_text(out, text, sink),
-        Value::Array(_) | Value::Object(_) if depth >= DEPTH_MAX => write_deep(out, value, sink),
+        Value::String(text) => write_long_text(out, text, searched, sink),
+        Value::Array(_) | Value::Object(_) if depth >= DEPTH_MAX => write_deep(out, value, searched, sink),
         Value::Array(items) => match &mut messages {
             Some(messages) if depth <= LIST_DEPTH_MAX && items.len() > 1 && is_message_list(items) => {
-                messages.write(out, items, sink);
+                messages.write(out, items, searched, sink);
             }
             _ => {
                 write_array(out, items.len());
                 for item in items {
-                    write_inner(out, item, depth + 1, sink, messages.as_deref_mut());
+                    write_inner(out, item, depth + 1, searched, sink, messages.as_deref_mut());
                 }
             }
         },
@@ -175,31 +196,38 @@ fn write_inner(
             write_map(out, object.len());
             for (key, item) in object {
                 write_key(out, key);
-                write_inner(out, item, depth + 1, sink, messages.as_deref_mut());
+                let searched = searched_of(searched, key, item);
+                write_inner(out, item, depth + 1, searched, sink, messages.as_deref_mut());
             }
         }
     }
 }
 
 /// The one form of a value that hashes are made of: only huge texts stand elsewhere, whatever the sink would like.
-pub(super) fn write_canonical(out: &mut Vec<u8>, value: &Value, depth: usize, sink: &mut dyn ContentSink) {
+pub(super) fn write_canonical(
+    out: &mut Vec<u8>,
+    value: &Value,
+    depth: usize,
+    searched: Searched,
+    sink: &mut dyn ContentSink,
+) {
     match value {
-        Value::String(text) if text.len() >= TEXT_BYTES_HUGE => write_long_text(out, text, sink),
-        Value::String(text) => write_text(out, text),
+        Value::String(text) if text.len() >= TEXT_BYTES_HUGE => write_long_text(out, text, searched, sink),
+        Value::String(text) => write_whole_text(out, text, searched, sink),
         Value::Array(_) | Value::Object(_) if depth >= DEPTH_MAX => {
-            write_canonical(out, &Value::String(value.to_string()), depth, sink);
+            write_canonical(out, &Value::String(value.to_string()), depth, searched, sink);
         }
         Value::Array(items) => {
             write_array(out, items.len());
             for item in items {
-                write_canonical(out, item, depth + 1, sink);
+                write_canonical(out, item, depth + 1, searched, sink);
             }
         }
         Value::Object(object) => {
             write_map(out, object.len());
             for (key, item) in object {
                 write_key(out, key);
-                write_canonical(out, item, depth + 1, sink);
+                write_canonical(out, item, depth + 1, searched_of(searched, key, item), sink);
             }
         }
         Value::Null => write_nil(out),
@@ -211,6 +239,7 @@ pub(super) fn write_canonical(out: &mut Vec<u8>, value: &Value, depth: usize, si
 pub(super) fn write_attribute(
     out: &mut Vec<u8>,
     value: &AttributeValue,
+    searched: Searched,
     sink: &mut dyn ContentSink,
     messages: &mut Messages,
 ) {
@@ -218,12 +247,12 @@ pub(super) fn write_attribute(
         AttributeValue::Bool(flag) => write_bool(out, *flag),
         AttributeValue::I64(number) => write_int(out, *number),
         AttributeValue::F64(number) => write_real(out, *number),
-        AttributeValue::Str(text) => write_long_text(out, text, sink),
+        AttributeValue::Str(text) => write_long_text(out, text, searched, sink),
         AttributeValue::Json(value) => {
             if !matches!(**value, Value::Array(_) | Value::Object(_)) {
                 out.push(JSON_SCALAR);
             }
-            write_value(out, value, sink, messages);
+            write_value(out, value, searched, sink, messages);
         }
     }
 }
@@ -231,13 +260,14 @@ pub(super) fn write_attribute(
 pub(super) fn write_attributes(
     out: &mut Vec<u8>,
     attributes: &Attributes,
+    searched: Searched,
     sink: &mut dyn ContentSink,
     messages: &mut Messages,
 ) {
     write_map(out, attributes.len());
     for (key, value) in attributes.iter() {
         write_key(out, key);
-        write_attribute(out, value, sink, messages);
+        write_attribute(out, value, searched, sink, messages);
     }
 }
 

@@ -21,7 +21,7 @@ use crate::StoreError;
 use crate::codec::Damaged;
 use crate::codec::block::{Block, Sealer};
 use crate::codec::content::{ContentHash, ContentSource};
-use crate::codec::payload::visit_wanted_texts;
+use crate::codec::payload::{Deferred, DeferredPayloads, visit_wanted_texts};
 
 /// So many batches with rows of their own become segments even while others wait to be written.
 const LOOSE_BATCHES_MAX: usize = 2 * SEGMENT_BATCHES;
@@ -49,7 +49,7 @@ struct Beginnings {
 
 impl Beginnings {
     /// What of a text has not been seen with the payload before.
-    fn rest<'t>(&mut self, text: &'t str) -> &'t str {
+    fn rest<'t>(&mut self, text: &'t [u8]) -> &'t [u8] {
         if text.len() < LONG_BYTES {
             return text;
         }
@@ -58,14 +58,13 @@ impl Beginnings {
         let Some(before) = self.texts.get_mut(place) else {
             return text;
         };
-        let bytes = text.as_bytes();
-        let alike = bytes_alike(bytes, before);
+        let alike = bytes_alike(text, before);
         before.truncate(alike);
-        let beginning = bytes.get(..BEGINNING_BYTES).unwrap_or(bytes);
+        let beginning = text.get(..BEGINNING_BYTES).unwrap_or(text);
         before.extend_from_slice(beginning.get(alike..).unwrap_or_default());
         // Words do not reach over a space that is followed by ASCII, which has to be alike, too.
-        let known = bytes.get(..alike.saturating_sub(1)).unwrap_or_default();
-        let space = memchr::memrchr(b' ', known).filter(|at| bytes.get(at + 1).is_some_and(u8::is_ascii));
+        let known = text.get(..alike.saturating_sub(1)).unwrap_or_default();
+        let space = memchr::memrchr(b' ', known).filter(|at| text.get(at + 1).is_some_and(u8::is_ascii));
         space.and_then(|at| text.get(at..)).unwrap_or(text)
     }
 
@@ -124,25 +123,46 @@ impl WordIndexer {
         if payload.is_empty() {
             return Ok(());
         }
-        if block != self.block {
-            self.block = block;
-            self.contents.clear();
-            self.beginnings.begin_block();
-        }
-        self.beginnings.next = 0;
+        self.begin_payload(block);
         let (pairs, seen, contents) = (&mut self.pairs, &mut self.seen, &mut self.contents);
         let beginnings = &mut self.beginnings;
         visit_wanted_texts(
             payload,
             source,
             &mut |hash| contents.insert(hash),
-            &mut |_, _, text| gather(beginnings.rest(text), block, pairs, seen),
+            &mut |_, _, text| gather(beginnings.rest(text.as_bytes()), block, pairs, seen),
         )
+    }
+
+    /// The same of a payload that is not settled yet: its texts need not be looked for.
+    pub(in crate::sqlite) fn add_deferred(
+        &mut self,
+        block: usize,
+        payloads: &DeferredPayloads,
+        payload: &Deferred,
+    ) {
+        self.begin_payload(block);
+        let (pairs, seen, contents) = (&mut self.pairs, &mut self.seen, &mut self.contents);
+        let beginnings = &mut self.beginnings;
+        payloads.visit_searched(payload, &mut |hash, text| {
+            if hash.is_none_or(|hash| contents.insert(hash)) {
+                gather(beginnings.rest(text), block, pairs, seen);
+            }
+        });
+    }
+
+    fn begin_payload(&mut self, block: usize) {
+        if block != self.block {
+            self.block = block;
+            self.contents.clear();
+            self.beginnings.begin_block();
+        }
+        self.beginnings.next = 0;
     }
 
     /// Adds the words of a text in this block.
     pub(super) fn add_text(&mut self, block: usize, text: &str) {
-        gather(text, block, &mut self.pairs, &mut self.seen);
+        gather(text.as_bytes(), block, &mut self.pairs, &mut self.seen);
     }
 
     /// The words of the batch as bytes, and begins anew.
@@ -164,7 +184,7 @@ impl WordIndexer {
     }
 }
 
-fn gather(text: &str, block: usize, pairs: &mut Vec<u32>, seen: &mut [u32]) {
+fn gather(text: &[u8], block: usize, pairs: &mut Vec<u32>, seen: &mut [u32]) {
     let block = block as u32;
     let mut few = [0; FEW];
     let mut count = 0;

@@ -49,11 +49,13 @@ const CLASSES: [Class; 256] = {
     classes
 };
 
-/// Hands out the number of each word of a text, and of each pair of characters that stand alone.
-pub(super) fn visit_numbers(text: &str, visit: &mut impl FnMut(u32)) {
+/// Hands out the number of each word of a text, which comes as its bytes, and of each pair of characters that stand
+/// alone. What is no text has no words.
+pub(super) fn visit_numbers(text: &[u8], visit: &mut impl FnMut(u32)) {
     if text.is_ascii() {
-        return visit_ascii(text.as_bytes(), visit);
+        return visit_ascii(text, visit);
     }
+    let text = str::from_utf8(text).unwrap_or_default();
     // Words do not reach over a space that is followed by ASCII: what lies between two of them stands by itself.
     let bytes = text.as_bytes();
     let (mut start, mut at) = (0, 0);

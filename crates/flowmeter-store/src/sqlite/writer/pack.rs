@@ -131,7 +131,7 @@ impl BatchPacker {
         self.raw = raw;
         pushed?;
         if let Some(words) = &mut self.words {
-            words.add(self.blocks.len(), payloads.whole(&span.payload), &mut &*payloads)?;
+            words.add_deferred(self.blocks.len(), payloads, &span.payload);
         }
         Ok(())
     }

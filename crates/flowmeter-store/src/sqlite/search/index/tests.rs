@@ -10,7 +10,7 @@ use super::*;
 use crate::Upkeep;
 use crate::codec::Damaged;
 use crate::codec::content::OpenedContent;
-use crate::codec::payload::PayloadWriter;
+use crate::codec::payload::{DeferredPayloads, PayloadWriter};
 use crate::codec::random_spans;
 use crate::rules::texts::visit_texts;
 use crate::sqlite::connection::{Purpose, open, prepare};
@@ -30,7 +30,7 @@ fn config() -> SqliteConfig {
 
 fn numbers(text: &str) -> Vec<u32> {
     let mut numbers = Vec::new();
-    visit_numbers(text, &mut |number| numbers.push(number));
+    visit_numbers(text.as_bytes(), &mut |number| numbers.push(number));
     numbers
 }
 
@@ -178,7 +178,12 @@ fn a_span_and_its_payload_have_the_same_words() {
         // What is nested deeply is written as a text; huge texts have no place here.
         PayloadWriter::default().write(&span, trace, &mut crate::codec::content::NoSink, &mut payload);
         of_payload.add(3, &payload, &mut Nothing).unwrap();
-        assert_eq!(of_span.finish(), of_payload.finish());
+        let of_span = of_span.finish();
+        assert_eq!(of_span, of_payload.finish());
+        let mut payloads = DeferredPayloads::default();
+        let (deferred, _) = payloads.write(&mut PayloadWriter::default(), &span, trace);
+        of_payload.add_deferred(3, &payloads, &deferred);
+        assert_eq!(of_span, of_payload.finish());
         Ok(())
     });
 }

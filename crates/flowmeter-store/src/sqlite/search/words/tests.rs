@@ -5,7 +5,7 @@ use crate::{SearchMode, SearchQuery};
 
 fn numbers(text: &str) -> Vec<u32> {
     let mut numbers = Vec::new();
-    visit_numbers(text, &mut |number| numbers.push(number));
+    visit_numbers(text.as_bytes(), &mut |number| numbers.push(number));
     numbers
 }
 
