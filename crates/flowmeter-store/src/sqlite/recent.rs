@@ -70,9 +70,19 @@ impl RecentMarks {
 
     /// Where a mark may stand, and what stands there of it.
     fn bucket_of(&mut self, mark: u32) -> Option<(&mut [u16; BUCKET_MARKS], u16)> {
-        let place = (mark >> 16) & ((1 << self.bucket_bits) - 1);
+        let place = self.place_of(mark);
         let half = (mark as u16).max(1);
-        Some((self.buckets.get_mut(place as usize)?, half))
+        Some((self.buckets.get_mut(place)?, half))
+    }
+
+    /// Looks at where a mark may stand, so that it is in the cache when somebody asks; what is seen there tells nothing.
+    pub(super) fn glance(&self, mark: u32) -> u16 {
+        let bucket = self.buckets.get(self.place_of(mark));
+        bucket.map_or(0, |bucket| bucket[0])
+    }
+
+    fn place_of(&self, mark: u32) -> usize {
+        ((mark >> 16) & ((1 << self.bucket_bits) - 1)) as usize
     }
 
     /// Whether it is there; if so, it stays longer.

@@ -117,6 +117,15 @@ impl DeferredPayloads {
         [self.bytes.len(), sites.len(), huge.len(), searched.len()]
     }
 
+    /// What the sink is going to be asked for when this payload is settled, as far as that is known.
+    pub(crate) fn asked_for(&self, deferred: &Deferred) -> impl Iterator<Item = ContentHash> {
+        let sites = self.places.sites.get(deferred.sites.clone()).unwrap_or_default();
+        sites.iter().filter_map(|site| match site {
+            Site::Text { hash, .. } => Some(*hash),
+            Site::Messages { messages, .. } => self.places.hashes.get(messages.clone())?.last().copied(),
+        })
+    }
+
     /// Hands out the texts of a payload that searches look at: first those that are not huge, in order, as their bytes.
     /// Of what is huge all is handed out, with its hash.
     pub(crate) fn visit_searched(

@@ -23,6 +23,9 @@ use crate::codec::payload::DeferredPayloads;
 use crate::rules::node_paths::SpanPlace;
 use crate::{RunEnd, RunKey, RunStart, StoreError};
 
+/// Spans of a run whose texts are looked for before the first is written.
+const SPANS_AHEAD: usize = 64;
+
 /// Everything that came of one run.
 #[derive(Default)]
 #[expect(
@@ -136,6 +139,8 @@ impl Writer {
         ended.sort_by_key(|ended| (ended.span.narrow.start, ended.span.narrow.span_id));
         let (names, contents) = (&mut self.names, &mut self.contents);
         contents.write_in(Mentioner::Spans);
+        let ahead = ended.iter().take(SPANS_AHEAD);
+        contents.look_ahead(ahead.flat_map(|ended| ended.payloads.asked_for(&ended.span.payload)));
         for Ended { span, payloads, node } in &ended {
             if self.packer.is_full() {
                 packed.batches.extend(self.packer.finish(contents)?);
