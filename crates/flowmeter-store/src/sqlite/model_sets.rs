@@ -8,6 +8,7 @@ use rusqlite::types::Value;
 use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
+use super::run_row::count_of_column;
 use crate::StoreError;
 
 /// Sets that the writer remembers at most.
@@ -51,6 +52,16 @@ pub(super) fn sweep(connection: &Connection) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// How many runs name a set that is not there.
+pub(super) fn missing(connection: &Connection) -> Result<u64, StoreError> {
+    let count = connection.query_row(
+        "SELECT count(*) FROM run WHERE model_set IS NOT NULL AND model_set NOT IN (SELECT id FROM model_set)",
+        [],
+        |row| row.get(0).map(count_of_column),
+    )?;
+    Ok(count)
+}
+
 /// The sets that the writer knows to be there, with their numbers.
 #[derive(Debug, Default)]
 pub(super) struct ModelSets {
@@ -88,3 +99,6 @@ impl ModelSets {
         self.known.clear();
     }
 }
+
+#[cfg(test)]
+mod tests;

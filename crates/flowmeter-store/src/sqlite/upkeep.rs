@@ -168,6 +168,12 @@ fn check_runs(connection: &Connection, upkeep: &mut Upkeep) -> Result<(), StoreE
             .problems
             .push(format!("{unmatched} runs are not found by their ids"));
     }
+    let nameless = super::model_sets::missing(connection)?;
+    if nameless > 0 {
+        upkeep
+            .problems
+            .push(format!("the models of {nameless} runs are missing"));
+    }
     let mut statement = connection.prepare(
         "SELECT id, spans, logs, \
            (SELECT coalesce(sum(count), 0) FROM batch_run WHERE batch_run.run = run.id), \
