@@ -115,17 +115,6 @@ pub(crate) trait ContentSink {
     fn searched(&mut self, _text: Range<usize>) {}
 }
 
-/// Which of the texts that are written searches look at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Searched {
-    /// None of them.
-    No,
-    /// All of them.
-    All,
-    /// All but those that are nobody's: the roles of messages and the like.
-    ButMarks,
-}
-
 /// Keeps nothing apart but what is huge, and that nowhere: for hashes alone.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct NoSink;

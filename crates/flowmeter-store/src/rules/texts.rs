@@ -11,7 +11,7 @@ use crate::SearchPlace;
 /// The tools that a model was offered.
 const TOOL_DEFINITIONS: &str = "gen_ai.tool.definitions";
 /// What stands in every message and is nobody's text.
-pub(crate) const MARKS: &[&str] = &["role", "type", "finish_reason"];
+const MARKS: &[&str] = &["role", "type", "finish_reason"];
 /// The field of a log line.
 pub(crate) const LOG_FIELD: &str = "message";
 

@@ -4,12 +4,11 @@
 //! apart; whoever knows what is kept puts references in their places. Never decides anything itself.
 
 use std::ops::Range;
-use std::sync::Arc;
 
 use flowmeter_model::{Span, TraceId};
 
 use super::super::Damaged;
-use super::super::content::{ContentHash, ContentSink, MessageList, OpenedContent};
+use super::super::content::{ContentHash, ContentSink, MessageList};
 use super::super::pack::{
     array_head_bytes, text_head_bytes, write_array, write_messages_reference, write_text_reference,
 };
@@ -39,7 +38,7 @@ struct Places {
     ends: Vec<usize>,
     hashes: Vec<ContentHash>,
     /// Texts that stand in no payload.
-    huge: Vec<(ContentHash, Arc<OpenedContent>)>,
+    huge: Vec<(ContentHash, Box<[u8]>)>,
     /// Where the others stand that searches look at.
     searched: Vec<Range<usize>>,
 }
@@ -67,8 +66,7 @@ impl ContentSink for Places {
     }
 
     fn huge_text(&mut self, hash: ContentHash, text: &[u8]) {
-        let content = OpenedContent::Text(String::from_utf8_lossy(text).into_owned());
-        self.huge.push((hash, Arc::new(content)));
+        self.huge.push((hash, text.into()));
     }
 
     fn messages(&mut self, list: &MessageList<'_>, at: usize) -> usize {
@@ -137,10 +135,8 @@ impl DeferredPayloads {
         for text in searched.get(deferred.searched.clone()).unwrap_or_default() {
             visit(None, self.bytes.get(text.clone()).unwrap_or_default());
         }
-        for (hash, content) in huge.get(deferred.huge.clone()).unwrap_or_default() {
-            if let OpenedContent::Text(text) = &**content {
-                visit(Some(*hash), text.as_bytes());
-            }
+        for (hash, text) in huge.get(deferred.huge.clone()).unwrap_or_default() {
+            visit(Some(*hash), text);
         }
     }
 
@@ -156,10 +152,8 @@ impl DeferredPayloads {
         out: &'a mut Vec<u8>,
     ) -> Result<&'a [u8], Damaged> {
         const FOREIGN: Damaged = Damaged("a payload is not where it was written");
-        for (hash, content) in self.places.huge.get(deferred.huge.clone()).ok_or(FOREIGN)? {
-            if let OpenedContent::Text(text) = &**content {
-                sink.huge_text(*hash, text.as_bytes());
-            }
+        for (hash, text) in self.places.huge.get(deferred.huge.clone()).ok_or(FOREIGN)? {
+            sink.huge_text(*hash, text);
         }
         out.clear();
         let bytes = |range: Range<usize>| self.bytes.get(range).ok_or(FOREIGN);
@@ -205,14 +199,19 @@ impl DeferredPayloads {
 
     /// Bytes in memory.
     pub(crate) fn bytes(&self) -> usize {
-        let huge = self.places.huge.iter().map(|(_, content)| match &**content {
-            OpenedContent::Text(text) => text.len(),
-            OpenedContent::Messages { bytes, .. } => bytes.len(),
-        });
+        let Places {
+            sites,
+            ends,
+            hashes,
+            huge,
+            searched,
+        } = &self.places;
         self.bytes.capacity()
-            + huge.sum::<usize>()
-            + 24 * self.places.ends.len()
-            + size_of::<Range<usize>>() * self.places.searched.capacity()
+            + huge.iter().map(|(_, text)| text.len()).sum::<usize>()
+            + size_of_val(sites.as_slice())
+            + size_of_val(ends.as_slice())
+            + size_of_val(hashes.as_slice())
+            + size_of_val(searched.as_slice())
     }
 
     /// Room for so many bytes.

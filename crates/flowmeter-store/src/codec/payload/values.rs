@@ -10,16 +10,16 @@ use smol_str::SmolStr;
 
 use super::super::Damaged;
 use super::super::content::{
-    ContentHash, ContentSink, ContentSource, MessageList, OpenedContent, Searched, TEXT_BYTES_HUGE,
-    TEXT_BYTES_MIN, chain_of, text_of,
+    ContentHash, ContentSink, ContentSource, MessageList, OpenedContent, TEXT_BYTES_HUGE, TEXT_BYTES_MIN,
+    chain_of, text_of,
 };
 use super::super::known_keys::{Key, write_key};
 use super::super::pack::{
     JSON_SCALAR, Reader, Token, write_array, write_bool, write_int, write_map, write_messages_reference,
     write_nil, write_real, write_text, write_text_reference, write_uint,
 };
-
-use crate::rules::texts::MARKS;
+use crate::SearchPlace;
+use crate::rules::texts::is_mark;
 
 /// Values are nested so deeply at most. JSON that was read from a text is nested 128 deep at most.
 pub(in crate::codec) const DEPTH_MAX: usize = 256;
@@ -45,7 +45,13 @@ pub(super) fn is_message_list(items: &[Value]) -> bool {
 
 impl Messages {
     /// Writes messages one behind the other, and hashes them.
-    fn take(&mut self, out: &mut Vec<u8>, items: &[Value], searched: Searched, sink: &mut dyn ContentSink) {
+    fn take(
+        &mut self,
+        out: &mut Vec<u8>,
+        items: &[Value],
+        searched: Option<SearchPlace>,
+        sink: &mut dyn ContentSink,
+    ) {
         self.ends.clear();
         self.hashes.clear();
         let mut hash = ContentHash::NO_MESSAGES;
@@ -72,7 +78,7 @@ impl Messages {
     pub(super) fn hash(&mut self, items: &[Value], sink: &mut dyn ContentSink) -> ContentHash {
         let mut bytes = std::mem::take(&mut self.bytes);
         bytes.clear();
-        self.take(&mut bytes, items, Searched::No, sink);
+        self.take(&mut bytes, items, None, sink);
         self.bytes = bytes;
         self.list(&self.bytes).hash(items.len())
     }
@@ -82,7 +88,7 @@ impl Messages {
         &mut self,
         out: &mut Vec<u8>,
         items: &[Value],
-        searched: Searched,
+        searched: Option<SearchPlace>,
         sink: &mut dyn ContentSink,
     ) -> ContentHash {
         let at = out.len();
@@ -105,8 +111,13 @@ impl Messages {
     }
 }
 
-/// A text, or a reference to it.
-pub(super) fn write_long_text(out: &mut Vec<u8>, text: &str, searched: Searched, sink: &mut dyn ContentSink) {
+/// A text, or a reference to it. `searched` says where searches look at it, if they do.
+pub(super) fn write_long_text(
+    out: &mut Vec<u8>,
+    text: &str,
+    searched: Option<SearchPlace>,
+    sink: &mut dyn ContentSink,
+) {
     if text.len() < TEXT_BYTES_MIN {
         return write_whole_text(out, text, searched, sink);
     }
@@ -121,20 +132,21 @@ pub(super) fn write_long_text(out: &mut Vec<u8>, text: &str, searched: Searched,
     }
 }
 
-fn write_whole_text(out: &mut Vec<u8>, text: &str, searched: Searched, sink: &mut dyn ContentSink) {
+fn write_whole_text(
+    out: &mut Vec<u8>,
+    text: &str,
+    searched: Option<SearchPlace>,
+    sink: &mut dyn ContentSink,
+) {
     write_text(out, text);
-    if searched != Searched::No {
+    if searched.is_some() {
         sink.searched(out.len() - text.len()..out.len());
     }
 }
 
-/// Which texts of a member of an object searches look at.
-fn searched_of(searched: Searched, key: &str, member: &Value) -> Searched {
-    if searched == Searched::ButMarks && MARKS.contains(&key) && member.is_string() {
-        Searched::No
-    } else {
-        searched
-    }
+/// Where searches look at what a member of an object holds; `None` where they do not.
+fn searched_of(searched: Option<SearchPlace>, key: &str, member: &Value) -> Option<SearchPlace> {
+    searched.filter(|place| !(member.is_string() && is_mark(*place, key)))
 }
 
 fn write_number(out: &mut Vec<u8>, number: &Number) {
@@ -148,14 +160,14 @@ fn write_number(out: &mut Vec<u8>, number: &Number) {
 }
 
 /// What lies too deep, as a text.
-fn write_deep(out: &mut Vec<u8>, value: &Value, searched: Searched, sink: &mut dyn ContentSink) {
+fn write_deep(out: &mut Vec<u8>, value: &Value, searched: Option<SearchPlace>, sink: &mut dyn ContentSink) {
     write_long_text(out, &value.to_string(), searched, sink);
 }
 
 pub(super) fn write_value(
     out: &mut Vec<u8>,
     value: &Value,
-    searched: Searched,
+    searched: Option<SearchPlace>,
     sink: &mut dyn ContentSink,
     messages: &mut Messages,
 ) {
@@ -163,7 +175,12 @@ pub(super) fn write_value(
 }
 
 /// A value of which no list is asked for.
-pub(super) fn write_plain(out: &mut Vec<u8>, value: &Value, searched: Searched, sink: &mut dyn ContentSink) {
+pub(super) fn write_plain(
+    out: &mut Vec<u8>,
+    value: &Value,
+    searched: Option<SearchPlace>,
+    sink: &mut dyn ContentSink,
+) {
     write_inner(out, value, 0, searched, sink, None);
 }
 
@@ -171,7 +188,7 @@ fn write_inner(
     out: &mut Vec<u8>,
     value: &Value,
     depth: usize,
-    searched: Searched,
+    searched: Option<SearchPlace>,
     sink: &mut dyn ContentSink,
     mut messages: Option<&mut Messages>,
 ) {
@@ -208,7 +225,7 @@ pub(super) fn write_canonical(
     out: &mut Vec<u8>,
     value: &Value,
     depth: usize,
-    searched: Searched,
+    searched: Option<SearchPlace>,
     sink: &mut dyn ContentSink,
 ) {
     match value {
@@ -239,7 +256,7 @@ pub(super) fn write_canonical(
 pub(super) fn write_attribute(
     out: &mut Vec<u8>,
     value: &AttributeValue,
-    searched: Searched,
+    searched: Option<SearchPlace>,
     sink: &mut dyn ContentSink,
     messages: &mut Messages,
 ) {
@@ -260,7 +277,7 @@ pub(super) fn write_attribute(
 pub(super) fn write_attributes(
     out: &mut Vec<u8>,
     attributes: &Attributes,
-    searched: Searched,
+    searched: Option<SearchPlace>,
     sink: &mut dyn ContentSink,
     messages: &mut Messages,
 ) {

@@ -13,7 +13,7 @@ use super::super::attribute_names::{
     INPUT_MESSAGES, OUTPUT_MESSAGES, REQUEST_MODEL, RESPONSE_MODEL, SYSTEM_INSTRUCTIONS,
 };
 use super::super::columns::zigzag;
-use super::super::content::{ContentHash, ContentSink, NoSink, Searched};
+use super::super::content::{ContentHash, ContentSink, NoSink};
 use super::super::known_keys::write_key;
 use super::super::pack::{write_array, write_int, write_map, write_text, write_uint};
 use super::values::{
@@ -24,7 +24,6 @@ use super::{
     AFTER, AMOUNT, APPLIES_SINCE, ATTRIBUTES, BEFORE, END, ERROR, EVENTS, EXPLANATION, LOG_ATTRIBUTES, LOGS,
     MUTATIONS, PARAMS, SOURCE_DATE, SPAN, TARGET, TEMPLATES, TERMS, TRACE, USAGE, VERSION,
 };
-
 use crate::SearchPlace;
 use crate::rules::texts::place_of;
 
@@ -100,7 +99,13 @@ impl PayloadWriter {
             write_error(out, error, sink);
         }
         if let Some(params) = &span.params {
-            write_value(out, params, Searched::All, sink, &mut self.messages);
+            write_value(
+                out,
+                params,
+                Some(SearchPlace::Attribute),
+                sink,
+                &mut self.messages,
+            );
         }
         self.write_templates(out, &span.templates, sink);
         self.write_events(out, &span.events, span.start, sink);
@@ -143,12 +148,12 @@ impl PayloadWriter {
             write_uint(out, span_id.to_u64());
         }
         if let Some(target) = target {
-            write_long_text(out, target, Searched::No, sink);
+            write_long_text(out, target, None, sink);
         }
         // Lines are searched where they stand by themselves.
-        write_long_text(out, message, Searched::No, sink);
+        write_long_text(out, message, None, sink);
         if !attributes.is_empty() {
-            write_attributes(out, attributes, Searched::No, sink, &mut self.messages);
+            write_attributes(out, attributes, None, sink, &mut self.messages);
         }
     }
 
@@ -163,8 +168,8 @@ impl PayloadWriter {
         }
         write_array(out, templates.len());
         for TemplateResolution { template, value } in templates {
-            write_long_text(out, template, Searched::No, sink);
-            write_value(out, value, Searched::All, sink, &mut self.messages);
+            write_long_text(out, template, None, sink);
+            write_value(out, value, Some(SearchPlace::Attribute), sink, &mut self.messages);
         }
     }
 
@@ -186,12 +191,12 @@ impl PayloadWriter {
             time,
         } in mutations
         {
-            write_long_text(out, path, Searched::No, sink);
+            write_long_text(out, path, None, sink);
             let before_flag = if before.is_some() { BEFORE } else { 0 };
             let after_flag = if after.is_some() { AFTER } else { 0 };
             write_uint(out, before_flag | after_flag);
             write_distance(out, *time, base);
-            for (value, searched) in [(before, Searched::No), (after, Searched::All)] {
+            for (value, searched) in [(before, None), (after, Some(SearchPlace::Mutation))] {
                 if let Some(value) = value {
                     write_value(out, value, searched, sink, &mut self.messages);
                 }
@@ -216,9 +221,15 @@ impl PayloadWriter {
             attributes,
         } in events
         {
-            write_long_text(out, name, Searched::All, sink);
+            write_long_text(out, name, Some(SearchPlace::Attribute), sink);
             write_distance(out, *time, base);
-            write_attributes(out, attributes, Searched::All, sink, &mut self.messages);
+            write_attributes(
+                out,
+                attributes,
+                Some(SearchPlace::Attribute),
+                sink,
+                &mut self.messages,
+            );
         }
     }
 
@@ -236,10 +247,7 @@ impl PayloadWriter {
         write_map(out, span.attributes.len());
         for (key, value) in span.attributes.iter() {
             write_key(out, key);
-            let searched = match place_of(key) {
-                SearchPlace::Prompt | SearchPlace::Response => Searched::ButMarks,
-                _ => Searched::All,
-            };
+            let searched = Some(place_of(key));
             match (key.as_str(), value) {
                 (INPUT_MESSAGES, AttributeValue::Json(list)) => {
                     if let Value::Array(items) = &**list
@@ -273,7 +281,7 @@ impl PayloadWriter {
                 Value::Array(items) if is_message_list(items) => self.messages.hash(items, sink),
                 value => {
                     self.canonical.clear();
-                    write_canonical(&mut self.canonical, value, 0, Searched::No, sink);
+                    write_canonical(&mut self.canonical, value, 0, None, sink);
                     ContentHash(xxh3_128(&self.canonical))
                 }
             },
@@ -325,11 +333,12 @@ fn write_error(out: &mut Vec<u8>, error: &SpanError, sink: &mut dyn ContentSink)
         message,
         chain,
     } = error;
-    write_long_text(out, error_type, Searched::All, sink);
-    write_long_text(out, message, Searched::All, sink);
+    let searched = Some(SearchPlace::Error);
+    write_long_text(out, error_type, searched, sink);
+    write_long_text(out, message, searched, sink);
     write_array(out, chain.len());
     for cause in chain {
-        write_long_text(out, cause, Searched::All, sink);
+        write_long_text(out, cause, searched, sink);
     }
 }
 
