@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::super::classes::{amount_of, class_of};
 use super::super::run_row::count_to_column;
-use super::runs::Clause;
+use super::conditions::Clause;
 use crate::{RunFilter, StoreError};
 
 /// Stands in a statement for the runs of one class, in order.

@@ -4,6 +4,7 @@
 
 mod amounts;
 pub(super) mod batches;
+mod conditions;
 pub(super) mod detail;
 pub(super) mod logs;
 mod newest;

@@ -8,6 +8,7 @@ use rusqlite::{Connection, OptionalExtension, params_from_iter};
 use super::super::run_row::{SELECT, StoredRun, count_to_column, time_to_column};
 use super::super::{SqliteConfig, model_sets};
 use super::amounts::{Amount, Least, WITHIN};
+use super::conditions::{Clause, commit_range, conditions, list, marks, status_columns, text, trace_range};
 use super::newest::{self, Newest};
 use crate::rules::filters::holds_for_run;
 use crate::{RunFilter, RunOrder, RunRow, StoreError};
@@ -91,22 +92,6 @@ enum Along {
     Highest(Amount),
     /// By time, of those runs that stand there in several places.
     Newest(Newest),
-}
-
-/// Part of a statement.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Clause {
-    sql: String,
-    values: Vec<Value>,
-}
-
-impl Clause {
-    pub(super) fn new(sql: impl Into<String>, values: Vec<Value>) -> Self {
-        Self {
-            sql: sql.into(),
-            values,
-        }
-    }
 }
 
 /// A way to the runs that meet one condition.
@@ -277,21 +262,6 @@ fn first_number(connection: &Connection, sql: &str, values: &[Value]) -> Result<
         .optional()?)
 }
 
-fn text(text: &str) -> Value {
-    Value::Text(text.to_owned())
-}
-
-fn marks(count: usize) -> String {
-    vec!["?"; count].join(", ")
-}
-
-fn list(column: &str, values: &[String]) -> Clause {
-    Clause::new(
-        format!("{column} IN ({})", marks(values.len())),
-        values.iter().map(|value| text(value)).collect(),
-    )
-}
-
 /// The ways that a filter's conditions open.
 fn paths(connection: &Connection, filter: &RunFilter) -> Result<Vec<Path>, StoreError> {
     const JOIN_TAG: &str = "CROSS JOIN run ON run.id = run_tag.run";
@@ -401,115 +371,4 @@ fn paths(connection: &Connection, filter: &RunFilter) -> Result<Vec<Path>, Store
         });
     }
     Ok(paths)
-}
-
-/// The wanted statuses as the table has them.
-fn status_columns(filter: &RunFilter) -> Vec<i64> {
-    let mut statuses: Vec<i64> = filter
-        .statuses
-        .iter()
-        .map(|status| super::super::run_row::status_to_column(*status))
-        .collect();
-    statuses.sort_unstable();
-    statuses.dedup();
-    statuses
-}
-
-/// The conditions as SQL, as far as it can say them; `None` when nothing can meet them.
-fn conditions(filter: &RunFilter) -> Option<Vec<Clause>> {
-    let mut clauses = Vec::new();
-    if let Some(since) = filter.since {
-        let values = vec![Value::Integer(time_to_column(since))];
-        clauses.push(Clause::new("run.started >= ?", values));
-    }
-    if let Some(until) = filter.until {
-        // The last moment that there is stands for all behind it.
-        let values = vec![Value::Integer(time_to_column(until))];
-        clauses.push(Clause::new("run.started <= ?", values));
-    }
-    if !filter.workflows.is_empty() {
-        clauses.push(list("run.workflow", &filter.workflows));
-    }
-    if !filter.statuses.is_empty() {
-        let statuses = status_columns(filter);
-        let values: Vec<Value> = statuses.iter().map(|status| Value::Integer(*status)).collect();
-        clauses.push(Clause::new(
-            format!("run.status IN ({})", marks(values.len())),
-            values,
-        ));
-    }
-    if !filter.models.is_empty() {
-        clauses.push(Clause::new(
-            format!(
-                "run.model_set IN ({})",
-                model_sets::numbers_with(filter.models.len())
-            ),
-            filter.models.iter().map(|model| text(model)).collect(),
-        ));
-    }
-    if let Some(least) = filter.cost_min {
-        clauses.push(Clause::new("run.cost >= ?", vec![Value::Integer(least.0)]));
-    }
-    if let Some(limit) = filter.slower_than_ns {
-        let values = vec![Value::Integer(count_to_column(limit))];
-        clauses.push(Clause::new("run.duration > ?", values));
-    }
-    for (key, value) in &filter.tags {
-        clauses.push(Clause::new(
-            "EXISTS (SELECT 1 FROM run_tag AS t WHERE t.key = ? AND t.value = ? \
-             AND t.run_started = run.started AND t.run = run.id)",
-            vec![text(key), text(value)],
-        ));
-    }
-    let texts = [
-        ("run.session = ?", &filter.session),
-        ("run.user = ?", &filter.user),
-        ("run.version = ?", &filter.workflow_version),
-    ];
-    for (sql, wanted) in texts {
-        if let Some(wanted) = wanted {
-            clauses.push(Clause::new(sql, vec![text(wanted)]));
-        }
-    }
-    if let Some(prefix) = &filter.git_commit {
-        clauses.push(
-            commit_range(prefix).unwrap_or_else(|| Clause::new("run.git_commit IS NOT NULL", Vec::new())),
-        );
-    }
-    if let Some(prefix) = &filter.trace_prefix
-        && !prefix.is_empty()
-    {
-        clauses.push(trace_range("run.trace", prefix)?);
-    }
-    Some(clauses)
-}
-
-/// Commits that begin so, as a range.
-fn commit_range(prefix: &str) -> Option<Clause> {
-    let last = char::MAX;
-    (!prefix.is_empty()).then(|| {
-        Clause::new(
-            "run.git_commit >= ? AND run.git_commit <= ?",
-            vec![text(prefix), Value::Text(format!("{prefix}{last}"))],
-        )
-    })
-}
-
-/// Traces whose ids begin so, as a range; `None` when there can be none.
-fn trace_range(column: &str, prefix: &str) -> Option<Clause> {
-    let is_hex = prefix
-        .bytes()
-        .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    if prefix.is_empty() || prefix.len() > 32 || !is_hex {
-        return None;
-    }
-    let bound = |filler: &str| -> Option<Value> {
-        let digits = format!("{prefix}{}", filler.repeat(32 - prefix.len()));
-        let number = u128::from_str_radix(&digits, 16).ok()?;
-        Some(Value::Blob(number.to_be_bytes().to_vec()))
-    };
-    Some(Clause::new(
-        format!("{column} >= ? AND {column} <= ?"),
-        vec![bound("0")?, bound("f")?],
-    ))
 }
