@@ -202,6 +202,9 @@ fn configure(connection: &Connection, purpose: Purpose) -> rusqlite::Result<()> 
         Purpose::Write => CACHE_KIB,
     };
     connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+    // Plans that hold whatever is bound: otherwise SQLite prepares a statement over `run` anew for each value, to see
+    // whether one of the indexes that hold some runs only fits it.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.pragma_update(None, "cache_size", -cache_kib)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.pragma_update(None, "foreign_keys", "OFF")
