@@ -253,7 +253,7 @@ pub(super) fn remove_row(connection: &Connection, run: i64, removed: &mut Remove
     ] {
         connection.prepare_cached(sql)?.execute([run])?;
     }
-    super::run_keys::remove(connection, &stored.row.key)?;
+    super::run_keys::remove(connection, &stored.row.key, run)?;
     removed.runs += 1;
     Ok(())
 }

@@ -59,9 +59,9 @@ CREATE INDEX run_session ON run (session, started) WHERE session IS NOT NULL;
 CREATE INDEX run_user ON run (user, started) WHERE user IS NOT NULL;
 CREATE INDEX run_commit ON run (git_commit, started) WHERE git_commit IS NOT NULL;
 
--- The rows of runs by their keys: the newest some thousand, and the others.
-CREATE TABLE run_key_new (trace BLOB, root INTEGER, run INTEGER NOT NULL, PRIMARY KEY (trace, root)) WITHOUT ROWID;
-CREATE TABLE run_key (trace BLOB, root INTEGER, run INTEGER NOT NULL, PRIMARY KEY (trace, root)) WITHOUT ROWID;
+-- The rows of runs by parts of their keys: the newest some thousand, and the others.
+CREATE TABLE run_key_new (trace INTEGER, root INTEGER, run INTEGER, PRIMARY KEY (trace, root, run)) WITHOUT ROWID;
+CREATE TABLE run_key (trace INTEGER, root INTEGER, run INTEGER, PRIMARY KEY (trace, root, run)) WITHOUT ROWID;
 CREATE VIEW run_keys (key_trace, key_root, key_run) AS
     SELECT trace, root, run FROM run_key_new UNION ALL SELECT trace, root, run FROM run_key;
 

@@ -4,20 +4,22 @@
 
 use std::sync::Arc;
 
-use flowmeter_model::{Attributes, Span, SpanId, SpanKind, TimestampNs, TraceId};
+use flowmeter_model::{Attributes, Span, SpanId, SpanKind, TimestampNs};
 use serde_json::Value;
 use smol_str::SmolStr;
 
+use crate::RunKey;
 use crate::codec::Damaged;
 use crate::codec::block::{Sealed, Sealer, Tag};
 use crate::codec::columns::SpanClass;
 use crate::codec::content::{ContentSink, ContentSource};
 use crate::codec::narrow::NarrowSpan;
 use crate::codec::payload::{self, PayloadWriter};
+use crate::codec::sketch::{read_varint, write_varint};
 
-/// Packs spans as they are.
+/// Packs spans of a run as they are.
 pub(super) fn pack<'a>(
-    trace_id: TraceId,
+    run: RunKey,
     spans: impl Iterator<Item = &'a Span>,
     sink: &mut dyn ContentSink,
     sealer: &mut Sealer,
@@ -27,13 +29,14 @@ pub(super) fn pack<'a>(
     let mut body = Vec::new();
     for span in spans {
         body.clear();
-        writer.write(span, trace_id, sink, &mut body);
-        raw.extend_from_slice(&span.span_id.to_u64().to_le_bytes());
-        raw.extend_from_slice(&span.parent_span_id.map_or(0, SpanId::to_u64).to_le_bytes());
-        raw.extend_from_slice(&span.start.0.to_le_bytes());
+        writer.write(span, run.trace_id, sink, &mut body);
+        // What describes a run has the id of its root: nothing is left of that.
+        write_varint(&mut raw, span.span_id.to_u64() ^ run.root_span_id.to_u64());
+        write_varint(&mut raw, span.parent_span_id.map_or(0, SpanId::to_u64));
+        write_varint(&mut raw, span.start.0);
         raw.push(SpanClass::of(span.kind, None, false).0 as u8);
         for part in [span.operation.as_bytes(), &body] {
-            raw.extend_from_slice(&(part.len() as u64).to_le_bytes());
+            write_varint(&mut raw, part.len() as u64);
             raw.extend_from_slice(part);
         }
     }
@@ -42,7 +45,7 @@ pub(super) fn pack<'a>(
 
 /// Gives back what [`pack`] packed.
 pub(super) fn unpack(
-    trace_id: TraceId,
+    run: RunKey,
     bytes: &[u8],
     source: &mut dyn ContentSource,
     sealer: &mut Sealer,
@@ -61,8 +64,8 @@ pub(super) fn unpack(
         let operation = std::str::from_utf8(part(&mut rest, length)?)
             .map_err(|_| Damaged("the name of an operation is no UTF-8"))?;
         let mut span = Span::begin(
-            trace_id,
-            SpanId::from_u64(span_id).ok_or(Damaged("an open span has no id"))?,
+            run.trace_id,
+            SpanId::from_u64(span_id ^ run.root_span_id.to_u64()).ok_or(Damaged("an open span has no id"))?,
             SpanId::from_u64(parent),
             class.kind(),
             operation,
@@ -70,7 +73,7 @@ pub(super) fn unpack(
         );
         let narrow = NarrowSpan::of(&span, SmolStr::default(), 0);
         let length = number(&mut rest)?;
-        span = payload::read(&narrow, trace_id, part(&mut rest, length)?, source)?;
+        span = payload::read(&narrow, run.trace_id, part(&mut rest, length)?, source)?;
         spans.push(span);
     }
     Ok(spans)
@@ -86,20 +89,13 @@ fn part<'a>(rest: &mut &'a [u8], length: u64) -> Result<&'a [u8], Damaged> {
 }
 
 fn number(rest: &mut &[u8]) -> Result<u64, Damaged> {
-    let bytes = part(rest, 8)?
-        .try_into()
-        .map_err(|_| Damaged("a span is cut off"))?;
-    Ok(u64::from_le_bytes(bytes))
+    read_varint(rest).ok_or(Damaged("a span is cut off"))
 }
 
 /// What describes a run, in the form of a span: its resource as attributes, its metrics as parameters.
-pub(super) fn of_detail(
-    trace_id: TraceId,
-    root: SpanId,
-    resource: Attributes,
-    metrics: Option<Value>,
-) -> Span {
-    let mut span = Span::begin(trace_id, root, None, SpanKind::Run, "", TimestampNs(0));
+pub(super) fn of_detail(run: RunKey, resource: Attributes, metrics: Option<Value>) -> Span {
+    let (trace, root) = (run.trace_id, run.root_span_id);
+    let mut span = Span::begin(trace, root, None, SpanKind::Run, "", TimestampNs(0));
     span.attributes = resource;
     span.params = metrics.map(Arc::new);
     span

@@ -115,7 +115,7 @@ pub(super) fn conditions(filter: &RunFilter) -> Option<Vec<Clause>> {
     if let Some(prefix) = &filter.trace_prefix
         && !prefix.is_empty()
     {
-        clauses.push(trace_range("run.trace", prefix)?);
+        clauses.push(trace_range(prefix)?);
     }
     Some(clauses)
 }
@@ -132,7 +132,7 @@ pub(super) fn commit_range(prefix: &str) -> Option<Clause> {
 }
 
 /// Traces whose ids begin so, as a range; `None` when there can be none.
-pub(super) fn trace_range(column: &str, prefix: &str) -> Option<Clause> {
+fn trace_range(prefix: &str) -> Option<Clause> {
     let is_hex = prefix
         .bytes()
         .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
@@ -145,7 +145,7 @@ pub(super) fn trace_range(column: &str, prefix: &str) -> Option<Clause> {
         Some(Value::Blob(number.to_be_bytes().to_vec()))
     };
     Some(Clause::new(
-        format!("{column} >= ? AND {column} <= ?"),
+        "run.trace BETWEEN ? AND ?",
         vec![bound("0")?, bound("f")?],
     ))
 }

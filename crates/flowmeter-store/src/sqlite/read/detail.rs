@@ -81,10 +81,5 @@ fn spans_of(
         return Ok(Vec::new());
     };
     let mut sealer = Sealer::new();
-    Ok(whole_span::unpack(
-        run.row.key.trace_id,
-        &body,
-        source,
-        &mut sealer,
-    )?)
+    Ok(whole_span::unpack(run.row.key, &body, source, &mut sealer)?)
 }

@@ -6,9 +6,9 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params_from_iter};
 
 use super::super::run_row::{SELECT, StoredRun, count_to_column, time_to_column};
-use super::super::{SqliteConfig, model_sets};
+use super::super::{SqliteConfig, model_sets, run_keys};
 use super::amounts::{Amount, Least, WITHIN};
-use super::conditions::{Clause, commit_range, conditions, list, marks, status_columns, text, trace_range};
+use super::conditions::{Clause, commit_range, conditions, list, marks, status_columns, text};
 use super::newest::{self, Newest};
 use crate::rules::filters::holds_for_run;
 use crate::{RunFilter, RunOrder, RunRow, StoreError};
@@ -276,14 +276,14 @@ fn paths(connection: &Connection, filter: &RunFilter) -> Result<Vec<Path>, Store
             join,
         });
     };
-    if let Some(range) = filter
-        .trace_prefix
-        .as_deref()
-        .and_then(|prefix| trace_range("run_keys.key_trace", prefix))
-    {
+    if let Some((from, to)) = filter.trace_prefix.as_deref().and_then(run_keys::parts_of_traces) {
+        let clause = Clause::new(
+            "run_keys.key_trace BETWEEN ? AND ?",
+            vec![Value::Integer(from), Value::Integer(to)],
+        );
         add(
             "run_keys",
-            range,
+            clause,
             None,
             "CROSS JOIN run ON run.id = run_keys.key_run",
         );

@@ -4,6 +4,7 @@ use flowmeter_model::{AttributeValue, IdSource, Span, SpanKind, TimestampNs};
 use serde_json::json;
 
 use super::{of_detail, pack, unpack};
+use crate::RunKey;
 use crate::codec::Damaged;
 use crate::codec::block::Sealer;
 use crate::codec::content::{ContentHash, ContentSource, NoSink, OpenedContent};
@@ -16,11 +17,14 @@ impl ContentSource for NoSource {
     }
 }
 
-fn spans() -> Vec<Span> {
+fn spans() -> (RunKey, Vec<Span>) {
     let mut ids = IdSource::from_seed(5);
-    let trace = ids.trace_id();
+    let run = RunKey {
+        trace_id: ids.trace_id(),
+        root_span_id: ids.span_id(),
+    };
     let mut open = Span::begin(
-        trace,
+        run.trace_id,
         ids.span_id(),
         Some(ids.span_id()),
         SpanKind::Node,
@@ -31,30 +35,26 @@ fn spans() -> Vec<Span> {
     let mut resource = flowmeter_model::Attributes::new();
     resource.set("service.name", "test");
     resource.set("real", AttributeValue::F64(2.0));
-    vec![
-        open,
-        of_detail(trace, ids.span_id(), resource, Some(json!({"cost": 1.5}))),
-    ]
+    let detail = of_detail(run, resource, Some(json!({"cost": 1.5})));
+    (run, vec![open, detail])
 }
 
 #[test]
 fn what_is_packed_comes_back() {
-    let (spans, mut sealer) = (spans(), Sealer::new());
-    let trace = spans[0].trace_id;
-    let bytes = pack(trace, spans.iter(), &mut NoSink, &mut sealer).unwrap();
-    assert_eq!(unpack(trace, &bytes, &mut NoSource, &mut sealer).unwrap(), spans);
+    let ((run, spans), mut sealer) = (spans(), Sealer::new());
+    let bytes = pack(run, spans.iter(), &mut NoSink, &mut sealer).unwrap();
+    assert_eq!(unpack(run, &bytes, &mut NoSource, &mut sealer).unwrap(), spans);
 }
 
 #[test]
 fn a_changed_byte_is_told() {
-    let (spans, mut sealer) = (spans(), Sealer::new());
-    let trace = spans[0].trace_id;
-    let bytes = pack(trace, spans.iter(), &mut NoSink, &mut sealer).unwrap();
+    let ((run, spans), mut sealer) = (spans(), Sealer::new());
+    let bytes = pack(run, spans.iter(), &mut NoSink, &mut sealer).unwrap();
     for place in 0..bytes.len() {
         let mut damaged = bytes.clone();
         damaged[place] ^= 0x40;
         assert!(
-            unpack(trace, &damaged, &mut NoSource, &mut sealer).is_err(),
+            unpack(run, &damaged, &mut NoSource, &mut sealer).is_err(),
             "byte {place}"
         );
     }

@@ -201,7 +201,7 @@ impl Writer {
         } else {
             read::detail::read(connection, run, &mut StoredContent::new(connection))?
         };
-        let nothing = || whole_span::of_detail(key.trace_id, key.root_span_id, Attributes::new(), None);
+        let nothing = || whole_span::of_detail(key, Attributes::new(), None);
         let mut detail = there.unwrap_or_else(nothing);
         if let (true, Some(start)) = (begins, items.starts.into_iter().next()) {
             detail.attributes = start.resource;
@@ -212,7 +212,7 @@ impl Writer {
         let sealer = self.sealer.get_or_insert_with(Sealer::new);
         let spans = std::iter::once(&detail);
         let sink = self.contents.write_in(Mentioner::Single);
-        let body = whole_span::pack(key.trace_id, spans, sink, sealer)?;
+        let body = whole_span::pack(key, spans, sink, sealer)?;
         let hashes = super::rows::hash_bytes(&sink.take_mentions());
         connection
             .prepare_cached("INSERT OR REPLACE INTO run_detail (run, hashes, body) VALUES (?1, ?2, ?3)")?
@@ -236,7 +236,7 @@ impl Writer {
         let sealer = self.sealer.get_or_insert_with(Sealer::new);
         let spans = live.open.values();
         let sink = self.contents.write_in(Mentioner::Single);
-        let body = whole_span::pack(run.row.key.trace_id, spans, sink, sealer)?;
+        let body = whole_span::pack(run.row.key, spans, sink, sealer)?;
         let hashes = super::rows::hash_bytes(&sink.take_mentions());
         connection
             .prepare_cached("INSERT OR REPLACE INTO run_open (run, hashes, body) VALUES (?1, ?2, ?3)")?
