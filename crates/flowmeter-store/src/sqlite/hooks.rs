@@ -6,7 +6,8 @@
 use rusqlite::Connection;
 use rustc_hash::FxHashSet;
 
-use super::{SqliteConfig, run_keys, search, stats};
+use super::run_lists::Pace;
+use super::{SqliteConfig, run_keys, run_lists, search, stats};
 use crate::{SpanRow, StoreError, Upkeep};
 
 /// A batch is gone, or what it held has changed: what an index holds of it is to go for good.
@@ -35,6 +36,7 @@ pub(super) fn background_step(
     config: &SqliteConfig,
 ) -> Result<bool, StoreError> {
     Ok(run_keys::step(connection, config)?
+        || run_lists::step(connection, config, Pace::Idle)?
         || stats::fold_some(connection, config)?
         || search::step(connection, config)?)
 }
@@ -43,6 +45,7 @@ pub(super) fn background_step(
 /// what is in no segment batch by batch.
 pub(super) fn urgent_step(connection: &mut Connection, config: &SqliteConfig) -> Result<bool, StoreError> {
     run_keys::step(connection, config)?;
+    run_lists::step(connection, config, Pace::Urgent)?;
     let has_folded = stats::has_much_to_fold(connection)? && stats::fold_some(connection, config)?;
     Ok(search::urgent_step(connection, config)? || has_folded)
 }

@@ -22,6 +22,7 @@ mod removal;
 mod retain;
 mod rewrite;
 mod run_keys;
+mod run_lists;
 mod run_row;
 mod search;
 mod stats;

@@ -8,6 +8,7 @@ use rusqlite::types::Value;
 use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
+use super::run_lists::{self, RunList};
 use super::run_row::count_of_column;
 use crate::StoreError;
 
@@ -45,8 +46,12 @@ pub(super) fn with(connection: &Connection, model: &str) -> Result<Vec<Value>, S
 /// Removes sets that no run has any more. Who does this tells the writers of all processes (`next_epoch`), or one of them
 /// might take a set for known that is gone.
 pub(super) fn sweep(connection: &Connection) -> Result<(), StoreError> {
+    let (list, is_new) = (RunList::Models.number(), run_lists::IS_NEW);
     connection.execute(
-        "DELETE FROM model_set WHERE NOT EXISTS (SELECT 1 FROM run WHERE run.model_set = model_set.id)",
+        &format!(
+            "DELETE FROM model_set WHERE NOT EXISTS (SELECT 1 FROM run_list WHERE list = {list} AND place = model_set.id) \
+             AND id NOT IN (SELECT model_set FROM run WHERE {is_new} AND model_set IS NOT NULL)"
+        ),
         [],
     )?;
     Ok(())

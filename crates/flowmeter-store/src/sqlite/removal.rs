@@ -246,6 +246,8 @@ pub(super) fn remove_row(connection: &Connection, run: i64, removed: &mut Remove
             )?
             .execute((key, value, started, run))?;
     }
+    let listed = super::run_lists::entries_of(connection, run)?;
+    super::run_lists::replace(connection, &listed, &[])?;
     for sql in [
         "DELETE FROM run_detail WHERE run = ?1",
         "DELETE FROM run_open WHERE run = ?1",

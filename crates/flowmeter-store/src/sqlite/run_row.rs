@@ -9,7 +9,7 @@ use smol_str::SmolStr;
 use super::SqliteConfig;
 use super::classes::class_of;
 use super::failure::damaged;
-use super::{model_sets, run_keys};
+use super::{model_sets, run_keys, run_lists};
 use crate::{Origin, ProcessMark, RunKey, RunRow, RunStatus, StoreError, TokenSums};
 
 /// The columns, in the order in which [`StoredRun::read`] takes them and [`StoredRun::execute`] gives them; what is given
@@ -325,13 +325,17 @@ impl StoredRun {
         connection: &Connection,
         model_set: Option<i64>,
     ) -> Result<(), StoreError> {
-        let statement = connection.prepare_cached(if self.id == 0 { INSERT } else { UPDATE })?;
-        self.execute(statement, model_set)?;
         if self.id == 0 {
+            self.execute(connection.prepare_cached(INSERT)?, model_set)?;
             self.id = connection.last_insert_rowid();
-            run_keys::add(connection, &self.row.key, self.id)?;
+            return run_keys::add(connection, &self.row.key, self.id);
         }
-        Ok(())
+        let before = run_lists::entries_of(connection, self.id)?;
+        self.execute(connection.prepare_cached(UPDATE)?, model_set)?;
+        if before.is_empty() {
+            return Ok(());
+        }
+        run_lists::replace(connection, &before, &run_lists::entries_of(connection, self.id)?)
     }
 
     fn execute(&self, mut statement: CachedStatement<'_>, model_set: Option<i64>) -> Result<(), StoreError> {

@@ -48,16 +48,24 @@ CREATE TABLE run (
     pid_started INTEGER
 );
 CREATE INDEX run_started ON run (started);
-CREATE INDEX run_workflow ON run (workflow, started DESC);
 CREATE INDEX run_unwell ON run (status, started) WHERE status <> 1;
-CREATE INDEX run_duration ON run (duration_class, started, duration);
-CREATE INDEX run_cost ON run (cost_class, started, cost);
 CREATE INDEX run_seen ON run (payloads_gone, seen);
-CREATE INDEX run_tokens ON run (tokens_class, started, tokens);
-CREATE INDEX run_models ON run (model_set, started) WHERE model_set IS NOT NULL;
 CREATE INDEX run_session ON run (session, started) WHERE session IS NOT NULL;
 CREATE INDEX run_user ON run (user, started) WHERE user IS NOT NULL;
 CREATE INDEX run_commit ON run (git_commit, started) WHERE git_commit IS NOT NULL;
+
+-- Runs by workflow (list 1), set of models (2), class of duration (3), of cost (4), of tokens (5): those whose numbers
+-- begin with the segment's, 512 of them, in one row a place. The newest are not there yet, from the number `runs_listed`
+-- on. No run in a row of the place with a lower segment began after `newest_before`.
+CREATE TABLE run_list (
+    list INTEGER,
+    place,
+    segment INTEGER,
+    newest_before INTEGER NOT NULL,
+    runs BLOB NOT NULL,
+    PRIMARY KEY (list, place, segment)
+) WITHOUT ROWID;
+INSERT INTO meta (key, value) VALUES ('runs_listed', 0);
 
 -- The rows of runs by parts of their keys: the newest some thousand, and the others.
 CREATE TABLE run_key_new (trace INTEGER, root INTEGER, run INTEGER, PRIMARY KEY (trace, root, run)) WITHOUT ROWID;

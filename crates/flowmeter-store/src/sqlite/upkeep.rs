@@ -168,6 +168,12 @@ fn check_runs(connection: &Connection, upkeep: &mut Upkeep) -> Result<(), StoreE
             .problems
             .push(format!("{unmatched} runs are not found by their ids"));
     }
+    let unlisted = super::run_lists::unmatched(connection)?;
+    if unlisted > 0 {
+        upkeep.problems.push(format!(
+            "{unlisted} places of runs in lists are not those of their rows"
+        ));
+    }
     let nameless = super::model_sets::missing(connection)?;
     if nameless > 0 {
         upkeep

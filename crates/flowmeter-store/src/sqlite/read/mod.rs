@@ -13,3 +13,4 @@ pub(super) mod runs;
 pub(super) mod salvage;
 pub(super) mod scan;
 pub(super) mod spans;
+mod workflows;

@@ -1,117 +1,220 @@
-//! Lists from the newest run to the oldest where these stand in several places of an index: in classes of amounts, or in
-//! sets of models. The newest of each place, put together, and then those before.
+//! Runs from the newest to the oldest along the lists: by workflows, by sets of models, by classes of amounts.
 //!
-//! Never reads more than the newest of each before somebody wants the others.
+//! A list has many places, and a place many rows; the newest of each come first, and rows before them are read when
+//! somebody wants what is in them. Never shows a run before one that began later.
 
-use rusqlite::types::Value;
+use std::collections::BinaryHeap;
+
+use rusqlite::types::{Value, ValueRef};
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 
-use super::amounts::{AT_FIRST, AT_MOST, Amount, LISTED, Least, list};
+use super::super::failure::damaged;
+use super::super::run_lists::{self, IS_NEW, Listed, RunList};
+use super::amounts::{AT_FIRST, AT_MOST, Least, numbers};
 use crate::StoreError;
 
-/// Runs of each place that are asked for at once in the beginning, where there are many places.
-const OF_EACH_MIN: usize = 8;
-
-/// Runs that stand in several places.
+/// Runs that stand at some places of a list.
 #[derive(Clone, Debug)]
-pub(super) enum Newest {
-    /// Those with at least some amount, in classes.
-    OfAmount(Amount, Least),
-    /// Those with one of these sets of models.
-    OfSets(Vec<Value>),
+pub(super) struct Newest {
+    list: RunList,
+    places: Vec<Value>,
+    /// Which of them are wanted.
+    least: Option<Least>,
 }
 
-/// When a run began, and the number of its row.
-type Begun = (i64, i64);
+/// How far a place has been read.
+struct Reading<'a> {
+    place: &'a Value,
+    /// The rows from here on have been read.
+    segment: i64,
+    /// What has not been read began then or before; `None` where all has been read.
+    newest_before: Option<i64>,
+}
 
 impl Newest {
-    /// Hands out the numbers of the runs, the newest first, as a statement and what is put into it.
+    pub(super) fn at(list: RunList, places: Vec<Value>) -> Self {
+        let least = None;
+        Self { list, places, least }
+    }
+
+    /// Only those with an amount.
+    pub(super) fn with_least(self, least: Least) -> Self {
+        let least = Some(least);
+        Self { least, ..self }
+    }
+
+    /// Hands out the numbers of the runs, the newest first, some at a time; whether `ask` wanted all of them.
     ///
     /// # Errors
     /// Those of reading, and those of `ask`, which says whether to go on.
     pub(super) fn ask(
         &self,
         connection: &Connection,
-        ask: &mut dyn FnMut(&str, Value) -> Result<bool, StoreError>,
+        ask: &mut dyn FnMut(Value) -> Result<bool, StoreError>,
+    ) -> Result<bool, StoreError> {
+        let unlisted = self.unlisted(connection)?;
+        self.ask_with(unlisted, connection, ask)
+    }
+
+    /// The same for those who know already which of them stand in no list yet.
+    pub(super) fn ask_with(
+        &self,
+        unlisted: Vec<Listed>,
+        connection: &Connection,
+        ask: &mut dyn FnMut(Value) -> Result<bool, StoreError>,
+    ) -> Result<bool, StoreError> {
+        let mut found: BinaryHeap<Listed> = unlisted.into();
+        let mut row_before = row_before(connection)?;
+        let mut places: Vec<Reading<'_>> = self.places.iter().map(Reading::of).collect();
+        let (mut wanted, mut count) = (Vec::new(), AT_FIRST);
+        loop {
+            let unread = places.iter_mut().max_by_key(|place| place.newest_before);
+            let newest_unread = unread.as_ref().and_then(|place| place.newest_before);
+            while let Some(run) = found.peek()
+                && wanted.len() < count
+                && newest_unread.is_none_or(|newest| run.started > newest)
+            {
+                wanted.push(run.run);
+                found.pop();
+            }
+            let is_end = newest_unread.is_none() && found.is_empty();
+            if wanted.len() == count || (is_end && !wanted.is_empty()) {
+                if !ask(numbers(wanted.drain(..)))? {
+                    return Ok(false);
+                }
+                count = (count * 2).min(AT_MOST);
+                continue;
+            }
+            match unread {
+                Some(place) if newest_unread.is_some() => {
+                    let runs = place.go_back(self.list, &mut row_before)?;
+                    found.extend(runs.into_iter().filter(|run| self.wants(run.amount)));
+                }
+                _ => return Ok(true),
+            }
+        }
+    }
+
+    /// The numbers of all of them.
+    pub(super) fn all(&self, connection: &Connection) -> Result<Value, StoreError> {
+        let mut found = self.unlisted(connection)?;
+        self.add_listed(connection, &mut found)?;
+        Ok(numbers(found.into_iter().map(|run| run.run)))
+    }
+
+    /// Adds those that stand in the list.
+    pub(super) fn add_listed(
+        &self,
+        connection: &Connection,
+        found: &mut Vec<Listed>,
     ) -> Result<(), StoreError> {
-        match self {
-            Self::OfAmount(amount, least) => {
-                let (column, condition) = amount.within_class(*least);
-                let mut newest = connection.prepare_cached(&format!(
-                    "SELECT started, id FROM {} WHERE {column} = ?1 AND {condition} \
-                     AND (started, id) < (?2, ?3) ORDER BY started DESC, id DESC LIMIT ?4",
-                    amount.table()
-                ))?;
-                let classes = amount.classes_from(connection, *least)?;
-                let places: Vec<Value> = classes.into_iter().map(Value::Integer).collect();
-                ask_in_turn(&places, &mut newest, ask)
-            }
-            Self::OfSets(sets) => {
-                let mut newest = connection.prepare_cached(
-                    "SELECT started, id FROM run INDEXED BY run_models WHERE model_set = ?1 \
-                     AND (started, id) < (?2, ?3) ORDER BY started DESC, id DESC LIMIT ?4",
-                )?;
-                ask_in_turn(sets, &mut newest, ask)
-            }
-        }
-    }
-}
-
-/// `newest` gives, of one place, so many runs that began before some moment.
-fn ask_in_turn(
-    places: &[Value],
-    newest: &mut CachedStatement<'_>,
-    ask: &mut dyn FnMut(&str, Value) -> Result<bool, StoreError>,
-) -> Result<(), StoreError> {
-    let of_each = 2 * AT_FIRST / places.len().max(1);
-    let (mut before, mut count) = ((i64::MAX, i64::MAX), of_each.clamp(OF_EACH_MIN, AT_FIRST));
-    loop {
-        let mut found: Vec<Begun> = Vec::new();
-        // What is older is not all there yet.
-        let mut complete_from: Option<Begun> = None;
-        for place in places {
-            let known = found.len();
-            let mut rows = newest.query(params![place, before.0, before.1, count as i64])?;
+        let mut statement =
+            connection.prepare_cached("SELECT segment, runs FROM run_list WHERE list = ?1 AND place = ?2")?;
+        for place in &self.places {
+            let mut rows = statement.query(params![self.list.number(), place])?;
             while let Some(row) = rows.next()? {
-                found.push((row.get(0)?, row.get(1)?));
+                let bytes = row.get_ref(1)?.as_blob().map_err(|_| damaged("a list of runs"))?;
+                let runs = run_lists::decode(bytes, run_lists::first_of(row.get(0)?))?;
+                found.extend(runs.into_iter().filter(|run| self.wants(run.amount)));
             }
-            if found.len() - known == count {
-                complete_from = complete_from.max(found.last().copied());
+        }
+        Ok(())
+    }
+
+    /// When about so many of the newest of them began, the last of those; `None` where there are not so many.
+    pub(super) fn nth(&self, connection: &Connection, count: usize) -> Result<Option<i64>, StoreError> {
+        let of_each = count / self.places.len().max(1);
+        let mut row_before = row_before(connection)?;
+        let mut last = None;
+        for place in &self.places {
+            let (mut place, mut seen) = (Reading::of(place), 0);
+            while place.newest_before.is_some() && seen <= of_each {
+                let runs = place.go_back(self.list, &mut row_before)?;
+                let mut wanted = runs.into_iter().filter(|run| self.wants(run.amount));
+                let missing = of_each - seen;
+                match wanted.clone().nth(missing) {
+                    Some(run) => {
+                        last = last.max(Some(run.started));
+                        break;
+                    }
+                    None => seen += wanted.by_ref().count(),
+                }
             }
         }
-        found.sort_unstable_by(|a, b| b.cmp(a));
-        if let Some(complete_from) = complete_from {
-            found.truncate(found.partition_point(|begun| *begun >= complete_from));
-        }
-        if found.is_empty() || !ask(LISTED, list(found.iter().map(|(_, id)| *id)))? {
-            return Ok(());
-        }
-        match complete_from {
-            Some(complete_from) => before = complete_from,
-            None => return Ok(()),
-        }
-        count = (count * 2).min(AT_MOST);
+        Ok(last)
+    }
+
+    fn wants(&self, amount: i64) -> bool {
+        self.least.is_none_or(|least| least.holds_for(amount))
+    }
+
+    /// Those that stand in no list yet.
+    fn unlisted(&self, connection: &Connection) -> Result<Vec<Listed>, StoreError> {
+        let mut found = Vec::new();
+        visit_unlisted(connection, self.list, &mut |place, run| {
+            // Those with at least some amount may be the first of their class.
+            let is_there = self.least.is_some() || self.places.iter().any(|wanted| place == wanted.into());
+            if is_there && self.wants(run.amount) {
+                found.push(run);
+            }
+        })?;
+        Ok(found)
     }
 }
 
-/// When about so many of the newest runs with one of these sets of models began, the last of them; `None` where there
-/// are not so many.
-pub(super) fn nth_of_sets(
+/// Hands out the runs that stand in no list yet, with their places.
+pub(super) fn visit_unlisted(
     connection: &Connection,
-    sets: &[Value],
-    count: i64,
-) -> Result<Option<i64>, StoreError> {
-    let of_each = count / i64::try_from(sets.len().max(1)).unwrap_or(count);
-    let mut statement = connection.prepare_cached(
-        "SELECT started FROM run INDEXED BY run_models WHERE model_set = ?1 \
-         ORDER BY started DESC LIMIT 1 OFFSET ?2",
-    )?;
-    let mut last = None;
-    for set in sets {
-        let started: Option<i64> = statement
-            .query_row(params![set, of_each], |row| row.get(0))
-            .optional()?;
-        last = last.max(started);
+    list: RunList,
+    visit: &mut dyn FnMut(ValueRef<'_>, Listed),
+) -> Result<(), StoreError> {
+    let (place, amount) = (list.place_column(), list.amount_column());
+    let sql = format!("SELECT started, id, {amount}, {place} FROM run WHERE {IS_NEW}");
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let (started, run, amount) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        visit(row.get_ref(3)?, Listed { started, run, amount });
     }
-    Ok(last)
+    Ok(())
+}
+
+/// Gives, of a place, the row before a segment.
+fn row_before(connection: &Connection) -> rusqlite::Result<CachedStatement<'_>> {
+    connection.prepare_cached(
+        "SELECT segment, newest_before, runs FROM run_list WHERE list = ?1 AND place = ?2 AND segment < ?3 \
+         ORDER BY segment DESC LIMIT 1",
+    )
+}
+
+impl<'a> Reading<'a> {
+    fn of(place: &'a Value) -> Self {
+        Self {
+            place,
+            segment: i64::MAX,
+            newest_before: Some(i64::MAX),
+        }
+    }
+
+    /// Reads the row before those that have been read.
+    fn go_back(
+        &mut self,
+        list: RunList,
+        row_before: &mut CachedStatement<'_>,
+    ) -> Result<Vec<Listed>, StoreError> {
+        let key = params![list.number(), self.place, self.segment];
+        let row = row_before
+            .query_row(key, |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get::<_, Vec<u8>>(2)?))
+            })
+            .optional()?;
+        let Some((segment, newest_before, bytes)) = row else {
+            self.newest_before = None;
+            return Ok(Vec::new());
+        };
+        self.segment = segment;
+        // There is nothing before the first row.
+        self.newest_before = Some(newest_before).filter(|newest| *newest > i64::MIN);
+        run_lists::decode(&bytes, run_lists::first_of(segment))
+    }
 }

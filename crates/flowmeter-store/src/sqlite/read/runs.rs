@@ -5,11 +5,13 @@
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params_from_iter};
 
+use super::super::run_lists::RunList;
 use super::super::run_row::{SELECT, StoredRun, count_to_column, time_to_column};
 use super::super::{SqliteConfig, model_sets, run_keys};
-use super::amounts::{Amount, Least, WITHIN};
-use super::conditions::{Clause, commit_range, conditions, list, marks, status_columns, text};
-use super::newest::{self, Newest};
+use super::amounts::{Amount, Least};
+use super::conditions::{Clause, commit_range, conditions, marks, status_columns, text};
+use super::newest::Newest;
+use super::workflows;
 use crate::rules::filters::holds_for_run;
 use crate::{RunFilter, RunOrder, RunRow, StoreError};
 
@@ -63,17 +65,17 @@ pub(in crate::sqlite) fn visit(
         }
         Ok(true)
     };
-    let mut ask_within = |within: &str, value: Value| {
-        let sql = query.sql.replacen(WITHIN, within, 1);
-        ask(&sql, &mut std::iter::once(&value).chain(&query.values))
+    let Some(along) = &query.along else {
+        return ask(&query.sql, &mut query.values.iter()).map(drop);
     };
-    match &query.along {
-        None => ask(&query.sql, &mut query.values.iter()).map(drop),
-        Some(Along::Highest(amount)) => {
+    let mut ask_some = |numbers: Value| ask(&query.sql, &mut std::iter::once(&numbers).chain(&query.values));
+    match along {
+        Along::Highest(amount) => {
             let lowest = amount.lowest(filter);
-            amount.ask_highest_first(connection, lowest, &mut ask_within)
+            amount.ask_highest_first(connection, lowest, &mut ask_some)
         }
-        Some(Along::Newest(newest)) => newest.ask(connection, &mut ask_within),
+        Along::Newest(newest) => newest.ask(connection, &mut ask_some).map(drop),
+        Along::Workflows => workflows::ask_in_order(connection, &mut ask_some),
     }
 }
 
@@ -81,21 +83,35 @@ pub(in crate::sqlite) fn visit(
 struct Query {
     sql: String,
     values: Vec<Value>,
-    /// To be asked again and again, for the runs in this order, which come first among the values.
+    /// To be asked again and again, for some runs in this order, whose numbers come first among the values.
     along: Option<Along>,
 }
 
-/// An order that no index has.
+/// An order that stands in lists.
 #[derive(Clone, Debug)]
 enum Along {
     /// By an amount.
     Highest(Amount),
-    /// By time, of those runs that stand there in several places.
+    /// By time.
     Newest(Newest),
+    /// By workflow.
+    Workflows,
 }
 
+/// Runs of which the numbers are put in.
+const LISTED: &str =
+    "(SELECT value AS number FROM json_each(?)) AS way CROSS JOIN run ON run.id = way.number";
+
 /// A way to the runs that meet one condition.
-struct Path {
+enum Path {
+    /// Along a table or an index of it.
+    Table(TablePath),
+    /// Along lists.
+    Listed(Newest),
+}
+
+/// A way along a table or an index of it.
+struct TablePath {
     /// Where the condition can be looked up, and the condition.
     from: &'static str,
     clause: Clause,
@@ -103,8 +119,6 @@ struct Path {
     started: Option<&'static str>,
     /// Whether the time of the start stands there all the same.
     can_sort: bool,
-    /// How it leads from the newest to the oldest where no index does.
-    newest: Option<Newest>,
     /// How the statement gets from there to the run.
     join: &'static str,
 }
@@ -121,15 +135,16 @@ impl Query {
         let mut is_sorted = false;
         let mut along = None;
         let (from, started) = match path {
-            Some(Path {
-                newest: Some(newest), ..
-            }) if order == RunOrder::Started => {
-                is_sorted = true;
-                along = Some(Along::Newest(newest));
-                let from = format!("({WITHIN}) AS way CROSS JOIN run ON run.id = way.number");
-                (from, None)
+            Some(Path::Listed(newest)) => {
+                is_sorted = order == RunOrder::Started;
+                if is_sorted {
+                    along = Some(Along::Newest(newest));
+                } else {
+                    values.push(newest.all(connection)?);
+                }
+                (LISTED.to_owned(), None)
             }
-            Some(path) if path.can_sort && order == RunOrder::Started => {
+            Some(Path::Table(path)) if path.can_sort && order == RunOrder::Started => {
                 // Sorted where the condition is looked up, so that only rows that are shown are read. The limit, which
                 // is none, keeps the order of what stands in brackets, and the join goes along it.
                 values.extend(path.clause.values);
@@ -141,27 +156,22 @@ impl Query {
                 );
                 (from, None)
             }
-            Some(path) => {
+            Some(Path::Table(path)) => {
                 wheres.push(path.clause.sql);
                 values.extend(path.clause.values);
                 let started = path.started.filter(|_| order == RunOrder::Started);
                 (format!("{} {}", path.from, path.join), started)
             }
+            None if order == RunOrder::Started => ("run INDEXED BY run_started".to_owned(), None),
             None => {
-                let from = match order {
-                    RunOrder::Started => "run INDEXED BY run_started".to_owned(),
-                    RunOrder::Workflow => "run INDEXED BY run_workflow".to_owned(),
-                    RunOrder::Duration | RunOrder::Cost | RunOrder::Tokens => {
-                        is_sorted = true;
-                        along = Some(Along::Highest(match order {
-                            RunOrder::Duration => Amount::DURATION,
-                            RunOrder::Cost => Amount::COST,
-                            _ => Amount::TOKENS,
-                        }));
-                        format!("({WITHIN}) AS way CROSS JOIN run ON run.id = way.number")
-                    }
-                };
-                (from, None)
+                is_sorted = true;
+                along = Some(match order {
+                    RunOrder::Duration => Along::Highest(Amount::Duration),
+                    RunOrder::Cost => Along::Highest(Amount::Cost),
+                    RunOrder::Tokens => Along::Highest(Amount::Tokens),
+                    RunOrder::Workflow | RunOrder::Started => Along::Workflows,
+                });
+                (LISTED.to_owned(), None)
             }
         };
         for condition in conditions {
@@ -205,18 +215,24 @@ fn choose(connection: &Connection, paths: Vec<Path>, order: RunOrder) -> Result<
     let mut sparsest: Option<(i64, Path)> = None;
     let is_only = paths.len() == 1 && order == RunOrder::Started;
     for path in paths {
-        if is_only && (path.started.is_some() || path.newest.is_some()) {
-            return Ok(Some(path));
-        }
-        if let Some(Newest::OfSets(sets)) = &path.newest {
-            match newest::nth_of_sets(connection, sets, FEW)? {
-                None => return Ok(Some(path)),
-                Some(last) if sparsest.as_ref().is_none_or(|(other, _)| last < *other) => {
-                    sparsest = Some((last, path));
+        let path = match path {
+            Path::Listed(newest) => {
+                if is_only {
+                    return Ok(Some(Path::Listed(newest)));
                 }
-                Some(_) => {}
+                match newest.nth(connection, FEW as usize)? {
+                    None => return Ok(Some(Path::Listed(newest))),
+                    Some(last) if sparsest.as_ref().is_none_or(|(other, _)| last < *other) => {
+                        sparsest = Some((last, Path::Listed(newest)));
+                    }
+                    Some(_) => {}
+                }
+                continue;
             }
-            continue;
+            Path::Table(path) => path,
+        };
+        if is_only && path.started.is_some() {
+            return Ok(Some(Path::Table(path)));
         }
         match path.started {
             Some(started) => {
@@ -226,9 +242,9 @@ fn choose(connection: &Connection, paths: Vec<Path>, order: RunOrder) -> Result<
                 );
                 let last = first_number(connection, &sql, &path.clause.values)?;
                 match last {
-                    None => return Ok(Some(path)),
+                    None => return Ok(Some(Path::Table(path))),
                     Some(last) if sparsest.as_ref().is_none_or(|(other, _)| last < *other) => {
-                        sparsest = Some((last, path));
+                        sparsest = Some((last, Path::Table(path)));
                     }
                     Some(_) => {}
                 }
@@ -241,7 +257,7 @@ fn choose(connection: &Connection, paths: Vec<Path>, order: RunOrder) -> Result<
                 );
                 let count = first_number(connection, &sql, &path.clause.values)?.unwrap_or(0);
                 if count < most && fewest.as_ref().is_none_or(|(other, _)| count < *other) {
-                    fewest = Some((count, path));
+                    fewest = Some((count, Path::Table(path)));
                 }
             }
         }
@@ -267,14 +283,13 @@ fn paths(connection: &Connection, filter: &RunFilter) -> Result<Vec<Path>, Store
     const JOIN_TAG: &str = "CROSS JOIN run ON run.id = run_tag.run";
     let mut paths = Vec::new();
     let mut add = |from: &'static str, clause, started: Option<&'static str>, join| {
-        paths.push(Path {
+        paths.push(Path::Table(TablePath {
             from,
             clause,
             started,
             can_sort: started.is_none() && from != "run_keys",
-            newest: None,
             join,
-        });
+        }));
     };
     if let Some((from, to)) = filter.trace_prefix.as_deref().and_then(run_keys::parts_of_traces) {
         let clause = Clause::new(
@@ -306,21 +321,6 @@ fn paths(connection: &Connection, filter: &RunFilter) -> Result<Vec<Path>, Store
     if let Some(commit) = filter.git_commit.as_deref().and_then(commit_range) {
         add("run INDEXED BY run_commit", commit, None, "");
     }
-    match filter.workflows.as_slice() {
-        [] => {}
-        [one] => add(
-            "run INDEXED BY run_workflow",
-            Clause::new("run.workflow = ?", vec![text(one)]),
-            Some("run.started"),
-            "",
-        ),
-        several => add(
-            "run INDEXED BY run_workflow",
-            list("run.workflow", several),
-            None,
-            "",
-        ),
-    }
     let statuses = status_columns(filter);
     if !statuses.is_empty() && !statuses.contains(&1) {
         let values: Vec<Value> = statuses.iter().map(|status| Value::Integer(*status)).collect();
@@ -344,31 +344,22 @@ fn paths(connection: &Connection, filter: &RunFilter) -> Result<Vec<Path>, Store
         );
         add("run INDEXED BY run_started", clause, None, "");
     }
-    let least_cost = filter.cost_min.map(|least| (Amount::COST, Least::from(least.0)));
+    if !filter.workflows.is_empty() {
+        let mut workflows: Vec<&String> = filter.workflows.iter().collect();
+        workflows.sort_unstable();
+        workflows.dedup();
+        let places = workflows.into_iter().map(|workflow| text(workflow)).collect();
+        paths.push(Path::Listed(Newest::at(RunList::Workflow, places)));
+    }
+    let least_cost = filter.cost_min.map(|least| (Amount::Cost, Least::from(least.0)));
     let limit = filter.slower_than_ns.map(count_to_column);
-    let least_duration = limit.map(|limit| (Amount::DURATION, Least::above(limit)));
+    let least_duration = limit.map(|limit| (Amount::Duration, Least::above(limit)));
     for (amount, least) in [least_cost, least_duration].into_iter().flatten() {
-        paths.push(Path {
-            from: amount.table(),
-            clause: amount.clause(least),
-            started: None,
-            can_sort: true,
-            newest: Some(Newest::OfAmount(amount, least)),
-            join: "",
-        });
+        paths.push(Path::Listed(amount.newest_from(connection, least)?));
     }
     if let [model] = filter.models.as_slice() {
-        paths.push(Path {
-            from: "run INDEXED BY run_models",
-            clause: Clause::new(
-                format!("run.model_set IN ({})", model_sets::numbers_with(1)),
-                vec![text(model)],
-            ),
-            started: None,
-            can_sort: true,
-            newest: Some(Newest::OfSets(model_sets::with(connection, model)?)),
-            join: "",
-        });
+        let sets = model_sets::with(connection, model)?;
+        paths.push(Path::Listed(Newest::at(RunList::Models, sets)));
     }
     Ok(paths)
 }
