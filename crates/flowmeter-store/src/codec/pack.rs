@@ -4,6 +4,9 @@
 //! ([`super::known_keys`]); and its reserved marker says that a scalar is JSON rather than a typed attribute.
 //! Never trusts what it reads: every length is checked against what is left.
 
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
 use rmp::Marker;
 
 use super::Damaged;
@@ -141,6 +144,19 @@ pub(super) fn write_messages_reference(out: &mut Vec<u8>, hash: u128, count: u32
     out.extend_from_slice(&[Marker::Ext8.to_u8(), 20, MESSAGES_REFERENCE as u8]);
     out.extend_from_slice(&hash.to_be_bytes());
     out.extend_from_slice(&count.to_be_bytes());
+}
+
+/// Whether values in these bytes may refer to what stands elsewhere: where not, they need not be read to know.
+pub(crate) fn may_refer(bytes: &[u8]) -> bool {
+    static HEADS: LazyLock<[Finder<'static>; 2]> = LazyLock::new(|| {
+        let text = [Marker::FixExt16.to_u8(), TEXT_REFERENCE as u8];
+        let messages = [Marker::Ext8.to_u8(), 20, MESSAGES_REFERENCE as u8];
+        [
+            Finder::new(&text).into_owned(),
+            Finder::new(&messages).into_owned(),
+        ]
+    });
+    HEADS.iter().any(|head| head.find(bytes).is_some())
 }
 
 /// One thing as it stands in the bytes.
@@ -318,6 +334,30 @@ impl<'a> Reader<'a> {
         match self.token()? {
             Token::Map(length) => Ok(length),
             _ => Err(Damaged("a payload holds something else where a map belongs")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! References are noticed without reading what stands before them.
+
+    use super::*;
+
+    #[test]
+    fn references_are_noticed_wherever_they_stand() {
+        let mut bytes = Vec::new();
+        write_text(&mut bytes, "a text in English, ein Text, текст, 文本");
+        assert!(!may_refer(&bytes));
+        for write in [
+            |out: &mut Vec<u8>| write_text_reference(out, 7),
+            |out: &mut Vec<u8>| write_messages_reference(out, 7, 3),
+        ] {
+            let mut bytes = bytes.clone();
+            write(&mut bytes);
+            assert!(may_refer(&bytes));
+            write_text(&mut bytes, "more");
+            assert!(may_refer(&bytes));
         }
     }
 }

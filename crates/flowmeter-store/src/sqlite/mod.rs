@@ -8,6 +8,7 @@ mod budgets;
 mod classes;
 mod connection;
 mod content_source;
+mod cores;
 mod failure;
 mod forget;
 mod hooks;

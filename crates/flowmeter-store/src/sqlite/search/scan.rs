@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use parking_lot::Mutex;
 use rusqlite::Connection;
 
+use super::super::cores::cores;
 use super::super::read::batches::{blob, lacks_payloads};
 use super::super::run_row::time_to_column;
 use super::Unreadable;
@@ -18,6 +19,7 @@ use crate::codec::Damaged;
 use crate::codec::block::{Block, Sealer};
 use crate::codec::content::ContentHash;
 use crate::codec::log_block::LogBlock;
+use crate::codec::pack;
 use crate::codec::payload::{LogHead, visit_references, visit_references_in_values};
 
 /// Fewer blocks are not worth another thread.
@@ -158,7 +160,7 @@ impl Wave {
         looker: &mut Looker,
         meanwhile: impl FnOnce() -> Result<T, StoreError>,
     ) -> Result<(Vec<Candidate>, T, Unreadable), StoreError> {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let cores = cores();
         let threads = (self.tasks.len() / BLOCKS_A_THREAD).min(cores).min(THREADS_MAX);
         let next_task = AtomicUsize::new(0);
         let found = Mutex::new((Vec::new(), Unreadable::new()));
@@ -259,7 +261,11 @@ fn look_at<'b>(
     references_of: impl Fn(&[u8], &mut dyn FnMut(ContentHash)) -> Result<(), Damaged>,
     mut hand_on: impl FnMut(usize, Vec<u8>, Vec<ContentHash>) -> Result<(), Damaged>,
 ) -> Result<(), Damaged> {
-    if !may_refer && !filter.may_hold_many(all, lower) {
+    let (may_hold, may_refer) = (
+        filter.may_hold_many(all, lower),
+        may_refer && pack::may_refer(all),
+    );
+    if !may_hold && !may_refer {
         return Ok(());
     }
     for (place, part) in parts {
@@ -267,9 +273,9 @@ fn look_at<'b>(
         if part.is_empty() {
             continue;
         }
-        if filter.may_hold(part) {
+        if may_hold && filter.may_hold(part) {
             hand_on(place, part.to_vec(), Vec::new())?;
-        } else if may_refer {
+        } else if may_refer && pack::may_refer(part) {
             let mut references = Vec::new();
             references_of(part, &mut |hash| references.push(hash))?;
             if !references.is_empty() {

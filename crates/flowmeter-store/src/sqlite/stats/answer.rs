@@ -12,6 +12,7 @@ use rustc_hash::FxHashMap;
 use smol_str::SmolStr;
 
 use super::super::SqliteConfig;
+use super::super::cores::cores;
 use super::super::names::NameTexts;
 use super::super::read::run_values::RunValues;
 use super::super::read::scan::RunSet;
@@ -176,7 +177,7 @@ impl<'a, 'q> Question<'a, 'q> {
         };
         let mut reader = BatchReader::new(self.connection)?;
         let mut columns = BatchColumns::default();
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let cores = cores();
         let helpers = (batches.len() / BATCHES_A_THREAD).min(cores.min(THREADS_MAX) - 1);
         if helpers == 0 {
             for batch in batches {
