@@ -4,6 +4,7 @@
 //! somebody wants what is in them. Never shows a run before one that began later.
 
 use std::collections::BinaryHeap;
+use std::ops::RangeInclusive;
 
 use rusqlite::types::{Value, ValueRef};
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
@@ -18,8 +19,9 @@ use crate::StoreError;
 pub(super) struct Newest {
     list: RunList,
     places: Vec<Value>,
-    /// Which of them are wanted.
+    /// Which of them are wanted: those with some amount, and those that began then.
     least: Option<Least>,
+    started: RangeInclusive<i64>,
 }
 
 /// How far a place has been read.
@@ -33,14 +35,23 @@ struct Reading<'a> {
 
 impl Newest {
     pub(super) fn at(list: RunList, places: Vec<Value>) -> Self {
-        let least = None;
-        Self { list, places, least }
+        Self {
+            list,
+            places,
+            least: None,
+            started: i64::MIN..=i64::MAX,
+        }
     }
 
     /// Only those with an amount.
     pub(super) fn with_least(self, least: Least) -> Self {
         let least = Some(least);
         Self { least, ..self }
+    }
+
+    /// Only those that began then.
+    pub(super) fn started(self, started: RangeInclusive<i64>) -> Self {
+        Self { started, ..self }
     }
 
     /// Hands out the numbers of the runs, the newest first, some at a time; whether `ask` wanted all of them.
@@ -87,8 +98,7 @@ impl Newest {
             }
             match unread {
                 Some(place) if newest_unread.is_some() => {
-                    let runs = place.go_back(self.list, &mut row_before)?;
-                    found.extend(runs.into_iter().filter(|run| self.wants(run.amount)));
+                    found.extend(self.go_back(place, &mut row_before)?);
                 }
                 _ => return Ok(true),
             }
@@ -115,7 +125,7 @@ impl Newest {
             while let Some(row) = rows.next()? {
                 let bytes = row.get_ref(1)?.as_blob().map_err(|_| damaged("a list of runs"))?;
                 let runs = run_lists::decode(bytes, run_lists::first_of(row.get(0)?))?;
-                found.extend(runs.into_iter().filter(|run| self.wants(run.amount)));
+                found.extend(runs.into_iter().filter(|run| self.wants(run)));
             }
         }
         Ok(())
@@ -129,8 +139,7 @@ impl Newest {
         for place in &self.places {
             let (mut place, mut seen) = (Reading::of(place), 0);
             while place.newest_before.is_some() && seen <= of_each {
-                let runs = place.go_back(self.list, &mut row_before)?;
-                let mut wanted = runs.into_iter().filter(|run| self.wants(run.amount));
+                let mut wanted = self.go_back(&mut place, &mut row_before)?;
                 let missing = of_each - seen;
                 match wanted.clone().nth(missing) {
                     Some(run) => {
@@ -144,8 +153,21 @@ impl Newest {
         Ok(last)
     }
 
-    fn wants(&self, amount: i64) -> bool {
-        self.least.is_none_or(|least| least.holds_for(amount))
+    fn wants(&self, run: &Listed) -> bool {
+        self.started.contains(&run.started) && self.least.is_none_or(|least| least.holds_for(run.amount))
+    }
+
+    /// Reads the next row of a place; nothing more is to come when all before it began too early.
+    fn go_back(
+        &self,
+        place: &mut Reading<'_>,
+        row_before: &mut CachedStatement<'_>,
+    ) -> Result<impl Iterator<Item = Listed> + Clone, StoreError> {
+        let runs = place.go_back(self.list, row_before)?;
+        place.newest_before = place
+            .newest_before
+            .filter(|newest| newest >= self.started.start());
+        Ok(runs.into_iter().filter(|run| self.wants(run)))
     }
 
     /// Those that stand in no list yet.
@@ -154,7 +176,7 @@ impl Newest {
         visit_unlisted(connection, self.list, &mut |place, run| {
             // Those with at least some amount may be the first of their class.
             let is_there = self.least.is_some() || self.places.iter().any(|wanted| place == wanted.into());
-            if is_there && self.wants(run.amount) {
+            if is_there && self.wants(&run) {
                 found.push(run);
             }
         })?;

@@ -344,22 +344,26 @@ fn paths(connection: &Connection, filter: &RunFilter) -> Result<Vec<Path>, Store
         );
         add("run INDEXED BY run_started", clause, None, "");
     }
+    // A moment that there is no number for stands for all behind it.
+    let started =
+        filter.since.map_or(i64::MIN, time_to_column)..=filter.until.map_or(i64::MAX, time_to_column);
+    let mut add_listed = |newest: Newest| paths.push(Path::Listed(newest.started(started.clone())));
     if !filter.workflows.is_empty() {
         let mut workflows: Vec<&String> = filter.workflows.iter().collect();
         workflows.sort_unstable();
         workflows.dedup();
         let places = workflows.into_iter().map(|workflow| text(workflow)).collect();
-        paths.push(Path::Listed(Newest::at(RunList::Workflow, places)));
+        add_listed(Newest::at(RunList::Workflow, places));
     }
     let least_cost = filter.cost_min.map(|least| (Amount::Cost, Least::from(least.0)));
     let limit = filter.slower_than_ns.map(count_to_column);
     let least_duration = limit.map(|limit| (Amount::Duration, Least::above(limit)));
     for (amount, least) in [least_cost, least_duration].into_iter().flatten() {
-        paths.push(Path::Listed(amount.newest_from(connection, least)?));
+        add_listed(amount.newest_from(connection, least)?);
     }
     if let [model] = filter.models.as_slice() {
         let sets = model_sets::with(connection, model)?;
-        paths.push(Path::Listed(Newest::at(RunList::Models, sets)));
+        add_listed(Newest::at(RunList::Models, sets));
     }
     Ok(paths)
 }

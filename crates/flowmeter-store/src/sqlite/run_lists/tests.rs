@@ -105,6 +105,22 @@ fn filters() -> Vec<RunFilter> {
             slower_than_ns: Some(u64::MAX),
             ..all()
         },
+        RunFilter {
+            workflows: vec!["fetch".to_owned()],
+            since: Some(TimestampNs(2_000_000_000)),
+            until: Some(TimestampNs(5_000_000_000)),
+            ..all()
+        },
+        RunFilter {
+            cost_min: Some(UsdNanos(100)),
+            since: Some(TimestampNs(u64::MAX)),
+            ..all()
+        },
+        RunFilter {
+            models: vec!["b".into()],
+            until: Some(TimestampNs(3_000_000_000)),
+            ..all()
+        },
     ]
 }
 
