@@ -202,6 +202,14 @@ fn insert(
     Ok(())
 }
 
+/// How many segments are listed, or begun to be.
+pub(super) fn segments(connection: &Connection) -> Result<i64, StoreError> {
+    let listed: i64 = connection
+        .prepare_cached("SELECT value FROM meta WHERE key = 'runs_listed'")?
+        .query_row([], |row| row.get(0))?;
+    Ok((listed + (1 << SEGMENT_BITS) - 1) >> SEGMENT_BITS)
+}
+
 /// The number of the first run of a segment.
 pub(super) fn first_of(segment: i64) -> i64 {
     segment << SEGMENT_BITS

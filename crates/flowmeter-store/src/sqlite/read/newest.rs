@@ -7,12 +7,15 @@ use std::collections::BinaryHeap;
 use std::ops::RangeInclusive;
 
 use rusqlite::types::{Value, ValueRef};
-use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, params};
 
 use super::super::failure::damaged;
 use super::super::run_lists::{self, IS_NEW, Listed, RunList};
 use super::amounts::{AT_FIRST, AT_MOST, Least, numbers};
 use crate::StoreError;
+
+/// Rows of each place by which is judged how many runs stand there.
+const ROWS_JUDGED: i64 = 3;
 
 /// Runs that stand at some places of a list.
 #[derive(Clone, Debug)]
@@ -123,34 +126,47 @@ impl Newest {
         for place in &self.places {
             let mut rows = statement.query(params![self.list.number(), place])?;
             while let Some(row) = rows.next()? {
-                let bytes = row.get_ref(1)?.as_blob().map_err(|_| damaged("a list of runs"))?;
-                let runs = run_lists::decode(bytes, run_lists::first_of(row.get(0)?))?;
-                found.extend(runs.into_iter().filter(|run| self.wants(run)));
+                found.extend(self.wanted_of(row, row.get(0)?)?);
             }
         }
         Ok(())
     }
 
-    /// When about so many of the newest of them began, the last of those; `None` where there are not so many.
+    /// When about so many of the newest of them began, the last of those, judged by a few rows of each place; `None`
+    /// where there are hardly so many.
     pub(super) fn nth(&self, connection: &Connection, count: usize) -> Result<Option<i64>, StoreError> {
-        let of_each = count / self.places.len().max(1);
-        let mut row_before = row_before(connection)?;
-        let mut last = None;
+        let segments = run_lists::segments(connection)?;
+        let mut rows_of_place = connection.prepare_cached(&format!(
+            "SELECT segment, runs FROM run_list WHERE list = ?1 AND place = ?2 ORDER BY segment DESC LIMIT {ROWS_JUDGED}"
+        ))?;
+        let mut of_segment = 0.0;
         for place in &self.places {
-            let (mut place, mut seen) = (Reading::of(place), 0);
-            while place.newest_before.is_some() && seen <= of_each {
-                let mut wanted = self.go_back(&mut place, &mut row_before)?;
-                let missing = of_each - seen;
-                match wanted.clone().nth(missing) {
-                    Some(run) => {
-                        last = last.max(Some(run.started));
-                        break;
-                    }
-                    None => seen += wanted.by_ref().count(),
-                }
+            let mut rows = rows_of_place.query(params![self.list.number(), place])?;
+            let (mut judged, mut wanted, mut first) = (0, 0, 0);
+            while let Some(row) = rows.next()? {
+                let segment = row.get(0)?;
+                let runs = self.wanted_of(row, segment)?;
+                (judged, wanted, first) = (judged + 1, wanted + runs.count(), segment);
             }
+            // Where there are not more rows, these stand for all the time that there was.
+            let first = if judged < ROWS_JUDGED { 0 } else { first };
+            of_segment += wanted as f64 / (segments - first).max(1) as f64;
         }
-        Ok(last)
+        let back = (count as f64 / of_segment).min(i64::MAX as f64) as i64;
+        if back >= segments {
+            return Ok(None);
+        }
+        let mut started =
+            connection.prepare_cached("SELECT started FROM run WHERE id >= ?1 ORDER BY id LIMIT 1")?;
+        let first = run_lists::first_of(segments - back);
+        Ok(started.query_row([first], |row| row.get(0)).optional()?)
+    }
+
+    /// What is wanted of a row with these columns: the segment, and then its runs.
+    fn wanted_of(&self, row: &Row<'_>, segment: i64) -> Result<impl Iterator<Item = Listed>, StoreError> {
+        let bytes = row.get_ref(1)?.as_blob().map_err(|_| damaged("a list of runs"))?;
+        let runs = run_lists::decode(bytes, run_lists::first_of(segment))?;
+        Ok(runs.into_iter().filter(|run| self.wants(run)))
     }
 
     fn wants(&self, run: &Listed) -> bool {
@@ -162,7 +178,7 @@ impl Newest {
         &self,
         place: &mut Reading<'_>,
         row_before: &mut CachedStatement<'_>,
-    ) -> Result<impl Iterator<Item = Listed> + Clone, StoreError> {
+    ) -> Result<impl Iterator<Item = Listed>, StoreError> {
         let runs = place.go_back(self.list, row_before)?;
         place.newest_before = place
             .newest_before
