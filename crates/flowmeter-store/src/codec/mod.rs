@@ -13,7 +13,7 @@ pub(crate) mod content;
 mod known_keys;
 pub(crate) mod log_block;
 pub(crate) mod narrow;
-pub(crate) mod pack;
+mod pack;
 pub(crate) mod payload;
 #[cfg(test)]
 pub(crate) mod random_spans;

@@ -9,6 +9,7 @@ mod values;
 mod visit;
 mod write;
 
+pub(crate) use super::pack::may_refer;
 pub(crate) use deferred::{Deferred, DeferredPayloads};
 pub(crate) use read::{LogHead, read, without_payload};
 pub(crate) use visit::{

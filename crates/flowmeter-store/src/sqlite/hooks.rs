@@ -1,4 +1,4 @@
-//! Where the search index, the sums and the keys of runs take part in what becomes of batches.
+//! Where the search index, the sums, the keys and the lists of runs take part in what becomes of batches.
 //!
 //! Never does anything by itself: it is the one place that the writer, merging and removing call, so that none of them
 //! knows who else keeps something about a batch. All but [`background_step`] run inside the caller's transaction.
@@ -41,8 +41,8 @@ pub(super) fn background_step(
         || search::step(connection, config)?)
 }
 
-/// The pieces that must not wait for quiet times for ever: questions sum what is not folded span by span, and look up
-/// what is in no segment batch by batch.
+/// The pieces that must not wait for quiet times for ever: questions sum what is not folded span by span, look up what is
+/// in no segment batch by batch, and read the rows of runs that are in no list.
 pub(super) fn urgent_step(connection: &mut Connection, config: &SqliteConfig) -> Result<bool, StoreError> {
     run_keys::step(connection, config)?;
     run_lists::step(connection, config, Pace::Urgent)?;

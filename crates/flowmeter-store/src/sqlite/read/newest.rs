@@ -16,6 +16,8 @@ use crate::StoreError;
 
 /// Rows of each place by which is judged how many runs stand there.
 const ROWS_JUDGED: i64 = 3;
+/// Bytes of a run in such a row, about.
+const RUN_BYTES: usize = 10;
 
 /// Runs that stand at some places of a list.
 #[derive(Clone, Debug)]
@@ -133,8 +135,12 @@ impl Newest {
     }
 
     /// When about so many of the newest of them began, the last of those, judged by a few rows of each place; `None`
-    /// where there are hardly so many.
-    pub(super) fn nth(&self, connection: &Connection, count: usize) -> Result<Option<i64>, StoreError> {
+    /// where there are hardly so many at all.
+    pub(super) fn estimate_start_of(
+        &self,
+        connection: &Connection,
+        count: usize,
+    ) -> Result<Option<i64>, StoreError> {
         let segments = run_lists::segments(connection)?;
         let mut rows_of_place = connection.prepare_cached(&format!(
             "SELECT segment, runs FROM run_list WHERE list = ?1 AND place = ?2 ORDER BY segment DESC LIMIT {ROWS_JUDGED}"
@@ -154,12 +160,27 @@ impl Newest {
         }
         let back = (count as f64 / of_segment).min(i64::MAX as f64) as i64;
         if back >= segments {
-            return Ok(None);
+            // Few of late: there may be many from long ago.
+            return Ok(self.are_listed_more_than(connection, count)?.then_some(i64::MIN));
         }
         let mut started =
             connection.prepare_cached("SELECT started FROM run WHERE id >= ?1 ORDER BY id LIMIT 1")?;
         let first = run_lists::first_of(segments - back);
         Ok(started.query_row([first], |row| row.get(0)).optional()?)
+    }
+
+    /// Whether about more runs than so many stand at the places, wanted or not.
+    fn are_listed_more_than(&self, connection: &Connection, count: usize) -> Result<bool, StoreError> {
+        let mut bytes_at = connection.prepare_cached(
+            "SELECT coalesce(sum(length(runs)), 0) FROM run_list WHERE list = ?1 AND place = ?2",
+        )?;
+        let mut bytes = 0_usize;
+        for place in &self.places {
+            let at_place =
+                bytes_at.query_row(params![self.list.number(), place], |row| row.get::<_, i64>(0))?;
+            bytes = bytes.saturating_add(usize::try_from(at_place).unwrap_or(0));
+        }
+        Ok(bytes / RUN_BYTES > count)
     }
 
     /// What is wanted of a row with these columns: the segment, and then its runs.

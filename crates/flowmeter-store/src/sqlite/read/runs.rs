@@ -215,51 +215,40 @@ fn choose(connection: &Connection, paths: Vec<Path>, order: RunOrder) -> Result<
     let mut sparsest: Option<(i64, Path)> = None;
     let is_only = paths.len() == 1 && order == RunOrder::Started;
     for path in paths {
-        let path = match path {
-            Path::Listed(newest) => {
-                if is_only {
-                    return Ok(Some(Path::Listed(newest)));
-                }
-                match newest.nth(connection, FEW as usize)? {
-                    None => return Ok(Some(Path::Listed(newest))),
-                    Some(last) if sparsest.as_ref().is_none_or(|(other, _)| last < *other) => {
-                        sparsest = Some((last, Path::Listed(newest)));
-                    }
-                    Some(_) => {}
+        let last = match &path {
+            Path::Listed(_) if is_only => return Ok(Some(path)),
+            Path::Listed(newest) => newest.estimate_start_of(connection, FEW as usize)?,
+            Path::Table(TablePath { started: Some(_), .. }) if is_only => return Ok(Some(path)),
+            Path::Table(TablePath {
+                from,
+                clause,
+                started: Some(started),
+                ..
+            }) => {
+                let sql = format!(
+                    "SELECT {started} FROM {from} WHERE {} ORDER BY {started} DESC LIMIT 1 OFFSET {FEW}",
+                    clause.sql
+                );
+                first_number(connection, &sql, &clause.values)?
+            }
+            Path::Table(TablePath { from, clause, .. }) => {
+                let most = FEW * 10;
+                let sql = format!(
+                    "SELECT count(*) FROM (SELECT 1 FROM {from} WHERE {} LIMIT {most})",
+                    clause.sql
+                );
+                let count = first_number(connection, &sql, &clause.values)?.unwrap_or(0);
+                if count < most && fewest.as_ref().is_none_or(|(other, _)| count < *other) {
+                    fewest = Some((count, path));
                 }
                 continue;
             }
-            Path::Table(path) => path,
         };
-        if is_only && path.started.is_some() {
-            return Ok(Some(Path::Table(path)));
-        }
-        match path.started {
-            Some(started) => {
-                let sql = format!(
-                    "SELECT {started} FROM {} WHERE {} ORDER BY {started} DESC LIMIT 1 OFFSET {FEW}",
-                    path.from, path.clause.sql
-                );
-                let last = first_number(connection, &sql, &path.clause.values)?;
-                match last {
-                    None => return Ok(Some(Path::Table(path))),
-                    Some(last) if sparsest.as_ref().is_none_or(|(other, _)| last < *other) => {
-                        sparsest = Some((last, Path::Table(path)));
-                    }
-                    Some(_) => {}
-                }
-            }
-            None => {
-                let most = FEW * 10;
-                let sql = format!(
-                    "SELECT count(*) FROM (SELECT 1 FROM {} WHERE {} LIMIT {most})",
-                    path.from, path.clause.sql
-                );
-                let count = first_number(connection, &sql, &path.clause.values)?.unwrap_or(0);
-                if count < most && fewest.as_ref().is_none_or(|(other, _)| count < *other) {
-                    fewest = Some((count, Path::Table(path)));
-                }
-            }
+        let Some(last) = last else {
+            return Ok(Some(path));
+        };
+        if sparsest.as_ref().is_none_or(|(other, _)| last < *other) {
+            sparsest = Some((last, path));
         }
     }
     Ok(match (fewest, sparsest) {

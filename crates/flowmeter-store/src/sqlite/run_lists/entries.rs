@@ -7,6 +7,7 @@ use std::cmp::Reverse;
 
 use super::super::failure::damaged;
 use crate::StoreError;
+use crate::codec::columns::{unzigzag, zigzag};
 use crate::codec::sketch::{read_varint, write_varint};
 
 /// A run in a list. The order is that of time, and of numbers among those of one moment.
@@ -20,24 +21,15 @@ pub(in crate::sqlite) struct Listed {
     pub(in crate::sqlite) amount: i64,
 }
 
-/// Numbers with a sign so that those near zero are short.
-fn folded(number: i64) -> u64 {
-    ((number << 1) ^ (number >> 63)).cast_unsigned()
-}
-
-fn unfolded(number: u64) -> i64 {
-    (number >> 1).cast_signed() ^ -(number & 1).cast_signed()
-}
-
 /// Sorts runs, whose numbers begin at `first`, and gives their bytes.
 pub(super) fn encode(listed: &mut [Listed], first: i64) -> Vec<u8> {
     listed.sort_unstable_by_key(|run| Reverse(*run));
     let mut bytes = Vec::with_capacity(listed.len() * 10);
     let mut above = 0_i64;
     for run in listed {
-        write_varint(&mut bytes, folded(above.wrapping_sub(run.started)));
-        write_varint(&mut bytes, folded(run.run - first));
-        write_varint(&mut bytes, folded(run.amount));
+        write_varint(&mut bytes, zigzag(above.wrapping_sub(run.started)));
+        write_varint(&mut bytes, zigzag(run.run - first));
+        write_varint(&mut bytes, zigzag(run.amount));
         above = run.started;
     }
     bytes
@@ -46,7 +38,7 @@ pub(super) fn encode(listed: &mut [Listed], first: i64) -> Vec<u8> {
 fn next(bytes: &mut &[u8], above: i64, first: i64) -> Result<Listed, StoreError> {
     let mut number = || {
         read_varint(bytes)
-            .map(unfolded)
+            .map(unzigzag)
             .ok_or_else(|| damaged("a list of runs"))
     };
     Ok(Listed {

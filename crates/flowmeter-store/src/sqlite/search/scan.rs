@@ -19,8 +19,7 @@ use crate::codec::Damaged;
 use crate::codec::block::{Block, Sealer};
 use crate::codec::content::ContentHash;
 use crate::codec::log_block::LogBlock;
-use crate::codec::pack;
-use crate::codec::payload::{LogHead, visit_references, visit_references_in_values};
+use crate::codec::payload::{self, LogHead, visit_references, visit_references_in_values};
 
 /// Fewer blocks are not worth another thread.
 const BLOCKS_A_THREAD: usize = 3;
@@ -263,7 +262,7 @@ fn look_at<'b>(
 ) -> Result<(), Damaged> {
     let (may_hold, may_refer) = (
         filter.may_hold_many(all, lower),
-        may_refer && pack::may_refer(all),
+        may_refer && payload::may_refer(all),
     );
     if !may_hold && !may_refer {
         return Ok(());
@@ -275,7 +274,7 @@ fn look_at<'b>(
         }
         if may_hold && filter.may_hold(part) {
             hand_on(place, part.to_vec(), Vec::new())?;
-        } else if may_refer && pack::may_refer(part) {
+        } else if may_refer && payload::may_refer(part) {
             let mut references = Vec::new();
             references_of(part, &mut |hash| references.push(hash))?;
             if !references.is_empty() {
